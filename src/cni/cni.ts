@@ -1,0 +1,2 @@
+/** The CNI plugin: to be written. */
+export {}

@@ -1,0 +1,136 @@
+/**
+ * IP addresses and prefixes as plain text in one canonical form; the only file that knows ip-num.
+ *
+ * An `Ip` is an address as `inet_ntop(3)` prints it, a `Cidr` an `Ip` with its prefix length. Two values
+ * are equal exactly when the strings are, so they can be keys, travel in JSON and be put into rules:
+ * whatever came from outside was parsed to a number first and printed anew.
+ */
+
+import { isIPv4, isIPv6, SocketAddress } from 'node:net'
+import { IPv4, IPv6 } from 'ip-num'
+import { TsnetError } from './errors.ts'
+
+export type Family = 4 | 6
+
+/** A canonical address: `10.0.0.1`, `2001:db8::1`. */
+export type Ip = string & { readonly ip: unique symbol }
+
+/** An address with a prefix length: `10.0.0.1/24`. Host bits may be set. */
+export type Cidr = string & { readonly cidr: unique symbol }
+
+/** Number of bits in an address of this family. */
+export const bitsOf = (family: Family): 32 | 128 => (family === 4 ? 32 : 128)
+
+/**
+ * Parses an address strictly: no zone, no leading zeros, no netmask.
+ * @param what names the value in the error, such as `gateway`
+ * @throws TsnetError `invalid-config`
+ */
+export function parseIp(text: string, what = 'address'): Ip {
+  if (isIPv4(text)) return text as Ip
+  if (isIPv6(text) && !text.includes('%')) return canonicalV6(text)
+  throw new TsnetError('invalid-config', `${what}: ${JSON.stringify(text)} is not an IP address`)
+}
+
+/** As parseIp, but undefined for anything that is no address. */
+export function tryParseIp(text: string): Ip | undefined {
+  return isIPv4(text) || (isIPv6(text) && !text.includes('%')) ? parseIp(text) : undefined
+}
+
+function canonicalV6(text: string): Ip {
+  return new SocketAddress({ address: text, family: 'ipv6' }).address as Ip
+}
+
+/**
+ * Parses `address/length`.
+ * @throws TsnetError `invalid-config`
+ */
+export function parseCidr(text: string, what = 'prefix'): Cidr {
+  const [address = '', length = '', ...rest] = text.split('/')
+  const ip = tryParseIp(address)
+  const bits = /^\d{1,3}$/.test(length) ? Number(length) : Number.NaN
+  if (ip === undefined || rest.length > 0 || !(bits <= bitsOf(familyOf(ip)))) {
+    throw new TsnetError(
+      'invalid-config',
+      `${what}: ${JSON.stringify(text)} is not an address with a prefix length, such as 10.1.0.0/16`,
+    )
+  }
+  return cidrOf(ip, bits)
+}
+
+export const cidrOf = (ip: Ip, length: number): Cidr => `${ip}/${length}` as Cidr
+
+/** The address part of a Cidr. */
+export const ipOf = (cidr: Cidr): Ip => cidr.slice(0, cidr.indexOf('/')) as Ip
+
+/** The prefix length of a Cidr. */
+export const lengthOf = (cidr: Cidr): number => Number(cidr.slice(cidr.indexOf('/') + 1))
+
+export const familyOf = (address: Ip | Cidr): Family => (address.includes(':') ? 6 : 4)
+
+/** The address as a number, network byte order read as big endian. */
+export function numberOf(ip: Ip): bigint {
+  return familyOf(ip) === 4 ? new IPv4(ip).getValue() : new IPv6(expandEmbedded(ip)).getValue()
+}
+
+/** The address with this value. @throws RangeError outside the family's range */
+export function ipAt(value: bigint, family: Family): Ip {
+  if (value < 0n || value >> BigInt(bitsOf(family)) !== 0n) {
+    throw new RangeError(`${value} is not an IPv${family} address`)
+  }
+  return family === 4 ? (new IPv4(value).toString() as Ip) : canonicalV6(new IPv6(value).toString())
+}
+
+// inet_ntop prints ::ffff:1.2.3.4 for mapped addresses, a form that ip-num does not read.
+function expandEmbedded(ip: Ip): string {
+  const dot = ip.indexOf('.')
+  if (dot < 0) return ip
+  const colon = ip.lastIndexOf(':', dot)
+  const v4 = new IPv4(ip.slice(colon + 1)).getValue()
+  return `${ip.slice(0, colon + 1)}${(v4 >> 16n).toString(16)}:${(v4 & 0xffffn).toString(16)}`
+}
+
+/** The address as 4 or 16 bytes, network byte order. */
+export function bytesOf(ip: Ip): Uint8Array {
+  if (familyOf(ip) === 4) return Uint8Array.from(ip.split('.'), Number)
+  const hex = numberOf(ip).toString(16).padStart(32, '0')
+  return Uint8Array.from({ length: 16 }, (_, i) => Number.parseInt(hex.slice(i * 2, i * 2 + 2), 16))
+}
+
+/** The address in 4 or 16 bytes. @throws RangeError for any other length */
+export function ipFromBytes(bytes: Uint8Array): Ip {
+  if (bytes.length === 4) return bytes.join('.') as Ip
+  if (bytes.length !== 16) throw new RangeError(`an address has 4 or 16 bytes, not ${bytes.length}`)
+  const groups = Array.from({ length: 8 }, (_, i) =>
+    (((bytes[i * 2] ?? 0) << 8) | (bytes[i * 2 + 1] ?? 0)).toString(16),
+  )
+  return canonicalV6(groups.join(':'))
+}
+
+const hostMask = (cidr: Cidr): bigint => (1n << BigInt(bitsOf(familyOf(cidr)) - lengthOf(cidr))) - 1n
+
+/** The prefix with all host bits cleared: `10.0.0.7/24` → `10.0.0.0/24`. */
+export function networkOf(cidr: Cidr): Cidr {
+  return cidrOf(ipAt(numberOf(ipOf(cidr)) & ~hostMask(cidr), familyOf(cidr)), lengthOf(cidr))
+}
+
+/** The last address of the prefix; for IPv4 its broadcast address. */
+export function lastOf(cidr: Cidr): Ip {
+  return ipAt(numberOf(ipOf(cidr)) | hostMask(cidr), familyOf(cidr))
+}
+
+export function contains(cidr: Cidr, ip: Ip): boolean {
+  if (familyOf(cidr) !== familyOf(ip)) return false
+  return (numberOf(ip) | hostMask(cidr)) === (numberOf(ipOf(cidr)) | hostMask(cidr))
+}
+
+export const overlaps = (a: Cidr, b: Cidr): boolean =>
+  familyOf(a) === familyOf(b) && (contains(a, ipOf(b)) || contains(b, ipOf(a)))
+
+/** The address `offset` steps away. @throws RangeError past either end of the family */
+export const stepFrom = (ip: Ip, offset: bigint): Ip => ipAt(numberOf(ip) + offset, familyOf(ip))
+
+/** `0.0.0.0` and `::`, which stand for every address of the host. */
+export const isUnspecified = (ip: Ip): boolean => ip === '0.0.0.0' || ip === '::'
+
+export const isLoopback = (ip: Ip): boolean => ip === '::1' || ip.startsWith('127.')

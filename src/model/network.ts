@@ -1,0 +1,203 @@
+/**
+ * The things tsnet is about, as plain values.
+ *
+ * A *network* is a bridge with a pool of addresses and rules about who may reach whom. An *attachment* is
+ * one interface of one container on one network; everything that tsnet does for a container hangs on it,
+ * under the key (network, container, interface). A *lease* is an address that an attachment holds, a
+ * *port mapping* a port of the host that leads to a port of the container.
+ *
+ *     Network + AttachRequest ──attach──▶ Attachment ──detach──▶ nothing left
+ *
+ * These values go down through the layers and come back; none of them holds a socket, a descriptor or a
+ * rule handle, and all of them survive `JSON.parse(JSON.stringify(value))`. What a front door hands in has
+ * been checked there: names match their patterns, addresses and numbers are in range.
+ */
+
+import { createHash } from 'node:crypto'
+import type { Cidr, Ip } from './address.ts'
+import type { PortMapping } from './port-mapping.ts'
+
+/** What an attachment is known by, in every file, rule and lock. */
+export interface AttachmentKey {
+  network: string
+  containerId: string
+  ifname: string
+}
+
+/**
+ * The key as 16 hex digits: the only form in which names from outside reach rules and file names.
+ * It is short enough for an iptables chain name (28 bytes) behind a prefix.
+ */
+export function ownerTag(key: AttachmentKey): string {
+  return createHash('sha256')
+    .update(`${key.network}\0${key.containerId}\0${key.ifname}`)
+    .digest('hex')
+    .slice(0, 16)
+}
+
+/** Part of a pool, as host-local's `ranges` describe it; what is absent has host-local's default. */
+export interface AddressRange {
+  subnet: Cidr
+  rangeStart?: Ip
+  rangeEnd?: Ip
+  gateway?: Ip
+}
+
+/** A route of the container, with the keys of CNI 1.1.0. */
+export interface Route {
+  dst: Cidr
+  gw?: Ip
+  mtu?: number
+  advmss?: number
+  /** The metric; lower wins. */
+  priority?: number
+  table?: number
+  /** 0 global, 253 link, 254 host. */
+  scope?: number
+}
+
+export interface Dns {
+  nameservers: string[]
+  domain?: string
+  search: string[]
+  options: string[]
+}
+
+/** A bridge and how ports hang on it. The names are the reference plugin's. */
+export interface BridgeOptions {
+  name: string
+  /** Absent: the uplink's, so that packets fit through a VPN or a cloud's tunnel. */
+  mtu?: number
+  isGateway: boolean
+  isDefaultGateway: boolean
+  forceAddress: boolean
+  hairpinMode: boolean
+  promiscMode: boolean
+  macspoofchk: boolean
+  portIsolation: boolean
+  enabledad: boolean
+  disableContainerInterface: boolean
+  /** Native VLAN of the port, 1–4094. */
+  vlan?: number
+  /** Tagged VLANs of the port, both ends included. */
+  vlanTrunk: { minID: number; maxID: number }[]
+  preserveDefaultVlan: boolean
+}
+
+/** Where addresses come from. */
+export type IpamOptions =
+  /** Layer 2 only. */
+  | { kind: 'none' }
+  /** Ours, on host-local's files. One address is taken from each set. */
+  | { kind: 'host-local'; ranges: AddressRange[][]; dataDir: string; routes: Route[]; resolvConf?: string }
+  /** Another IPAM plugin, run as the CNI spec says. */
+  | { kind: 'delegated'; delegation: Delegation }
+
+/** All that is needed to run a delegated IPAM plugin, now or when the container goes. */
+export interface Delegation {
+  /** The plugin's file name. */
+  plugin: string
+  /** CNI_PATH. */
+  path: string[]
+  /** CNI_ARGS as it came. */
+  args: string
+  /** The network configuration as it came, JSON. */
+  config: Record<string, unknown>
+}
+
+export type NatBackend = 'iptables' | 'nftables'
+
+export interface Network {
+  name: string
+  bridge: BridgeOptions
+  ipam: IpamOptions
+  /** Packets that leave the network get the host's address. */
+  ipMasq: boolean
+  /** Others than the host may reach the containers' own addresses, published or not. */
+  allowDirectRouting: boolean
+  /** Absent: iptables where there is an `iptables` command, else nftables. */
+  natBackend?: NatBackend
+  /** Overrules the DNS settings that the IPAM gives. */
+  dns?: Dns
+}
+
+/** Limits in bits per second and bits; ingress is towards the container. 0: no limit. */
+export interface Bandwidth {
+  ingressRate: number
+  ingressBurst: number
+  egressRate: number
+  egressBurst: number
+}
+
+/** What a front door asks for. */
+export interface AttachRequest {
+  network: Network
+  containerId: string
+  ifname: string
+  /** Path of the container's network namespace, as the caller gave it. */
+  netns: string
+  mac?: string
+  /** Addresses asked for by whichever way the spec names; each must come from the pool. */
+  requestedIps: Ip[]
+  ports: PortMapping[]
+  bandwidth?: Bandwidth
+  /** Names the container is known by: aliases first, then what the runtime calls it. */
+  aliases: string[]
+}
+
+/** An interface as CNI results list them. */
+export interface Interface {
+  name: string
+  /** Six octets, lower case, with colons. */
+  mac: string
+  mtu: number
+}
+
+/** An address that an attachment holds. */
+export interface Lease {
+  /** With the prefix length of its subnet. */
+  address: Cidr
+  gateway?: Ip
+}
+
+/** The identity of a namespace: paths and pids are reused, this pair is not while anyone holds it. */
+export interface NamespaceId {
+  dev: number
+  ino: number
+}
+
+/** What packets an attachment needs changed, let through and kept out. */
+export interface NatIntent {
+  /** ownerTag of the attachment. */
+  owner: string
+  bridge: string
+  /** The container's addresses with the prefix length of their subnets, both families. */
+  addresses: Cidr[]
+  ipMasq: boolean
+  /** Drop what others send straight to the container's addresses. */
+  guardDirect: boolean
+  ports: PortMapping[]
+}
+
+/** What stands for a container on a network; the record from which it can be taken down alone. */
+export interface Attachment extends AttachmentKey {
+  netns: { path: string } & NamespaceId
+  /** The kernel's boot_id when it was made: after a reboot nothing of it is left but leases. */
+  bootId: string
+  /** ISO 8601. */
+  createdAt: string
+  bridge: Interface
+  hostInterface: Interface
+  containerInterface: Interface
+  leases: Lease[]
+  routes: Route[]
+  dns?: Dns
+  ipam: IpamOptions
+  /** Absent where no rule was needed. */
+  nat?: { backend: NatBackend; intent: NatIntent }
+  macspoofchk: boolean
+  bandwidth?: Bandwidth
+  /** The ifb device that shapes what the container sends. */
+  ifb?: Interface
+  aliases: string[]
+}

@@ -1,0 +1,87 @@
+/**
+ * Netlink messages as bytes: headers, and what the kernel says of a failure.
+ *
+ * Source: linux/netlink.h (struct nlmsghdr, struct nlmsgerr, enum nlmsgerr_attrs).
+ */
+
+import { attributes, MalformedError, u32, zstr } from './attributes.ts'
+import { NLM_F_ACK_TLVS, NLM_F_CAPPED } from './constants.ts'
+
+export interface Message {
+  type: number
+  flags: number
+  sequence: number
+  /** The kernel writes here the port of the socket it answers. */
+  port: number
+  payload: Uint8Array
+}
+
+const HEADER = 16
+const align = (length: number): number => (length + 3) & ~3
+
+/** struct nlmsghdr and payload. */
+export function encodeMessage(message: Message): Uint8Array {
+  const bytes = new Uint8Array(HEADER + message.payload.length)
+  const header = new DataView(bytes.buffer)
+  header.setUint32(0, bytes.length, true)
+  header.setUint16(4, message.type, true)
+  header.setUint16(6, message.flags, true)
+  header.setUint32(8, message.sequence, true)
+  header.setUint32(12, message.port, true)
+  bytes.set(message.payload, HEADER)
+  return bytes
+}
+
+/** The messages of one datagram. @throws MalformedError */
+export function* eachMessage(bytes: Uint8Array): Generator<Message> {
+  const header = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  let offset = 0
+  while (offset < bytes.length) {
+    if (bytes.length - offset < HEADER) throw new MalformedError('a message header is cut short')
+    const length = header.getUint32(offset, true)
+    if (length < HEADER || offset + length > bytes.length) {
+      throw new MalformedError(`a message of ${length} bytes does not fit`)
+    }
+    yield {
+      type: header.getUint16(offset + 4, true),
+      flags: header.getUint16(offset + 6, true),
+      sequence: header.getUint32(offset + 8, true),
+      port: header.getUint32(offset + 12, true),
+      payload: bytes.subarray(offset + HEADER, offset + length),
+    }
+    offset += align(length)
+  }
+}
+
+/** How the kernel closed a request. `errno` 0: done. */
+export interface Verdict {
+  errno: number
+  /** The kernel's own words, where it has some. */
+  text?: string
+}
+
+const extendedAck = attributes({
+  text: [1, zstr], // NLMSGERR_ATTR_MSG
+  offset: [2, u32], // NLMSGERR_ATTR_OFFS
+})
+
+/** Reads NLMSG_ERROR (also a plain acknowledgement) or the NLMSG_DONE of a dump. @throws MalformedError */
+export function readVerdict(message: Message, kind: 'error' | 'done'): Verdict {
+  const { payload } = message
+  if (payload.length < 4) {
+    // A dump of an old kernel may end without a word.
+    if (kind === 'done') return { errno: 0 }
+    throw new MalformedError('an error message is cut short')
+  }
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+  const errno = -view.getInt32(0, true)
+  if ((message.flags & NLM_F_ACK_TLVS) === 0) return { errno }
+  let start = 4
+  if (kind === 'error') {
+    if (payload.length < 4 + HEADER) throw new MalformedError('an error message is cut short')
+    // The failed request is quoted: its header, and its payload unless the reply is capped.
+    start = (message.flags & NLM_F_CAPPED) !== 0 ? 4 + HEADER : 4 + align(view.getUint32(4, true))
+  }
+  const { text } = extendedAck.decode(payload.subarray(Math.min(start, payload.length)))
+  return text === undefined ? { errno } : { errno, text }
+}
