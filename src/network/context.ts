@@ -1,0 +1,7 @@
+/** What every operation needs to know of its caller. */
+export interface Context {
+  /** Hears the `ip` command that would do the same as each change. */
+  trace?: (equivalent: string) => void
+  /** Accept a container in our own network namespace (CNI_NETNS_OVERRIDE). */
+  allowOwnNetns?: boolean
+}
