@@ -90,7 +90,9 @@ export const openLibrary = (soname: string): LibraryHandle => koffi.load(soname)
 /** errno of the last libc call of this thread. */
 export const errno = (): number => koffi.errno()
 
-const names = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
+// Two numbers have two names each; these are the ones that manuals use.
+const { EWOULDBLOCK: _, ENOTSUP: __, ...numbers } = constants.errno
+const names = new Map(Object.entries(numbers).map(([name, number]) => [number, name]))
 
 /** `EEXIST` for 17; `errno 999` for a number without a name. */
 export const errnoName = (number: number): string => names.get(number) ?? `errno ${number}`

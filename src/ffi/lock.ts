@@ -1,0 +1,89 @@
+/**
+ * A lock on a file, by flock(2): gone with its holder, however that dies, and honoured between processes
+ * and between tasks of one process alike (each lock has its own open file).
+ *
+ * Waiting is polling: a blocked flock could neither be given up at a deadline nor let other tasks run.
+ */
+
+import { closeSync, constants, fstatSync, openSync, statSync, unlinkSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { hasCode, TsnetError } from '../model/errors.ts'
+import { errno, libc, SystemError } from './ffi.ts'
+
+const LOCK_EX = 2
+const LOCK_NB = 4
+
+export interface LockOptions {
+  /** How long to wait for the holder. */
+  withinMs?: number
+  /** Remove the file at release, so that locks of short-lived things leave nothing behind. */
+  removeAfter?: boolean
+}
+
+export class FileLock implements Disposable {
+  readonly #path: string
+  readonly #removeAfter: boolean
+  #fd: number
+
+  constructor(path: string, fd: number, removeAfter: boolean) {
+    this.#path = path
+    this.#fd = fd
+    this.#removeAfter = removeAfter
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd < 0) return
+    // Removed while held: whoever waits for this file notices that the path leads elsewhere by then.
+    if (this.#removeAfter) unlinkSync(this.#path)
+    closeSync(this.#fd)
+    this.#fd = -1
+  }
+}
+
+/**
+ * Takes the lock, or returns undefined when somebody holds it.
+ * @throws Node's error when the file cannot be opened; SystemError when it cannot be locked
+ */
+export function tryLockFile(path: string, options: LockOptions = {}): FileLock | undefined {
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  if (libc.flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    const failure = new SystemError('flock', errno())
+    closeSync(fd)
+    if (failure.code === 'EAGAIN' || failure.code === 'EINTR') return undefined
+    throw failure
+  }
+  if (!leadsTo(path, fd)) {
+    closeSync(fd)
+    return undefined
+  }
+  return new FileLock(path, fd, options.removeAfter ?? false)
+}
+
+/**
+ * Waits for the lock.
+ * @throws TsnetError `try-again` when it is not free in time
+ */
+export async function lockFile(path: string, options: LockOptions = {}): Promise<FileLock> {
+  const withinMs = options.withinMs ?? 60_000
+  const deadline = performance.now() + withinMs
+  for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 1.5, 20)) {
+    const lock = tryLockFile(path, options)
+    if (lock !== undefined) return lock
+    if (performance.now() > deadline) {
+      throw new TsnetError('try-again', `${path} has been locked by another process for ${withinMs / 1000} s`)
+    }
+    // Uneven pauses keep a crowd from knocking all at once.
+    await sleep(pauseMs * (0.5 + Math.random()))
+  }
+}
+
+function leadsTo(path: string, fd: number): boolean {
+  const held = fstatSync(fd)
+  try {
+    const there = statSync(path)
+    return there.dev === held.dev && there.ino === held.ino
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOENT')) return false
+    throw thrown
+  }
+}
