@@ -43,11 +43,18 @@ export class TsnetError extends Error {
   readonly code: ErrorCode
   /** More for the reader: what was tried, what to do. */
   readonly details: string | undefined
+  /** With `delegate`: the number that the plugin itself answered, which we pass on. */
+  readonly pluginCode: number | undefined
 
-  constructor(code: ErrorCode, message: string, options: { details?: string; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { details?: string; cause?: unknown; pluginCode?: number } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.details = options.details
+    this.pluginCode = options.pluginCode
   }
 }
 

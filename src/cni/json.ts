@@ -1,0 +1,135 @@
+/**
+ * Reads JSON from outside as Go's encoding/json does, since every runtime was written against that: keys
+ * match in any case, the last of equal keys wins, null counts as absent. What we read is checked, what we
+ * do not know is left alone, and each complaint names the key's path and the value.
+ */
+
+import { type ErrorCode, TsnetError } from '../model/errors.ts'
+
+/** As deep as Go reads; JSON.stringify would run out of stack further down. */
+const MAX_DEPTH = 1000
+
+/** A place in a JSON document, which may hold nothing. */
+export class Json {
+  /** undefined: absent or null. */
+  readonly value: unknown
+  /** `runtimeConfig.portMappings[0].hostPort` */
+  readonly path: string
+  #members: Map<string, [string, unknown]> | undefined
+
+  constructor(value: unknown, path: string) {
+    this.value = value ?? undefined
+    this.path = path
+  }
+
+  get present(): boolean {
+    return this.value !== undefined
+  }
+
+  /** The member of an object, whatever the case of its letters; nothing in nothing. */
+  get(key: string): Json {
+    this.#members ??= new Map(
+      Object.entries(this.object()).map(([name, value]) => [fold(name), [name, value]]),
+    )
+    const [name, value] = this.#members.get(fold(key)) ?? [key, undefined]
+    return new Json(value, this.path === '' ? name : `${this.path}.${name}`)
+  }
+
+  object(): Record<string, unknown> {
+    if (this.value === undefined) return {}
+    if (typeof this.value !== 'object' || Array.isArray(this.value)) return this.refuse('is not an object')
+    return this.value as Record<string, unknown>
+  }
+
+  list(): Json[] {
+    if (this.value === undefined) return []
+    if (!Array.isArray(this.value)) return this.refuse('is not a list')
+    return this.value.map((item, index) => new Json(item, `${this.path}[${index}]`))
+  }
+
+  /** An empty string is as good as none: Go's zero value. */
+  text(): string | undefined {
+    if (this.value === undefined || this.value === '') return undefined
+    if (typeof this.value !== 'string') return this.refuse('is not a string')
+    return this.value
+  }
+
+  flag(): boolean | undefined {
+    if (this.value === undefined || typeof this.value === 'boolean') return this.value
+    return this.refuse('is neither true nor false')
+  }
+
+  /** A whole number within bounds, both included. */
+  number(least: number, most: number): number | undefined {
+    if (this.value === undefined) return undefined
+    if (
+      !Number.isSafeInteger(this.value) ||
+      !((this.value as number) >= least && (this.value as number) <= most)
+    ) {
+      return this.refuse(`is not a whole number from ${least} to ${most}`)
+    }
+    return this.value as number
+  }
+
+  /** @throws TsnetError `hostPort: 0 is not …` */
+  refuse(reason: string, code: ErrorCode = 'invalid-config', details?: string): never {
+    const subject = this.path === '' ? 'the network configuration' : this.path
+    throw new TsnetError(
+      code,
+      `${subject}: ${shown(this.value)} ${reason}`,
+      details === undefined ? {} : { details },
+    )
+  }
+}
+
+/** The value as messages show it: JSON, and not more of it than helps. */
+export function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing'
+  return text.length <= 80 ? text : `${text.slice(0, 80)}…`
+}
+
+/**
+ * Parses a document that must be an object.
+ * @throws TsnetError `decode`
+ */
+export function parseJson(text: string): Json {
+  if (/^\s*$/.test(text)) {
+    throw new TsnetError('decode', 'stdin is empty; the network configuration was expected there')
+  }
+  if (depthOf(text) > MAX_DEPTH) {
+    throw new TsnetError('decode', `stdin is nested deeper than ${MAX_DEPTH} levels`)
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new TsnetError('decode', `stdin is not JSON: ${reason.slice(0, 200)}`, { cause })
+  }
+  const document = new Json(value, '')
+  if (!document.present || typeof value !== 'object' || Array.isArray(value)) {
+    return document.refuse('is not an object', 'decode')
+  }
+  return document
+}
+
+// Go folds letters by Unicode's simple folding, in which two more characters stand for ASCII letters:
+// the Kelvin sign, which toLowerCase knows, and the long s.
+const fold = (key: string): string => key.toLowerCase().replaceAll('ſ', 's')
+
+/** The deepest nesting of brackets outside of strings. */
+function depthOf(text: string): number {
+  let depth = 0
+  let deepest = 0
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === 0x22) {
+      for (i++; i < text.length && text.charCodeAt(i) !== 0x22; i++) {
+        if (text.charCodeAt(i) === 0x5c) i++
+      }
+    } else if (code === 0x5b || code === 0x7b) {
+      deepest = Math.max(deepest, ++depth)
+    } else if (code === 0x5d || code === 0x7d) depth--
+  }
+  return deepest
+}
