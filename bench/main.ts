@@ -1,0 +1,36 @@
+/**
+ * Side-by-side benchmarks: ours and the peer's turns alternate within one run on one machine, since
+ * figures of different runs do not compare.
+ *
+ *     npm run bench                    all of them
+ *     npm run bench -- cni --json      one, for machines
+ *     npm run bench -- --rounds 100    more turns
+ *
+ * Everything runs in network and mount namespaces of its own; the machine's are not touched.
+ */
+
+import { parseArgs } from 'node:util'
+import { benchCni } from './cni.ts'
+import { formatReport, type Report, withinBudget } from './report.ts'
+import { insideSandbox, rerunInSandbox } from './sandbox.ts'
+
+const benches: Record<string, (rounds: number) => Report> = { cni: benchCni }
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'boolean', default: false }, rounds: { type: 'string', default: '40' } },
+})
+const rounds = Number(values.rounds)
+const names = positionals.length > 0 ? positionals : Object.keys(benches)
+const unknown = names.find(name => benches[name] === undefined)
+if (unknown !== undefined || !Number.isInteger(rounds) || rounds < 1) {
+  console.error(`usage: npm run bench -- [${Object.keys(benches).join('|')}] [--rounds N] [--json]`)
+  process.exitCode = 2
+} else if (!insideSandbox()) {
+  process.exitCode = rerunInSandbox()
+} else {
+  const reports = names.flatMap(name => benches[name]?.(rounds) ?? [])
+  if (values.json) console.log(JSON.stringify(reports, null, 2))
+  else for (const report of reports) console.log(formatReport(report))
+  process.exitCode = reports.every(withinBudget) ? 0 : 1
+}
