@@ -1,0 +1,61 @@
+/**
+ * An image made of busybox alone, as an OCI archive: registries are not reached.
+ */
+
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** Makes a root filesystem with busybox, its shell and the folders that runtimes mount over. */
+export function makeRootFilesystem(folder: string): void {
+  for (const name of ['bin', 'dev', 'etc', 'proc', 'sys', 'tmp', 'www'])
+    mkdirSync(join(folder, name), { recursive: true })
+  copyFileSync('/bin/busybox', join(folder, 'bin/busybox'))
+  symlinkSync('busybox', join(folder, 'bin/sh'))
+  writeFileSync(join(folder, 'etc/passwd'), 'root:x:0:0:root:/:/bin/sh\n')
+}
+
+/**
+ * Writes an OCI archive of a root filesystem. What it runs by itself is a process that does nothing, so
+ * that it serves as a pod's pause image too.
+ * @param work an empty folder for the parts
+ */
+export function writeImage(rootFilesystem: string, name: string, work: string, archive: string): void {
+  const blobs = join(work, 'blobs/sha256')
+  mkdirSync(blobs, { recursive: true })
+  const layer = execFileSync('tar', ['-C', rootFilesystem, '-c', '.'], { maxBuffer: 1 << 26 })
+  const put = (content: Buffer | object) => {
+    const bytes = Buffer.isBuffer(content) ? content : Buffer.from(JSON.stringify(content))
+    const digest = createHash('sha256').update(bytes).digest('hex')
+    writeFileSync(join(blobs, digest), bytes)
+    return { digest: `sha256:${digest}`, size: bytes.length }
+  }
+  const kind = (what: string) => `application/vnd.oci.image.${what}`
+  const stored = put(layer)
+  const config = put({
+    architecture: process.arch === 'x64' ? 'amd64' : process.arch,
+    os: 'linux',
+    config: { Entrypoint: ['/bin/busybox', 'sleep', '1000000'] },
+    rootfs: { type: 'layers', diff_ids: [stored.digest] },
+  })
+  const manifest = put({
+    schemaVersion: 2,
+    mediaType: kind('manifest.v1+json'),
+    config: { mediaType: kind('config.v1+json'), ...config },
+    layers: [{ mediaType: kind('layer.v1.tar'), ...stored }],
+  })
+  const index = {
+    schemaVersion: 2,
+    manifests: [
+      {
+        mediaType: kind('manifest.v1+json'),
+        ...manifest,
+        annotations: { 'io.containerd.image.name': name, 'org.opencontainers.image.ref.name': name },
+      },
+    ],
+  }
+  writeFileSync(join(work, 'index.json'), JSON.stringify(index))
+  writeFileSync(join(work, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }))
+  execFileSync('tar', ['-C', work, '-cf', archive, 'oci-layout', 'index.json', 'blobs'])
+}
