@@ -179,25 +179,34 @@ export interface NatIntent {
   ports: PortMapping[]
 }
 
-/** What stands for a container on a network; the record from which it can be taken down alone. */
-export interface Attachment extends AttachmentKey {
+/**
+ * An attachment that is being made, or was being made when its maker died: all that is needed to take it
+ * down. `leases` and `nat` fill as it proceeds.
+ */
+export interface Undertaking extends AttachmentKey {
   netns: { path: string } & NamespaceId
   /** The kernel's boot_id when it was made: after a reboot nothing of it is left but leases. */
   bootId: string
   /** ISO 8601. */
   createdAt: string
+  bridgeName: string
+  ipam: IpamOptions
+  leases: Lease[]
+  /** Absent where no rule was needed. */
+  nat?: { backend: NatBackend; intent: NatIntent }
+  ports: PortMapping[]
+  macspoofchk: boolean
+  bandwidth?: Bandwidth
+  aliases: string[]
+}
+
+/** What stands for a container on a network; the record from which it can be taken down alone. */
+export interface Attachment extends Undertaking {
   bridge: Interface
   hostInterface: Interface
   containerInterface: Interface
-  leases: Lease[]
   routes: Route[]
   dns?: Dns
-  ipam: IpamOptions
-  /** Absent where no rule was needed. */
-  nat?: { backend: NatBackend; intent: NatIntent }
-  macspoofchk: boolean
-  bandwidth?: Bandwidth
   /** The ifb device that shapes what the container sends. */
   ifb?: Interface
-  aliases: string[]
 }

@@ -1,0 +1,88 @@
+/**
+ * Which attachment publishes which port of the host.
+ *
+ * Kernel rules hold no socket, so who publishes what is written down, 256 ports to a file: a claim costs
+ * the same however many others there are, and a range of ten thousand touches forty files. Claims are
+ * made and looked at under one lock; of any number that ask at once, exactly one gets the port.
+ *
+ * A claim whose owner has no entry any more is void: whoever finds it takes it over.
+ */
+
+import { TsnetError } from '../model/errors.ts'
+import { describeHostPorts, type PortMapping } from '../model/port-mapping.ts'
+import { probePorts } from './port-probe.ts'
+import { readEntry, readState, whileLocked, writeState } from './state.ts'
+
+interface Claim extends PortMapping {
+  owner: string
+}
+
+const BUCKET = 256
+const LOCK = 'ports'
+
+/**
+ * Claims all ports of an attachment, or none.
+ * @throws TsnetError `conflict` naming the port and who has it; `invalid-config` for an address that is
+ *   not one of this host
+ */
+export async function claimPorts(owner: string, mappings: readonly PortMapping[]): Promise<void> {
+  if (mappings.length === 0) return
+  const buckets = [...new Set(mappings.flatMap(bucketsOf))]
+  await whileLocked(LOCK, () => {
+    for (const claim of buckets.flatMap(readBucket)) {
+      for (const mapping of mappings) refuseConflict(owner, mapping, claim)
+    }
+    for (const mapping of mappings) probePorts(mapping)
+    for (const bucket of buckets) {
+      // What still meets ours is void, or ours from an attempt that died.
+      const others = readBucket(bucket).filter(claim => !mappings.some(mapping => portsMeet(mapping, claim)))
+      const ours = mappings.filter(mapping => bucketsOf(mapping).includes(bucket))
+      writeBucket(bucket, [...others, ...ours.map(mapping => ({ ...mapping, owner }))])
+    }
+  })
+}
+
+/** Gives the ports back. Idempotent. */
+export async function releasePorts(owner: string, mappings: readonly PortMapping[]): Promise<void> {
+  const buckets = new Set(mappings.flatMap(bucketsOf))
+  if (buckets.size === 0) return
+  await whileLocked(LOCK, () => {
+    for (const bucket of buckets) {
+      const claims = readBucket(bucket)
+      const others = claims.filter(claim => claim.owner !== owner)
+      if (others.length < claims.length) writeBucket(bucket, others)
+    }
+  })
+}
+
+function refuseConflict(owner: string, mapping: PortMapping, claim: Claim): void {
+  if (claim.owner === owner || !portsMeet(mapping, claim)) return
+  const holder = readEntry(claim.owner)?.attachment
+  if (holder === undefined) return
+  const first = Math.max(mapping.hostPort, claim.hostPort)
+  const what = describeHostPorts({ ...mapping, hostPort: first, count: 1 })
+  throw new TsnetError(
+    'conflict',
+    `port ${what} is already published for container ${holder.containerId} on network ${holder.network}; ` +
+      'choose another host port or remove that container',
+  )
+}
+
+/** True when one packet could belong to both: an absent address stands for all of both families. */
+function portsMeet(a: PortMapping, b: PortMapping): boolean {
+  const addresses = a.hostIp === undefined || b.hostIp === undefined || a.hostIp === b.hostIp
+  const ports = a.hostPort < b.hostPort + b.count && b.hostPort < a.hostPort + a.count
+  return a.protocol === b.protocol && addresses && ports
+}
+
+/** The files that a mapping's host ports fall into. */
+function bucketsOf(mapping: PortMapping): string[] {
+  const first = Math.floor(mapping.hostPort / BUCKET)
+  const last = Math.floor((mapping.hostPort + mapping.count - 1) / BUCKET)
+  return Array.from({ length: last - first + 1 }, (_, i) => `ports/${mapping.protocol}-${first + i}.json`)
+}
+
+const readBucket = (bucket: string): Claim[] => readState<Claim[]>(bucket) ?? []
+
+const writeBucket = (bucket: string, claims: Claim[]): void =>
+  writeState(bucket, claims.length === 0 ? undefined : claims)

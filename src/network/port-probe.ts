@@ -1,0 +1,124 @@
+/**
+ * Is a port of the host free, and who holds it if not.
+ *
+ * Asked by binding a socket for a moment: that is the very check that the kernel would make, for every
+ * address, family and owner. Only when it fails is /proc searched for a name.
+ */
+
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { errno, errnoName, libc, SystemError } from '../ffi/ffi.ts'
+import { AF_INET6, domainOf, sockaddr } from '../ffi/sockaddr.ts'
+import type { Ip } from '../model/address.ts'
+import { TsnetError } from '../model/errors.ts'
+import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
+
+const SOCK_CLOEXEC = 0x80000
+const SOL_SOCKET = 1
+const SO_REUSEADDR = 2
+const IPPROTO_IPV6 = 41
+const IPV6_V6ONLY = 26
+const on = Uint8Array.of(1, 0, 0, 0)
+
+/** SOCK_STREAM or SOCK_DGRAM, IPPROTO_…; SCTP one to one. */
+const kinds: Record<Protocol, readonly [type: number, protocol: number]> = {
+  tcp: [1, 6],
+  udp: [2, 17],
+  sctp: [1, 132],
+}
+
+const anyAddress = ['0.0.0.0' as Ip, '::' as Ip]
+
+/**
+ * Checks that nothing on this host listens on any of a mapping's host ports.
+ * @throws TsnetError `conflict` naming the port and its holder; `invalid-config` for an address that is
+ *   not one of this host
+ */
+export function probePorts(mapping: PortMapping): void {
+  for (const ip of mapping.hostIp === undefined ? anyAddress : [mapping.hostIp]) {
+    for (let port = mapping.hostPort; port < mapping.hostPort + mapping.count; port++) {
+      const failure = tryBind(mapping.protocol, ip, port)
+      if (failure === undefined) continue
+      if (failure === 'unsupported') break // a family or protocol the kernel lacks is held by nobody
+      throw bindError(failure, mapping, ip, port)
+    }
+  }
+}
+
+function tryBind(protocol: Protocol, ip: Ip, port: number): string | undefined {
+  const [type, number] = kinds[protocol]
+  const fd = libc.socket(domainOf(ip), type | SOCK_CLOEXEC, number)
+  if (fd < 0) {
+    const code = errnoName(errno())
+    if (['EAFNOSUPPORT', 'EPROTONOSUPPORT', 'ESOCKTNOSUPPORT'].includes(code)) return 'unsupported'
+    throw new SystemError('socket', errno())
+  }
+  try {
+    if (domainOf(ip) === AF_INET6) libc.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, on, on.length)
+    // Lets a TCP port in TIME_WAIT pass, never one that is listened on. Two UDP sockets could share one.
+    if (protocol !== 'udp') libc.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, on, on.length)
+    const address = sockaddr(ip, port)
+    return libc.bind(fd, address, address.length) === 0 ? undefined : errnoName(errno())
+  } finally {
+    libc.close(fd)
+  }
+}
+
+function bindError(code: string, mapping: PortMapping, ip: Ip, port: number): TsnetError {
+  const asked = mapping.hostIp === undefined ? {} : { hostIp: mapping.hostIp }
+  const what = describeHostPorts({ ...mapping, ...asked, hostPort: port, count: 1 })
+  if (code === 'EADDRNOTAVAIL') {
+    return new TsnetError('invalid-config', `hostIP ${ip} of port ${what} is not an address of this host`)
+  }
+  if (code !== 'EADDRINUSE') return new TsnetError('kernel', `port ${what} cannot be bound: ${code}`)
+  const holder = holderOf(mapping.protocol, port)
+  const by = holder === undefined ? '' : ` by ${holder}`
+  return new TsnetError(
+    'conflict',
+    `port ${what} is already in use${by}; choose another host port or stop it`,
+  )
+}
+
+/** `nginx (pid 812)`, or undefined where no process is seen (another namespace's, or SCTP). */
+function holderOf(protocol: Protocol, port: number): string | undefined {
+  const inodes = new Set([...socketInodes(protocol, port), ...socketInodes(`${protocol}6`, port)])
+  if (inodes.size === 0) return undefined
+  for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
+    if (openFiles(pid).some(file => inodes.has(file))) {
+      return `${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()} (pid ${pid})`
+    }
+  }
+  return undefined
+}
+
+const TCP_LISTEN = '0A'
+
+/** What /proc/PID/fd shows for the sockets bound to a port, such as `socket:[4711]`. */
+function socketInodes(table: string, port: number): string[] {
+  let text: string
+  try {
+    text = readFileSync(`/proc/thread-self/net/${table}`, 'utf8')
+  } catch {
+    return []
+  }
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  return text.split('\n').flatMap(line => {
+    const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/)
+    const bound = local.endsWith(suffix) && (!table.startsWith('tcp') || state === TCP_LISTEN)
+    return bound ? [`socket:[${inode}]`] : []
+  })
+}
+
+/** Where a process's descriptors lead; empty when it is gone. */
+function openFiles(pid: string): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).flatMap(fd => {
+      try {
+        return [readlinkSync(`/proc/${pid}/fd/${fd}`)]
+      } catch {
+        return []
+      }
+    })
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * What tsnet knows of this host, as files under the run directory (`/run/tsnet`, or TSNET_RUN_DIR).
+ *
+ *     attachments/<owner>.json     one attachment: `attaching`, `attached` or `detaching`
+ *     users/<resource>/<owner>     who uses something shared: a bridge, a rule set, forwarding
+ *     ports/<protocol>-<n>.json    who publishes the 256 ports from n·256 on
+ *     host.json                    what was changed on the host itself
+ *     *.lock                       held while something is changed; gone afterwards
+ *
+ * The state of an attachment is the journal: it is written before the first change and taken away after
+ * the last, so an entry that says `attaching` or `detaching` while nobody holds its lock is the work of
+ * somebody who died, and names all there is to take down. Every file appears whole (rename). Nothing here
+ * is synced to disk: a power loss ends all that it speaks of.
+ *
+ * Directories are made when needed and removed when empty; both may race with another process, so making
+ * is tried again.
+ */
+
+import {
+  type Dir,
+  mkdirSync,
+  opendirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { type FileLock, lockFile, tryLockFile } from '../ffi/lock.ts'
+import { hasCode } from '../model/errors.ts'
+import type { Attachment, Undertaking } from '../model/network.ts'
+
+/** One attachment and how far it has come. */
+export type Entry =
+  /** Somebody is making it, or died making it. */
+  | { state: 'attaching'; attachment: Undertaking }
+  | { state: 'attached'; attachment: Attachment }
+  /** Somebody is taking it down, or died doing so. */
+  | { state: 'detaching'; attachment: Undertaking }
+
+const FORMAT = 1
+
+/** Ending of a file that is being written. The same name each time: what a killed writer left is overwritten. */
+const TEMPORARY = '.tmp'
+
+export const runDirectory = (): string => process.env.TSNET_RUN_DIR ?? '/run/tsnet'
+
+const entryPath = (owner: string): string => join(runDirectory(), 'attachments', `${owner}.json`)
+
+/** The entry of an attachment. A file that cannot be understood is set aside and counts as none. */
+export function readEntry(owner: string): Entry | undefined {
+  const path = entryPath(owner)
+  const text = readText(path)
+  if (text === undefined) return undefined
+  try {
+    const { format, ...entry } = JSON.parse(text) as Entry & { format: number }
+    if (format === FORMAT && typeof entry.attachment.containerId === 'string') return entry
+  } catch {
+    // set aside below
+  }
+  renameSync(path, `${path}.damaged`)
+  return undefined
+}
+
+export function writeEntry(owner: string, entry: Entry): void {
+  writeWhole(entryPath(owner), JSON.stringify({ format: FORMAT, ...entry }))
+}
+
+export const removeEntry = (owner: string): void => remove(entryPath(owner))
+
+/** Every entry of this host, with its owner tag. */
+export function listEntries(): { owner: string; entry: Entry }[] {
+  return listNames('attachments').flatMap(name => {
+    const owner = /^([0-9a-f]{16})\.json$/.exec(name)?.[1]
+    const entry = owner === undefined ? undefined : readEntry(owner)
+    return owner === undefined || entry === undefined ? [] : [{ owner, entry }]
+  })
+}
+
+/** Counts an owner among the users of something shared. */
+export function addUser(resource: string, owner: string): void {
+  writeWhole(join(runDirectory(), 'users', resource, owner), '')
+}
+
+/** Takes an owner from the users of something shared. */
+export const removeUser = (resource: string, owner: string): void =>
+  remove(join(runDirectory(), 'users', resource, owner))
+
+/** True when nobody but this owner uses it. Costs the same however many do. */
+export function isLastUser(resource: string, owner: string): boolean {
+  let users: Dir
+  try {
+    users = opendirSync(join(runDirectory(), 'users', resource))
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOENT')) return true
+    throw thrown
+  }
+  try {
+    for (let user = users.readSync(); user !== null; user = users.readSync()) {
+      if (user.name !== owner && !user.name.endsWith(TEMPORARY)) return false
+    }
+    return true
+  } finally {
+    users.closeSync()
+  }
+}
+
+/** A file of the run directory read as JSON; undefined where there is none or it is damaged. */
+export function readState<T>(name: string): T | undefined {
+  const text = readText(join(runDirectory(), name))
+  try {
+    return text === undefined ? undefined : (JSON.parse(text) as T)
+  } catch {
+    return undefined
+  }
+}
+
+/** Writes a file of the run directory; undefined removes it. */
+export function writeState(name: string, value: unknown): void {
+  const path = join(runDirectory(), name)
+  if (value === undefined) remove(path)
+  else writeWhole(path, JSON.stringify(value))
+}
+
+/** Runs `work` while nobody else in the host does anything under the same lock. */
+export async function whileLocked<T>(name: string, work: () => T | Promise<T>): Promise<T> {
+  const lock = await inDirectory(lockPath(name), path => lockFile(path, { removeAfter: true }))
+  return release(lock, name, work)
+}
+
+/** As whileLocked, but does nothing and returns undefined when somebody holds the lock. */
+export async function unlessLocked<T>(name: string, work: () => T | Promise<T>): Promise<T | undefined> {
+  const lock = await inDirectory(lockPath(name), async path => tryLockFile(path, { removeAfter: true }))
+  return lock === undefined ? undefined : release(lock, name, work)
+}
+
+async function release<T>(lock: FileLock, name: string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } finally {
+    lock[Symbol.dispose]()
+    removeEmptyParents(lockPath(name))
+  }
+}
+
+const lockPath = (name: string): string => join(runDirectory(), `${name}.lock`)
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOENT')) return undefined
+    throw thrown
+  }
+}
+
+function writeWhole(path: string, text: string): void {
+  const temporary = path + TEMPORARY
+  inDirectorySync(temporary, () => {
+    writeFileSync(temporary, text, { mode: 0o600 })
+    renameSync(temporary, path)
+  })
+}
+
+function remove(path: string): void {
+  rmSync(path, { force: true })
+  rmSync(path + TEMPORARY, { force: true })
+  removeEmptyParents(path)
+}
+
+function removeEmptyParents(path: string): void {
+  // A directory that somebody chose for us stays; our own default goes.
+  const top = process.env.TSNET_RUN_DIR ?? dirname(runDirectory())
+  for (let folder = dirname(path); folder.length > top.length; folder = dirname(folder)) {
+    try {
+      rmdirSync(folder)
+    } catch {
+      return // not empty, or somebody else was faster
+    }
+  }
+}
+
+function listNames(folder: string): string[] {
+  try {
+    return readdirSync(join(runDirectory(), folder))
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOENT')) return []
+    throw thrown
+  }
+}
+
+/** How often a directory may vanish between being made and being used. */
+const ATTEMPTS = 100
+
+async function inDirectory<T>(path: string, work: (path: string) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work(path)
+    } catch (thrown) {
+      if (!hasCode(thrown, 'ENOENT') || attempt === ATTEMPTS) throw thrown
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    }
+  }
+}
+
+function inDirectorySync(path: string, work: () => void): void {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      work()
+      return
+    } catch (thrown) {
+      if (!hasCode(thrown, 'ENOENT') || attempt === ATTEMPTS) throw thrown
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    }
+  }
+}
