@@ -13,52 +13,52 @@
  * reading. Every length is checked before a byte is read: malformed input throws MalformedError, never
  * reads past its end.
  *
+ * Where the meaning of an attribute hangs on a sibling (IFLA_INFO_DATA on IFLA_INFO_KIND), the table has one
+ * row for each meaning, marked `only('kind', 'vxlan', …)`. The kernel puts the sibling first.
+ *
  * Source: linux/netlink.h (struct nlattr), include/net/netlink.h.
  */
 
-import { bytesOf, type Ip, ipFromBytes } from '../model/address.ts'
+import {
+  type Codec,
+  concatenate,
+  type Fields,
+  type InputOf,
+  MalformedError,
+  type Row,
+  type Struct,
+  type StructCodec,
+  type Table,
+  type ValueOf,
+  viewOf,
+} from './codecs.ts'
 
-/** Bytes from the kernel contradict themselves. */
-export class MalformedError extends Error {
-  override readonly name = 'MalformedError'
+/** What a table decodes to: every attribute may be absent. */
+export type Attributes<T extends Table> = { [Name in keyof T]?: ValueOf<T[Name][1]> | undefined }
+
+/** What a table encodes; what is undefined is left out. */
+export type AttributesInput<T extends Table> = { [Name in keyof T]?: InputOf<T[Name][1]> | undefined }
+
+/** A codec made of a table. */
+export interface AttributeCodec<T extends Table> extends Codec<Attributes<T>, AttributesInput<T>> {
+  readonly rowFor: RowFor
 }
 
-/** Both directions of one kind of value. Methods, so that a table can hold codecs of any value. */
-export interface Codec<T> {
-  encode(value: T): Uint8Array
-  /** @throws MalformedError */
-  decode(bytes: Uint8Array): T
-  /** The payload is attributes again, marked so in the attribute's type. */
-  readonly nested?: true
-  /** The attribute may stand several times; the value is the array of all. */
-  readonly repeated?: true
-}
-
-/** The value a codec stands for. */
-export type ValueOf<C> = C extends Codec<infer T> ? T : never
-
-type Table = Record<string, readonly [type: number, codec: Codec<unknown>]>
-
-/** What a table decodes to, and what it encodes: every attribute may be absent. */
-export type Attributes<T extends Table> = { [Name in keyof T]?: ValueOf<T[Name][1]> }
-
-/** A codec made of a table, with the table for printers. */
-export interface AttributeCodec<T extends Table> extends Codec<Attributes<T>> {
-  readonly table: T
-}
+type RowFor = (type: number, before: Record<string, unknown>) => Row | undefined
 
 const HEADER = 4
+const LENGTH_MAX = 0xffff
 const NLA_F_NESTED = 0x8000
 const NLA_TYPE_MASK = 0x3fff
 const align = (length: number): number => (length + 3) & ~3
 
-const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-
-/** One attribute: header, payload, padding to four bytes. */
+/** One attribute: header, payload, padding to four bytes. @throws RangeError: the length field has 16 bits */
 export function encodeAttribute(type: number, payload: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(align(HEADER + payload.length))
-  view(bytes).setUint16(0, HEADER + payload.length, true)
-  view(bytes).setUint16(2, type, true)
+  const length = HEADER + payload.length
+  if (length > LENGTH_MAX) throw new RangeError(`an attribute of ${length} bytes is too long`)
+  const bytes = new Uint8Array(align(length))
+  viewOf(bytes).setUint16(0, length, true)
+  viewOf(bytes).setUint16(2, type, true)
   bytes.set(payload, HEADER)
   return bytes
 }
@@ -68,11 +68,11 @@ export function* eachAttribute(bytes: Uint8Array): Generator<{ type: number; pay
   let offset = 0
   while (offset < bytes.length) {
     if (bytes.length - offset < HEADER) throw new MalformedError('an attribute header is cut short')
-    const length = view(bytes).getUint16(offset, true)
+    const length = viewOf(bytes).getUint16(offset, true)
     if (length < HEADER || offset + length > bytes.length) {
       throw new MalformedError(`an attribute of ${length} bytes does not fit`)
     }
-    const type = view(bytes).getUint16(offset + 2, true) & NLA_TYPE_MASK
+    const type = viewOf(bytes).getUint16(offset + 2, true) & NLA_TYPE_MASK
     yield { type, payload: bytes.subarray(offset + HEADER, offset + length) }
     offset += align(length)
   }
@@ -81,9 +81,13 @@ export function* eachAttribute(bytes: Uint8Array): Generator<{ type: number; pay
 /** Makes a codec of a table. */
 export function attributes<const T extends Table>(table: T): AttributeCodec<T> {
   const rows = Object.entries(table).map(([name, [type, codec]]) => ({ name, type, codec }))
-  const byType = new Map(rows.map(row => [row.type, row]))
+  const byType = new Map<number, Row[]>()
+  for (const row of rows) byType.set(row.type, [...(byType.get(row.type) ?? []), row])
 
-  function encode(values: Attributes<T>): Uint8Array {
+  const rowFor: RowFor = (type, before) =>
+    byType.get(type)?.find(({ codec: { only } }) => only === undefined || before[only.name] === only.is)
+
+  function encode(values: AttributesInput<T>): Uint8Array {
     const parts: Uint8Array[] = []
     for (const { name, type, codec } of rows) {
       const value = values[name]
@@ -98,7 +102,7 @@ export function attributes<const T extends Table>(table: T): AttributeCodec<T> {
   function decode(bytes: Uint8Array): Attributes<T> {
     const values: Record<string, unknown> = {}
     for (const { type, payload } of eachAttribute(bytes)) {
-      const row = byType.get(type)
+      const row = rowFor(type, values)
       if (row === undefined) continue
       const value = row.codec.decode(payload)
       if (row.codec.repeated) {
@@ -112,7 +116,7 @@ export function attributes<const T extends Table>(table: T): AttributeCodec<T> {
     return values as Attributes<T>
   }
 
-  return { table, encode, decode }
+  return { rowFor, encode, decode }
 }
 
 /** A table inside an attribute. */
@@ -121,101 +125,42 @@ export function nested<T extends Table>(codec: AttributeCodec<T>): AttributeCode
 }
 
 /** An attribute that stands as often as its array has items. */
-export function repeated<T>(codec: Codec<T>): Codec<T[]> {
-  const item = codec as unknown as Codec<T[]>
-  return { encode: item.encode, decode: item.decode, repeated: true, ...(codec.nested && { nested: true }) }
+export function repeated<T, Input>(codec: Codec<T, Input>): Codec<T[], Input[]> {
+  return { ...(codec as unknown as Codec<T[], Input[]>), repeated: true }
 }
 
-export function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let offset = 0
-  for (const part of parts) {
-    whole.set(part, offset)
-    offset += part.length
-  }
-  return whole
+/** A row that counts only where the text attribute `name` of the same table is `is`. */
+export function only<C extends Codec<unknown>>(name: string, is: string, codec: C): C {
+  return { ...codec, only: { name, is } }
 }
 
-function scalar<T>(size: number, write: (v: DataView, value: T) => void, read: (v: DataView) => T): Codec<T> {
+/** A family's struct and the attributes behind it: the payload of a message. */
+export interface PayloadCodec<F extends Fields, T extends Table>
+  extends Codec<
+    { header: Struct<F>; attributes: Attributes<T> },
+    { header: Partial<Struct<F>>; attributes: AttributesInput<T> }
+  > {
+  readonly fields: F
+  readonly rowFor: RowFor
+}
+
+/** Makes a codec of a struct and a table. */
+export function payload<F extends Fields, T extends Table>(
+  header: StructCodec<F>,
+  list: AttributeCodec<T>,
+): PayloadCodec<F, T> {
+  const start = align(header.size)
   return {
+    fields: header.fields,
+    rowFor: list.rowFor,
     encode(value) {
-      const bytes = new Uint8Array(size)
-      write(view(bytes), value)
+      const bytes = concatenate([new Uint8Array(start), list.encode(value.attributes)])
+      bytes.set(header.encode(value.header))
       return bytes
     },
-    decode(bytes) {
-      if (bytes.length < size) throw new MalformedError(`${size} bytes expected, ${bytes.length} found`)
-      return read(view(bytes))
-    },
+    decode: bytes => ({
+      header: header.decode(bytes),
+      attributes: list.decode(bytes.subarray(Math.min(start, bytes.length))),
+    }),
   }
-}
-
-export const u8 = scalar<number>(
-  1,
-  (v, value) => v.setUint8(0, value),
-  v => v.getUint8(0),
-)
-export const u16 = scalar<number>(
-  2,
-  (v, value) => v.setUint16(0, value, true),
-  v => v.getUint16(0, true),
-)
-export const u32 = scalar<number>(
-  4,
-  (v, value) => v.setUint32(0, value, true),
-  v => v.getUint32(0, true),
-)
-export const s32 = scalar<number>(
-  4,
-  (v, value) => v.setInt32(0, value, true),
-  v => v.getInt32(0, true),
-)
-export const u64 = scalar<bigint>(
-  8,
-  (v, value) => v.setBigUint64(0, value, true),
-  v => v.getBigUint64(0, true),
-)
-/** Network byte order, as ports and protocol numbers travel. */
-export const be16 = scalar<number>(
-  2,
-  (v, value) => v.setUint16(0, value),
-  v => v.getUint16(0),
-)
-
-/** Present or not; carries nothing. */
-export const flag: Codec<true> = {
-  encode: () => new Uint8Array(0),
-  decode: () => true,
-}
-
-/** Text that ends in NUL. */
-export const zstr: Codec<string> = {
-  encode: value => Buffer.from(`${value}\0`),
-  decode(bytes) {
-    const end = bytes.indexOf(0)
-    return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString('utf8')
-  },
-}
-
-/** Bytes as they are; a copy, since receive buffers are used again. */
-export const binary: Codec<Uint8Array> = {
-  encode: value => value,
-  decode: bytes => bytes.slice(),
-}
-
-/** A link-layer address: `02:42:ac:11:00:02`. */
-export const mac: Codec<string> = {
-  encode: value => Uint8Array.from(value.split(':'), octet => Number.parseInt(octet, 16)),
-  decode: bytes => Array.from(bytes, octet => octet.toString(16).padStart(2, '0')).join(':'),
-}
-
-/** An IPv4 or IPv6 address, told apart by length. */
-export const ip: Codec<Ip> = {
-  encode: bytesOf,
-  decode(bytes) {
-    if (bytes.length !== 4 && bytes.length !== 16) {
-      throw new MalformedError(`an address of ${bytes.length} bytes`)
-    }
-    return ipFromBytes(bytes)
-  },
 }

@@ -52,3 +52,20 @@ export const AF_INET = 2
 export const AF_BRIDGE = 7
 export const AF_INET6 = 10
 export const AF_NETLINK = 16
+
+// net/if.h
+export const IFF_UP = 0x1
+export const IFF_PROMISC = 0x100
+export const IFF_ALLMULTI = 0x200
+export const IFF_LOWER_UP = 0x10000
+
+// linux/rtnetlink.h, IFLA_EXT_MASK
+export const RTEXT_FILTER_BRVLAN_COMPRESSED = 0x4
+export const RTEXT_FILTER_SKIP_STATS = 0x8
+
+// linux/if_bridge.h
+export const BRIDGE_FLAGS_SELF = 2
+export const BRIDGE_VLAN_INFO_PVID = 0x2
+export const BRIDGE_VLAN_INFO_UNTAGGED = 0x4
+export const BRIDGE_VLAN_INFO_RANGE_BEGIN = 0x8
+export const BRIDGE_VLAN_INFO_RANGE_END = 0x10

@@ -4,7 +4,8 @@
  * Source: linux/netlink.h (struct nlmsghdr, struct nlmsgerr, enum nlmsgerr_attrs).
  */
 
-import { attributes, MalformedError, u32, zstr } from './attributes.ts'
+import { attributes } from './attributes.ts'
+import { MalformedError, u32, viewOf, zstr } from './codecs.ts'
 import { NLM_F_ACK_TLVS, NLM_F_CAPPED } from './constants.ts'
 
 export interface Message {
@@ -34,7 +35,7 @@ export function encodeMessage(message: Message): Uint8Array {
 
 /** The messages of one datagram. @throws MalformedError */
 export function* eachMessage(bytes: Uint8Array): Generator<Message> {
-  const header = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const header = viewOf(bytes)
   let offset = 0
   while (offset < bytes.length) {
     if (bytes.length - offset < HEADER) throw new MalformedError('a message header is cut short')
@@ -73,7 +74,7 @@ export function readVerdict(message: Message, kind: 'error' | 'done'): Verdict {
     if (kind === 'done') return { errno: 0 }
     throw new MalformedError('an error message is cut short')
   }
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+  const view = viewOf(payload)
   const errno = -view.getInt32(0, true)
   if ((message.flags & NLM_F_ACK_TLVS) === 0) return { errno }
   let start = 4

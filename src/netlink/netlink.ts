@@ -3,9 +3,10 @@
  *
  * Three floors, each usable and tested alone:
  *
- *     bytes          attributes.ts, message.ts      tables ⇄ bytes
+ *     bytes          codecs.ts, attributes.ts, message.ts      tables ⇄ bytes
  *     conversation   this file                      send, receive, check, retry
- *     objects        link.ts, address.ts, route.ts, neighbour.ts, qdisc.ts
+ *     objects        link.ts, add-link.ts, bridge-port.ts, address.ts,
+ *                                                   route.ts, neighbour.ts, qdisc.ts
  *                                                   one function = one conversation = plain value
  *
  * Everything is synchronous: the kernel answers a request while it is being sent, so there is nothing to
@@ -22,7 +23,7 @@
 
 import { Fd } from '../ffi/fd.ts'
 import { errno, errnoName, libc, must, SystemError } from '../ffi/ffi.ts'
-import { concatenate } from './attributes.ts'
+import { concatenate } from './codecs.ts'
 import * as k from './constants.ts'
 import { eachMessage, encodeMessage, type Message, readVerdict, type Verdict } from './message.ts'
 
