@@ -1,0 +1,125 @@
+/**
+ * A host: network, mount and pid namespaces of its own, on the machine's files.
+ *
+ * /proc, /sys, /run, /etc/cni and /var/lib/cni are its own and start empty, all else is the machine's. What
+ * the host keeps in these folders can be read from the test process under `host.path(…)`.
+ */
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { openNetns } from '../netns/netns.ts'
+import { type Holder, startHolder } from './holder.ts'
+import { setUp } from './links.ts'
+import { Place } from './place.ts'
+
+/** Folders that tsnet and other CNI plugins write to. */
+const OWN_FOLDERS = ['/etc/cni', '/var/lib/cni']
+
+export class Host extends Place {
+  readonly namespaces: Namespace[] = []
+  readonly #holder: Holder
+  readonly #atFirst: readonly Process[]
+
+  constructor(name: string, holder: Holder) {
+    super(name, openNetns(`/proc/${holder.pid}/ns/net`))
+    this.#holder = holder
+    this.#atFirst = this.processes()
+    setUp(this.netns, 'lo')
+  }
+
+  protected enter(): string[] {
+    return nsenter(this.#holder, this.netns.fd)
+  }
+
+  /** Where the test process finds a file of this host. Absolute links in it lead to the machine's files. */
+  path(file: string): string {
+    return `/proc/${this.#holder.pid}/root${file}`
+  }
+
+  /** Makes folders of the host empty. */
+  async tmpfs(...folders: string[]): Promise<void> {
+    for (const folder of folders) {
+      await this.run('sh', '-c', 'mkdir -p "$1" && mount -t tmpfs -o mode=755 tmpfs "$1"', 'sh', folder)
+    }
+  }
+
+  /** A container's network namespace at /run/netns/NAME, with `lo` up. */
+  async namespace(name: string): Promise<Namespace> {
+    const path = `/run/netns/${name}`
+    await this.run('sh', '-c', 'set -C; : >"$1"; exec unshare --net="$1" true', 'sh', path)
+    const namespace = new Namespace(name, this, this.#holder)
+    setUp(namespace.netns, 'lo')
+    this.namespaces.push(namespace)
+    return namespace
+  }
+
+  /** The processes of this host but its init, oldest first. */
+  processes(): Process[] {
+    const root = this.path('/proc')
+    const pids = readdirSync(root).filter(name => /^\d+$/.test(name))
+    return pids.flatMap(pid => readProcess(root, Number(pid))).filter(({ pid }) => pid !== 1)
+  }
+
+  /** Ends the host. @returns the processes that had to be ended with it though nobody held them any more */
+  override async end(): Promise<void> {
+    for (const namespace of [...this.namespaces]) await namespace.end()
+    await this.#holder.end()
+    await super.end()
+  }
+
+  /** Processes that are left beside what the lab itself runs: daemons, forgotten children. */
+  strays(): Process[] {
+    const own = new Set(this.#atFirst.map(({ pid }) => pid))
+    return this.processes().filter(({ pid }) => !own.has(pid))
+  }
+}
+
+/** A container's network namespace on a host; commands run here see the host's files and processes. */
+export class Namespace extends Place {
+  readonly host: Host
+  /** As the host sees it: what a runtime would put into CNI_NETNS. */
+  readonly path: string
+  readonly #holder: Holder
+
+  constructor(name: string, host: Host, holder: Holder) {
+    const path = `/run/netns/${name}`
+    super(name, openNetns(host.path(path)))
+    this.host = host
+    this.path = path
+    this.#holder = holder
+  }
+
+  protected enter(): string[] {
+    return nsenter(this.#holder, this.netns.fd)
+  }
+
+  /** Removes the namespace, as a runtime does when a container is gone. */
+  async remove(): Promise<void> {
+    this.host.namespaces.splice(this.host.namespaces.indexOf(this), 1)
+    await this.host.run('sh', '-c', 'umount -l "$1" && rm "$1"', 'sh', this.path)
+    await this.end()
+  }
+}
+
+export interface Process {
+  /** In the host's pid namespace. */
+  pid: number
+  command: string
+}
+
+function readProcess(root: string, pid: number): Process[] {
+  try {
+    const words = readFileSync(`${root}/${pid}/cmdline`, 'utf8').split('\0').join(' ').trim()
+    return [{ pid, command: words || `[${readFileSync(`${root}/${pid}/comm`, 'utf8').trim()}]` }]
+  } catch {
+    return [] // gone since the folder was listed
+  }
+}
+
+// Our own descriptor names the namespace, so that it can be entered whatever happened to its path.
+function nsenter(holder: Holder, netFd: number): string[] {
+  const { pid } = holder
+  const net = `/proc/${process.pid}/fd/${netFd}`
+  return ['nsenter', `--mount=/proc/${pid}/ns/mnt`, `--pid=/proc/${pid}/ns/pid`, `--net=${net}`, '--']
+}
+
+export const startHost = async (name: string): Promise<Host> => new Host(name, await startHolder(OWN_FOLDERS))
