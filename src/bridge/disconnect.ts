@@ -1,0 +1,43 @@
+/** Takes the veth pair of an attachment away. */
+
+import type { Undertaking } from '../model/network.ts'
+import { changeLink, deleteLink, findLink, type Link } from '../netlink/link.ts'
+import { type Netlink, openNetlink } from '../netlink/netlink.ts'
+import type { Netns } from '../netns/netns.ts'
+import { hostNames, isHostEnd } from './names.ts'
+
+export interface Departure {
+  /** ownerTag of the attachment. */
+  owner: string
+  ifname: string
+  /** The container's namespace, if it still exists. */
+  netns?: Netns | undefined
+  recorded?: Undertaking | undefined
+}
+
+/**
+ * Deletes the host end of the attachment's veth pair, and with it the container's end. The host end is
+ * found by its name and proved by its alias, so neither record nor namespace are needed, and nothing else
+ * is ever deleted. Idempotent.
+ */
+export async function disconnect({ owner }: Departure, trace?: (equivalent: string) => void): Promise<void> {
+  using nl = openNetlink(trace)
+  const link = findHostEnd(nl, owner)
+  if (link !== undefined) deleteLink(nl, link)
+}
+
+/** Takes the host end down: from now on nothing reaches the container, and nothing comes from it. Idempotent. */
+export function silence(owner: string, trace?: (equivalent: string) => void): void {
+  using nl = openNetlink(trace)
+  const link = findHostEnd(nl, owner)
+  if (link?.up) changeLink(nl, link, { up: false })
+}
+
+/** The host end of an attachment's veth pair. */
+export function findHostEnd(nl: Netlink, owner: string): Link | undefined {
+  for (const name of hostNames(owner)) {
+    const link = findLink(nl, { name })
+    if (link !== undefined && isHostEnd(link, owner)) return link
+  }
+  return undefined
+}

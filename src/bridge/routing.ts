@@ -1,0 +1,101 @@
+/**
+ * Gateways and routes of an attachment, computed from its leases as the reference plugin computes them.
+ */
+
+import {
+  bitsOf,
+  type Cidr,
+  cidrOf,
+  contains,
+  type Family,
+  familyOf,
+  type Ip,
+  ipOf,
+  lengthOf,
+  networkOf,
+  overlaps,
+  stepFrom,
+} from '../model/address.ts'
+import type { Lease, Route } from '../model/network.ts'
+import { reject } from './options.ts'
+
+/** A route as the kernel is given it. */
+export interface PlannedRoute extends Route {
+  /** The gateway is in none of the container's subnets; take it as reachable all the same. */
+  onlink: boolean
+}
+
+/** RT_SCOPE_LINK, linux/rtnetlink.h: from here on a destination is on the link itself. */
+const SCOPE_LINK = 253
+
+const defaultOf = (family: Family): Cidr => (family === 4 ? '0.0.0.0/0' : '::/0') as Cidr
+
+/** The leases, each with a gateway: where the IPAM named none, the first address of the subnet. */
+export function withGateways(leases: Lease[]): Lease[] {
+  return leases.map(lease => {
+    const gateway = lease.gateway ?? firstOf(lease.address)
+    if (gateway === ipOf(lease.address)) {
+      reject(`gateway: ${gateway} is the address that the container gets`)
+    }
+    return { ...lease, gateway }
+  })
+}
+
+function firstOf(address: Cidr): Ip {
+  if (lengthOf(address) === bitsOf(familyOf(address))) {
+    reject(`isGateway is true, and ${address} leaves no address for the gateway: name one in the ipam`)
+  }
+  return stepFrom(ipOf(networkOf(address)), 1n)
+}
+
+/** The addresses that the bridge gets: each gateway with the length of its subnet. */
+export function gatewayAddresses(leases: Lease[]): Cidr[] {
+  const gateways: Cidr[] = []
+  for (const { address, gateway } of leases) {
+    if (gateway === undefined) continue
+    const cidr = cidrOf(gateway, lengthOf(address))
+    if (gateways.includes(cidr)) continue
+    const other = gateways.find(known => overlaps(known, cidr))
+    if (other !== undefined) reject(`gateway: ${cidr} and ${other} of the same bridge overlap`)
+    gateways.push(cidr)
+  }
+  return gateways
+}
+
+/** The routes, with a default route for each family that has an address and no default gateway yet. */
+export function withDefaultRoutes(routes: Route[], leases: Lease[]): Route[] {
+  const added: Route[] = []
+  for (const family of [4, 6] as const) {
+    const gateway = leases.find(({ address }) => familyOf(address) === family)?.gateway
+    const known = routes.some(({ dst, gw, table }) => dst === defaultOf(family) && gw !== undefined && !table)
+    if (gateway !== undefined && !known) added.push({ dst: defaultOf(family), gw: gateway })
+  }
+  return [...routes, ...added]
+}
+
+/**
+ * The routes as the kernel is given them: a route without gateway gets that of its family, one of a family
+ * in which the container has no address is left out (it could not send anything there), none comes twice.
+ */
+export function resolveRoutes(routes: Route[], leases: Lease[]): PlannedRoute[] {
+  const planned = new Map<string, PlannedRoute>()
+  for (const route of routes) {
+    const family = familyOf(route.dst)
+    if (route.gw !== undefined && familyOf(route.gw) !== family) {
+      reject(`routes: gw ${route.gw} of ${route.dst} is of the other address family`)
+    }
+    const own = leases.filter(({ address }) => familyOf(address) === family)
+    if (own.length === 0) continue
+    const direct = (route.scope ?? 0) >= SCOPE_LINK
+    if (direct && route.gw !== undefined) {
+      reject(`routes: ${route.dst} has gw ${route.gw} and scope ${route.scope}, which means that it has none`)
+    }
+    const gw = route.gw ?? (direct ? undefined : own.find(({ gateway }) => gateway !== undefined)?.gateway)
+    const onlink = gw !== undefined && !own.some(({ address }) => contains(address, gw)) && !isLinkLocal(gw)
+    const resolved = { ...route, dst: networkOf(route.dst), ...(gw !== undefined && { gw }), onlink }
+    planned.set(JSON.stringify([resolved.dst, gw, route.table, route.priority]), resolved)
+  }
+  return [...planned.values()]
+}
+
+const isLinkLocal = (ip: Ip): boolean => contains('fe80::/10' as Cidr, ip)

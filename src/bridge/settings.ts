@@ -1,0 +1,101 @@
+/**
+ * Kernel settings (sysctl) of both sides of a link: which ones, and how they are written.
+ */
+
+import { type Cidr, familyOf } from '../model/address.ts'
+import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import type { Undo } from '../model/undo.ts'
+import { readSysctl, writeSysctl } from '../netns/sysctl.ts'
+
+export interface Setting {
+  /** Under /proc/sys, such as `net/ipv6/conf/cni0/accept_ra`. */
+  name: string
+  value: string
+  /** False: the link does its work without it, where /proc/sys is read-only or the kernel has no IPv6. */
+  needed: boolean
+}
+
+const v4 = (link: string, key: string, value: string, needed: boolean): Setting => ({
+  name: `net/ipv4/conf/${link}/${key}`,
+  value,
+  needed,
+})
+const v6 = (link: string, key: string, value: string, needed: boolean): Setting => ({
+  name: `net/ipv6/conf/${link}/${key}`,
+  value,
+  needed,
+})
+
+const hasV6 = (addresses: Cidr[]): boolean => addresses.some(address => familyOf(address) === 6)
+
+/**
+ * A container's router advertisement must not give this host addresses and routes (CVE-2020-13401). Where
+ * the gateway is on a bridge of somebody else, this host is the router there; where it is not, that bridge
+ * may well be how the host itself learns its routes, and keeps its settings.
+ */
+export function bridgeSettings(
+  name: string,
+  gateways: Cidr[],
+): { settings: Setting[]; adoptedSettings: Setting[] } {
+  const used = hasV6(gateways)
+  const settings = [...(used ? [v6(name, 'disable_ipv6', '0', true)] : []), v6(name, 'accept_ra', '0', used)]
+  return { settings, adoptedSettings: gateways.length > 0 ? settings : [] }
+}
+
+/** Of the host end of the veth pair. */
+export const hostSettings = (name: string): Setting[] => [v6(name, 'accept_ra', '0', false)]
+
+/**
+ * Of the container's interface. Without an IPv6 address it gets no IPv6 at all: a link-local address would
+ * reach the neighbours past every rule that was made for the addresses we know (CVE-2024-32473). Without
+ * any address the container is on its own: nothing is set.
+ */
+export function containerSettings(name: string, addresses: Cidr[], detectDuplicates: boolean): Setting[] {
+  if (addresses.length === 0) return []
+  return [
+    // Tell the neighbours about a new MAC as soon as the interface is up.
+    ...(addresses.some(address => familyOf(address) === 4) ? [v4(name, 'arp_notify', '1', false)] : []),
+    ...(hasV6(addresses)
+      ? [
+          v6('lo', 'disable_ipv6', '0', true),
+          v6(name, 'disable_ipv6', '0', true),
+          v6(name, 'accept_ra', '0', true),
+          v6(name, 'accept_dad', detectDuplicates ? '1' : '0', false),
+          v6(name, 'ndisc_notify', '1', false),
+          v6(name, 'keep_addr_on_down', '1', false),
+        ]
+      : [v6(name, 'disable_ipv6', '1', false)]),
+  ]
+}
+
+/** `sysctl -w net/ipv4/conf/eth0/arp_notify=1` */
+export const describeSetting = ({ name, value }: Setting): string => `sysctl -w ${name}=${value}`
+
+/**
+ * Writes a setting of the namespace this thread is in.
+ * @param undo where the old value must come back by itself: for links that outlive the failure
+ * @throws TsnetError `kernel` when a setting that is needed cannot be made
+ */
+export function applySetting(setting: Setting, trace?: (equivalent: string) => void, undo?: Undo): void {
+  const { name, value, needed } = setting
+  let before: string | undefined
+  try {
+    before = readSysctl(name)
+    if (before === value) return
+    if (before !== undefined) {
+      trace?.(describeSetting(setting))
+      writeSysctl(name, value)
+    }
+  } catch (cause) {
+    if (!needed && hasCode(cause, 'EROFS', 'EACCES', 'EPERM')) return
+    throw new TsnetError('kernel', `cannot set ${name} to ${value}: ${messageOf(cause)}`, { cause })
+  }
+  if (before === undefined) {
+    if (!needed) return
+    throw new TsnetError('missing', `cannot set ${name} to ${value}: this kernel has no such setting`, {
+      details: 'IPv6 is probably off (ipv6.disable=1): leave IPv6 addresses out of the network',
+    })
+  }
+  const old = before
+  undo?.push(`setting ${name}`, () => void writeSysctl(name, old))
+}
