@@ -25,7 +25,7 @@ writeFileSync(
   'dist/bin/tsnet',
   `#!/usr/bin/env node
 'use strict'
-require(process.env.CNI_COMMAND === undefined ? '../bundle/cli.cjs' : '../bundle/cni.cjs')
+require(process.env.CNI_COMMAND ? '../bundle/cni.cjs' : '../bundle/cli.cjs')
 `,
 )
 chmodSync('dist/bin/tsnet', 0o755)

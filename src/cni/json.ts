@@ -6,7 +6,7 @@
 
 import { type ErrorCode, TsnetError } from '../model/errors.ts'
 
-/** As deep as Go reads; JSON.stringify would run out of stack further down. */
+/** Deeper than anybody writes; JSON.stringify runs out of stack some thousands further down. */
 const MAX_DEPTH = 1000
 
 /** A place in a JSON document, which may hold nothing. */

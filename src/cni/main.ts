@@ -1,1 +1,32 @@
-process.exitCode = 2
+/** The process around the plugin: descriptors, signals and the exit code. */
+
+import { basename } from 'node:path'
+import { messageOf } from '../model/errors.ts'
+import { answer } from './cni.ts'
+import { readStdin, readStdinIfPiped, writeStdout } from './stdin.ts'
+
+const { env, argv } = process
+const command = env.CNI_COMMAND
+
+// A runtime that is stopped takes its children along; what these two began they finish all the same.
+if (command === 'DEL' || command === 'GC') {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE'] as const) process.on(signal, () => {})
+}
+
+answer({
+  env,
+  calledAs: basename(argv[1] ?? ''),
+  readStdin: command === 'VERSION' ? readStdinIfPiped : readStdin,
+  operations: () => import('../network/network.ts'),
+}).then(({ stdout, exitCode }) => process.exit(deliver(stdout) ? exitCode : 1))
+
+/** False where nobody listens any more: what was asked is done, but the caller does not know. */
+function deliver(stdout: string): boolean {
+  try {
+    writeStdout(stdout)
+    return true
+  } catch (thrown) {
+    process.stderr.write(`tsnet: stdout: ${messageOf(thrown)}\n`)
+    return false
+  }
+}

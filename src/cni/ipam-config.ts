@@ -1,0 +1,137 @@
+/**
+ * The `ipam` section: none (layer 2 only), host-local (ours, in this process) or another plugin's.
+ *
+ * Of host-local the keys are read as the reference does: the old single range goes before `ranges`, and
+ * what the runtime asks for (ipRanges) before both.
+ */
+
+import { type Cidr, familyOf, networkOf } from '../model/address.ts'
+import { TsnetError } from '../model/errors.ts'
+import type { AddressRange, IpamOptions, Route } from '../model/network.ts'
+import type { Json } from './json.ts'
+import { isPluginName } from './names.ts'
+import { readCidr, readIp } from './values.ts'
+import { atLeast, type Version } from './versions.ts'
+
+const DATA_DIR = '/var/lib/cni/networks'
+
+/** What a delegated plugin needs beside its configuration. */
+export interface Surroundings {
+  version: Version
+  /** CNI_PATH */
+  path: string[]
+  /** CNI_ARGS */
+  args: string
+}
+
+/** @throws TsnetError `invalid-config`, `unsupported-field` or `invalid-environment` */
+export function readIpam(config: Json, surroundings: Surroundings): IpamOptions {
+  const ipam = config.get('ipam')
+  const type = ipam.get('type').text()
+  if (type === undefined) {
+    if (Object.keys(ipam.object()).length > 0) ipam.get('type').refuse('is missing')
+    return { kind: 'none' }
+  }
+  return type === 'host-local'
+    ? readHostLocal(config, surroundings.version)
+    : delegate(config, type, surroundings)
+}
+
+function readHostLocal(config: Json, version: Version): IpamOptions {
+  const ipam = config.get('ipam')
+  const ranges = [
+    ...readRanges(config.get('runtimeConfig').get('ipRanges')),
+    ...(ipam.get('subnet').present ? [[readRange(ipam)]] : []),
+    ...readRanges(ipam.get('ranges')),
+  ]
+  if (ranges.length === 0) ipam.get('ranges').refuse('is missing: no address range is given')
+  checkOnePerFamily(ranges, version)
+  const resolvConf = ipam.get('resolvConf')
+  return {
+    kind: 'host-local',
+    ranges,
+    dataDir: readPath(ipam.get('dataDir')) ?? DATA_DIR,
+    routes: readRoutes(ipam.get('routes'), 'strict'),
+    ...(resolvConf.text() === undefined ? {} : { resolvConf: readPath(resolvConf) ?? '' }),
+  }
+}
+
+// Results of these versions have room for one address of a family.
+function checkOnePerFamily(ranges: AddressRange[][], version: Version): void {
+  if (atLeast(version, '0.3.0')) return
+  const families = ranges.map(([first]) => familyOf(first?.subnet ?? ('0.0.0.0/0' as Cidr)))
+  if (new Set(families).size === families.length) return
+  throw new TsnetError(
+    'incompatible-version',
+    `CNI version ${version} does not support more than 1 address per family`,
+    { details: `cniVersion: ${JSON.stringify(version)}, ipam.ranges has ${ranges.length} sets of ranges` },
+  )
+}
+
+const readRanges = (json: Json): AddressRange[][] =>
+  json.list().map(set => {
+    const ranges = set.list().map(readRange)
+    return ranges.length > 0 ? ranges : set.refuse('is an empty set of ranges')
+  })
+
+function readRange(json: Json): AddressRange {
+  const subnet = readCidr(json.get('subnet')) ?? json.get('subnet').refuse('is missing')
+  const rangeStart = readIp(json.get('rangeStart'))
+  const rangeEnd = readIp(json.get('rangeEnd'))
+  const gateway = readIp(json.get('gateway'))
+  return {
+    subnet,
+    ...(rangeStart === undefined ? {} : { rangeStart }),
+    ...(rangeEnd === undefined ? {} : { rangeEnd }),
+    ...(gateway === undefined ? {} : { gateway }),
+  }
+}
+
+/**
+ * A list of routes, with the keys of 1.1.0.
+ * @param mode `lenient` for what another plugin has made already
+ */
+export function readRoutes(json: Json, mode: 'strict' | 'lenient'): Route[] {
+  return json.list().map(entry => {
+    const dst = readCidr(entry.get('dst')) ?? entry.get('dst').refuse('is missing')
+    const gw = readIp(entry.get('gw'))
+    if (mode === 'strict') {
+      if (networkOf(dst) !== dst)
+        entry.get('dst').refuse(`has host bits set; the network is ${networkOf(dst)}`)
+      if (gw !== undefined && familyOf(gw) !== familyOf(dst)) {
+        entry.get('gw').refuse(`is of another family than ${dst}`)
+      }
+    }
+    const route: Route = { dst, ...(gw === undefined ? {} : { gw }) }
+    for (const key of ['mtu', 'advmss', 'priority', 'table'] as const) {
+      const number = entry.get(key).number(0, 0xffff_ffff)
+      if (number !== undefined) route[key] = number
+    }
+    const scope = entry.get('scope').number(0, 255)
+    if (scope !== undefined) route.scope = scope
+    return route
+  })
+}
+
+function readPath(json: Json): string | undefined {
+  const path = json.text()
+  if (path === undefined) return undefined
+  if (!path.startsWith('/') || path.includes('\0')) return json.refuse('is not an absolute path')
+  return path
+}
+
+function delegate(config: Json, plugin: string, { path, args }: Surroundings): IpamOptions {
+  const type = config.get('ipam').get('type')
+  if (!isPluginName(plugin)) return type.refuse('is not the file name of a plugin')
+  if (path.length === 0) {
+    throw new TsnetError(
+      'invalid-environment',
+      `required env variables [CNI_PATH] missing: ipam.type ${JSON.stringify(plugin)} is looked for there`,
+    )
+  }
+  return { kind: 'delegated', delegation: { plugin, path, args, config: config.object() } }
+}
+
+/** True where the pool has IPv6 addresses, as far as we can tell. */
+export const hasIpv6 = (ipam: IpamOptions): boolean =>
+  ipam.kind === 'host-local' && ipam.ranges.some(set => set.some(range => familyOf(range.subnet) === 6))

@@ -1,0 +1,58 @@
+/** Reads all of standard input, and writes all of standard output, without the event loop. */
+
+import { fstatSync, readSync, writeSync } from 'node:fs'
+import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+
+/** A configuration with every port of a host published is about 5 MB. */
+const LIMIT_BYTES = 10_000_000
+
+/**
+ * The text on standard input up to its end.
+ * @throws TsnetError `io`: it cannot be read, or there is too much; the rest is left unread
+ */
+export function readStdin(): string {
+  const chunks: Buffer[] = []
+  let length = 0
+  let chunk = Buffer.allocUnsafe(65_536)
+  for (;;) {
+    const count = patiently('read', () => readSync(0, chunk, 0, chunk.length, null))
+    if (count === 0) return Buffer.concat(chunks).toString()
+    length += count
+    if (length >= LIMIT_BYTES) {
+      throw new TsnetError('io', `stdin: more than ${LIMIT_BYTES} bytes is no network configuration`)
+    }
+    chunks.push(chunk.subarray(0, count))
+    chunk = Buffer.allocUnsafe(65_536)
+  }
+}
+
+/** As readStdin; empty where stdin is a terminal or /dev/null, which VERSION need not wait for. */
+export function readStdinIfPiped(): string {
+  try {
+    return fstatSync(0).isCharacterDevice() ? '' : readStdin()
+  } catch {
+    return ''
+  }
+}
+
+/** @throws Node's error, such as EPIPE where nobody listens any more */
+export function writeStdout(text: string): void {
+  const bytes = Buffer.from(text)
+  for (let at = 0; at < bytes.length; ) at += patiently('write', () => writeSync(1, bytes, at))
+}
+
+// A caller may hand us a descriptor that does not block. There is nothing else to do meanwhile.
+function patiently(what: 'read' | 'write', attempt: () => number): number {
+  for (;;) {
+    try {
+      return attempt()
+    } catch (thrown) {
+      if (what === 'read' && hasCode(thrown, 'EOF')) return 0
+      if (!hasCode(thrown, 'EAGAIN', 'EINTR')) {
+        if (what === 'write') throw thrown
+        throw new TsnetError('io', `stdin: ${messageOf(thrown)}`, { cause: thrown })
+      }
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    }
+  }
+}
