@@ -157,8 +157,8 @@ const MSG_TRUNC = 0x20
 const RECEIVE_TIMEOUT_S = 10
 
 /** A kernel socket in the current namespace. @throws SystemError */
-function openTransport(): Transport {
-  const fd = new Fd(must('socket', libc.socket(k.AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, k.NETLINK_ROUTE)))
+function openTransport(protocol: number): Transport {
+  const fd = new Fd(must('socket', libc.socket(k.AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)))
   for (const option of [k.NETLINK_EXT_ACK, k.NETLINK_CAP_ACK, k.NETLINK_GET_STRICT_CHK]) {
     const on = Uint8Array.of(1, 0, 0, 0)
     must('setsockopt', libc.setsockopt(fd.number, k.SOL_NETLINK, option, on, on.length))
@@ -181,6 +181,11 @@ function openTransport(): Transport {
   }
 }
 
-/** Opens a conversation with the namespace this thread is in. */
-export const openNetlink = (trace?: (equivalent: string) => void): Netlink =>
-  new Netlink(openTransport(), trace)
+/**
+ * Opens a conversation with the namespace this thread is in.
+ * @param protocol NETLINK_ROUTE (links, addresses, routes) or NETLINK_NETFILTER
+ */
+export const openNetlink = (
+  trace?: (equivalent: string) => void,
+  protocol: number = k.NETLINK_ROUTE,
+): Netlink => new Netlink(openTransport(protocol), trace)
