@@ -1,0 +1,76 @@
+/**
+ * Whether a namespace that was seen once still exists.
+ *
+ * It does while its path still leads to the same inode, or a process or thread is in it, holds a
+ * descriptor of it, or has it bind-mounted somewhere. Only when nothing of that is found is it gone. Inode
+ * numbers are reused, which can make a dead namespace look alive, never the other way round. Not seen are
+ * processes outside our pid namespace and sockets that outlive all of the above.
+ */
+
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { hasCode } from '../model/errors.ts'
+import type { NamespaceId } from '../model/network.ts'
+
+/** A namespace as it was recorded: by path and identity. */
+export type RecordedNetns = { path: string } & NamespaceId
+
+/** The kernel's random id of this boot. */
+export const currentBootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+
+/**
+ * A judge of recorded namespaces: true for one that no longer exists. /proc is searched at most once, when
+ * the first path turns out to lead elsewhere, so ask a new judge after time has passed.
+ */
+export function graveDigger(): (recorded: RecordedNetns) => boolean {
+  let found: Set<string> | undefined
+  return recorded => {
+    if (!pathLeadsElsewhere(recorded)) return false
+    found ??= namespacesInUse()
+    return !found.has(`net:[${recorded.ino}]`)
+  }
+}
+
+function pathLeadsElsewhere({ path, dev, ino }: RecordedNetns): boolean {
+  try {
+    const now = statSync(path)
+    return now.dev !== dev || now.ino !== ino
+  } catch (thrown) {
+    // What cannot be looked at is not provably gone.
+    return hasCode(thrown, 'ENOENT', 'ENOTDIR', 'ESRCH')
+  }
+}
+
+/** Every network namespace that a process is in, holds open or has mounted, as `net:[4026531840]`. */
+export function namespacesInUse(): Set<string> {
+  const found = new Set<string>()
+  const mountsSeen = new Set<string>()
+  for (const pid of numbersIn('/proc')) {
+    const process = `/proc/${pid}`
+    for (const task of numbersIn(`${process}/task`)) addLink(found, `${process}/task/${task}/ns/net`)
+    for (const fd of numbersIn(`${process}/fd`)) addLink(found, `${process}/fd/${fd}`)
+    const mountNamespace = linkAt(`${process}/ns/mnt`)
+    if (mountNamespace === undefined || mountsSeen.has(mountNamespace)) continue
+    mountsSeen.add(mountNamespace)
+    for (const [name] of textOf(`${process}/mountinfo`).matchAll(/net:\[\d+\]/g)) found.add(name)
+  }
+  return found
+}
+
+function addLink(found: Set<string>, path: string): void {
+  const target = linkAt(path)
+  if (target?.startsWith('net:[')) found.add(target)
+}
+
+// Processes come and go while we look; what vanishes underneath us holds nothing.
+function quietly<T>(look: () => T, otherwise: T): T {
+  try {
+    return look()
+  } catch {
+    return otherwise
+  }
+}
+
+const numbersIn = (folder: string) =>
+  quietly(() => readdirSync(folder).filter(name => /^\d+$/.test(name)), [])
+const linkAt = (path: string) => quietly<string | undefined>(() => readlinkSync(path), undefined)
+const textOf = (path: string) => quietly(() => readFileSync(path, 'utf8'), '')
