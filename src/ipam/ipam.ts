@@ -1,51 +1,90 @@
 /**
- * Addresses for attachments.
+ * Addresses: who has which, and how nobody gets one that another has.
+ *
+ *     obtain ──▶ assign requested ──▶ choose the rest ──▶ record ──▶ link ──▶ Allocation
+ *                 (allocator.ts)      (last + 1, …)       (ours)    (host-local's files)
+ *                                          │ pool short
+ *                                          └─▶ reclaim what is provably dead, choose again
+ *
+ * The leases are host-local's files, so a host can change between it and us, or use both at once:
+ *
+ *     <dataDir>/<network>/10.1.0.2             "id\r\nifname", mode 0600
+ *     <dataDir>/<network>/last_reserved_ip.0   where the round robin of range set 0 stands
+ *     <dataDir>/<network>/lock                 flock(2) around each operation
+ *     <dataDir>/.tsnet/<network>/<owner tag>   ours: the owner's boot, namespace and addresses
+ *
+ * Order of steps. Our record first, then the leases, each by link(2) of a file that is complete: EEXIST
+ * means taken and we look again. A release goes the other way, the record last. So whatever is left by a
+ * kill at any point names its owner; nothing is half there, and nothing is lost for ever.
+ *
+ * What is undone. An obtain that fails has freed all that it took. Nothing is synced to disk: a power loss
+ * ends every container, and what it leaves torn counts as dead.
+ *
+ * Who is dead: see reclaim.ts. Leases without our record are foreign and stay until a GC with a list.
+ *
+ * Cost. Taking and releasing look at a few files of known names, however many leases there are. All are
+ * read only when the pool is full, by GC, and by a release of what we have no record of.
+ *
+ * Limits. A container that host-local gave an address is not known to us, so a second ADD for it is not
+ * refused as a duplicate. On a file system without flock or hard links nothing works.
  */
 
 import type { Ip } from '../model/address.ts'
-import { TsnetError } from '../model/errors.ts'
-import type { AttachmentKey, Dns, IpamOptions, Lease, NamespaceId, Route } from '../model/network.ts'
+import type { AttachmentKey, IpamOptions, Lease } from '../model/network.ts'
+import { present } from '../model/present.ts'
+import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from './delegate.ts'
+import { NetworkFiles } from './files.ts'
+import { checkRoom, collect, release, take, verify } from './host-local.ts'
+import type { Allocation } from './plugin-result.ts'
+import { normalise } from './pool.ts'
+import type { LeaseOwner } from './record.ts'
+import { readResolvConf } from './resolv-conf.ts'
 
+export type { Allocation } from './plugin-result.ts'
 export { normalise, type Pool, type PoolRange } from './pool.ts'
+export type { LeaseOwner } from './record.ts'
 
-/** What an IPAM gives to one attachment. */
-export interface Allocation {
-  /** One from each range set, in their order. */
-  leases: Lease[]
-  routes: Route[]
-  dns?: Dns
-}
-
-/** Who asks for addresses, and how its end can be recognised. */
-export interface LeaseOwner extends AttachmentKey {
-  /** Absent: the caller knows of none, and only another boot id ends the lease. */
-  netns?: { path: string } & NamespaceId
-  bootId: string
-}
-
-const later = (what: string) => new TsnetError('internal', `${what} is not there yet`)
+/** An attachment as lists of GC name it. */
+export type AttachmentName = Pick<AttachmentKey, 'containerId' | 'ifname'>
 
 /**
  * Takes addresses for an attachment: one from each range set, the requested ones where they belong.
  * On any failure all that this call took is given back.
- * @throws TsnetError `exhausted`, `conflict`, `invalid-config`, `try-again`, `io`; a DelegateError
+ * @throws TsnetError `exhausted` no address left, or a requested one taken; `conflict` the attachment has
+ *   addresses already; `invalid-config` ranges or requests that make no sense; `try-again`; `io`;
+ *   `delegate` with the plugin's own code; `missing` no such plugin
  */
 export async function obtain(
   options: IpamOptions,
   owner: LeaseOwner,
   requestedIps: Ip[],
 ): Promise<Allocation> {
-  if (options.kind === 'none') return { leases: [], routes: [] }
-  throw later(`obtain ${owner.containerId} ${requestedIps.join()}`)
+  switch (options.kind) {
+    case 'none':
+      return { leases: [], routes: [] }
+    case 'delegated':
+      return delegateAdd(options.delegation, owner)
+    case 'host-local': {
+      // Read first: nothing has been taken when it fails.
+      const dns = options.resolvConf === undefined ? undefined : readResolvConf(options.resolvConf)
+      const files = new NetworkFiles(options.dataDir, owner.network)
+      const leases = await take(files, normalise(options.ranges), owner, requestedIps)
+      return present({ leases, routes: options.routes, dns })
+    }
+  }
 }
 
-/** Gives back all addresses of an attachment; any number of times. */
+/**
+ * Gives back all addresses of an attachment; any number of times, and whatever has become of the ranges.
+ * @param netnsPath for a delegated plugin; undefined when the namespace is gone
+ */
 export async function giveBack(
   options: IpamOptions,
   key: AttachmentKey,
   netnsPath: string | undefined,
 ): Promise<void> {
-  if (options.kind !== 'none') throw later(`giveBack ${key.containerId} ${netnsPath}`)
+  if (options.kind === 'delegated') await delegateDel(options.delegation, key, netnsPath)
+  if (options.kind === 'host-local') await release(new NetworkFiles(options.dataDir, key.network), key)
 }
 
 /**
@@ -59,26 +98,45 @@ export async function verifyLeases(
   leases: Lease[],
   prevResult?: Record<string, unknown>,
 ): Promise<string[]> {
-  if (options.kind === 'none') return []
-  throw later(`verifyLeases ${key.containerId} ${netnsPath} ${leases.length} ${prevResult}`)
+  switch (options.kind) {
+    case 'none':
+      return []
+    case 'delegated':
+      return delegateCheck(options.delegation, key, netnsPath, prevResult)
+    case 'host-local':
+      return verify(new NetworkFiles(options.dataDir, key.network), key, leases)
+  }
 }
 
 /**
  * Frees leases of a network whose owners are gone.
- * @param stillValid all attachments that may keep theirs, foreign leases included in the judgement;
+ * @param stillValid all attachments that may keep theirs; foreign leases are held against it as well.
  *   undefined: only owners that are provably dead lose theirs
- * @returns whose leases were freed
+ * @returns whose leases were freed; a delegated plugin does not say
  */
 export async function collectLeases(
   options: IpamOptions,
   network: string,
-  stillValid: Pick<AttachmentKey, 'containerId' | 'ifname'>[] | undefined,
+  stillValid: AttachmentName[] | undefined,
 ): Promise<AttachmentKey[]> {
-  if (options.kind === 'none') return []
-  throw later(`collectLeases ${network} ${stillValid?.length}`)
+  switch (options.kind) {
+    case 'none':
+      return []
+    case 'delegated':
+      await delegateGc(options.delegation, stillValid)
+      return []
+    case 'host-local':
+      return collect(new NetworkFiles(options.dataDir, network), stillValid)
+  }
 }
 
-/** @throws TsnetError `exhausted` when an obtain would find no address, reclaimable ones counted as free */
+/**
+ * Asks whether an obtain would find addresses, the reclaimable ones counted as free.
+ * @throws TsnetError `exhausted`; what the delegated plugin answers
+ */
 export async function ipamStatus(options: IpamOptions, network: string): Promise<void> {
-  if (options.kind !== 'none') throw later(`ipamStatus ${network}`)
+  if (options.kind === 'delegated') await delegateStatus(options.delegation)
+  if (options.kind === 'host-local') {
+    await checkRoom(new NetworkFiles(options.dataDir, network), normalise(options.ranges))
+  }
 }

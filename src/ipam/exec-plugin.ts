@@ -1,0 +1,136 @@
+/**
+ * Runs another CNI plugin, as section 4 of the spec says: found in CNI_PATH, told by environment and
+ * stdin, answering on stdout.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+
+export interface PluginCall {
+  /** The plugin's file name, and the directories where it may lie. */
+  plugin: string
+  path: string[]
+  /** CNI_COMMAND and whatever the command needs; the rest of our environment goes along. */
+  env: { CNI_COMMAND: string; [name: string]: string }
+  config: Record<string, unknown>
+  timeoutMs?: number
+}
+
+const TIMEOUT_MS = 60_000
+const LARGEST_OUTPUT = 10 * 1024 * 1024
+
+/** How often, and with which pauses, a file is tried that somebody is just writing (ETXTBSY). */
+const BUSY_TRIES = 50
+const BUSY_PAUSE_MS = 100
+
+/**
+ * Runs the plugin.
+ * @returns what it printed
+ * @throws TsnetError `missing` no such plugin; `delegate` it failed, with its own code where it gave one
+ */
+export async function execPlugin(call: PluginCall): Promise<string> {
+  const child = await start(findPlugin(call), call.env)
+  // A plugin may well finish without having read its input.
+  child.stdin?.on('error', () => {})
+  child.stdin?.end(JSON.stringify(call.config))
+  const { stdout, stderr, end } = await outputOf(child, call.timeoutMs ?? TIMEOUT_MS)
+  if (stderr !== '') process.stderr.write(stderr)
+  if (end === 'exit 0') return stdout
+  const command = `${call.plugin} ${call.env.CNI_COMMAND}`
+  throw (
+    errorIn(stdout) ??
+    new TsnetError('delegate', `ipam: ${command} failed: ${stderr.trim() || stdout.trim() || end}`)
+  )
+}
+
+/** @throws TsnetError `invalid-config` for more than a file name; `missing` */
+function findPlugin({ plugin, path }: PluginCall): string {
+  if (!/^[^/\\\0]+$/.test(plugin) || plugin === '.' || plugin === '..') {
+    throw new TsnetError(
+      'invalid-config',
+      `ipam.type: ${JSON.stringify(plugin)} is not the file name of a plugin`,
+    )
+  }
+  const candidates = path.filter(folder => folder !== '').map(folder => join(folder, plugin))
+  const found = candidates.find(file => statSync(file, { throwIfNoEntry: false })?.isFile())
+  if (found !== undefined) return found
+  throw new TsnetError(
+    'missing',
+    `failed to find plugin ${JSON.stringify(plugin)} in path [${path.join(' ')}]`,
+    {
+      details: 'install it into a directory of CNI_PATH, or change ipam.type',
+    },
+  )
+}
+
+async function start(file: string, env: Record<string, string>): Promise<ChildProcess> {
+  for (let attempt = 1; ; attempt++) {
+    const child = spawn(file, [], { env: { ...withoutCall(process.env), ...env }, stdio: 'pipe' })
+    try {
+      await once(child, 'spawn')
+      return child
+    } catch (cause) {
+      if (!hasCode(cause, 'ETXTBSY') || attempt === BUSY_TRIES) {
+        throw new TsnetError('delegate', `ipam: cannot run ${file}: ${messageOf(cause)}`, { cause })
+      }
+      await pause(BUSY_PAUSE_MS)
+    }
+  }
+}
+
+/** Our environment without what was said to us alone. */
+function withoutCall(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { CNI_COMMAND, CNI_CONTAINERID, CNI_NETNS, CNI_IFNAME, CNI_ARGS, CNI_PATH, ...rest } = env
+  return rest
+}
+
+interface Output {
+  stdout: string
+  stderr: string
+  /** `exit 0`, `exit 1`, `killed by SIGSEGV`, … */
+  end: string
+}
+
+async function outputOf(child: ChildProcess, timeoutMs: number): Promise<Output> {
+  const output = { stdout: [] as Buffer[], stderr: [] as Buffer[] }
+  let size = 0
+  let verdict: string | undefined
+  const giveUp = (reason: string) => {
+    verdict ??= reason
+    child.kill('SIGKILL')
+    // A grandchild may hold the other ends.
+    child.stdout?.destroy()
+    child.stderr?.destroy()
+  }
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream]?.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size > LARGEST_OUTPUT) giveUp(`it printed more than ${LARGEST_OUTPUT} bytes`)
+      else output[stream].push(chunk)
+    })
+  }
+  const timer = setTimeout(() => giveUp(`no answer within ${timeoutMs} ms`), timeoutMs)
+  const [code, signal] = await once(child, 'close')
+  clearTimeout(timer)
+  return {
+    stdout: Buffer.concat(output.stdout).toString(),
+    stderr: Buffer.concat(output.stderr).toString(),
+    end: verdict ?? (signal === null ? `exit ${code}` : `killed by ${signal}`),
+  }
+}
+
+/** The error object that a plugin printed, passed on as it is. */
+function errorIn(stdout: string): TsnetError | undefined {
+  try {
+    const { code, msg, details } = JSON.parse(stdout)
+    if (!Number.isInteger(code) || typeof msg !== 'string') return undefined
+    const more = typeof details === 'string' && details !== '' ? { details } : {}
+    return new TsnetError('delegate', msg, { pluginCode: code, ...more })
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * What host-local does, on its files and with a memory: take, release, verify, collect, status.
+ *
+ * Each works synchronously under the network's lock and can be killed at any point: the record that is
+ * written first names the owner of all it leaves, so a release, the next call or a GC takes it back.
+ */
+
+import { cidrOf, type Ip, ipOf, lengthOf } from '../model/address.ts'
+import { TsnetError } from '../model/errors.ts'
+import type { AttachmentKey, Lease } from '../model/network.ts'
+import { currentBootId } from '../netns/alive.ts'
+import { assign, type Candidate, choose, describe, exhausted, failed } from './allocator.ts'
+import { isHolder, isOldHolder, keyOf, type NetworkFiles } from './files.ts'
+import { inRange, type Pool, type PoolRange } from './pool.ts'
+import { type Found, mourner, reclaimable, survey, takeBack, unlisted } from './reclaim.ts'
+import type { LeaseOwner } from './record.ts'
+
+/** How often somebody who ignores the lock may be faster than we. */
+const ATTEMPTS = 100
+
+/**
+ * Takes one address from each range set, or none at all.
+ * @throws TsnetError `exhausted`, `conflict`, `invalid-config`, `try-again`, `io`
+ */
+export async function take(
+  files: NetworkFiles,
+  pool: Pool,
+  owner: LeaseOwner,
+  requested: Ip[],
+): Promise<Lease[]> {
+  const wanted = assign(pool, requested)
+  return files.locked(() => {
+    dropOldSelf(files, owner)
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const picks = pool.map((set, index) => {
+        const candidate = wanted[index]
+        if (candidate === undefined) return pickNext(files, set, index, owner.bootId)
+        makeFree(files, candidate, set, index, owner.bootId)
+        return candidate
+      })
+      if (claim(files, owner, picks)) return picks.map(leaseOf)
+    }
+    throw new TsnetError(
+      'try-again',
+      `ipam: others take the addresses in ${files.leases.directory} faster than we`,
+    )
+  })
+}
+
+const leaseOf = ({ ip, range }: Candidate): Lease => ({
+  address: cidrOf(ip, lengthOf(range.subnet)),
+  gateway: range.gateway,
+})
+
+/** An attachment has its addresses once. What it held in an earlier life is freed. */
+function dropOldSelf(files: NetworkFiles, owner: LeaseOwner): void {
+  const record = files.records.read(owner)
+  if (record === undefined) return
+  const [held] = files.heldBy(owner, record)
+  if (held !== undefined && !mourner(owner.bootId)(record)) {
+    throw new TsnetError(
+      'conflict',
+      `${failed(0)}: ${held} has been allocated to ${owner.containerId}, duplicate allocation is not allowed`,
+      { details: `interface ${owner.ifname} of network ${owner.network}; a DEL gives it back` },
+    )
+  }
+  files.release(owner, record)
+}
+
+function pickNext(files: NetworkFiles, set: PoolRange[], index: number, bootId: string): Candidate {
+  const look = () => nextFree(files, set, index)
+  const found = look()
+  if (found !== undefined) return found
+  const all = survey(files)
+  takeBack(files, all, reclaimable(all, bootId))
+  const reclaimed = look()
+  if (reclaimed !== undefined) return reclaimed
+  throw new TsnetError('exhausted', `${failed(index)}: ${exhausted(set)}`)
+}
+
+const nextFree = ({ leases }: NetworkFiles, set: PoolRange[], index: number): Candidate | undefined =>
+  choose(
+    set,
+    leases.last(index),
+    ip => leases.isTaken(ip),
+    () => leases.list(),
+  )
+
+/** Sees to it that a requested address is free, if only a dead owner has it. */
+function makeFree(
+  files: NetworkFiles,
+  { ip }: Candidate,
+  set: PoolRange[],
+  index: number,
+  bootId: string,
+): void {
+  const content = files.leases.read(ip)
+  if (content === undefined) return
+  if (content === 'garbage') {
+    files.leases.free(ip)
+    return
+  }
+  const holder = keyOf(files.network, content)
+  const record = files.records.read(holder)
+  if (record === undefined || !mourner(bootId)(record)) {
+    throw new TsnetError(
+      'exhausted',
+      `${failed(index)}: requested IP address ${ip} is not available in range set ${describe(set)}`,
+      { details: `container ${holder.containerId} has it` },
+    )
+  }
+  files.release(holder, record)
+}
+
+/** Makes the picks leases of the owner. False when somebody else got one of them first; nothing is left then. */
+function claim(files: NetworkFiles, owner: LeaseOwner, picks: Candidate[]): boolean {
+  const { leases, records } = files
+  const { network, containerId, ifname, bootId, netns } = owner
+  const claimed: Ip[] = []
+  let done = false
+  try {
+    const base = { network, containerId, ifname, bootId, addresses: picks.map(({ ip }) => ip) }
+    records.write(
+      netns === undefined ? base : { ...base, netns: { path: netns.path, dev: netns.dev, ino: netns.ino } },
+    )
+    const written = records.prepareLease(owner)
+    for (const { ip } of picks) {
+      if (!leases.claim(ip, written)) return false
+      claimed.push(ip)
+    }
+    records.discardLease(owner)
+    for (const [index, { ip }] of picks.entries()) leases.setLast(index, ip)
+    done = true
+    return true
+  } finally {
+    if (!done) {
+      for (const ip of claimed) leases.free(ip)
+      records.remove(owner)
+    }
+  }
+}
+
+/** Gives back all that an attachment holds; any number of times. Makes nothing where there is nothing. */
+export async function release(files: NetworkFiles, key: AttachmentKey): Promise<void> {
+  if (files.leases.exists) await files.locked(() => files.release(key))
+  else files.records.remove(key)
+}
+
+/** What is wrong with the leases that an attachment should hold. */
+export function verify(files: NetworkFiles, key: AttachmentKey, leases: Lease[]): string[] {
+  if (leases.length === 0)
+    return [`ipam: container ${key.containerId} has no address in network ${key.network}`]
+  return leases.flatMap(({ address }) => {
+    const content = files.leases.read(ipOf(address))
+    if (isHolder(content, key) || isOldHolder(content, key)) return []
+    const found =
+      content === undefined
+        ? 'nobody has it'
+        : content === 'garbage'
+          ? 'its lease file names nobody'
+          : `container ${content.containerId} has it`
+    return [
+      `ipam: address ${ipOf(address)} is not leased to container ${key.containerId} ${key.ifname}: ${found}`,
+    ]
+  })
+}
+
+/**
+ * Frees what nobody needs: all that is not in the list, or without one all that is provably dead.
+ * @returns whose leases were freed
+ */
+export async function collect(
+  files: NetworkFiles,
+  stillValid: Pick<AttachmentKey, 'containerId' | 'ifname'>[] | undefined,
+): Promise<AttachmentKey[]> {
+  if (!files.leases.exists) return []
+  return files.locked(() => {
+    const found = survey(files)
+    const dead = stillValid === undefined ? reclaimable(found, currentBootId()) : unlisted(found, stillValid)
+    return takeBack(files, found, dead)
+  })
+}
+
+/** @throws TsnetError `exhausted` when a set has neither a free address nor one that could be reclaimed */
+export async function checkRoom(files: NetworkFiles, pool: Pool): Promise<void> {
+  if (!files.leases.exists) return
+  const full = pool.filter((set, index) => nextFree(files, set, index) === undefined)
+  if (full.length === 0) return
+  await files.locked(() => {
+    const dead = reclaimable(survey(files), currentBootId())
+    for (const set of full) {
+      const saves = ({ ip }: Found) => set.some(range => inRange(range, ip) && ip !== range.gateway)
+      if (!dead.some(saves)) throw new TsnetError('exhausted', exhausted(set))
+    }
+  })
+}

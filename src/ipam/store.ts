@@ -1,0 +1,120 @@
+/**
+ * host-local's files: `<dataDir>/<network>/<address>` holds who has the address, `last_reserved_ip.<n>`
+ * where the round robin of set n stands.
+ *
+ * A lease is written elsewhere on the same file system and appears whole by link(2), which fails where the
+ * name is taken. So no reader ever sees half of one, and no two callers get one address. What holds no
+ * readable owner was left by a host-local that was killed, or by a power loss.
+ */
+
+import { linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Ip, tryParseIp } from '../model/address.ts'
+import { hasCode } from '../model/errors.ts'
+
+/** Who a lease file says has the address. The oldest host-locals wrote no interface. */
+export interface Holder {
+  containerId: string
+  ifname?: string
+}
+
+/** What is in a lease file; `garbage` names no holder. */
+export type LeaseContent = Holder | 'garbage'
+
+export class LeaseStore {
+  readonly directory: string
+
+  constructor(directory: string) {
+    this.directory = directory
+  }
+
+  get exists(): boolean {
+    return lstatSync(this.directory, { throwIfNoEntry: false }) !== undefined
+  }
+
+  create(): void {
+    mkdirSync(this.directory, { recursive: true, mode: 0o755 })
+  }
+
+  isTaken(ip: Ip): boolean {
+    return lstatSync(join(this.directory, ip), { throwIfNoEntry: false }) !== undefined
+  }
+
+  /** All taken addresses. One readdir(3). */
+  list(): Set<Ip> {
+    const taken = new Set<Ip>()
+    for (const name of readdirSync(this.directory)) {
+      if (tryParseIp(name) === name) taken.add(name as Ip)
+    }
+    return taken
+  }
+
+  /** @returns undefined when the address is not leased */
+  read(ip: Ip): LeaseContent | undefined {
+    const text = readIfThere(join(this.directory, ip))
+    return text === undefined ? undefined : parseLease(text)
+  }
+
+  /**
+   * Makes a file that holds a lease's text the lease of an address.
+   * @returns false when the address is taken
+   */
+  claim(ip: Ip, written: string): boolean {
+    try {
+      linkSync(written, join(this.directory, ip))
+      return true
+    } catch (thrown) {
+      if (hasCode(thrown, 'EEXIST')) return false
+      throw thrown
+    }
+  }
+
+  free(ip: Ip): void {
+    unlinkIfThere(join(this.directory, ip))
+  }
+
+  /** The address of the set given out last, if the file says so. */
+  last(set: number): Ip | undefined {
+    return tryParseIp(readIfThere(this.#lastPath(set)) ?? '')
+  }
+
+  // Torn by a kill it is no address, and the round robin starts anew: not worth a rename.
+  setLast(set: number, ip: Ip): void {
+    writeFileSync(this.#lastPath(set), ip, { mode: 0o600 })
+  }
+
+  #lastPath(set: number): string {
+    return join(this.directory, `last_reserved_ip.${set}`)
+  }
+}
+
+/** The text of a lease, as host-local writes it. */
+export const leaseText = (holder: { containerId: string; ifname: string }): string =>
+  `${holder.containerId}\r\n${holder.ifname}`
+
+/** Reads a lease's text, white space around it ignored, as host-local does. */
+export function parseLease(text: string): LeaseContent {
+  const [containerId = '', ifname] = text.trim().split(/\r?\n/, 2)
+  // A power loss leaves zeros; anything printable could be somebody's.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  if (containerId === '' || /[\0-\x08]/.test(text)) return 'garbage'
+  return ifname === undefined ? { containerId } : { containerId, ifname }
+}
+
+/** A file's text; undefined where there is none. */
+export function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOENT')) return undefined
+    throw thrown
+  }
+}
+
+export function unlinkIfThere(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch (thrown) {
+    if (!hasCode(thrown, 'ENOENT')) throw thrown
+  }
+}
