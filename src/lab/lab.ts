@@ -34,6 +34,7 @@ export { type AskOptions, NoAnswer, type Page } from './clients.ts'
 export { type Command, CommandError, type Finished, type Running, type RunOptions } from './command.ts'
 export type { Host, Namespace, Process } from './host.ts'
 export type { Place } from './place.ts'
+export { diff, type Section, type Snapshot, type SnapshotOptions, snapshot } from './residue.ts'
 export type { Answer, Server } from './servers.ts'
 export { type Patience, waitFor } from './wait.ts'
 

@@ -6,8 +6,9 @@
  *       fd50::2             fd50::1   fd09::1         fd09::2
  */
 
-import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { CommandError, type Host, lab, type Namespace, NoAnswer, type World, waitFor } from 'tsnet/lab'
 import { readSysctl, writeSysctl } from '../../src/netns/sysctl.ts'
@@ -173,6 +174,29 @@ t.test('kill -9 of the test process leaves nothing', async t => {
   t.ok(existsSync(root.trim()))
   child.kill('SIGKILL')
   await waitFor(() => !existsSync(root.trim()), { what: 'the host to go' })
+})
+
+t.test('the example in the title file does what it says', async t => {
+  const title = readFileSync('src/lab/lab.ts', 'utf8')
+  const example = [...title.matchAll(/^ \* {5}(.*)$/gm)].map(([, line = '']) => line)
+  const code = example.slice(
+    0,
+    example.findIndex(line => line.startsWith('test process')),
+  )
+  const file = join('dist', 'lab-example.mjs')
+  const [, expected = ''] = code.join('\n').match(/fetch\(.*\/\/ (.*)/) ?? []
+  writeFileSync(
+    file,
+    code
+      .join('\n')
+      .replace('await using world', 'const world')
+      .replace(/(await client\.fetch.*?\)) .*/, `console.log(JSON.stringify($1))`),
+  )
+  t.teardown(() => rmSync(file))
+  const { status, stdout } = spawnSync(process.execPath, [file], { encoding: 'utf8' })
+  t.equal(status, 0)
+  t.strictSame(JSON.parse(stdout), { status: 200, body: 'hello' })
+  t.equal(expected, "{ status: 200, body: 'hello' }")
 })
 
 t.test('waitFor says what it waited for, and why in vain', async t => {

@@ -1,0 +1,87 @@
+/**
+ * Rules and tracked connections, as the tools print them that are there.
+ */
+
+import type { Place } from './place.ts'
+import type { Section } from './residue.ts'
+
+/** The commands that list rules; a machine may have any of them. */
+const LISTINGS: Record<string, string[]> = {
+  'nft rule': ['nft', '--stateless', '--handle', 'list', 'ruleset'],
+  'iptables rule': ['iptables-nft-save'],
+  'ip6tables rule': ['ip6tables-nft-save'],
+  'iptables-legacy rule': ['iptables-legacy-save'],
+  'ip6tables-legacy rule': ['ip6tables-legacy-save'],
+}
+
+/** Every line of every listing under the table and chain it stands in. */
+export async function rulesOf(places: readonly Place[]): Promise<Record<string, Section>> {
+  const sections: Record<string, Section> = {}
+  for (const [noun, command] of Object.entries(LISTINGS)) {
+    sections[noun] = counted(await linesOf(places, command, qualified))
+  }
+  return sections
+}
+
+/** What a command prints, place by place; nothing where it is not installed. */
+async function linesOf(places: readonly Place[], command: string[], read: (text: string) => string[]) {
+  const lines = places.map(async place => {
+    const { code, stdout } = await place.run(...command, { mayFail: true })
+    return code === 0 ? read(stdout).map(line => `${place.name} ${line}`) : []
+  })
+  return (await Promise.all(lines)).flat()
+}
+
+/** Lines with the names of the blocks around them; comments, counters and handles taken out. */
+function qualified(listing: string): string[] {
+  const blocks: string[] = []
+  const lines: string[] = []
+  for (const raw of listing.split('\n')) {
+    const line = raw
+      .replace(/^#.*| # handle \d+/g, '')
+      .replace(/\[\d+:\d+\]/, '')
+      .replace(/counter packets \d+ bytes \d+/, 'counter')
+      .replace(/\s+expires \w+/g, '')
+      .trim()
+    if (line === '}' || line === 'COMMIT') blocks.pop()
+    else if (line !== '') lines.push([...blocks, line.replace(/ \{$/, '')].join(' '))
+    if (line.endsWith('{')) blocks.push(line.slice(0, -1).trim())
+    else if (line.startsWith('*')) blocks.push(line.slice(1))
+  }
+  return lines
+}
+
+/** Connections that conntrack knows, without what counts down. */
+export async function connectionsOf(places: readonly Place[]): Promise<Section> {
+  const families = ['ipv4', 'ipv6'].map(family => linesOf(places, ['conntrack', '-L', '-f', family], flows))
+  return counted((await Promise.all(families)).flat())
+}
+
+const flows = (listing: string): string[] =>
+  listing.split('\n').flatMap(line => {
+    const [protocol = '', , , ...rest] = line.split(/\s+/)
+    return protocol === '' ? [] : [[protocol, ...rest].filter(word => !word.startsWith('use=')).join(' ')]
+  })
+
+/** Addresses, routes and the neighbours that were set by hand. */
+export async function addressingOf(places: readonly Place[]): Promise<Record<string, Section>> {
+  const lines = (text: string) => text.split('\n').filter(Boolean)
+  const address = await linesOf(places, ['ip', '-o', 'address'], text =>
+    lines(text).map(line => line.replace(/^\d+: (\S+)\s+inet6? (\S+).*/, '$1 $2')),
+  )
+  const route4 = await linesOf(places, ['ip', '-4', 'route', 'show', 'table', 'all'], lines)
+  const route6 = await linesOf(places, ['ip', '-6', 'route', 'show', 'table', 'all'], lines)
+  const neighbour = await linesOf(places, ['ip', 'neighbour', 'show', 'nud', 'permanent'], lines)
+  return {
+    address: counted(address),
+    route: counted([...route4, ...route6]),
+    neighbour: counted(neighbour),
+  }
+}
+
+/** The same line several times is one thing, described by how often it stands. */
+export function counted(lines: readonly string[]): Section {
+  const counts: Record<string, number> = {}
+  for (const line of lines) counts[line] = (counts[line] ?? 0) + 1
+  return Object.fromEntries(Object.entries(counts).map(([line, n]) => [line, n === 1 ? '' : `${n} times`]))
+}
