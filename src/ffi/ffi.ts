@@ -35,6 +35,7 @@ export interface Libc {
   ioctl(fd: number, request: number, argument: number): number
   flock(fd: number, operation: number): number
   fstatfs(fd: number, buffer: Memory): number
+  strerror(number: number): string
 }
 
 const prototypes: { [name in keyof Libc]: string } = {
@@ -53,6 +54,7 @@ const prototypes: { [name in keyof Libc]: string } = {
   ioctl: 'int ioctl(int fd, unsigned long request, unsigned long argument)',
   flock: 'int flock(int fd, int operation)',
   fstatfs: 'int fstatfs(int fd, void *buf)',
+  strerror: 'const char *strerror(int errnum)',
 }
 
 /** libc: the process has it loaded already, whichever one it is. */
@@ -97,6 +99,9 @@ const names = new Map(Object.entries(numbers).map(([name, number]) => [number, n
 /** `EEXIST` for 17; `errno 999` for a number without a name. */
 export const errnoName = (number: number): string => names.get(number) ?? `errno ${number}`
 
+/** `File exists (EEXIST)` for 17. */
+export const errnoText = (number: number): string => `${libc.strerror(number)} (${errnoName(number)})`
+
 /** A system call failed. `code` is errno's name, as in Node's own errors. */
 export class SystemError extends Error {
   override readonly name = 'SystemError'
@@ -105,7 +110,7 @@ export class SystemError extends Error {
   readonly syscall: string
 
   constructor(syscall: string, number: number) {
-    super(`${syscall}: ${errnoName(number)}`)
+    super(`${syscall}: ${errnoText(number)}`)
     this.errno = number
     this.code = errnoName(number)
     this.syscall = syscall

@@ -47,13 +47,12 @@ export function addBridge(nl: Netlink, link: NewLink & { bridge?: BridgeSettings
   return add(nl, link, { kind: 'bridge', bridge }, settings(bridge, 1, 0))
 }
 
-/** The end of a veth pair that is not the subject. */
+/** The end of a veth pair that is not the subject. It cannot be up from the start: the kernel opens it too early. */
 export interface NewPeer {
   name: string
   mac?: string
   mtu?: number
   txQueueLength?: number
-  up?: boolean
   /** The namespace it appears in, without being moved; absent: this one. */
   netnsFd?: number
 }
@@ -66,16 +65,14 @@ export interface NewPeer {
  * @throws NetlinkError `EEXIST` when either name is taken
  */
 export function addVeth(nl: Netlink, link: NewLink & { peer: NewPeer }): Link {
-  const { name, mac, mtu, txQueueLength, up, netnsFd } = link.peer
-  const flags = up ? k.IFF_UP : 0
-  const peer = { header: { flags, change: flags }, attributes: { name, mac, mtu, txQueueLength, netnsFd } }
+  const { name, mac, mtu, txQueueLength, netnsFd } = link.peer
+  const peer = { header: {}, attributes: { name, mac, mtu, txQueueLength, netnsFd } }
   const words = [
     ['peer', 'name', name],
     ['address', mac],
     ['mtu', mtu],
     ['txqueuelen', txQueueLength],
     ['netns', netnsFd && `/proc/self/fd/${netnsFd}`],
-    up && 'up',
   ]
   return add(nl, link, { kind: 'veth', veth: { peer } }, words)
 }

@@ -28,6 +28,7 @@ import {
   type Row,
   type Struct,
   type StructCodec,
+  type StructInput,
   type Table,
   type ValueOf,
   viewOf,
@@ -138,7 +139,7 @@ export function only<C extends Codec<unknown>>(name: string, is: string, codec: 
 export interface PayloadCodec<F extends Fields, T extends Table>
   extends Codec<
     { header: Struct<F>; attributes: Attributes<T> },
-    { header: Partial<Struct<F>>; attributes: AttributesInput<T> }
+    { header: StructInput<F>; attributes: AttributesInput<T> }
   > {
   readonly fields: F
   readonly rowFor: RowFor

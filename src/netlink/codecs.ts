@@ -5,7 +5,8 @@
  * (RangeError), since a value that wraps silently would change something else than was asked for.
  */
 
-import { bytesOf, type Ip, ipFromBytes } from '../model/address.ts'
+import { bytesOf, type Family, type Ip, ipFromBytes } from '../model/address.ts'
+import { AF_INET, AF_INET6, AF_UNSPEC } from './constants.ts'
 
 /** Bytes from the kernel contradict themselves. */
 export class MalformedError extends Error {
@@ -177,11 +178,17 @@ export const ip: Codec<Ip> = {
   },
 }
 
+/** AF_INET or AF_INET6; AF_UNSPEC, which asks for both, without a family. */
+export const addressFamily = (family?: Family): number =>
+  family === undefined ? AF_UNSPEC : family === 4 ? AF_INET : AF_INET6
+
 /** What a struct decodes to. */
 export type Struct<F extends Fields> = { [Name in keyof F]: ValueOf<F[Name][1]> }
 
-/** A codec of a struct: what is left out when writing is zero. */
-export interface StructCodec<F extends Fields> extends Codec<Struct<F>, Partial<Struct<F>>> {
+/** What a struct encodes: what is left out is zero. */
+export type StructInput<F extends Fields> = { [Name in keyof F]?: InputOf<F[Name][1]> }
+
+export interface StructCodec<F extends Fields> extends Codec<Struct<F>, StructInput<F>> {
   readonly size: number
   readonly fields: F
 }

@@ -70,3 +70,42 @@ export const BRIDGE_VLAN_INFO_PVID = 0x2
 export const BRIDGE_VLAN_INFO_UNTAGGED = 0x4
 export const BRIDGE_VLAN_INFO_RANGE_BEGIN = 0x8
 export const BRIDGE_VLAN_INFO_RANGE_END = 0x10
+
+// linux/if_addr.h
+export const IFA_F_SECONDARY = 0x1
+export const IFA_F_NODAD = 0x2
+export const IFA_F_OPTIMISTIC = 0x4
+export const IFA_F_DADFAILED = 0x8
+export const IFA_F_DEPRECATED = 0x20
+export const IFA_F_TENTATIVE = 0x40
+export const IFA_F_PERMANENT = 0x80
+export const IFA_F_NOPREFIXROUTE = 0x200
+
+// linux/rtnetlink.h, routes
+export const RT_TABLE_MAIN = 254
+export const RTPROT_BOOT = 3
+export const RT_SCOPE_UNIVERSE = 0
+export const RT_SCOPE_LINK = 253
+export const RT_SCOPE_HOST = 254
+export const RT_SCOPE_NOWHERE = 255
+export const RTNH_F_ONLINK = 0x4
+export const RTNH_F_LINKDOWN = 0x10
+
+// linux/neighbour.h
+export const NUD_REACHABLE = 0x2
+export const NUD_NOARP = 0x40
+export const NUD_PERMANENT = 0x80
+export const NTF_SELF = 0x2
+export const NTF_MASTER = 0x4
+export const NTF_PROXY = 0x8
+export const NTF_EXT_LEARNED = 0x10
+export const NTF_ROUTER = 0x80
+
+// linux/pkt_sched.h, linux/pkt_cls.h, linux/tc_act/tc_mirred.h, linux/if_ether.h
+export const TC_H_ROOT = 0xffffffff
+export const TC_H_INGRESS = 0xfffffff1
+export const TC_LINKLAYER_ETHERNET = 1
+export const TC_U32_TERMINAL = 1
+export const TC_ACT_STOLEN = 4
+export const TCA_EGRESS_REDIR = 1
+export const ETH_P_ALL = 0x3

@@ -6,7 +6,7 @@
 
 import { attributes } from './attributes.ts'
 import { MalformedError, u32, viewOf, zstr } from './codecs.ts'
-import { NLM_F_ACK_TLVS, NLM_F_CAPPED } from './constants.ts'
+import { NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_DONE } from './constants.ts'
 
 export interface Message {
   type: number
@@ -67,18 +67,19 @@ const extendedAck = attributes({
 })
 
 /** Reads NLMSG_ERROR (also a plain acknowledgement) or the NLMSG_DONE of a dump. @throws MalformedError */
-export function readVerdict(message: Message, kind: 'error' | 'done'): Verdict {
+export function readVerdict(message: Message): Verdict {
+  const done = message.type === NLMSG_DONE
   const { payload } = message
   if (payload.length < 4) {
     // A dump of an old kernel may end without a word.
-    if (kind === 'done') return { errno: 0 }
+    if (done) return { errno: 0 }
     throw new MalformedError('an error message is cut short')
   }
   const view = viewOf(payload)
   const errno = -view.getInt32(0, true)
   if ((message.flags & NLM_F_ACK_TLVS) === 0) return { errno }
   let start = 4
-  if (kind === 'error') {
+  if (!done) {
     if (payload.length < 4 + HEADER) throw new MalformedError('an error message is cut short')
     // The failed request is quoted: its header, and its payload unless the reply is capped.
     start = (message.flags & NLM_F_CAPPED) !== 0 ? 4 + HEADER : 4 + align(view.getUint32(4, true))

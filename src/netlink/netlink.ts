@@ -3,10 +3,9 @@
  *
  * Three floors, each usable and tested alone:
  *
- *     bytes          codecs.ts, attributes.ts, message.ts      tables ⇄ bytes
- *     conversation   this file                      send, receive, check, retry
- *     objects        link.ts, add-link.ts, bridge-port.ts, address.ts,
- *                                                   route.ts, neighbour.ts, qdisc.ts
+ *     bytes          codecs, attributes, message, *-tables      tables ⇄ bytes
+ *     conversation   socket, this file                          send, receive, check, retry
+ *     objects        link, add-link, bridge-port, address, route, neighbour, fdb, qdisc
  *                                                   one function = one conversation = plain value
  *
  * Everything is synchronous: the kernel answers a request while it is being sent, so there is nothing to
@@ -21,18 +20,13 @@
  * and is what `--verbose` prints.
  */
 
-import { Fd } from '../ffi/fd.ts'
-import { errno, errnoName, libc, must, SystemError } from '../ffi/ffi.ts'
+import { constants } from 'node:os'
+import { errnoName, errnoText } from '../ffi/ffi.ts'
+import { hasCode } from '../model/errors.ts'
 import { concatenate } from './codecs.ts'
 import * as k from './constants.ts'
 import { eachMessage, encodeMessage, type Message, readVerdict, type Verdict } from './message.ts'
-
-/** A socket, or in tests a script, that carries datagrams to the kernel and back. */
-export interface Transport extends Disposable {
-  send(datagram: Uint8Array): void
-  /** The next datagram; valid until the next call. @throws SystemError `ENOBUFS` after an overrun */
-  receive(): Uint8Array
-}
+import { openSocket, RECEIVE_TIMEOUT_S, type Transport } from './socket.ts'
 
 export interface Request {
   /** The command line that does the same: `ip link set web up`. */
@@ -53,7 +47,7 @@ export class NetlinkError extends Error {
 
   constructor(operation: string, verdict: Verdict) {
     const code = errnoName(verdict.errno)
-    super(`${operation}: ${verdict.text === undefined ? code : `${verdict.text} (${code})`}`)
+    super(`${operation}: ${verdict.text ? `${verdict.text} (${code})` : errnoText(verdict.errno)}`)
     this.operation = operation
     this.errno = verdict.errno
     this.code = code
@@ -62,6 +56,15 @@ export class NetlinkError extends Error {
 
 /** How often an interrupted dump is asked for again before giving up. */
 const DUMP_ATTEMPTS = 20
+
+/** How the kernel's answer ended. */
+type Outcome =
+  /** Everything arrived. */
+  | 'whole'
+  /** It came to its end, but what it lists changed meanwhile, or part of it was lost. */
+  | 'holed'
+  /** The end itself was lost. */
+  | 'lost'
 
 export class Netlink implements Disposable {
   readonly #transport: Transport
@@ -74,40 +77,47 @@ export class Netlink implements Disposable {
     this.#trace = trace
   }
 
-  /** Asks for a change and waits for the acknowledgement. @throws NetlinkError */
+  /**
+   * Asks for a change and waits for the acknowledgement.
+   * @throws NetlinkError; `ENOBUFS` when the kernel had no memory for its answer: the change may be made
+   */
   change(request: Request): void {
     this.#trace?.(request.equivalent)
-    this.#send(request, k.NLM_F_ACK)
-    this.#collect(request, () => {})
+    this.#ask(request, k.NLM_F_ACK, () => {})
   }
 
   /** Asks for one object. @throws NetlinkError, such as `ENODEV` */
   get(request: Request): Message {
     let reply: Message | undefined
-    this.#send(request, k.NLM_F_ACK)
-    this.#collect(request, message => {
+    this.#ask(request, k.NLM_F_ACK, message => {
       reply ??= { ...message, payload: message.payload.slice() }
     })
-    if (reply === undefined) throw new NetlinkError(request.equivalent, { errno: 61 }) // ENODATA
+    if (reply === undefined) throw failure(request, 'ENODATA')
     return reply
   }
 
   /** Asks for all objects, as one consistent picture. @throws NetlinkError */
   dump(request: Request): Message[] {
-    for (let attempt = 1; ; attempt++) {
+    for (let attempt = 1; attempt <= DUMP_ATTEMPTS; attempt++) {
       const replies: Message[] = []
       this.#send(request, k.NLM_F_DUMP)
-      const whole = this.#collect(request, message => {
+      const outcome = this.#hear(request, message => {
         replies.push({ ...message, payload: message.payload.slice() })
       })
-      if (whole) return replies
-      if (attempt === DUMP_ATTEMPTS)
-        throw new NetlinkError(request.equivalent, { errno: 4, text: 'the dump was interrupted every time' })
+      if (outcome === 'whole') return replies
     }
+    throw failure(request, 'EINTR', `the list changed while it was read, ${DUMP_ATTEMPTS} times in a row`)
   }
 
   [Symbol.dispose](): void {
     this.#transport[Symbol.dispose]()
+  }
+
+  #ask(request: Request, flags: number, take: (message: Message) => void): void {
+    this.#send(request, flags)
+    if (this.#hear(request, take) === 'lost') {
+      throw failure(request, 'ENOBUFS', 'the kernel had no memory for its answer')
+    }
   }
 
   #send(request: Request, flags: number): void {
@@ -123,25 +133,54 @@ export class Netlink implements Disposable {
     )
   }
 
-  /** Hands over every object of the answer until the kernel's verdict. False: the picture has holes. */
-  #collect(request: Request, take: (message: Message) => void): boolean {
-    let whole = true
+  /** As #collect; when the answer makes no sense, the rest of it is thrown away, or the next dump is EBUSY. */
+  #hear(request: Request, take: (message: Message) => void): Outcome {
+    try {
+      return this.#collect(request, take)
+    } catch (thrown) {
+      if (!(thrown instanceof NetlinkError)) this.#drain()
+      throw thrown
+    }
+  }
+
+  #drain(): void {
+    try {
+      for (;;) this.#transport.receive(false)
+    } catch {
+      // EAGAIN: nothing is left.
+    }
+  }
+
+  /**
+   * Hands over every object of the answer until the kernel's verdict.
+   *
+   * After ENOBUFS it reads on, since the kernel takes no other dump before the last is read to its end. But
+   * it waits no more: what was lost may have been the end.
+   */
+  #collect(request: Request, take: (message: Message) => void): Outcome {
+    let outcome: Outcome = 'whole'
+    let overrun = false
     for (;;) {
       let datagram: Uint8Array
       try {
-        datagram = this.#transport.receive()
+        datagram = this.#transport.receive(!overrun)
       } catch (thrown) {
-        if (!(thrown instanceof SystemError) || thrown.code !== 'ENOBUFS') throw thrown
-        whole = false
-        continue
+        if (hasCode(thrown, 'ENOBUFS')) {
+          overrun = true
+          outcome = 'holed'
+          continue
+        }
+        if (!hasCode(thrown, 'EAGAIN')) throw thrown
+        if (overrun) return 'lost'
+        throw failure(request, 'ETIMEDOUT', `the kernel did not answer within ${RECEIVE_TIMEOUT_S} s`)
       }
       for (const message of eachMessage(datagram)) {
         if (message.sequence !== this.#sequence) continue
-        if ((message.flags & k.NLM_F_DUMP_INTR) !== 0) whole = false
+        if ((message.flags & k.NLM_F_DUMP_INTR) !== 0) outcome = 'holed'
         if (message.type === k.NLMSG_ERROR || message.type === k.NLMSG_DONE) {
-          const verdict = readVerdict(message, message.type === k.NLMSG_ERROR ? 'error' : 'done')
+          const verdict = readVerdict(message)
           if (verdict.errno !== 0) throw new NetlinkError(request.equivalent, verdict)
-          return whole
+          return outcome
         }
         if (message.type !== k.NLMSG_NOOP) take(message)
       }
@@ -149,43 +188,14 @@ export class Netlink implements Disposable {
   }
 }
 
-const SOCK_RAW = 3
-const SOCK_CLOEXEC = 0x80000
-const SOL_SOCKET = 1
-const SO_RCVTIMEO = 20
-const MSG_TRUNC = 0x20
-const RECEIVE_TIMEOUT_S = 10
-
-/** A kernel socket in the current namespace. @throws SystemError */
-function openTransport(protocol: number): Transport {
-  const fd = new Fd(must('socket', libc.socket(k.AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)))
-  for (const option of [k.NETLINK_EXT_ACK, k.NETLINK_CAP_ACK, k.NETLINK_GET_STRICT_CHK]) {
-    const on = Uint8Array.of(1, 0, 0, 0)
-    must('setsockopt', libc.setsockopt(fd.number, k.SOL_NETLINK, option, on, on.length))
-  }
-  const timeout = new BigInt64Array([BigInt(RECEIVE_TIMEOUT_S), 0n]) // struct timeval
-  must('setsockopt', libc.setsockopt(fd.number, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(timeout.buffer), 16))
-  // The kernel builds dumps in pieces of at most 32 KiB.
-  const buffer = new Uint8Array(64 * 1024)
-  return {
-    send: datagram => void must('send', libc.send(fd.number, datagram, datagram.length, 0)),
-    receive() {
-      for (;;) {
-        const length = libc.recv(fd.number, buffer, buffer.length, MSG_TRUNC)
-        if (length > buffer.length) throw new SystemError('recv', 90) // EMSGSIZE
-        if (length >= 0) return buffer.subarray(0, length)
-        if (errnoName(errno()) !== 'EINTR') throw new SystemError('recv', errno())
-      }
-    },
-    [Symbol.dispose]: () => fd.close(),
-  }
-}
+const failure = (request: Request, code: keyof typeof constants.errno, text?: string): NetlinkError =>
+  new NetlinkError(request.equivalent, { errno: constants.errno[code], ...(text && { text }) })
 
 /**
- * Opens a conversation with the namespace this thread is in.
+ * Opens a conversation with the namespace this thread is in. @throws SystemError
  * @param protocol NETLINK_ROUTE (links, addresses, routes) or NETLINK_NETFILTER
  */
 export const openNetlink = (
   trace?: (equivalent: string) => void,
   protocol: number = k.NETLINK_ROUTE,
-): Netlink => new Netlink(openTransport(protocol), trace)
+): Netlink => new Netlink(openSocket(protocol), trace)

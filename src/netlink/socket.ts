@@ -1,0 +1,68 @@
+/**
+ * The netlink socket itself.
+ *
+ * It is connected to the kernel, so that the kernel refuses datagrams from anybody else: whoever holds
+ * CAP_NET_ADMIN in the namespace, such as a container's root, could answer in the kernel's place.
+ */
+
+import { constants } from 'node:os'
+import { Fd } from '../ffi/fd.ts'
+import { errno, libc, must, SystemError } from '../ffi/ffi.ts'
+import * as k from './constants.ts'
+
+/** A socket, or in tests a script, that carries datagrams to the kernel and back. */
+export interface Transport extends Disposable {
+  send(datagram: Uint8Array): void
+  /**
+   * The next datagram; valid until the next call.
+   * @param wait when nothing is there: a while, or not at all
+   * @throws SystemError `EAGAIN` when nothing is there, `ENOBUFS` when the kernel lost something
+   */
+  receive(wait: boolean): Uint8Array
+}
+
+const { EINTR, EMSGSIZE } = constants.errno
+const SOCK_RAW = 3
+const SOCK_CLOEXEC = 0x80000
+const SOL_SOCKET = 1
+const SO_RCVTIMEO = 20
+const MSG_TRUNC = 0x20
+const MSG_DONTWAIT = 0x40
+
+/** How long `receive` waits. The kernel answers at once; this is for the case that it never does. */
+export const RECEIVE_TIMEOUT_S = 10
+
+/** The kernel builds answers of at most 32 KiB. */
+const BUFFER = 64 * 1024
+
+/** A socket of a netlink protocol in the namespace this thread is in. @throws SystemError */
+export function openSocket(protocol: number): Transport {
+  const fd = new Fd(must('socket', libc.socket(k.AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)))
+  try {
+    for (const option of [k.NETLINK_EXT_ACK, k.NETLINK_CAP_ACK, k.NETLINK_GET_STRICT_CHK]) {
+      const on = Uint8Array.of(1, 0, 0, 0)
+      must('setsockopt', libc.setsockopt(fd.number, k.SOL_NETLINK, option, on, on.length))
+    }
+    const timeout = new Uint8Array(new BigInt64Array([BigInt(RECEIVE_TIMEOUT_S), 0n]).buffer) // struct timeval
+    must('setsockopt', libc.setsockopt(fd.number, SOL_SOCKET, SO_RCVTIMEO, timeout, timeout.length))
+    const kernel = Uint8Array.of(k.AF_NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) // struct sockaddr_nl, port 0
+    must('connect', libc.connect(fd.number, kernel, kernel.length))
+  } catch (thrown) {
+    fd.close()
+    throw thrown
+  }
+  const buffer = new Uint8Array(BUFFER)
+  return {
+    send: datagram => void must('send', libc.send(fd.number, datagram, datagram.length, 0)),
+    receive(wait) {
+      for (;;) {
+        const length = libc.recv(fd.number, buffer, BUFFER, MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT))
+        if (length > BUFFER) throw new SystemError('recv', EMSGSIZE)
+        if (length >= 0) return buffer.subarray(0, length)
+        const number = errno()
+        if (number !== EINTR) throw new SystemError('recv', number)
+      }
+    },
+    [Symbol.dispose]: () => fd.close(),
+  }
+}
