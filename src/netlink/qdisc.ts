@@ -37,9 +37,14 @@ export interface Qdisc {
 const TICK_NS = 64
 const U32_MAX = 0xffffffff
 
-/** The ticks in which `bytes` pass at `rate`, as many as a field of 32 bits holds. */
-const ticksOf = (bytes: number, rate: number): number =>
-  Math.min(Math.floor((bytes * 1e9) / rate / TICK_NS), U32_MAX)
+/** The ticks in which `bytes` pass at `rate`. */
+const ticksOf = (bytes: number, rate: number): number => Math.floor((bytes * 1e9) / rate / TICK_NS)
+
+const bytesIn = (ticks: number, rate: number): number => Math.round((ticks * TICK_NS * rate) / 1e9)
+
+/** The burst that the kernel will list for a bucket: of the ticks it reports the lower 32 bits. */
+export const burstAsListed = ({ rate, burst }: TokenBucket): number =>
+  bytesIn(ticksOf(burst, rate) % (U32_MAX + 1), rate)
 
 /** @throws MalformedError */
 export function readQdisc({ payload }: Pick<Message, 'payload'>): Qdisc {
@@ -53,7 +58,7 @@ export function readQdisc({ payload }: Pick<Message, 'payload'>): Qdisc {
     parent: header.parent,
     tbf: parameters && {
       rate,
-      burst: Math.round((parameters.buffer * TICK_NS * rate) / 1e9),
+      burst: bytesIn(parameters.buffer, rate),
       limit: parameters.limit,
     },
   })
@@ -103,7 +108,7 @@ export function addTokenBucket(nl: Netlink, link: LinkRef, bucket: TokenBucket):
               rate: { rate: Math.min(rate, U32_MAX), linkLayer: k.TC_LINKLAYER_ETHERNET },
               peakRate: {},
               limit,
-              buffer: ticksOf(burst, rate),
+              buffer: Math.min(ticksOf(burst, rate), U32_MAX),
             },
             rate64: rate > U32_MAX ? BigInt(rate) : undefined,
             burst,
