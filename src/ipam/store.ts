@@ -7,7 +7,16 @@
  * readable owner was left by a host-local that was killed, or by a power loss.
  */
 
-import { linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { type Ip, tryParseIp } from '../model/address.ts'
 import { hasCode } from '../model/errors.ts'
@@ -101,20 +110,24 @@ export function parseLease(text: string): LeaseContent {
   return ifname === undefined ? { containerId } : { containerId, ifname }
 }
 
+// In both, what is usually absent is looked for first: an exception costs more than the look.
+
 /** A file's text; undefined where there is none. */
 export function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (thrown) {
-    if (hasCode(thrown, 'ENOENT')) return undefined
-    throw thrown
-  }
+  return quietIfAbsent(() => (existsSync(path) ? readFileSync(path, 'utf8') : undefined))
 }
 
 export function unlinkIfThere(path: string): void {
+  quietIfAbsent(() => {
+    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) unlinkSync(path)
+  })
+}
+
+function quietIfAbsent<T>(work: () => T): T | undefined {
   try {
-    unlinkSync(path)
+    return work()
   } catch (thrown) {
     if (!hasCode(thrown, 'ENOENT')) throw thrown
+    return undefined
   }
 }
