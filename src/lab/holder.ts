@@ -40,19 +40,23 @@ for folder; do
   fi
   mount -t tmpfs -o mode=755 tmpfs "$folder"
 done
-echo "$pid"
 exec 3<&0
-cat <&3 & wait $!
+cat <&3 &
+echo "$pid $!"
+wait $!
 `
 
 export class Holder {
   /** Of the host's init, in our own pid namespace. */
   readonly pid: number
+  /** In the host's pid namespace: the processes that are the holder. */
+  readonly inner: readonly number[]
   readonly #child: ChildProcess
 
-  constructor(child: ChildProcess, pid: number) {
+  constructor(child: ChildProcess, pid: number, watcher: number) {
     this.#child = child
     this.pid = pid
+    this.inner = [1, watcher]
   }
 
   /** Ends the host with all its processes, and waits until they are gone. */
@@ -81,11 +85,11 @@ export async function startHolder(folders: readonly string[]): Promise<Holder> {
     said += text
   })
   child.stdin.on('error', () => {})
-  const pid = await new Promise<number>((resolve, reject) => {
+  const pids = await new Promise<string>((resolve, reject) => {
     child.on('error', cause => {
       reject(new TsnetError('missing', 'unshare (util-linux) is needed to make namespaces', { cause }))
     })
-    child.stdout.setEncoding('utf8').on('data', (text: string) => resolve(Number(text)))
+    child.stdout.setEncoding('utf8').on('data', resolve)
     child.on('close', code => {
       reject(new TsnetError('kernel', `unshare ended with ${code}: ${said.trim()}. Namespaces need root`))
     })
@@ -93,5 +97,6 @@ export async function startHolder(folders: readonly string[]): Promise<Holder> {
   // A forgotten host must not keep its test process alive.
   child.unref()
   for (const pipe of [child.stdin, child.stdout, child.stderr]) if (pipe instanceof Socket) pipe.unref()
-  return new Holder(child, pid)
+  const [pid = 0, watcher = 0] = pids.split(' ').map(Number)
+  return new Holder(child, pid, watcher)
 }

@@ -17,12 +17,10 @@ const OWN_FOLDERS = ['/etc/cni', '/var/lib/cni']
 export class Host extends Place {
   readonly namespaces: Namespace[] = []
   readonly #holder: Holder
-  readonly #atFirst: readonly Process[]
 
   constructor(name: string, holder: Holder) {
     super(name, openNetns(`/proc/${holder.pid}/ns/net`))
     this.#holder = holder
-    this.#atFirst = this.processes()
     setUp(this.netns, 'lo')
   }
 
@@ -52,24 +50,27 @@ export class Host extends Place {
     return namespace
   }
 
-  /** The processes of this host but its init, oldest first. */
+  /** The processes of this host, oldest first, without those that keep it. */
   processes(): Process[] {
     const root = this.path('/proc')
     const pids = readdirSync(root).filter(name => /^\d+$/.test(name))
-    return pids.flatMap(pid => readProcess(root, Number(pid))).filter(({ pid }) => pid !== 1)
+    const processes = pids.flatMap(pid => readProcess(root, Number(pid)))
+    return processes.filter(({ pid }) => !this.#holder.inner.includes(pid))
   }
 
-  /** Ends the host. @returns the processes that had to be ended with it though nobody held them any more */
-  override async end(): Promise<void> {
-    for (const namespace of [...this.namespaces]) await namespace.end()
-    await this.#holder.end()
-    await super.end()
-  }
-
-  /** Processes that are left beside what the lab itself runs: daemons, forgotten children. */
+  /** Processes that nobody holds: daemons, and children that were forgotten. */
   strays(): Process[] {
-    const own = new Set(this.#atFirst.map(({ pid }) => pid))
-    return this.processes().filter(({ pid }) => !own.has(pid))
+    const processes = this.processes()
+    // What was left alone is init's child, or descends from one; a held command comes from outside.
+    const left = ({ parent }: Process): boolean =>
+      parent === 1 || processes.some(process => process.pid === parent && left(process))
+    return processes.filter(left)
+  }
+
+  /** Ends the host with everything in it. */
+  override async end(): Promise<void> {
+    await this.#holder.end()
+    await Promise.all([...this.namespaces.map(namespace => namespace.end()), super.end()])
   }
 }
 
@@ -103,13 +104,18 @@ export class Namespace extends Place {
 export interface Process {
   /** In the host's pid namespace. */
   pid: number
+  /** 0 for one that was started from outside. */
+  parent: number
   command: string
 }
 
 function readProcess(root: string, pid: number): Process[] {
   try {
     const words = readFileSync(`${root}/${pid}/cmdline`, 'utf8').split('\0').join(' ').trim()
-    return [{ pid, command: words || `[${readFileSync(`${root}/${pid}/comm`, 'utf8').trim()}]` }]
+    const status = readFileSync(`${root}/${pid}/status`, 'utf8')
+    const [, name = ''] = /^Name:\t(.*)$/m.exec(status) ?? []
+    const [, parent = ''] = /^PPid:\t(\d+)$/m.exec(status) ?? []
+    return [{ pid, parent: Number(parent), command: words || `[${name}]` }]
   } catch {
     return [] // gone since the folder was listed
   }

@@ -62,7 +62,7 @@ export class World implements AsyncDisposable {
 
   /**
    * Ends all hosts with everything in them.
-   * @returns the processes that were still running beside those that `start` began
+   * @returns the processes that nobody held any more, such as daemons that should have ended
    */
   async end(): Promise<Process[]> {
     const strays = this.hosts.flatMap(host => host.strays())

@@ -99,10 +99,10 @@ export abstract class Place {
     return this.#begin(() => getPage(new URL(url), withinMs))
   }
 
-  /** Closes the servers, and waits for the commands, which end with their host. */
+  /** Closes the servers and ends the commands of this place. */
   async end(): Promise<void> {
     for (const server of this.#servers) server.close()
-    await Promise.allSettled(this.#running.map(running => running.finished))
+    await Promise.allSettled(this.#running.map(running => running.stop('SIGKILL')))
     this.netns[Symbol.dispose]()
   }
 

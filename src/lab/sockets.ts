@@ -6,10 +6,9 @@
  */
 
 import { errno, errnoName, libc, must, SystemError } from '../ffi/ffi.ts'
-import { bytesOf, type Family, familyOf, type Ip } from '../model/address.ts'
+import { domainOf, sockaddr } from '../ffi/sockaddr.ts'
+import { familyOf, type Ip } from '../model/address.ts'
 
-const AF_INET = 2
-const AF_INET6 = 10
 const SOCK_STREAM = 1
 const SOCK_DGRAM = 2
 const SOCK_NONBLOCK = 0x800
@@ -21,20 +20,9 @@ const IPV6_V6ONLY = 26
 
 export type Transport = 'tcp' | 'udp'
 
-/** A `struct sockaddr_in` or `sockaddr_in6`. Source: linux/in.h, linux/in6.h */
-export function socketAddress(ip: Ip, port: number): Uint8Array {
-  const v6 = familyOf(ip) === 6
-  const bytes = new Uint8Array(v6 ? 28 : 16)
-  const view = new DataView(bytes.buffer)
-  view.setUint16(0, v6 ? AF_INET6 : AF_INET, true)
-  view.setUint16(2, port)
-  bytes.set(bytesOf(ip), v6 ? 8 : 4)
-  return bytes
-}
-
-function openSocket(transport: Transport, family: Family): number {
+function openSocket(transport: Transport, ip: Ip): number {
   const type = (transport === 'tcp' ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC
-  const fd = must('socket', libc.socket(family === 6 ? AF_INET6 : AF_INET, type, 0))
+  const fd = must('socket', libc.socket(domainOf(ip), type, 0))
   setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1)
   return fd
 }
@@ -56,13 +44,13 @@ function orClose(fd: number, rest: () => void): number {
 }
 
 function bind(fd: number, ip: Ip, port: number): void {
-  const address = socketAddress(ip, port)
+  const address = sockaddr(ip, port)
   must('bind', libc.bind(fd, address, address.length))
 }
 
 /** A socket that is bound; `::` takes both families. The caller owns the descriptor. @throws SystemError */
 export function openBound(transport: Transport, ip: Ip, port: number): number {
-  const fd = openSocket(transport, familyOf(ip))
+  const fd = openSocket(transport, ip)
   return orClose(fd, () => {
     if (ip === '::') setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0)
     bind(fd, ip, port)
@@ -74,11 +62,10 @@ export function openBound(transport: Transport, ip: Ip, port: number): number {
  * @param from source port, 0 for any
  */
 export function openConnected(transport: Transport, ip: Ip, port: number, from: number): number {
-  const family = familyOf(ip)
-  const fd = openSocket(transport, family)
+  const fd = openSocket(transport, ip)
   return orClose(fd, () => {
-    if (from !== 0) bind(fd, (family === 6 ? '::' : '0.0.0.0') as Ip, from)
-    const address = socketAddress(ip, port)
+    if (from !== 0) bind(fd, (familyOf(ip) === 6 ? '::' : '0.0.0.0') as Ip, from)
+    const address = sockaddr(ip, port)
     if (libc.connect(fd, address, address.length) < 0 && errnoName(errno()) !== 'EINPROGRESS') {
       throw new SystemError('connect', errno())
     }
