@@ -26,15 +26,18 @@
  * Needs root (or CAP_SYS_ADMIN and CAP_NET_ADMIN), `unshare` and `nsenter` of util-linux.
  */
 
+import { draw } from './draw.ts'
 import { type Host, type Process, startHost } from './host.ts'
-import { addVeth, setUp } from './links.ts'
+import { wireUp } from './links.ts'
 import type { Place } from './place.ts'
+import { topologyOf } from './topology.ts'
 
 export { type AskOptions, NoAnswer, type Page } from './clients.ts'
 export { type Command, CommandError, type Finished, type Running, type RunOptions } from './command.ts'
 export type { Host, Namespace, Process } from './host.ts'
 export type { Place } from './place.ts'
-export { diff, type Section, type Snapshot, type SnapshotOptions, snapshot } from './residue.ts'
+export { diff, type Snapshot, type SnapshotOptions, snapshot } from './residue.ts'
+export type { Section } from './section.ts'
 export type { Answer, Server } from './servers.ts'
 export { type Patience, waitFor } from './wait.ts'
 
@@ -53,11 +56,13 @@ export class World implements AsyncDisposable {
 
   /** A veth pair between two places, both ends up. */
   wire(a: WireEnd, b: WireEnd): void {
-    addVeth(a[0].netns, a[1], b[0].netns, b[1])
-    for (const [place, ifname, ...addresses] of [a, b]) {
-      setUp(place.netns, ifname)
-      place.address(ifname, ...addresses)
-    }
+    wireUp(a[0].netns, a[1], b[0].netns, b[1])
+    for (const [place, ifname, ...addresses] of [a, b]) place.address(ifname, ...addresses)
+  }
+
+  /** The world as it is wired now, as a tree of text. */
+  draw(): string {
+    return draw(topologyOf(this.hosts.flatMap(host => [host, ...host.namespaces])))
   }
 
   /**

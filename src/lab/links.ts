@@ -1,16 +1,22 @@
 /**
- * Links of places, by `ip`.
+ * Links, addresses and routes of places: one conversation each, spoken in the place.
  */
 
-import { spawnSync } from 'node:child_process'
-import { type Cidr, familyOf, type Ip } from '../model/address.ts'
-import { inside, type Netns } from '../netns/netns.ts'
+import { type Cidr, familyOf, type Ip, parseCidr } from '../model/address.ts'
+import { addBridge, addVeth } from '../netlink/add-link.ts'
+import { addAddress } from '../netlink/address.ts'
+import { changeLink, getLink } from '../netlink/link.ts'
+import { type Netlink, openNetlink } from '../netlink/netlink.ts'
+import { addRoute } from '../netlink/route.ts'
+import { inside, type Netns, type Sync } from '../netns/netns.ts'
 import { writeSysctl } from '../netns/sysctl.ts'
 
-function ip(netns: Netns, ...words: string[]): void {
-  const net = `--net=/proc/${process.pid}/fd/${netns.fd}`
-  const { status, stderr } = spawnSync('nsenter', [net, '--', 'ip', ...words], { encoding: 'utf8' })
-  if (status !== 0) throw new Error(`ip ${words.join(' ')}: ${stderr.trim()}`)
+/** Speaks with the kernel in a namespace. */
+export function converse<T>(netns: Netns, work: (nl: Netlink) => Sync<T>): Sync<T> {
+  return inside(netns, () => {
+    using nl = openNetlink()
+    return work(nl)
+  })
 }
 
 /**
@@ -19,24 +25,35 @@ function ip(netns: Netns, ...words: string[]): void {
  */
 export function setUp(netns: Netns, ifname: string): void {
   inside(netns, () => writeSysctl(`net/ipv6/conf/${ifname}/accept_dad`, '0'))
-  ip(netns, 'link', 'set', ifname, 'up')
+  converse(netns, nl => changeLink(nl, getLink(nl, { name: ifname }), { up: true }))
 }
 
-export const addBridge = (netns: Netns, name: string): void =>
-  ip(netns, 'link', 'add', name, 'type', 'bridge')
-
-export const setMaster = (netns: Netns, port: string, bridge: string): void =>
-  ip(netns, 'link', 'set', port, 'master', bridge)
-
-export function addAddress(netns: Netns, ifname: string, cidr: Cidr): void {
-  ip(netns, 'address', 'add', cidr, 'dev', ifname, ...(familyOf(cidr) === 6 ? ['nodad'] : []))
+/** A veth pair, both ends up. */
+export function wireUp(netns: Netns, ifname: string, peerNetns: Netns, peer: string): void {
+  converse(netns, nl => {
+    addVeth(nl, { name: ifname, peer: { name: peer, netnsFd: peerNetns.fd } })
+  })
+  setUp(netns, ifname)
+  setUp(peerNetns, peer)
 }
 
-export function addRoute(netns: Netns, destination: Cidr | 'default', via: Ip): void {
-  ip(netns, familyOf(via) === 6 ? '-6' : '-4', 'route', 'add', destination, 'via', via)
+/** A bridge that is up, with ports that are there already. */
+export function bridgePorts(netns: Netns, name: string, ports: readonly string[]): void {
+  converse(netns, nl => {
+    const { index } = addBridge(nl, { name })
+    for (const port of ports) changeLink(nl, getLink(nl, { name: port }), { master: index })
+  })
+  setUp(netns, name)
 }
 
-export function addVeth(netns: Netns, name: string, peerNetns: Netns, peer: string): void {
-  const there = `/proc/${process.pid}/fd/${peerNetns.fd}`
-  ip(netns, 'link', 'add', name, 'type', 'veth', 'peer', 'name', peer, 'netns', there)
+/** Usable at once, without duplicate address detection. */
+export function giveAddress(netns: Netns, ifname: string, address: Cidr): void {
+  converse(netns, nl => addAddress(nl, getLink(nl, { name: ifname }), { address, noDad: true }))
+}
+
+export function giveRoute(netns: Netns, destination: Cidr | 'default', gateway: Ip): void {
+  const everything = parseCidr(familyOf(gateway) === 4 ? '0.0.0.0/0' : '::/0')
+  converse(netns, nl =>
+    addRoute(nl, { destination: destination === 'default' ? everything : destination, gateway }),
+  )
 }

@@ -16,7 +16,7 @@ import {
   splitCommand,
   startCommand,
 } from './command.ts'
-import { addAddress, addBridge, addRoute, setMaster, setUp } from './links.ts'
+import { bridgePorts, giveAddress, giveRoute } from './links.ts'
 import { type Answer, openEcho, openHttp, type Server } from './servers.ts'
 import type { Transport } from './sockets.ts'
 
@@ -57,12 +57,12 @@ export abstract class Place {
 
   /** Gives an interface addresses, at once usable (no duplicate address detection). */
   address(ifname: string, ...cidrs: string[]): void {
-    for (const cidr of cidrs) addAddress(this.netns, ifname, parseCidr(cidr))
+    for (const cidr of cidrs) giveAddress(this.netns, ifname, parseCidr(cidr))
   }
 
   /** A route to a prefix, or to everything of the gateway's family: `route('default', '10.0.0.1')`. */
   route(destination: string, via: string): void {
-    addRoute(this.netns, destination === 'default' ? destination : parseCidr(destination), parseIp(via))
+    giveRoute(this.netns, destination === 'default' ? destination : parseCidr(destination), parseIp(via))
   }
 
   /** A bridge that is up, with addresses, and with interfaces of this place as its ports. */
@@ -70,9 +70,7 @@ export abstract class Place {
     name: string,
     { addresses = [], ports = [] }: { addresses?: string[]; ports?: string[] } = {},
   ): void {
-    addBridge(this.netns, name)
-    for (const port of ports) setMaster(this.netns, port, name)
-    setUp(this.netns, name)
+    bridgePorts(this.netns, name, ports)
     this.address(name, ...addresses)
   }
 

@@ -6,8 +6,7 @@ import { createHash } from 'node:crypto'
 import { type Dirent, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { hasCode } from '../model/errors.ts'
 import type { Host } from './host.ts'
-import type { Section } from './residue.ts'
-import { counted } from './residue-tools.ts'
+import { counted, type Section } from './section.ts'
 
 /** Everything below these folders: kind, mode, and for files a hash of what is in them. */
 export function filesOf(host: Host, folders: readonly string[]): Section {

@@ -1,35 +1,53 @@
 /**
- * What the network of a place consists of, as the kernel tells it.
+ * What the network of a place consists of, as the kernel tells it over netlink.
  */
 
-import { readdirSync, readFileSync } from 'node:fs'
-import { ipFromBytes } from '../model/address.ts'
-import { hasCode } from '../model/errors.ts'
+import { listAddresses } from '../netlink/address.ts'
 import { type Link, listLinks } from '../netlink/link.ts'
-import { openNetlink } from '../netlink/netlink.ts'
+import { listNeighbours } from '../netlink/neighbour.ts'
+import { listQdiscs, type Qdisc } from '../netlink/qdisc.ts'
+import { type KernelRoute, listRoutes } from '../netlink/route.ts'
+import { converse } from './links.ts'
 import type { Place } from './place.ts'
-import type { Section } from './residue.ts'
-import { counted } from './residue-tools.ts'
+import { counted, type Section } from './section.ts'
 
-/** The sections that are asked for over netlink. */
-export function linksOf(places: readonly Place[]): Record<string, Section> {
-  const links: Record<string, string> = {}
+/** Links, addresses, routes, neighbours and qdiscs. */
+export function kernelSectionsOf(places: readonly Place[]): Record<string, Section> {
+  const link: Record<string, string> = {}
+  const address: Record<string, string> = {}
+  const lines = { route: [] as string[], neighbour: [] as string[], qdisc: [] as string[] }
   for (const place of places) {
-    place.inside(() => {
-      using nl = openNetlink()
-      const all = listLinks(nl)
-      const nameOf = (index: number | undefined) => all.find(link => link.index === index)?.name
-      for (const link of all)
-        links[`${place.name} ${link.name}`] = describeLink(link, nameOf(link.masterIndex))
+    converse(place.netns, nl => {
+      const links = listLinks(nl)
+      const name = (index = 0) => links.find(link => link.index === index)?.name ?? `if${index}`
+      for (const one of links) link[`${place.name} ${one.name}`] = describeLink(one, name)
+      for (const { index, address: cidr, ...rest } of listAddresses(nl)) {
+        address[`${place.name} ${name(index)} ${cidr}`] = rest.noPrefixRoute ? 'without route' : ''
+      }
+      const note = (kind: keyof typeof lines, text: string) => lines[kind].push(`${place.name} ${text}`)
+      for (const route of listRoutes(nl)) note('route', describeRoute(route, name))
+      for (const { ip, mac, index, state, proxy } of listNeighbours(nl)) {
+        // What was learned is forgotten again; what somebody set stays.
+        if (state === 'permanent' || proxy) note('neighbour', `${ip} ${mac ?? 'proxy'} on ${name(index)}`)
+      }
+      for (const qdisc of listQdiscs(nl)) if (qdisc.handle !== 0) note('qdisc', describeQdisc(qdisc, name))
     })
   }
-  return { link: links }
+  return {
+    link,
+    address,
+    route: counted(lines.route),
+    neighbour: counted(lines.neighbour),
+    qdisc: counted(lines.qdisc),
+  }
 }
 
-function describeLink(link: Link, master: string | undefined): string {
-  const { kind = 'device', up, mtu, mac, bridge, port, promiscuous, alias } = link
+type NameOf = (index?: number) => string
+
+function describeLink(link: Link, name: NameOf): string {
+  const { kind = 'device', up, mtu, mac, masterIndex, bridge, port, promiscuous, alias } = link
   const words = [kind, up ? 'up' : 'down', `mtu ${mtu}`, mac]
-  if (master !== undefined) words.push(`port of ${master}`, settingsText(port))
+  if (masterIndex !== undefined) words.push(`port of ${name(masterIndex)}`, settingsText(port))
   if (bridge !== undefined) words.push(settingsText(bridge))
   if (promiscuous) words.push('promiscuous')
   if (alias !== undefined) words.push(`alias ${alias}`)
@@ -41,66 +59,19 @@ const settingsText = (settings: object = {}): string =>
     .map(([name, value]) => `${name} ${value}`)
     .join(' ')
 
-/** Of these the values change by themselves, or are random. */
-const VOLATILE = /\/(nf_conntrack_count|tcp_fastopen_key|stable_secret|tcp_mem|udp_mem|flush)$/
-
-/** Every readable setting under /proc/sys/net. */
-export function settingsOf(places: readonly Place[]): Section {
-  const settings: Record<string, string> = {}
-  for (const place of places) {
-    place.inside(() => {
-      for (const file of readdirSync('/proc/sys/net', { recursive: true, encoding: 'utf8' })) {
-        if (VOLATILE.test(file)) continue
-        const value = readSetting(`/proc/sys/net/${file}`)
-        if (value !== undefined) settings[`${place.name} net/${file}`] = value
-      }
-    })
-  }
-  return settings
+function describeRoute(route: KernelRoute, name: NameOf): string {
+  const { destination, type, table, gateway, index, priority, nextHops } = route
+  const hops = nextHops?.map(hop => `via ${hop.gateway ?? name(hop.index)}`) ?? []
+  return [
+    `${type} ${destination} in table ${table}`,
+    gateway && `via ${gateway}`,
+    index && `on ${name(index)}`,
+    priority && `metric ${priority}`,
+    ...hops,
+  ]
+    .filter(Boolean)
+    .join(' ')
 }
 
-function readSetting(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8').trim().replace(/\s+/g, ' ')
-  } catch (thrown) {
-    if (hasCode(thrown, 'EISDIR', 'EACCES', 'EPERM', 'EIO', 'ENOENT', 'EINVAL')) return undefined
-    throw thrown
-  }
-}
-
-const TCP_STATES: Record<string, string> = { '01': 'established', '0A': 'listening', '07': '' }
-
-/** TCP sockets that listen or are connected, bound UDP and raw sockets, Unix sockets with a name. */
-export function socketsOf(places: readonly Place[]): Section {
-  const lines: string[] = []
-  for (const place of places) {
-    place.inside(() => {
-      for (const protocol of ['tcp', 'tcp6', 'udp', 'udp6', 'raw', 'raw6']) {
-        for (const [, local = '', , state = ''] of tableOf(protocol)) {
-          const word = TCP_STATES[state]
-          if (word !== undefined) lines.push(`${place.name} ${protocol} ${endpoint(local)} ${word}`.trim())
-        }
-      }
-      for (const [, , , , , , , path] of tableOf('unix')) if (path) lines.push(`${place.name} unix ${path}`)
-    })
-  }
-  return counted(lines)
-}
-
-function tableOf(protocol: string): string[][] {
-  try {
-    const [, ...rows] = readFileSync(`/proc/thread-self/net/${protocol}`, 'utf8').trim().split('\n')
-    return rows.map(row => row.trim().split(/\s+/))
-  } catch (thrown) {
-    if (hasCode(thrown, 'ENOENT')) return [] // no IPv6
-    throw thrown
-  }
-}
-
-/** `0100007F:1F90` → `127.0.0.1:8080`: words of 32 bits in the machine's order. */
-function endpoint(hex: string): string {
-  const [address = '', port = ''] = hex.split(':')
-  const bytes = Buffer.from(address, 'hex').swap32()
-  const ip = ipFromBytes(bytes)
-  return `${ip.includes(':') ? `[${ip}]` : ip}:${Number.parseInt(port, 16)}`
-}
+const describeQdisc = ({ kind, index, tbf }: Qdisc, name: NameOf): string =>
+  [kind, `on ${name(index)}`, tbf && `rate ${tbf.rate} burst ${tbf.burst}`].filter(Boolean).join(' ')

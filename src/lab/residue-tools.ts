@@ -3,7 +3,7 @@
  */
 
 import type { Place } from './place.ts'
-import type { Section } from './residue.ts'
+import { counted, type Section } from './section.ts'
 
 /** The commands that list rules; a machine may have any of them. */
 const LISTINGS: Record<string, string[]> = {
@@ -62,26 +62,3 @@ const flows = (listing: string): string[] =>
     const [protocol = '', , , ...rest] = line.split(/\s+/)
     return protocol === '' ? [] : [[protocol, ...rest].filter(word => !word.startsWith('use=')).join(' ')]
   })
-
-/** Addresses, routes and the neighbours that were set by hand. */
-export async function addressingOf(places: readonly Place[]): Promise<Record<string, Section>> {
-  const lines = (text: string) => text.split('\n').filter(Boolean)
-  const address = await linesOf(places, ['ip', '-o', 'address'], text =>
-    lines(text).map(line => line.replace(/^\d+: (\S+)\s+inet6? (\S+).*/, '$1 $2')),
-  )
-  const route4 = await linesOf(places, ['ip', '-4', 'route', 'show', 'table', 'all'], lines)
-  const route6 = await linesOf(places, ['ip', '-6', 'route', 'show', 'table', 'all'], lines)
-  const neighbour = await linesOf(places, ['ip', 'neighbour', 'show', 'nud', 'permanent'], lines)
-  return {
-    address: counted(address),
-    route: counted([...route4, ...route6]),
-    neighbour: counted(neighbour),
-  }
-}
-
-/** The same line several times is one thing, described by how often it stands. */
-export function counted(lines: readonly string[]): Section {
-  const counts: Record<string, number> = {}
-  for (const line of lines) counts[line] = (counts[line] ?? 0) + 1
-  return Object.fromEntries(Object.entries(counts).map(([line, n]) => [line, n === 1 ? '' : `${n} times`]))
-}

@@ -12,11 +12,10 @@
 
 import type { Host } from './host.ts'
 import { filesOf, mountsOf, processesOf } from './residue-files.ts'
-import { linksOf, settingsOf, socketsOf } from './residue-kernel.ts'
-import { addressingOf, connectionsOf, rulesOf } from './residue-tools.ts'
-
-/** Name of a thing → its description. */
-export type Section = Readonly<Record<string, string>>
+import { kernelSectionsOf } from './residue-kernel.ts'
+import { settingsOf, socketsOf } from './residue-proc.ts'
+import { connectionsOf, rulesOf } from './residue-tools.ts'
+import type { Section } from './section.ts'
 
 /** `link` → `host eth0` → `up, mtu 1500 …`. The keys are nouns in the singular, for sentences. */
 export type Snapshot = Readonly<Record<string, Section>>
@@ -33,8 +32,7 @@ export async function snapshot(host: Host, options: SnapshotOptions = {}): Promi
   return {
     ...(await rulesOf(places)),
     connection: await connectionsOf(places),
-    ...linksOf(places),
-    ...(await addressingOf(places)),
+    ...kernelSectionsOf(places),
     socket: socketsOf(places),
     setting: settingsOf(places),
     file: filesOf(host, folders),

@@ -11,11 +11,15 @@ const cases: [command: string, sentence: RegExp][] = [
   ['ip link set lo mtu 9000', /^link host lo changed: .*mtu 65536.* → .*mtu 9000/],
   ['ip address add 10.1.2.3/24 dev lo', /^address host lo 10\.1\.2\.3\/24 appeared/],
   ['ip address add fd01::1/64 dev lo', /^address host lo fd01::1\/64 appeared/],
-  ['ip route add 10.5.0.0/16 dev lo table 7', /^route host .*10\.5\.0\.0\/16.* appeared/],
+  [
+    'ip route add 10.5.0.0/16 dev lo table 7',
+    /^route host unicast 10\.5\.0\.0\/16 in table 7 on lo appeared/,
+  ],
   [
     'ip link add v0 up type veth; ip neigh add 10.1.2.4 lladdr 02:00:00:00:00:01 dev v0',
-    /^neighbour host .*10\.1\.2\.4.* appeared/,
+    /^neighbour host 10\.1\.2\.4 02:00:00:00:00:01 on v0 appeared/,
   ],
+  ['tc qdisc add dev lo root tbf rate 8mbit burst 10000 latency 25ms', /^qdisc host tbf on lo rate 1000000 /],
   ['nft add table inet mine', /^nft rule host table inet mine appeared$/],
   ['iptables -A FORWARD -j DROP', /^iptables rule host filter -A FORWARD -j DROP appeared$/],
   ['ip6tables -A FORWARD -j DROP', /^ip6tables rule host filter -A FORWARD -j DROP appeared$/],

@@ -117,6 +117,19 @@ t.test('a host has its own /run, /sys, /proc, /etc/cni and /var/lib/cni', async 
   await world.end()
 })
 
+t.test('a world draws itself as the kernel has it', async t => {
+  const { world } = await small()
+  t.equal(
+    world.draw(),
+    `host
+├─ lan0 192.168.50.1/24 fd50::1/64 ── client eth0 192.168.50.2/24 fd50::2/64
+└─ br0 (bridge) 10.9.0.1/24 fd09::1/64
+   └─ web0 ────────────────────────── web eth0 10.9.0.2/24 fd09::2/64
+`,
+  )
+  await world.end()
+})
+
 t.test('a namespace can go while the host stays', async t => {
   const { world, host, web } = await small()
   const running = web.start('sleep', '1000')
