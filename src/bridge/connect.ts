@@ -1,11 +1,20 @@
-/** Carries out a plan. */
+/**
+ * Carries out a plan, one step after the other.
+ */
 
 import { TsnetError } from '../model/errors.ts'
 import type { Interface } from '../model/network.ts'
-import type { Undo } from '../model/undo.ts'
-import type { Netns } from '../netns/netns.ts'
-import type { BridgeLoan } from './ensure.ts'
+import { type Undo, withUndo } from '../model/undo.ts'
+import { getLink } from '../netlink/link.ts'
+import { openNetlink } from '../netlink/netlink.ts'
+import { currentNetns, inside, type Netns, sameNamespace } from '../netns/netns.ts'
+import { announce, waitForPort } from './announce.ts'
+import { configure, refuseExisting, waitForAddresses } from './container.ts'
+import { disconnect } from './disconnect.ts'
+import { type BridgeLoan, ensureBridge } from './ensure.ts'
 import type { LinkPlan } from './plan.ts'
+import type { Side } from './side.ts'
+import { makeVeth } from './veth.ts'
 
 export interface ConnectContext {
   /** Hears the command that would do the same as each change. */
@@ -28,13 +37,56 @@ export interface Connection {
 
 /**
  * Connects a container to its bridge. The caller holds a lock on the bridge's name.
- * @throws TsnetError or NetlinkError; the steps until then are in `undo`
+ * @param undo gets the step that takes the link away again; the bridge itself is the caller's to release
+ * @throws TsnetError or NetlinkError; everything is then as it was before
  */
 export async function connect(
   plan: LinkPlan,
-  _netns: Netns,
-  _undo: Undo,
-  _context: ConnectContext = {},
+  netns: Netns,
+  undo: Undo,
+  context: ConnectContext = {},
 ): Promise<Connection> {
-  throw new TsnetError('internal', `cannot connect ${plan.container.name} yet`)
+  const { trace = () => {}, allowOwnNetns = false, onLoan } = context
+  using home = currentNetns()
+  if (sameNamespace(home.id, netns.id) && !allowOwnNetns) {
+    throw new TsnetError(
+      'invalid-netns',
+      `${netns.path} is the network namespace of this host, not a container's`,
+    )
+  }
+  const traceInside = (equivalent: string): void => trace(`nsenter --net=${netns.path} ${equivalent}`)
+  using hostNl = openNetlink(trace)
+  using containerNl = inside(netns, () => openNetlink(traceInside))
+  const connection = await withUndo(inner => {
+    const host = { nl: hostNl, netns: home, undo: inner, trace }
+    const container = { nl: containerNl, netns, undo: inner, trace: traceInside }
+    return build(plan, host, container, onLoan)
+  })
+  undo.push(`interface ${connection.hostInterface.name}`, () => disconnect({ owner: plan.owner }))
+  return connection
+}
+
+async function build(
+  plan: LinkPlan,
+  host: Side,
+  container: Side,
+  onLoan: ConnectContext['onLoan'],
+): Promise<Connection> {
+  refuseExisting(container, plan.container.name)
+  const { index, name } = ensureBridge(host, plan.bridge, onLoan)
+  const bridge = { index, name }
+  const port = makeVeth(host, plan, bridge, container.netns.fd)
+  const link = { index: port.peerIndex ?? 0, name: plan.container.name }
+  configure(container, link, plan.container)
+  if (plan.container.up) {
+    await waitForPort(host.nl, port)
+    await waitForAddresses(container, link, plan.container)
+    announce(container, link, plan.container)
+  }
+  const { mac, mtu } = getLink(host.nl, bridge)
+  return {
+    bridge: { name, mac, mtu },
+    hostInterface: { name: port.name, mac: port.mac, mtu: port.mtu },
+    containerInterface: { name: plan.container.name, mac: plan.container.mac, mtu: port.mtu },
+  }
 }

@@ -2,7 +2,8 @@
  * A plan as the commands that a person would type, for dry runs, documents and tests.
  */
 
-import { familyOf } from '../model/address.ts'
+import { type Cidr, familyOf } from '../model/address.ts'
+import { newAddress } from './gateway.ts'
 import { BRIDGE_ALIAS } from './names.ts'
 import type { BridgePlan, ContainerPlan, HostPlan, LinkPlan } from './plan.ts'
 import type { PlannedRoute } from './routing.ts'
@@ -34,11 +35,13 @@ export function describePlan(plan: LinkPlan): string[] {
     ),
     ...hostLines(plan.bridge.name, plan.host),
     ...containerLines(plan.container),
-  ]
+  ].filter(line => line !== '')
 }
 
 const words = (...parts: (string | false | undefined)[]): string =>
   parts.filter(part => part !== undefined && part !== false && part !== '').join(' ')
+
+const broadcast = (address: Cidr): string => (newAddress(address, false).broadcast ? 'broadcast +' : '')
 
 const mtuWords = (mtu: number | undefined): string => (mtu === undefined ? '' : `mtu ${mtu}`)
 
@@ -46,26 +49,27 @@ function bridgeLines(bridge: BridgePlan): string[] {
   const { name, gatewayVlan, gateways } = bridge
   const gatewayLink = gatewayVlan?.name ?? name
   return [
-    words(
-      'ip link add',
-      name,
-      'address',
-      bridge.mac,
-      mtuWords(bridge.mtu),
-      'type bridge',
-      bridge.vlanFiltering && 'vlan_filtering 1',
-    ),
+    words('ip link add', name, 'address', bridge.mac, mtuWords(bridge.mtu), 'type bridge'),
+    bridge.vlanFiltering ? `ip link set ${name} type bridge vlan_filtering 1` : '',
     ...bridge.settings.map(describeSetting),
     words('ip link set', name, 'alias', BRIDGE_ALIAS, bridge.promiscuous && 'promisc on', 'up'),
     ...(gatewayVlan
       ? [
           `bridge vlan add dev ${name} vid ${gatewayVlan.id} self`,
-          `ip link add link ${name} name ${gatewayVlan.name} type vlan id ${gatewayVlan.id}`,
-          `ip link set ${gatewayVlan.name} up`,
+          `ip link add ${gatewayVlan.name} link ${name} type vlan id ${gatewayVlan.id}`,
+          ...gatewayVlan.settings.map(describeSetting),
+          `ip link set ${gatewayVlan.name} alias ${BRIDGE_ALIAS} up`,
         ]
       : []),
     ...gateways.map(address =>
-      words('ip address add', address, 'dev', gatewayLink, familyOf(address) === 6 && 'nodad'),
+      words(
+        'ip address add',
+        address,
+        broadcast(address),
+        'dev',
+        gatewayLink,
+        familyOf(address) === 6 && 'nodad',
+      ),
     ),
   ]
 }
@@ -98,6 +102,7 @@ function containerLines(container: ContainerPlan): string[] {
         words(
           'address add',
           address,
+          broadcast(address),
           'dev',
           name,
           familyOf(address) === 6 && !container.detectDuplicates && 'nodad',

@@ -9,7 +9,7 @@ import { hostNames, isHostEnd } from './names.ts'
 export interface Departure {
   /** ownerTag of the attachment. */
   owner: string
-  ifname: string
+  ifname?: string
   /** The container's namespace, if it still exists. */
   netns?: Netns | undefined
   recorded?: Undertaking | undefined

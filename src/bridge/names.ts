@@ -10,8 +10,10 @@ import { randomBytes } from 'node:crypto'
 /** Marks a bridge as made by us; bridges without it are somebody else's. */
 export const BRIDGE_ALIAS = 'tsnet'
 
+const HOST_ALIAS = 'tsnet:'
+
 /** Marks the host end of an attachment's veth pair. */
-export const hostAlias = (owner: string): string => `tsnet:${owner}`
+export const hostAlias = (owner: string): string => HOST_ALIAS + owner
 
 /**
  * Names of the host end: the first, and one for the case that another attachment's tag begins alike.
@@ -56,3 +58,7 @@ export const isOurBridge = (link: { kind?: string; mac: string; alias?: string }
 export const isHostEnd = (link: { kind?: string; mac: string; alias?: string }, owner: string): boolean =>
   link.kind === 'veth' &&
   (link.alias === hostAlias(owner) || (link.alias === undefined && link.mac === hostMac(owner)))
+
+/** True for the host end of any attachment. */
+export const isAnyHostEnd = (link: { kind?: string; mac: string; alias?: string }): boolean =>
+  link.kind === 'veth' && (link.alias?.startsWith(HOST_ALIAS) ?? link.mac.startsWith('fe:'))

@@ -56,11 +56,18 @@ export interface BridgePlan {
   /** Addresses of the bridge, or of the interface that stands for one of its VLANs. */
   gateways: Cidr[]
   /** Where the gateways are, when not on the bridge itself. */
-  gatewayVlan?: { id: number; name: string }
+  gatewayVlan?: GatewayVlan
   /** Of a bridge that we make. */
   settings: Setting[]
   /** Of a bridge that we adopt. */
   adoptedSettings: Setting[]
+}
+
+/** The interface through which the host is in one VLAN of the bridge. */
+export interface GatewayVlan {
+  id: number
+  name: string
+  settings: Setting[]
 }
 
 export interface HostPlan {
@@ -131,11 +138,7 @@ export function planLink(request: LinkRequest, macs: MacSource = randomMacs): Li
       vlanFiltering: vlans !== undefined,
       forceAddress: options.forceAddress,
       gateways,
-      ...(gateways.length > 0 &&
-        options.vlan !== undefined && {
-          gatewayVlan: { id: options.vlan, name: vlanInterface(options.name, options.vlan) },
-        }),
-      ...bridgeSettings(options.name, gateways),
+      ...gatewayPlace(options, gateways),
     },
     host: {
       names: hostNames(owner),
@@ -172,6 +175,21 @@ function mtuOf({ options, leases, uplinkMtu }: LinkRequest): number | undefined 
     reject(`mtu: ${options.mtu} is less than the ${MTU_MIN_V6} bytes that IPv6 needs`)
   }
   return options.mtu
+}
+
+/** Where the gateways are, and the settings of the interfaces that the host takes part with. */
+function gatewayPlace(
+  { name, vlan }: BridgeOptions,
+  gateways: Cidr[],
+): Pick<BridgePlan, 'gatewayVlan' | 'settings' | 'adoptedSettings'> {
+  if (gateways.length === 0) return { settings: bridgeSettings(name, []), adoptedSettings: [] }
+  if (vlan === undefined) {
+    const settings = bridgeSettings(name, gateways)
+    return { settings, adoptedSettings: settings }
+  }
+  const link = vlanInterface(name, vlan)
+  const gatewayVlan = { id: vlan, name: link, settings: bridgeSettings(link, gateways) }
+  return { settings: bridgeSettings(name, []), adoptedSettings: [], gatewayVlan }
 }
 
 function portVlans({ vlan, vlanTrunk, preserveDefaultVlan }: BridgeOptions): PortVlans | undefined {

@@ -1,12 +1,56 @@
-/** Gives a bridge up that no container uses any more. */
+/**
+ * Gives a bridge up that no container uses any more.
+ */
 
+import { everyStep } from '../model/undo.ts'
+import { deleteAddress, listAddresses } from '../netlink/address.ts'
+import { changeLink, deleteLink, findLink, type Link, listLinks } from '../netlink/link.ts'
+import { type Netlink, openNetlink } from '../netlink/netlink.ts'
+import { writeSysctl } from '../netns/sysctl.ts'
 import type { BridgeLoan } from './ensure.ts'
+import { isAnyHostEnd, isOurBridge } from './names.ts'
+import { removeVlanInterfaces } from './vlan.ts'
 
 /**
  * Deletes the bridge if it is ours and has no port left; gives a bridge of somebody else back what was
- * changed on it. The caller holds a lock on the bridge's name.
+ * changed on it. Does nothing while a container is on it. Idempotent. The caller holds a lock on the
+ * bridge's name: between the look at the ports and the deletion nobody may add one.
+ * @param loan all that onLoan said of this bridge
  * @returns true when the bridge was deleted
+ * @throws AggregateError after having tried everything
  */
-export async function releaseBridge(_name: string, _loan?: BridgeLoan): Promise<boolean> {
+export async function releaseBridge(
+  name: string,
+  loan?: BridgeLoan,
+  trace?: (equivalent: string) => void,
+): Promise<boolean> {
+  using nl = openNetlink(trace)
+  const bridge = findLink(nl, { name })
+  if (bridge?.kind !== 'bridge') return false
+  const ports = listLinks(nl, { master: bridge.index })
+  if (isOurBridge(bridge)) {
+    if (ports.length > 0) return false
+    deleteLink(nl, bridge)
+    return true
+  }
+  if (!ports.some(isAnyHostEnd)) await giveBack(nl, bridge, loan)
   return false
+}
+
+async function giveBack(nl: Netlink, bridge: Link, loan: BridgeLoan | undefined): Promise<void> {
+  const held = loan === undefined ? [] : listAddresses(nl, { link: bridge })
+  await everyStep([
+    () => removeVlanInterfaces(nl, bridge),
+    ...held
+      .filter(({ address }) => loan?.addresses.includes(address))
+      .map(address => () => deleteAddress(nl, bridge, address)),
+    () => {
+      if (loan?.promiscuous) changeLink(nl, bridge, { promiscuous: false })
+    },
+    ...(loan?.settings ?? []).map(
+      ({ name, value }) =>
+        () =>
+          void writeSysctl(name, value),
+    ),
+  ])
 }

@@ -4,8 +4,9 @@
 
 import { type Cidr, familyOf } from '../model/address.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
-import type { Undo } from '../model/undo.ts'
+import { inside } from '../netns/netns.ts'
 import { readSysctl, writeSysctl } from '../netns/sysctl.ts'
+import type { Side } from './side.ts'
 
 export interface Setting {
   /** Under /proc/sys, such as `net/ipv6/conf/cni0/accept_ra`. */
@@ -33,13 +34,9 @@ const hasV6 = (addresses: Cidr[]): boolean => addresses.some(address => familyOf
  * the gateway is on a bridge of somebody else, this host is the router there; where it is not, that bridge
  * may well be how the host itself learns its routes, and keeps its settings.
  */
-export function bridgeSettings(
-  name: string,
-  gateways: Cidr[],
-): { settings: Setting[]; adoptedSettings: Setting[] } {
+export function bridgeSettings(name: string, gateways: Cidr[]): Setting[] {
   const used = hasV6(gateways)
-  const settings = [...(used ? [v6(name, 'disable_ipv6', '0', true)] : []), v6(name, 'accept_ra', '0', used)]
-  return { settings, adoptedSettings: gateways.length > 0 ? settings : [] }
+  return [...(used ? [v6(name, 'disable_ipv6', '0', true)] : []), v6(name, 'accept_ra', '0', used)]
 }
 
 /** Of the host end of the veth pair. */
@@ -72,30 +69,49 @@ export function containerSettings(name: string, addresses: Cidr[], detectDuplica
 export const describeSetting = ({ name, value }: Setting): string => `sysctl -w ${name}=${value}`
 
 /**
- * Writes a setting of the namespace this thread is in.
- * @param undo where the old value must come back by itself: for links that outlive the failure
- * @throws TsnetError `kernel` when a setting that is needed cannot be made
+ * Writes settings on one side of the link, each with its undo.
+ * @throws TsnetError when a setting that is needed cannot be made
  */
-export function applySetting(setting: Setting, trace?: (equivalent: string) => void, undo?: Undo): void {
+export function applySettings({ netns, undo, trace }: Side, settings: Setting[]): void {
+  if (settings.length === 0) return
+  inside(netns, () => {
+    for (const setting of settings) {
+      const before = apply(setting, trace)
+      if (before === undefined) continue
+      const { name } = setting
+      undo.push(`setting ${name}`, () => inside(netns, () => void writeSysctl(name, before)))
+    }
+  })
+}
+
+/** What would have to change, with the values that are there. */
+export const settingsBefore = ({ netns }: Side, settings: Setting[]): { name: string; value: string }[] =>
+  inside(netns, () =>
+    settings.flatMap(({ name, value }) => {
+      const before = readSysctl(name)
+      return before === undefined || before === value ? [] : [{ name, value: before }]
+    }),
+  )
+
+/** @returns the value that was there, if it was another one */
+function apply(setting: Setting, trace: (equivalent: string) => void): string | undefined {
   const { name, value, needed } = setting
   let before: string | undefined
   try {
     before = readSysctl(name)
-    if (before === value) return
+    if (before === value) return undefined
     if (before !== undefined) {
-      trace?.(describeSetting(setting))
+      trace(describeSetting(setting))
       writeSysctl(name, value)
     }
   } catch (cause) {
-    if (!needed && hasCode(cause, 'EROFS', 'EACCES', 'EPERM')) return
+    if (!needed && hasCode(cause, 'EROFS', 'EACCES', 'EPERM')) return undefined
     throw new TsnetError('kernel', `cannot set ${name} to ${value}: ${messageOf(cause)}`, { cause })
   }
-  if (before === undefined) {
-    if (!needed) return
+  if (before === undefined && needed) {
     throw new TsnetError('missing', `cannot set ${name} to ${value}: this kernel has no such setting`, {
       details: 'IPv6 is probably off (ipv6.disable=1): leave IPv6 addresses out of the network',
     })
   }
-  const old = before
-  undo?.push(`setting ${name}`, () => void writeSysctl(name, old))
+  return before
 }

@@ -1,6 +1,35 @@
-/** The way out of this host. */
+/**
+ * The way out of this host.
+ */
 
-/** MTU of the interface of the default route (main table); undefined where there is none. */
+import type { Family } from '../model/address.ts'
+import { findLink } from '../netlink/link.ts'
+import { type Netlink, openNetlink } from '../netlink/netlink.ts'
+import { listRoutes } from '../netlink/route.ts'
+import { isOurBridge } from './names.ts'
+
+/** RT_TABLE_MAIN: what a VPN or a test put into other tables is not this host's usual way. */
+const MAIN = 254
+
+/**
+ * MTU of the interface of the default route, or of that route where it names a smaller one. IPv4 first,
+ * the lowest metric first; interfaces that are down and our own bridges do not count.
+ * @returns undefined where there is no default route
+ */
 export function uplinkMtu(): number | undefined {
+  using nl = openNetlink()
+  return mtuOfDefault(nl, 4) ?? mtuOfDefault(nl, 6)
+}
+
+function mtuOfDefault(nl: Netlink, family: Family): number | undefined {
+  const defaults = listRoutes(nl, { family, table: MAIN })
+    .filter(({ destination, type }) => destination.endsWith('/0') && type === 'unicast')
+    .sort((a, b) => (a.priority ?? 0) - (b.priority ?? 0))
+  for (const { index, nextHops, mtu } of defaults) {
+    for (const candidate of nextHops?.map(hop => hop.index) ?? [index]) {
+      const link = candidate === undefined ? undefined : findLink(nl, { index: candidate })
+      if (link?.up && !isOurBridge(link)) return Math.min(link.mtu, mtu ?? link.mtu)
+    }
+  }
   return undefined
 }

@@ -1,9 +1,149 @@
-/** Compares an attachment's link with what the kernel holds. */
+/**
+ * Compares an attachment's link with what the kernel holds.
+ *
+ * What should be there is the same plan that connect carries out, computed again from the record.
+ */
 
-import type { Attachment } from '../model/network.ts'
-import type { Netns } from '../netns/netns.ts'
+import { type Cidr, familyOf } from '../model/address.ts'
+import { type Attachment, type BridgeOptions, type Interface, ownerTag } from '../model/network.ts'
+import { type Address, listAddresses } from '../netlink/address.ts'
+import { findLink, type Link } from '../netlink/link.ts'
+import { type Netlink, openNetlink } from '../netlink/netlink.ts'
+import { type KernelRoute, listRoutes } from '../netlink/route.ts'
+import { inside, type Netns } from '../netns/netns.ts'
+import { isHostEnd } from './names.ts'
+import { type LinkPlan, planLink } from './plan.ts'
+import { type PlannedRoute, resolveRoutes } from './routing.ts'
 
-/** @returns everything that is not as it was made, a sentence each */
-export function verifyLink(_attachment: Attachment, _netns: Netns): string[] {
-  return []
+/**
+ * @param options of the network as they are now; without them what only they say is not compared: the
+ *   bridge's addresses, the port's settings, and whether an interface without addresses is to be up
+ * @returns everything that is not as it was made, a sentence each; nothing when all is well
+ */
+export function verifyLink(attachment: Attachment, netns: Netns, options?: BridgeOptions): string[] {
+  using hostNl = openNetlink()
+  using containerNl = inside(netns, () => openNetlink())
+  const plan = options && planAgain(attachment, options)
+  const bridge = findLink(hostNl, { name: attachment.bridge.name })
+  const port = findLink(hostNl, { name: attachment.hostInterface.name })
+  const link = findLink(containerNl, { name: attachment.containerInterface.name })
+  return [
+    ...verifyBridge(hostNl, attachment, bridge, plan),
+    ...verifyPort(attachment, port, bridge, link, plan),
+    ...verifyContainer(containerNl, attachment, link, plan),
+  ]
+}
+
+function planAgain(attachment: Attachment, options: BridgeOptions): LinkPlan {
+  return planLink({
+    options,
+    owner: ownerTag(attachment),
+    ifname: attachment.ifname,
+    mac: attachment.containerInterface.mac,
+    leases: attachment.leases,
+    routes: attachment.routes,
+    hasPorts: attachment.ports.length > 0,
+    uplinkMtu: attachment.containerInterface.mtu,
+  })
+}
+
+function verifyBridge(
+  nl: Netlink,
+  { bridge: made }: Attachment,
+  bridge: Link | undefined,
+  plan?: LinkPlan,
+): string[] {
+  if (bridge === undefined) return [`bridge ${made.name} is gone`]
+  if (bridge.kind !== 'bridge') return [`${made.name} is no bridge any more`]
+  const problems = compare(bridge, { name: made.name, mac: made.mac }, true)
+  if (plan === undefined) return problems
+  const { gateways, gatewayVlan, promiscuous } = plan.bridge
+  if (promiscuous && !bridge.promiscuous) problems.push(`bridge ${made.name} is not promiscuous`)
+  const holder = gatewayVlan ? findLink(nl, { name: gatewayVlan.name }) : bridge
+  if (holder === undefined) return [...problems, `interface ${gatewayVlan?.name} is gone`]
+  return gateways.length === 0 ? problems : [...problems, ...missingAddresses(nl, holder, gateways)]
+}
+
+function verifyPort(
+  attachment: Attachment,
+  port: Link | undefined,
+  bridge: Link | undefined,
+  link: Link | undefined,
+  plan?: LinkPlan,
+): string[] {
+  const made = attachment.hostInterface
+  if (port === undefined) return [`interface ${made.name} is gone`]
+  if (!isHostEnd(port, ownerTag(attachment))) return [`interface ${made.name} belongs to somebody else`]
+  const problems = compare(port, made, true)
+  if (bridge !== undefined && port.masterIndex !== bridge.index) {
+    problems.push(`${made.name} is no port of ${bridge.name}`)
+  } else if (plan !== undefined) {
+    for (const setting of ['hairpin', 'isolated'] as const) {
+      if (port.port?.[setting] !== plan.host[setting])
+        problems.push(`${setting} of ${made.name} is ${port.port?.[setting]}`)
+    }
+  }
+  if (link !== undefined && port.peerIndex !== link.index) {
+    problems.push(`${link.name} in the container is not the other end of ${made.name}`)
+  }
+  return problems
+}
+
+function verifyContainer(
+  nl: Netlink,
+  attachment: Attachment,
+  link: Link | undefined,
+  plan?: LinkPlan,
+): string[] {
+  const { containerInterface: made, leases, routes } = attachment
+  if (link === undefined) return [`interface ${made.name} is gone from the container`]
+  const addresses = leases.map(({ address }) => address)
+  return [
+    ...compare(link, made, plan?.container.up ?? addresses.length > 0),
+    ...(addresses.length > 0 ? missingAddresses(nl, link, addresses) : []),
+    ...missingRoutes(nl, link, resolveRoutes(routes, leases)),
+  ]
+}
+
+function compare(link: Link, made: Omit<Interface, 'mtu'> & { mtu?: number }, up: boolean): string[] {
+  const problems: string[] = []
+  if (link.mac !== made.mac) problems.push(`${made.name} has MAC ${link.mac} instead of ${made.mac}`)
+  if (made.mtu !== undefined && link.mtu !== made.mtu) {
+    problems.push(`${made.name} has MTU ${link.mtu} instead of ${made.mtu}`)
+  }
+  if (up && !link.up) problems.push(`${made.name} is down`)
+  return problems
+}
+
+function missingAddresses(nl: Netlink, link: Link, wanted: Cidr[]): string[] {
+  const held = listAddresses(nl, { link })
+  return wanted.flatMap(address => {
+    const found = held.find(each => each.address === address)
+    return found === undefined ? [`${link.name} lacks address ${address}`] : unusable(found, link)
+  })
+}
+
+const unusable = ({ address, dadFailed }: Address, { name }: Link): string[] =>
+  dadFailed ? [`address ${address} of ${name} is in use by another on the network`] : []
+
+function missingRoutes(nl: Netlink, link: Link, wanted: PlannedRoute[]): string[] {
+  if (wanted.length === 0) return []
+  const held = listRoutes(nl, { link })
+  return wanted
+    .filter(route => !held.some(each => isRoute(each, route)))
+    .map(({ dst, gw }) => `the container lacks route ${dst}${gw === undefined ? '' : ` via ${gw}`}`)
+}
+
+const RT_TABLE_MAIN = 254
+/** What IPv6 makes of no metric. */
+const IP6_RT_PRIO_USER = 1024
+
+function isRoute(held: KernelRoute, { dst, gw, table, priority }: PlannedRoute): boolean {
+  const metric = priority || (familyOf(dst) === 6 ? IP6_RT_PRIO_USER : 0)
+  return (
+    held.destination === dst &&
+    held.table === (table || RT_TABLE_MAIN) &&
+    (held.priority ?? 0) === metric &&
+    (gw === held.gateway || held.nextHops?.some(({ gateway }) => gateway === gw) === true)
+  )
 }

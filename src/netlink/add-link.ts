@@ -1,5 +1,5 @@
 /**
- * Links that we make: bridges, veth pairs, ifb devices and VXLAN tunnels.
+ * Links that we make: bridges, veth pairs, ifb devices, VLANs and VXLAN tunnels.
  *
  * A link appears in one request with all that the kernel takes at creation. Alias and port settings it takes
  * only of a link that exists, so they follow in a second one; when that fails, the link is deleted again.
@@ -17,6 +17,8 @@ import {
   deleteLink,
   getLink,
   type Link,
+  type LinkRef,
+  nameOf,
 } from './link.ts'
 import { type linkInfo, linkMessage } from './link-tables.ts'
 import type { Netlink } from './netlink.ts'
@@ -83,6 +85,14 @@ export function addVeth(nl: Netlink, link: NewLink & { peer: NewPeer }): Link {
  */
 export const addIfb = (nl: Netlink, link: NewLink): Link => add(nl, link, { kind: 'ifb' }, [])
 
+/**
+ * Makes an interface for one VLAN of the link beneath.
+ * Equivalent to: ip link add NAME link BENEATH type vlan id ID
+ * @throws NetlinkError `EEXIST`; `EOPNOTSUPP` where the kernel has no such kind (CONFIG_VLAN_8021Q)
+ */
+export const addVlan = (nl: Netlink, link: NewLink & { beneath: LinkRef; id: number }): Link =>
+  add(nl, link, { kind: 'vlan', vlan: { id: link.id } }, [['id', link.id]], link.beneath)
+
 /** What a tunnel is made of. */
 export interface NewVxlan {
   /** The network identifier, 24 bits. */
@@ -129,7 +139,7 @@ const isMulticast = (ip: Ip): boolean =>
 
 type LinkInfo = InputOf<typeof linkInfo>
 
-function add(nl: Netlink, link: NewLink, info: LinkInfo, words: readonly Part[]): Link {
+function add(nl: Netlink, link: NewLink, info: LinkInfo, words: readonly Part[], beneath?: LinkRef): Link {
   const { name, mac, mtu, txQueueLength, group, alias, up, master, port } = link
   if (name.includes('%')) throw new RangeError(`${JSON.stringify(name)} asks the kernel for a number`)
   const flags = up ? k.IFF_UP : 0
@@ -137,6 +147,7 @@ function add(nl: Netlink, link: NewLink, info: LinkInfo, words: readonly Part[])
     equivalent: command(
       'ip link add',
       name,
+      ['link', beneath && nameOf(beneath)],
       ['address', mac],
       ['mtu', mtu],
       ['txqueuelen', txQueueLength],
@@ -151,7 +162,7 @@ function add(nl: Netlink, link: NewLink, info: LinkInfo, words: readonly Part[])
     payload: [
       linkMessage.encode({
         header: { flags, change: flags },
-        attributes: { mac, name, mtu, master, txQueueLength, group, linkInfo: info },
+        attributes: { mac, name, mtu, link: beneath?.index, master, txQueueLength, group, linkInfo: info },
       }),
     ],
   })

@@ -53,6 +53,12 @@ export const bridgePort = attributes({
   locked: [39, bool],
 })
 
+/** enum IFLA_VLAN_*: one VLAN of the link beneath. */
+export const vlan = attributes({
+  id: [1, u16],
+  protocol: [5, be16],
+})
+
 /** enum IFLA_VXLAN_*. */
 export const vxlan = attributes({
   id: [1, u32],
@@ -91,6 +97,7 @@ export const linkInfo = attributes({
   kind: [1, zstr],
   bridge: [2, only('kind', 'bridge', nested(bridge))],
   veth: [2, only('kind', 'veth', nested(veth))],
+  vlan: [2, only('kind', 'vlan', nested(vlan))],
   vxlan: [2, only('kind', 'vxlan', nested(vxlan))],
   portKind: [4, zstr],
   bridgePort: [5, only('portKind', 'bridge', nested(bridgePort))],

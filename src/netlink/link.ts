@@ -8,7 +8,7 @@ import { present } from '../model/present.ts'
 import type { ValueOf } from './codecs.ts'
 import { command, onOff, settings } from './command.ts'
 import * as k from './constants.ts'
-import type { bridge, bridgePort, vxlan } from './link-tables.ts'
+import type { bridge, bridgePort, vlan, vxlan } from './link-tables.ts'
 import { linkMessage } from './link-tables.ts'
 import type { Message } from './message.ts'
 import type { Netlink } from './netlink.ts'
@@ -17,9 +17,10 @@ import type { Netlink } from './netlink.ts'
 const operStates = ['unknown', 'notpresent', 'down', 'lowerlayerdown', 'testing', 'dormant', 'up'] as const
 export type OperState = (typeof operStates)[number]
 
-/** Settings of a bridge, of a port of one, and of a VXLAN: the tables of link-tables.ts as values. */
+/** Settings of a bridge, of a port of one, of a VLAN and of a VXLAN: the tables of link-tables.ts as values. */
 export type BridgeSettings = ValueOf<typeof bridge>
 export type BridgePortSettings = ValueOf<typeof bridgePort>
+export type VlanSettings = ValueOf<typeof vlan>
 export type VxlanSettings = ValueOf<typeof vxlan>
 
 export interface Link {
@@ -49,6 +50,7 @@ export interface Link {
   alias?: string
   bridge?: BridgeSettings
   port?: BridgePortSettings
+  vlan?: VlanSettings
   vxlan?: VxlanSettings
 }
 
@@ -80,6 +82,7 @@ export function readLink({ payload }: Pick<Message, 'payload'>): Link {
     alias: a.alias,
     bridge: a.linkInfo?.bridge,
     port: a.linkInfo?.bridgePort,
+    vlan: a.linkInfo?.vlan,
     vxlan: a.linkInfo?.vxlan,
   })
 }

@@ -1,0 +1,73 @@
+/**
+ * The veth pair between the bridge and the container.
+ *
+ * The container's end appears directly in its namespace: moving it there would make the kernel wait 15 ms.
+ * The host's end is recognizable from its first moment by name and MAC, and by its alias from the second
+ * request on; it comes up only when it is a port with all its settings, so that an isolated port is never
+ * open.
+ */
+
+import { hasCode, TsnetError } from '../model/errors.ts'
+import { addVeth } from '../netlink/add-link.ts'
+import { changeLink, deleteLink, findLink, type Link, type LinkRef } from '../netlink/link.ts'
+import { isHostEnd } from './names.ts'
+import type { LinkPlan } from './plan.ts'
+import { applySettings, hostSettings } from './settings.ts'
+import type { Side } from './side.ts'
+import { setPortVlans } from './vlan.ts'
+
+/** The bridge by index and name. */
+export type BridgeRef = Required<LinkRef>
+
+/**
+ * Makes the pair and the host's end a port of the bridge, up.
+ * @param netnsFd the container's namespace
+ * @returns the host's end; the container's index is its `peerIndex`
+ * @throws TsnetError `conflict` when the attachment has a link already, or the container an interface of that name
+ */
+export function makeVeth(side: Side, plan: LinkPlan, bridge: BridgeRef, netnsFd: number): Link {
+  const { nl } = side
+  const { alias, hairpin, isolated, vlans } = plan.host
+  const link = addPair(side, plan, netnsFd)
+  applySettings(side, hostSettings(link.name))
+  if (hairpin || isolated || vlans !== undefined) {
+    changeLink(nl, link, { alias, master: bridge.index })
+    if (hairpin || isolated) {
+      changeLink(nl, link, { port: { ...(hairpin && { hairpin }), ...(isolated && { isolated }) } })
+    }
+    if (vlans !== undefined) setPortVlans(nl, link, bridge.name, vlans)
+    changeLink(nl, link, { up: true })
+  } else {
+    changeLink(nl, link, { alias, master: bridge.index, up: true })
+  }
+  return link
+}
+
+function addPair({ nl, undo }: Side, { owner, host, container }: LinkPlan, netnsFd: number): Link {
+  const mtu = host.mtu !== undefined && { mtu: host.mtu }
+  const peer = { name: container.name, mac: container.mac, netnsFd, ...mtu }
+  for (const name of host.names) {
+    try {
+      const link = addVeth(nl, { name, mac: host.mac, ...mtu, peer })
+      undo.push(`veth ${name}`, () => deleteLink(nl, link))
+      return link
+    } catch (thrown) {
+      if (!hasCode(thrown, 'EEXIST')) throw thrown
+    }
+    // Either end's name may be taken; the kernel does not say which.
+    const taken = findLink(nl, { name })
+    if (taken === undefined) {
+      throw new TsnetError('conflict', `interface ${container.name} exists already in the container`)
+    }
+    if (isHostEnd(taken, owner)) {
+      throw new TsnetError(
+        'conflict',
+        `${name} exists already: this attachment was made before; detach it first`,
+      )
+    }
+  }
+  throw new TsnetError(
+    'conflict',
+    `both ${host.names.join(' and ')} exist already and are not tsnet's to replace`,
+  )
+}

@@ -1,0 +1,44 @@
+/** Connects containers of a lab as a host would do it itself. */
+
+import type { Host, Place } from 'tsnet/lab'
+import {
+  type ConnectContext,
+  type Connection,
+  connect,
+  disconnect,
+  releaseBridge,
+} from '../../src/bridge/bridge.ts'
+import type { BridgeLoan } from '../../src/bridge/ensure.ts'
+import { type LinkPlan, type LinkRequest, planLink } from '../../src/bridge/plan.ts'
+import { Undo } from '../../src/model/undo.ts'
+
+export interface Connected extends Connection {
+  plan: LinkPlan
+  owner: string
+}
+
+/** Starts something in the host's namespace that opens its sockets at once and waits only afterwards. */
+function begin<T>(host: Host, work: () => Promise<T>): Promise<T> {
+  let promise: Promise<T> | undefined
+  host.inside(() => {
+    promise = work()
+  })
+  return promise ?? Promise.reject(new Error('nothing was begun'))
+}
+
+export async function connectOn(
+  host: Host,
+  container: Place,
+  request: LinkRequest,
+  context: ConnectContext = {},
+): Promise<Connected> {
+  const plan = planLink(request)
+  const connection = await begin(host, () => connect(plan, container.netns, new Undo(), context))
+  return { ...connection, plan, owner: request.owner }
+}
+
+export const disconnectOn = (host: Host, owner: string): Promise<void> =>
+  begin(host, () => disconnect({ owner }))
+
+export const releaseOn = (host: Host, name: string, loan?: BridgeLoan): Promise<boolean> =>
+  begin(host, () => releaseBridge(name, loan))
