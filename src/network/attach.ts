@@ -1,9 +1,185 @@
-/** Puts a container on a network. */
+/**
+ * Puts a container on a network.
+ *
+ *     1  open the namespace, refuse our own            nothing is changed yet
+ *     2  validate
+ *     3  take down what an earlier, dead attempt left
+ *     4  write down what is about to be done
+ *     5  claim the host ports
+ *     6  take addresses, plan
+ *     7  install the rules                             before the link, so that no packet precedes them
+ *     8  make the link
+ *     9  shape it, guard it against spoofing
+ *     10 write down what there is now
+ *
+ * From 4 on each step leaves its undo; an error takes back all of them, newest first. A kill leaves the
+ * entry of step 4, from which the next attach, detach or collect cleans up.
+ */
 
+import {
+  type Connection,
+  checkBridgeOptions,
+  connect,
+  disconnect,
+  planLink,
+  uplinkMtu,
+} from '../bridge/bridge.ts'
+import { giveBack, obtain } from '../ipam/ipam.ts'
+import { ipOf } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
-import type { Attachment, AttachRequest } from '../model/network.ts'
+import { type Attachment, type AttachRequest, ownerTag, type Undertaking } from '../model/network.ts'
+import { present } from '../model/present.ts'
+import { type Undo, withUndo } from '../model/undo.ts'
+import { chooseBackend, flushConntrack, installSpoofGuard, withdrawSpoofGuard } from '../nat/nat.ts'
+import { findLink } from '../netlink/link.ts'
+import { openNetlink } from '../netlink/netlink.ts'
+import { inside, type Netns } from '../netns/netns.ts'
+import { shape } from '../shaping/shaping.ts'
+import { bootId } from './boot.ts'
+import { openContainer } from './container.ts'
 import type { Context } from './context.ts'
+import { natIntentOf, undertakingOf } from './plan.ts'
+import { claimPorts, releasePorts } from './port-claims.ts'
+import {
+  installRules,
+  joinBridge,
+  leaveBridge,
+  recordLoan,
+  whileBridgeLocked,
+  withdrawRules,
+} from './shared.ts'
+import { readEntry, removeEntry, whileLocked, writeEntry } from './state.ts'
+import { takeDown } from './take-down.ts'
 
-export async function attach(request: AttachRequest, _context: Context = {}): Promise<Attachment> {
-  throw new TsnetError('internal', `cannot attach ${request.containerId} yet`)
+/** @throws TsnetError; the host is then as it was before */
+export async function attach(request: AttachRequest, context: Context = {}): Promise<Attachment> {
+  const { network, containerId, ifname } = request
+  checkBridgeOptions(network.bridge, network.ipam.kind !== 'none')
+  using netns = openContainer(request.netns, context.allowOwnNetns)
+  const owner = ownerTag({ network: network.name, containerId, ifname })
+  return whileLocked(owner, async () => {
+    await clearTheWay(owner, request, netns)
+    return withUndo(undo => build(request, owner, netns, context, undo))
+  })
+}
+
+/**
+ * Makes room for a new attachment under this key: what a dead attempt or a container that is no more left
+ * is taken down; what lives is refused.
+ */
+async function clearTheWay(owner: string, request: AttachRequest, netns: Netns): Promise<void> {
+  const entry = readEntry(owner)
+  if (entry !== undefined && entry.state !== 'attached') await takeDownEntry(owner, entry.attachment)
+  const exists = inside(netns, () => {
+    using nl = openNetlink()
+    return findLink(nl, { name: request.ifname }) !== undefined
+  })
+  if (exists) {
+    throw new TsnetError(
+      'conflict',
+      `interface ${request.ifname} exists already in ${request.netns}; remove it first or choose another name`,
+    )
+  }
+  // The interface is not there, so the container that it was recorded for is not this one.
+  if (entry?.state === 'attached') await takeDownEntry(owner, entry.attachment)
+}
+
+async function takeDownEntry(owner: string, undertaking: Undertaking): Promise<void> {
+  await takeDown(undertaking)
+  removeEntry(owner)
+}
+
+async function build(
+  request: AttachRequest,
+  owner: string,
+  netns: Netns,
+  context: Context,
+  undo: Undo,
+): Promise<Attachment> {
+  const { network, ports } = request
+  let undertaking = undertakingOf(request, { path: request.netns, ...netns.id }, bootId())
+  const record = () => writeEntry(owner, { state: 'attaching', attachment: undertaking })
+  undo.push('the record', () => removeEntry(owner))
+  record()
+
+  undo.push('the claim on host ports', () => releasePorts(owner, ports))
+  await claimPorts(owner, ports)
+
+  const { leases, routes, dns } = await obtain(network.ipam, undertaking, request.requestedIps)
+  undo.push('the addresses', () => giveBack(network.ipam, undertaking, request.netns))
+  const { bridge: options, ...rest } = network
+  const hasPorts = ports.length > 0
+  const plan = planLink({
+    ...present({ mac: request.mac }),
+    options,
+    owner,
+    ifname: request.ifname,
+    leases,
+    routes,
+    hasPorts,
+    uplinkMtu: uplinkMtu(),
+  })
+  const intent = natIntentOf(
+    request,
+    owner,
+    plan.leases.map(lease => lease.address),
+  )
+  const nat = intent && { backend: chooseBackend(rest.natBackend), intent }
+  undertaking = { ...undertaking, leases: plan.leases, ...present({ nat }) }
+  record()
+
+  if (nat !== undefined) {
+    undo.push('the rules', () => withdrawRules(nat.backend, owner, nat.intent))
+    await installRules(nat.backend, nat.intent)
+    flushConntrack(
+      leases.map(lease => ipOf(lease.address)),
+      ports,
+    )
+  }
+
+  const name = options.name
+  undo.push('the bridge', () => leaveBridge(name, owner))
+  undo.push('the link', () =>
+    whileBridgeLocked(name, () => disconnect({ owner, ifname: request.ifname }, context.trace)),
+  )
+  const connection = await whileBridgeLocked(name, () => {
+    joinBridge(name, owner)
+    const onLoan = (loan: Parameters<typeof recordLoan>[1]) => recordLoan(name, loan)
+    return withUndo(inner => connect(plan, netns, inner, { ...context, onLoan }))
+  })
+
+  const finished = {
+    ...undertaking,
+    ...connection,
+    routes: plan.routes,
+    ...present({ dns: network.dns ?? dns, ifb: shapeLink(request, owner, connection, context, undo) }),
+  }
+  await guardLink(finished, owner, undo)
+  writeEntry(owner, { state: 'attached', attachment: finished })
+  return finished
+}
+
+function shapeLink(
+  request: AttachRequest,
+  owner: string,
+  { hostInterface }: Connection,
+  context: Context,
+  undo: Undo,
+) {
+  const { bandwidth } = request
+  if (bandwidth === undefined) return undefined
+  using nl = openNetlink(context.trace)
+  return shape(nl, { hostInterface: hostInterface.name, mtu: hostInterface.mtu, bandwidth, owner }, undo)
+}
+
+async function guardLink(attachment: Attachment, owner: string, undo: Undo): Promise<void> {
+  if (!attachment.macspoofchk) return
+  const backend = attachment.nat?.backend
+  undo.push('the spoof guard', () => withdrawSpoofGuard(backend, owner))
+  await installSpoofGuard(backend, {
+    owner,
+    hostInterface: attachment.hostInterface.name,
+    mac: attachment.containerInterface.mac,
+    addresses: attachment.leases.map(lease => ipOf(lease.address)),
+  })
 }

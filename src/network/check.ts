@@ -1,22 +1,89 @@
 /** Compares an attachment with what the kernel and the files hold. */
 
-import type { Cidr, Ip } from '../model/address.ts'
+import { verifyLink } from '../bridge/bridge.ts'
+import { verifyLeases } from '../ipam/ipam.ts'
+import { type Cidr, type Ip, ipOf } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
-import type { AttachRequest, Route } from '../model/network.ts'
+import { type Attachment, type AttachRequest, ownerTag, type Route } from '../model/network.ts'
+import { verifyRules, verifySpoofGuard } from '../nat/nat.ts'
+import { openNetlink } from '../netlink/netlink.ts'
+import { sameNamespace } from '../netns/netns.ts'
+import { verifyShaping } from '../shaping/shaping.ts'
+import { openContainer } from './container.ts'
 import type { Context } from './context.ts'
+import { readEntry } from './state.ts'
 
 /** The result that the caller remembers, of this plugin and of those around it. */
 export interface Previous {
   interfaces: { name: string; mac?: string; sandbox?: string }[]
   ips: { address: Cidr; gateway?: Ip; interface?: number }[]
   routes: Route[]
+  /** The result as it came, for a delegated IPAM plugin. */
+  raw?: Record<string, unknown>
 }
 
 /** @throws TsnetError `mismatch` naming everything that is not as it was made */
 export async function check(
   request: AttachRequest,
-  _previous: Previous,
-  _context: Context = {},
+  previous: Previous,
+  context: Context = {},
 ): Promise<void> {
-  throw new TsnetError('internal', `cannot check ${request.containerId} yet`)
+  const { network, containerId, ifname } = request
+  using netns = openContainer(request.netns, context.allowOwnNetns)
+  const owner = ownerTag({ network: network.name, containerId, ifname })
+  const entry = readEntry(owner)
+  if (entry?.state !== 'attached') {
+    throw new TsnetError(
+      'mismatch',
+      `container ${containerId} is not attached to network ${network.name} as ${ifname}`,
+    )
+  }
+  const { attachment } = entry
+  const problems = [
+    ...(sameNamespace(netns.id, attachment.netns)
+      ? []
+      : [`${request.netns} is another namespace than the one it was attached in`]),
+    ...comparePrevious(attachment, previous),
+    ...verifyLink(attachment, netns),
+    ...(await verifyLeases(attachment.ipam, attachment, request.netns, attachment.leases, previous.raw)),
+    ...(await verifyFirewall(attachment, owner)),
+    ...verifyLimits(attachment, owner),
+  ]
+  if (problems.length > 0) {
+    throw new TsnetError('mismatch', `${ifname} of ${containerId} on ${network.name}: ${problems.join('; ')}`)
+  }
+}
+
+/** What the caller remembers must hold all that we gave; others in the chain may have added to it. */
+function comparePrevious(attachment: Attachment, previous: Previous): string[] {
+  const { name } = attachment.containerInterface
+  const known = new Set(previous.ips.map(ip => ip.address))
+  return [
+    ...(previous.interfaces.some(each => each.name === name && each.sandbox)
+      ? []
+      : [`prevResult has no interface ${name} in a sandbox`]),
+    ...attachment.leases
+      .filter(lease => !known.has(lease.address))
+      .map(lease => `prevResult lacks address ${lease.address}`),
+  ]
+}
+
+async function verifyFirewall(attachment: Attachment, owner: string): Promise<string[]> {
+  const { nat, macspoofchk, hostInterface, containerInterface, leases } = attachment
+  const guard = {
+    owner,
+    hostInterface: hostInterface.name,
+    mac: containerInterface.mac,
+    addresses: leases.map(lease => ipOf(lease.address)),
+  }
+  return [
+    ...(nat === undefined ? [] : await verifyRules(nat.backend, nat.intent)),
+    ...(macspoofchk ? await verifySpoofGuard(nat?.backend, guard) : []),
+  ]
+}
+
+function verifyLimits({ bandwidth, hostInterface }: Attachment, owner: string): string[] {
+  if (bandwidth === undefined) return []
+  using nl = openNetlink()
+  return verifyShaping(nl, { hostInterface: hostInterface.name, mtu: hostInterface.mtu, bandwidth, owner })
 }

@@ -1,19 +1,70 @@
-/** Takes away what belongs to containers that are no more. */
+/**
+ * Takes away what belongs to containers that are no more.
+ *
+ * Whatever is being made or taken down at this moment (its lock is held) is left alone.
+ */
 
-import { TsnetError } from '../model/errors.ts'
-import type { AttachmentKey, Network } from '../model/network.ts'
+import { collectLeases } from '../ipam/ipam.ts'
+import type { AttachmentKey, Network, Undertaking } from '../model/network.ts'
+import { everyStep } from '../model/undo.ts'
+import { bootId } from './boot.ts'
+import { openRecorded } from './container.ts'
 import type { Context } from './context.ts'
+import { type Entry, listEntries, readEntry, removeEntry, unlessLocked } from './state.ts'
+import { takeDown, takeDownUnrecorded } from './take-down.ts'
 
 /**
  * @param valid attachments that live; all others of this network go. Absent: only what is provably dead
- *   goes (made before the last boot, or its namespace is gone).
+ *   goes (made before the last boot, died half-way, or its namespace is gone).
  * @returns what was taken away
- * @throws AggregateError after having done all that could be done
+ * @throws the error, or an AggregateError, after having done all that could be done
  */
 export async function collect(
   network: Network,
-  _valid: { containerId: string; ifname: string }[] | undefined,
-  _context: Context = {},
+  valid: { containerId: string; ifname: string }[] | undefined,
+  context: Context = {},
 ): Promise<AttachmentKey[]> {
-  throw new TsnetError('internal', `cannot collect on ${network.name} yet`)
+  const collected: AttachmentKey[] = []
+  const lives = valid && new Set(valid.map(nameOf))
+  const ours = listEntries().filter(({ entry }) => entry.attachment.network === network.name)
+  const goes = ({ attachment, state }: Entry) =>
+    lives === undefined ? isDead(attachment) || state !== 'attached' : !lives.has(nameOf(attachment))
+
+  await everyStep([
+    ...ours.map(
+      ({ owner }) =>
+        () =>
+          unlessLocked(owner, async () => {
+            const entry = readEntry(owner)
+            if (entry === undefined || !goes(entry)) return
+            await takeDown(entry.attachment, context)
+            removeEntry(owner)
+            collected.push(keyOf(entry.attachment))
+          }),
+    ),
+    async () => {
+      for (const key of await collectLeases(network.ipam, network.name, valid)) {
+        if (collected.some(known => nameOf(known) === nameOf(key))) continue
+        await takeDownUnrecorded(key, undefined, undefined, context)
+        collected.push(key)
+      }
+    },
+  ])
+  return collected
+}
+
+const nameOf = ({ containerId, ifname }: { containerId: string; ifname: string }): string =>
+  `${containerId}/${ifname}`
+
+const keyOf = ({ network, containerId, ifname }: AttachmentKey): AttachmentKey => ({
+  network,
+  containerId,
+  ifname,
+})
+
+/** Made before the last boot, or its namespace is not there any more. */
+function isDead(attachment: Undertaking): boolean {
+  if (attachment.bootId !== bootId()) return true
+  using netns = openRecorded(attachment.netns)
+  return netns === undefined
 }

@@ -1,8 +1,18 @@
-/** Takes a container off a network. */
+/**
+ * Takes a container off a network.
+ *
+ * What is taken down is what the record says, whatever the configuration says by now, and whether or not
+ * the namespace is still there. Without a record everything that carries the owner tag goes, and the
+ * addresses that the configured IPAM holds for the container.
+ */
 
 import { TsnetError } from '../model/errors.ts'
-import type { AttachmentKey, IpamOptions } from '../model/network.ts'
+import { type AttachmentKey, type IpamOptions, ownerTag } from '../model/network.ts'
+import { tryOpenNetns } from '../netns/netns.ts'
+import { isOurOwn } from './container.ts'
 import type { Context } from './context.ts'
+import { readEntry, removeEntry, whileLocked, writeEntry } from './state.ts'
+import { takeDown, takeDownUnrecorded } from './take-down.ts'
 
 /** What the caller still knows; used only where no record says it. */
 export interface DetachHint {
@@ -11,11 +21,36 @@ export interface DetachHint {
   ipam?: IpamOptions
 }
 
-/** Idempotent: succeeds when nothing is left to take away. */
+/**
+ * Idempotent: succeeds when nothing is left to take away.
+ * @throws TsnetError `invalid-netns` when the path leads to our own namespace and no record says otherwise;
+ *   or what could not be taken down, after having tried everything
+ */
 export async function detach(
   key: AttachmentKey,
-  _hint: DetachHint = {},
-  _context: Context = {},
+  hint: DetachHint = {},
+  context: Context = {},
 ): Promise<void> {
-  throw new TsnetError('internal', `cannot detach ${key.containerId} yet`)
+  const owner = ownerTag(key)
+  await whileLocked(owner, async () => {
+    const entry = readEntry(owner)
+    if (entry === undefined) {
+      if (context.allowOwnNetns !== true) refuseOwn(hint.netns)
+      await takeDownUnrecorded(key, hint.ipam, hint.netns, context)
+      return
+    }
+    writeEntry(owner, { state: 'detaching', attachment: entry.attachment })
+    await takeDown(entry.attachment, context)
+    removeEntry(owner)
+  })
+}
+
+function refuseOwn(path: string | undefined): void {
+  using netns = path === undefined ? undefined : tryOpenNetns(path)
+  if (netns !== undefined && isOurOwn(netns.id)) {
+    throw new TsnetError(
+      'invalid-netns',
+      `network namespace ${JSON.stringify(path)} is the one that tsnet runs in, and nothing is recorded for a container in it; nothing was changed`,
+    )
+  }
 }

@@ -1,0 +1,38 @@
+/**
+ * The container's namespace: opened once, and never our own.
+ *
+ * A path such as /proc/PID/ns/net may by now belong to another process, even to one of the host's own
+ * (pids are used again). Whoever then adds or deletes `eth0` "in the container" does it to the host. So
+ * the identity of what the path leads to is compared before anything is changed.
+ */
+
+import { TsnetError } from '../model/errors.ts'
+import type { NamespaceId } from '../model/network.ts'
+import { currentNetns, type Netns, openNetns, sameNamespace, tryOpenNetns } from '../netns/netns.ts'
+
+/** Opens a container's namespace. @throws TsnetError `invalid-netns` when it is the one we run in */
+export function openContainer(path: string, allowOwn = false): Netns {
+  const netns = openNetns(path)
+  if (!allowOwn && isOurOwn(netns.id)) {
+    netns[Symbol.dispose]()
+    throw new TsnetError(
+      'invalid-netns',
+      `network namespace ${JSON.stringify(path)} is the one that tsnet runs in, not a container's; nothing was changed`,
+    )
+  }
+  return netns
+}
+
+/** True for the namespace that this thread is in. */
+export function isOurOwn(id: NamespaceId): boolean {
+  using own = currentNetns()
+  return sameNamespace(own.id, id)
+}
+
+/** The namespace that was recorded, if the path still leads to that very one. */
+export function openRecorded(recorded: { path: string } & NamespaceId): Netns | undefined {
+  const netns = tryOpenNetns(recorded.path)
+  if (netns === undefined || sameNamespace(netns.id, recorded)) return netns
+  netns[Symbol.dispose]()
+  return undefined
+}

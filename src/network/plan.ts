@@ -1,0 +1,46 @@
+/**
+ * From a request to what has to be done, as plain values.
+ */
+
+import { type Cidr, type Family, familyOf } from '../model/address.ts'
+import type { AttachRequest, NamespaceId, NatIntent, Undertaking } from '../model/network.ts'
+
+/** What is written down before anything is changed: no address is known yet. */
+export function undertakingOf(
+  request: AttachRequest,
+  netns: { path: string } & NamespaceId,
+  bootId: string,
+): Undertaking {
+  const { network, containerId, ifname, ports, bandwidth, aliases } = request
+  return {
+    network: network.name,
+    containerId,
+    ifname,
+    netns,
+    bootId,
+    createdAt: new Date().toISOString(),
+    bridgeName: network.bridge.name,
+    ipam: network.ipam,
+    leases: [],
+    ports,
+    macspoofchk: network.bridge.macspoofchk,
+    ...(bandwidth !== undefined && { bandwidth }),
+    aliases,
+  }
+}
+
+/**
+ * What the rules have to achieve; undefined where none are needed: a network without addresses, or one
+ * that the host takes no part in.
+ */
+export function natIntentOf(request: AttachRequest, owner: string, addresses: Cidr[]): NatIntent | undefined {
+  const { network, ports } = request
+  const { bridge, ipMasq } = network
+  const routed = bridge.isGateway || bridge.isDefaultGateway
+  if (addresses.length === 0 || !(routed || ipMasq || ports.length > 0)) return undefined
+  return { owner, bridge: bridge.name, addresses, ipMasq, guardDirect: !network.allowDirectRouting, ports }
+}
+
+/** The families of a list of addresses, each once. */
+export const familiesOf = (addresses: readonly Cidr[]): Family[] =>
+  [...new Set(addresses.map(familyOf))].sort()

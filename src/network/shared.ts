@@ -1,0 +1,79 @@
+/**
+ * What attachments of one host share: a bridge, a rule set, the switch that makes the host a router.
+ *
+ * Each has a lock, under which it is made and given up, and a list of users. The first user makes it, the
+ * last one takes it back; who is last is known without counting. What was changed on things that are not
+ * ours is written down before it happens: on an adopted bridge a *loan*, on the host a *forwarding change*.
+ */
+
+import { type BridgeLoan, releaseBridge } from '../bridge/bridge.ts'
+import type { NatBackend, NatIntent } from '../model/network.ts'
+import { closeForwarding, type ForwardingChange, install, openForwarding, withdraw } from '../nat/nat.ts'
+import { familiesOf } from './plan.ts'
+import { addUser, isLastUser, readState, removeUser, whileLocked, writeState } from './state.ts'
+
+const bridgeOf = (name: string): string => `bridge-${name}`
+const loanOf = (name: string): string => `bridges/${name}.json`
+const rulesOf = (backend: NatBackend): string => `nat-${backend}`
+const NAT = 'nat'
+const FORWARDING = 'forwarding'
+const HOST = 'host.json'
+
+/** Does something to a bridge or its ports while nobody else makes or deletes it. */
+export const whileBridgeLocked = <T>(name: string, work: () => T | Promise<T>): Promise<T> =>
+  whileLocked(bridgeOf(name), work)
+
+/** To be called under the bridge's lock. */
+export const joinBridge = (name: string, owner: string): void => addUser(bridgeOf(name), owner)
+
+/** Remembers what is about to be changed on a bridge that is not ours. */
+export function recordLoan(name: string, loan: BridgeLoan): void {
+  const earlier = readState<BridgeLoan>(loanOf(name)) ?? { addresses: [], promiscuous: false, settings: [] }
+  const known = new Set(earlier.settings.map(setting => setting.name))
+  writeState(loanOf(name), {
+    addresses: [...new Set([...earlier.addresses, ...loan.addresses])],
+    promiscuous: earlier.promiscuous || loan.promiscuous,
+    // The first value a setting had is the one to go back to.
+    settings: [...earlier.settings, ...loan.settings.filter(setting => !known.has(setting.name))],
+  })
+}
+
+/** The last user gives the bridge up: ours is deleted, another's gets back what we changed. Idempotent. */
+export async function leaveBridge(name: string, owner: string): Promise<void> {
+  await whileBridgeLocked(name, async () => {
+    if (isLastUser(bridgeOf(name), owner)) {
+      await releaseBridge(name, readState<BridgeLoan>(loanOf(name)))
+      writeState(loanOf(name), undefined)
+    }
+    removeUser(bridgeOf(name), owner)
+  })
+}
+
+/** Installs an attachment's rules and lets the host forward. */
+export async function installRules(backend: NatBackend, intent: NatIntent): Promise<void> {
+  await whileLocked(NAT, async () => {
+    addUser(rulesOf(backend), intent.owner)
+    addUser(FORWARDING, intent.owner)
+    await install(backend, intent)
+    // Only now: the guards are in place before the first packet can be forwarded.
+    await openForwarding(backend, familiesOf(intent.addresses), change => {
+      writeState(HOST, [...readChanges(), change])
+    })
+  })
+}
+
+/** Takes an attachment's rules away, and with the last one all that was changed for them. Idempotent. */
+export async function withdrawRules(backend: NatBackend, owner: string, intent?: NatIntent): Promise<void> {
+  await whileLocked(NAT, async () => {
+    if (isLastUser(FORWARDING, owner)) {
+      for (const change of readChanges().reverse()) await closeForwarding(change)
+      writeState(HOST, undefined)
+    }
+    removeUser(FORWARDING, owner)
+    const last = isLastUser(rulesOf(backend), owner)
+    await withdraw(backend, owner, { last, ...(intent !== undefined && { intent }) })
+    removeUser(rulesOf(backend), owner)
+  })
+}
+
+const readChanges = (): ForwardingChange[] => readState<ForwardingChange[]>(HOST) ?? []
