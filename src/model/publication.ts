@@ -1,0 +1,90 @@
+/**
+ * A published port of a running container: what was asked for, and what stands for it.
+ *
+ * A publication is one range of host ports of one protocol. It leads to a port (or a socket path) of one
+ * container, or of several that share the load. It survives the container's restart under its name and
+ * ends with the container, by its time, or by `unpublish`.
+ */
+
+import type { Cidr, Ip } from './address.ts'
+import type { NamespaceId, NatBackend, NatIntent } from './network.ts'
+import type { Protocol } from './port-mapping.ts'
+import type { PortSpec } from './port-spec.ts'
+
+/** Who runs containers here. */
+export type Runtime =
+  | 'docker'
+  | 'podman'
+  | 'containerd'
+  | 'runc'
+  | 'crun'
+  | 'lxc'
+  | 'cri'
+  | 'cni'
+  | 'pid'
+  | 'netns'
+
+/** A running container, as its runtime describes it. */
+export interface Container {
+  runtime: Runtime
+  /** Whole id; of a pid the number, of a namespace its path. */
+  id: string
+  /** As people call it; the id where it has no name. */
+  name: string
+  /** How to find it again, also after a restart: `docker:web`. */
+  reference: string
+  /** Its first process; absent where only a namespace is known. */
+  pid?: number
+  netns: { path: string } & NamespaceId
+  /** Addresses that the host can reach, in the order they should be tried. */
+  addresses: Ip[]
+  /** The bridge of the host that its first address lies behind. */
+  bridge?: string
+}
+
+/** `auto`: the kernel for traffic from outside and the proxy for loopback. */
+export type PublishMode = 'auto' | 'nat' | 'proxy'
+
+/** `auto`: over the bridge where there is one, else from inside the container's namespace. */
+export type PublishVia = 'auto' | 'bridge' | 'netns'
+
+export interface PublishOptions {
+  mode: PublishMode
+  via: PublishVia
+  /** Tell the container the client's address in front of the stream (PROXY protocol). */
+  proxyProtocol?: 1 | 2
+  /** Only these clients; empty: all. */
+  allow: Cidr[]
+  deny: Cidr[]
+  maxConnections?: number
+  /** Hold a connection this long until the container listens. */
+  waitMs: number
+  /** When it ends: this long connections may finish. */
+  drainMs: number
+  /** Milliseconds since the epoch, at which it ends by itself. */
+  expiresAt?: number
+}
+
+export interface PublishRequest extends PublishOptions {
+  specs: PortSpec[]
+  /** References of one container, or of several that share the load. */
+  containers: string[]
+  /** Take ports over that another publication of tsnet has. */
+  replace: boolean
+}
+
+export interface Publication extends PublishOptions {
+  /** 16 hex digits; also the owner tag of its rules. */
+  id: string
+  protocol: Protocol
+  /** Absent: all addresses of the host. */
+  hostIp?: Ip
+  hostPort: number
+  count: number
+  target: { port: number } | { socket: string }
+  containers: Container[]
+  /** ISO 8601. */
+  createdAt: string
+  /** The kernel rules, where it has some. */
+  nat?: { backend: NatBackend; intent: NatIntent }
+}
