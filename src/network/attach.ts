@@ -57,7 +57,8 @@ export async function attach(request: AttachRequest, context: Context = {}): Pro
   checkBridgeOptions(network.bridge, network.ipam.kind !== 'none')
   using netns = openContainer(request.netns, context.allowOwnNetns)
   const owner = ownerTag({ network: network.name, containerId, ifname })
-  return whileLocked(owner, async () => {
+  // Awaited here: the namespace stays open until all is done.
+  return await whileLocked(owner, async () => {
     await clearTheWay(owner, request, netns)
     return withUndo(undo => build(request, owner, netns, context, undo))
   })
