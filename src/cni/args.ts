@@ -39,7 +39,7 @@ export function readArgs(text: string, tolerant = false): Args {
   }
   const at = (key: string, value = pairs.get(key)) => new Json(value, `CNI_ARGS.${key}`)
   return {
-    ips: (pairs.get('IP') ?? '').split(',').map(ip => at('IP', ip)),
+    ips: (pairs.get('IP') || undefined)?.split(',').map(ip => at('IP', ip)) ?? [],
     mac: at('MAC'),
     podName: at('K8S_POD_NAME'),
   }
