@@ -34,7 +34,7 @@ interface Side {
   delete: number[]
 }
 
-export function benchCni(rounds: number): Report {
+export async function benchCni(rounds: number): Promise<Report> {
   const versions = versionsOfPeers()
   furnishSandbox()
   const sides = [
@@ -49,15 +49,15 @@ export function benchCni(rounds: number): Report {
       },
       { type: 'portmap', capabilities: { portMappings: true } },
     ]),
-    ...(['iptables', 'nftables'] as const).map((natBackend, index) =>
-      side(`tsnet, ${natBackend}`, OURS, index + 2, subnet => [
+    ...(['iptables', 'nftables'] as const).map((ipMasqBackend, index) =>
+      side(`tsnet, ${ipMasqBackend}`, OURS, index + 2, subnet => [
         {
           type: 'tsnet',
           bridge: `ts${index}`,
           isGateway: true,
           ipMasq: true,
           hairpinMode: true,
-          natBackend,
+          ipMasqBackend,
           capabilities: { portMappings: true },
           ipam: ipam(subnet),
         },
@@ -69,7 +69,7 @@ export function benchCni(rounds: number): Report {
 
   // The first turn makes the bridges and the chains that stay, and warms the file cache.
   for (let round = -1; round < rounds; round++) {
-    for (const side of rotate(sides, round)) turn(side, round >= 0)
+    for (const side of rotate(sides, round)) await turn(side, round >= 0)
   }
 
   const lines = (['ADD', 'DEL'] as const).flatMap(work => {
@@ -128,17 +128,20 @@ const ipam = (subnet: string) => ({
   routes: [{ dst: '0.0.0.0/0' }],
 })
 
-function turn(side: Side, counts: boolean): void {
-  const execute: Execute = (type, environment, input) =>
-    spawnSync(`${side.folder}/${type}`, [], {
+async function turn(side: Side, counts: boolean): Promise<void> {
+  const execute: Execute = (type, environment, input) => {
+    const env = { ...process.env, ...environment, CNI_PATH: side.folder }
+    const { status, stdout, stderr } = spawnSync(`${side.folder}/${type}`, [], {
       input,
       encoding: 'utf8',
-      env: { ...process.env, ...environment, CNI_PATH: side.folder },
+      env,
     })
+    return { code: status, stdout, stderr }
+  }
   const start = performance.now()
-  const result = addNetworkList(side.list, side.call, execute)
+  const result = await addNetworkList(side.list, side.call, execute)
   const added = performance.now()
-  deleteNetworkList(side.list, side.call, result, execute)
+  await deleteNetworkList(side.list, side.call, result, execute)
   const deleted = performance.now()
   if (!counts) return
   side.add.push(added - start)

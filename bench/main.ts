@@ -14,7 +14,7 @@ import { benchCni } from './cni.ts'
 import { formatReport, type Report, withinBudget } from './report.ts'
 import { insideSandbox, rerunInSandbox } from './sandbox.ts'
 
-const benches: Record<string, (rounds: number) => Report> = { cni: benchCni }
+const benches: Record<string, (rounds: number) => Promise<Report>> = { cni: benchCni }
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -29,7 +29,11 @@ if (unknown !== undefined || !Number.isInteger(rounds) || rounds < 1) {
 } else if (!insideSandbox()) {
   process.exitCode = rerunInSandbox()
 } else {
-  const reports = names.flatMap(name => benches[name]?.(rounds) ?? [])
+  const reports: Report[] = []
+  for (const name of names) {
+    const report = await benches[name]?.(rounds)
+    if (report !== undefined) reports.push(report)
+  }
   if (values.json) console.log(JSON.stringify(reports, null, 2))
   else for (const report of reports) console.log(formatReport(report))
   process.exitCode = reports.every(withinBudget) ? 0 : 1
