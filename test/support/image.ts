@@ -4,17 +4,8 @@
 
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-
-/** Makes a root filesystem with busybox, its shell and the folders that runtimes mount over. */
-export function makeRootFilesystem(folder: string): void {
-  for (const name of ['bin', 'dev', 'etc', 'proc', 'sys', 'tmp', 'www'])
-    mkdirSync(join(folder, name), { recursive: true })
-  copyFileSync('/bin/busybox', join(folder, 'bin/busybox'))
-  symlinkSync('busybox', join(folder, 'bin/sh'))
-  writeFileSync(join(folder, 'etc/passwd'), 'root:x:0:0:root:/:/bin/sh\n')
-}
 
 /**
  * Writes an OCI archive of a root filesystem. What it runs by itself is a process that does nothing, so

@@ -3,6 +3,8 @@
  * capabilities it declares and the result of the plugin before it. ADD runs the list forwards, DEL backwards.
  */
 
+import { readFileSync } from 'node:fs'
+
 /** A conflist, as `/etc/cni/net.d/*.conflist` holds it. */
 export interface NetworkList {
   cniVersion: string
@@ -42,7 +44,14 @@ export type Execute = (
   type: string,
   environment: Record<string, string>,
   stdin: string,
-) => { status: number | null; stdout: string; stderr: string }
+) => Outcome | Promise<Outcome>
+
+export interface Outcome {
+  /** The exit code. */
+  code: number | null
+  stdout: string
+  stderr: string
+}
 
 /** A plugin answered with an error object, or with nothing that can be read. */
 export class PluginError extends Error {
@@ -58,10 +67,10 @@ export class PluginError extends Error {
 }
 
 /** Runs ADD of each plugin in turn. @throws PluginError from the first that fails */
-export function addNetworkList(list: NetworkList, call: Call, execute: Execute): Result {
+export async function addNetworkList(list: NetworkList, call: Call, execute: Execute): Promise<Result> {
   let result: Result | undefined
-  for (const plugin of list.plugins) {
-    const output = invoke('ADD', list, plugin, call, result, execute)
+  for (const plugin of withCapabilities(list, call.capabilities ?? {}).plugins) {
+    const output = await invoke('ADD', list, plugin, call, result, execute)
     result = JSON.parse(output) as Result
   }
   if (result === undefined) throw new Error(`the list ${list.name} has no plugins`)
@@ -69,41 +78,55 @@ export function addNetworkList(list: NetworkList, call: Call, execute: Execute):
 }
 
 /** Runs DEL of each plugin, last one first. @throws PluginError from the first that fails */
-export function deleteNetworkList(
+export async function deleteNetworkList(
   list: NetworkList,
   call: Call,
   result: Result | undefined,
   execute: Execute,
-): void {
-  for (const plugin of list.plugins.toReversed()) invoke('DEL', list, plugin, call, result, execute)
+): Promise<void> {
+  const { plugins } = withCapabilities(list, call.capabilities ?? {})
+  for (const plugin of plugins.toReversed()) await invoke('DEL', list, plugin, call, result, execute)
 }
 
 /** Runs CHECK of each plugin in turn. @throws PluginError from the first that fails */
-export function checkNetworkList(list: NetworkList, call: Call, result: Result, execute: Execute): void {
-  for (const plugin of list.plugins) invoke('CHECK', list, plugin, call, result, execute)
+export async function checkNetworkList(
+  list: NetworkList,
+  call: Call,
+  result: Result,
+  execute: Execute,
+): Promise<void> {
+  const { plugins } = withCapabilities(list, call.capabilities ?? {})
+  for (const plugin of plugins) await invoke('CHECK', list, plugin, call, result, execute)
+}
+
+/** The list with what a runtime injects in each plugin that declares the capability. */
+export function withCapabilities(list: NetworkList, offered: Record<string, unknown>): NetworkList {
+  const plugins = list.plugins.map(plugin => {
+    const wanted = Object.entries(offered).filter(([name]) => plugin.capabilities?.[name] === true)
+    return wanted.length === 0 ? plugin : { ...plugin, runtimeConfig: Object.fromEntries(wanted) }
+  })
+  return { ...list, plugins }
 }
 
 /** The configuration that a plugin reads on stdin. */
-export function pluginInput(list: NetworkList, plugin: PluginConfig, call: Call, previous?: Result): string {
-  const offered = Object.entries(call.capabilities ?? {})
-  const wanted = offered.filter(([name]) => plugin.capabilities?.[name] === true)
-  return JSON.stringify({
-    ...plugin,
-    cniVersion: list.cniVersion,
-    name: list.name,
-    ...(wanted.length > 0 ? { runtimeConfig: Object.fromEntries(wanted) } : {}),
-    ...(previous === undefined ? {} : { prevResult: previous }),
-  })
+function pluginInput(list: NetworkList, plugin: PluginConfig, previous: Result | undefined): string {
+  const { cniVersion, name } = list
+  const prevResult = previous === undefined ? {} : { prevResult: previous }
+  return JSON.stringify({ ...plugin, cniVersion, name, ...prevResult })
 }
 
-function invoke(
+/** Reads one of the lists of conf/. */
+export const readNetworkList = (name: string): NetworkList =>
+  JSON.parse(readFileSync(`conf/${name}.conflist`, 'utf8')) as NetworkList
+
+async function invoke(
   command: string,
   list: NetworkList,
   plugin: PluginConfig,
   call: Call,
   previous: Result | undefined,
   execute: Execute,
-): string {
+): Promise<string> {
   const environment = {
     CNI_COMMAND: command,
     CNI_CONTAINERID: call.containerId,
@@ -111,12 +134,12 @@ function invoke(
     CNI_IFNAME: call.ifname,
     CNI_ARGS: call.args ?? '',
   }
-  const { status, stdout, stderr } = execute(
+  const { code, stdout, stderr } = await execute(
     plugin.type,
     environment,
-    pluginInput(list, plugin, call, previous),
+    pluginInput(list, plugin, previous),
   )
-  if (status === 0) return stdout
+  if (code === 0) return stdout
   throw pluginError(plugin.type, `${stdout}${stderr}`, stdout)
 }
 
@@ -128,3 +151,9 @@ function pluginError(type: string, output: string, stdout: string): PluginError 
     return new PluginError(type, output.trim() || 'failed and said nothing')
   }
 }
+
+/** The list with more keys in each of its plugins. */
+export const withKeys = (list: NetworkList, keys: Record<string, unknown>): NetworkList => ({
+  ...list,
+  plugins: list.plugins.map(plugin => ({ ...plugin, ...keys })),
+})

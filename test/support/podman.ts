@@ -1,0 +1,76 @@
+/**
+ * A podman of its own on a host of the lab, with CNI as its network backend.
+ *
+ *     /srv/podman   images and containers      /run/podman   its state
+ *     /opt/cni/bin  plugins                    /etc/cni/net.d   one network list
+ */
+
+import { mkdirSync, writeFileSync } from 'node:fs'
+import type { Host } from '../../src/lab/lab.ts'
+import { makeRootFilesystem } from './busybox.ts'
+import type { NetworkList } from './libcni.ts'
+import { installPlugins } from './plugins.ts'
+
+const IMAGE = 'busybox:1'
+
+const configuration = (network: string) => `
+[network]
+network_backend = "cni"
+cni_plugin_dirs = ["/opt/cni/bin"]
+network_config_dir = "/etc/cni/net.d"
+default_network = "${network}"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+`
+
+export class Podman {
+  readonly host: Host
+  readonly network: string
+
+  private constructor(host: Host, network: string) {
+    this.host = host
+    this.network = network
+  }
+
+  /** @param list the network that containers join */
+  static async start(host: Host, list: NetworkList): Promise<Podman> {
+    await host.tmpfs('/srv')
+    await installPlugins(host)
+    mkdirSync(host.path('/etc/cni/net.d'))
+    writeFileSync(host.path('/etc/cni/net.d/10-test.conflist'), JSON.stringify(list))
+    writeFileSync(host.path('/srv/containers.conf'), configuration(list.name))
+    makeRootFilesystem(host.path('/srv/rootfs'))
+    await host.run('tar', '-C', '/srv/rootfs', '-cf', '/srv/image.tar', '.')
+    const podman = new Podman(host, list.name)
+    await podman.run('import', '/srv/image.tar', IMAGE)
+    return podman
+  }
+
+  /** Runs `podman`. @throws CommandError */
+  async run(...args: string[]): Promise<string> {
+    const folders = ['--root', '/srv/podman', '--runroot', '/run/podman', '--tmpdir', '/run/podman/tmp']
+    const env = { CONTAINERS_CONF: '/srv/containers.conf', TMPDIR: '/srv' }
+    const options = [...folders, '--storage-driver', 'vfs', '--runtime', 'runc']
+    return (await this.host.run('podman', ...options, ...args, { env })).stdout.trim()
+  }
+
+  /** Starts a container. @param options of `podman run`, such as `-p 8080:80` */
+  async container(name: string, options: string[], ...command: string[]): Promise<void> {
+    await this.run('run', '-d', '--name', name, ...options, IMAGE, ...command)
+  }
+
+  /** Runs a shell command in a container. @returns its output */
+  shell(name: string, command: string): Promise<string> {
+    return this.run('exec', name, '/bin/sh', '-c', command)
+  }
+
+  /** Its addresses as `podman inspect` has them. */
+  async addresses(name: string): Promise<{ v4: string; v6: string }> {
+    const format = `{{with index .NetworkSettings.Networks "${this.network}"}}{{.IPAddress}} {{.GlobalIPv6Address}}{{end}}`
+    const [v4 = '', v6 = ''] = (await this.run('inspect', '--format', format, name)).split(' ')
+    return { v4, v6 }
+  }
+}
