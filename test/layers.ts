@@ -17,7 +17,8 @@ const layers = [
   ['network'],
   ['control'],
   ['daemon'],
-  ['cni', 'cli', 'lab'],
+  ['cni', 'lab'],
+  ['cli'], // its demo plays in the lab
 ]
 
 /** The only file that may import a package. */
