@@ -143,6 +143,7 @@ export interface PayloadCodec<F extends Fields, T extends Table>
   > {
   readonly fields: F
   readonly rowFor: RowFor
+  readonly attributesAt: number
 }
 
 /** Makes a codec of a struct and a table. */
@@ -154,6 +155,7 @@ export function payload<F extends Fields, T extends Table>(
   return {
     fields: header.fields,
     rowFor: list.rowFor,
+    attributesAt: start,
     encode(value) {
       const bytes = concatenate([new Uint8Array(start), list.encode(value.attributes)])
       bytes.set(header.encode(value.header))

@@ -32,6 +32,8 @@ export interface Codec<T, Input = T> {
   readonly rowFor?: (type: number, before: Record<string, unknown>) => Row | undefined
   /** The fields of a struct, for printers. */
   readonly fields?: Fields
+  /** Where both are: the bytes that the struct takes, after which the attributes begin. */
+  readonly attributesAt?: number
 }
 
 /** Attributes by the names we give them. */
