@@ -9,18 +9,10 @@ import {
 import * as k from '../../src/netlink/constants.ts'
 import { bridgeLinkMessage, linkMessage } from '../../src/netlink/link-tables.ts'
 import { Netlink } from '../../src/netlink/netlink.ts'
-import { ack, done, part, refusal, ScriptedKernel } from '../support/scripted-kernel.ts'
+import { asked } from '../support/asked.ts'
+import { done, part, refusal, ScriptedKernel } from '../support/scripted-kernel.ts'
 
 const port = { index: 7, name: 'v0' }
-
-function asked(work: (nl: Netlink) => void) {
-  const commands: string[] = []
-  const kernel = new ScriptedKernel(request => [ack(request)])
-  work(new Netlink(kernel, command => commands.push(command)))
-  const [request] = kernel.requests
-  if (request === undefined) throw new Error('nothing was asked')
-  return { type: request.type, payload: request.payload, command: commands[0] }
-}
 
 t.test('settings of a port are changed through the port', async t => {
   const { payload, command } = asked(nl =>

@@ -1,5 +1,4 @@
 import t from 'tap'
-import type { ValueOf } from '../../src/netlink/codecs.ts'
 import * as k from '../../src/netlink/constants.ts'
 import {
   changeLink,
@@ -13,22 +12,17 @@ import {
 } from '../../src/netlink/link.ts'
 import { linkMessage } from '../../src/netlink/link-tables.ts'
 import { Netlink } from '../../src/netlink/netlink.ts'
+import { asked } from '../support/asked.ts'
 import { captured } from '../support/captures.ts'
 import { ack, done, object, part, refusal, ScriptedKernel } from '../support/scripted-kernel.ts'
 
-type Asked = ValueOf<typeof linkMessage>
-
-/** What a change asks of the kernel, and the command that does the same. */
-function asked(work: (nl: Netlink) => void): Asked & { command: string | undefined; type: number } {
-  const commands: string[] = []
-  const kernel = new ScriptedKernel(request => [ack(request)])
-  work(new Netlink(kernel, command => commands.push(command)))
-  const [request] = kernel.requests
-  if (request === undefined) throw new Error('nothing was asked')
-  return { ...linkMessage.decode(request.payload), command: commands[0], type: request.type }
+/** What a change of a link asks. */
+function askedOf(work: (nl: Netlink) => void) {
+  const { payload, command, type } = asked(work)
+  return { ...linkMessage.decode(payload), command, type }
 }
 
-const changing = (change: LinkChange) => asked(nl => changeLink(nl, { index: 7, name: 'web' }, change))
+const changing = (change: LinkChange) => askedOf(nl => changeLink(nl, { index: 7, name: 'web' }, change))
 
 t.test('a port of a bridge is read as the kernel sent it', async t => {
   t.strictSame(readLink(captured('link-bridge-port')), {
@@ -171,7 +165,7 @@ t.test('a link without a name is named as iproute2 reads it', async t => {
 })
 
 t.test('one request deletes a group, but never the one that holds everything', async t => {
-  const { attributes, header, type, command } = asked(nl => deleteLinkGroup(nl, 42))
+  const { attributes, header, type, command } = askedOf(nl => deleteLinkGroup(nl, 42))
   t.match(
     { attributes, header, type },
     { attributes: { group: 42 }, header: { index: 0 }, type: k.RTM_DELLINK },
