@@ -10,7 +10,7 @@ import { appendRoute } from '../netlink/route.ts'
 import { newAddress } from './gateway.ts'
 import type { ContainerPlan } from './plan.ts'
 import type { PlannedRoute } from './routing.ts'
-import { applySettings } from './settings.ts'
+import { applyToExisting, applyToNew } from './settings.ts'
 import type { Side } from './side.ts'
 import { until } from './wait.ts'
 
@@ -29,7 +29,8 @@ export function refuseExisting({ nl, netns }: Side, name: string): void {
 /** Settings, addresses, link up, routes. */
 export function configure(side: Side, link: LinkRef, plan: ContainerPlan): void {
   const { nl } = side
-  applySettings(side, plan.settings)
+  applyToExisting(side, plan.loopbackSettings)
+  applyToNew(side, plan.settings)
   for (const address of plan.addresses) {
     explain(`address ${address}`, () => addAddress(nl, link, newAddress(address, !plan.detectDuplicates)))
   }

@@ -78,9 +78,12 @@ function hostLines(bridge: string, host: HostPlan): string[] {
   const name = host.names[0]
   const port = [host.hairpin && 'hairpin on', host.isolated && 'isolated on'].filter(word => word !== false)
   const { vlans } = host
+  const alias = words('ip link set', name, 'alias', host.alias, 'master', bridge)
+  if (port.length === 0 && vlans === undefined)
+    return [...hostSettings(name).map(describeSetting), `${alias} up`]
   return [
     ...hostSettings(name).map(describeSetting),
-    words('ip link set', name, 'alias', host.alias, 'master', bridge),
+    alias,
     ...(port.length > 0 ? [words('ip link set', name, 'type bridge_slave', ...port)] : []),
     ...(vlans && !vlans.keepDefault ? [`bridge vlan delete dev ${name} vid 1`] : []),
     ...(vlans?.native === undefined ? [] : [`bridge vlan add dev ${name} vid ${vlans.native} pvid untagged`]),
@@ -96,7 +99,9 @@ function containerLines(container: ContainerPlan): string[] {
   const { name } = container
   const ip = (command: string): string => `ip -n ${CONTAINER} ${command}`
   return [
-    ...container.settings.map(setting => `ip netns exec ${CONTAINER} ${describeSetting(setting)}`),
+    ...[...container.loopbackSettings, ...container.settings].map(
+      setting => `ip netns exec ${CONTAINER} ${describeSetting(setting)}`,
+    ),
     ...container.addresses.map(address =>
       ip(
         words(

@@ -9,11 +9,13 @@
 import type { Cidr } from '../model/address.ts'
 import { hasCode, TsnetError } from '../model/errors.ts'
 import { addBridge } from '../netlink/add-link.ts'
+import { addAddress, listAddresses } from '../netlink/address.ts'
 import { changeLink, deleteLink, findLink, getLink, type Link, listLinks } from '../netlink/link.ts'
-import { changeGateways, compareGateways } from './gateway.ts'
+import type { Netlink } from '../netlink/netlink.ts'
+import { changeGateways, compareGateways, SCOPE_LINK } from './gateway.ts'
 import { BRIDGE_ALIAS, isOurBridge } from './names.ts'
 import type { BridgePlan } from './plan.ts'
-import { applySettings, settingsBefore } from './settings.ts'
+import { applyToExisting, differing } from './settings.ts'
 import type { Side } from './side.ts'
 import { ensureVlanFiltering, ensureVlanInterface } from './vlan.ts'
 
@@ -45,11 +47,13 @@ export function ensureBridge(side: Side, plan: BridgePlan, onLoan?: (loan: Bridg
     announceLoan(onLoan, {
       addresses: gatewayVlan ? [] : gateways.add,
       promiscuous: plan.promiscuous && !bridge.promiscuous,
-      settings: settingsBefore(side, settings),
+      settings: differing(side, settings).flatMap(({ setting, before }) =>
+        before === undefined ? [] : [{ name: setting.name, value: before }],
+      ),
     })
   }
   if (plan.vlanFiltering) ensureVlanFiltering(side, bridge, ours)
-  applySettings(side, settings)
+  applyToExisting(side, settings)
   setUp(side, bridge, plan, ours)
   changeGateways(side, gatewayVlan ? ensureVlanInterface(side, bridge, gatewayVlan) : bridge, gateways)
   // A bridge without a fixed MAC takes that of a port, and its neighbours would lose their gateway.
@@ -85,10 +89,17 @@ function setUp({ nl, undo }: Side, bridge: Link, plan: BridgePlan, ours: boolean
   }
   if (Object.keys(change).length === 0) return
   changeLink(nl, bridge, change)
-  const { promiscuous, up } = change
-  if (promiscuous || up) {
-    undo.push(`state of bridge ${plan.name}`, () =>
-      changeLink(nl, bridge, { ...(promiscuous && { promiscuous: false }), ...(up && { up: false }) }),
-    )
+  if (change.promiscuous) {
+    undo.push(`mode of ${plan.name}`, () => changeLink(nl, bridge, { promiscuous: false }))
   }
+  if (change.up) undo.push(`state of ${plan.name}`, () => setDown(nl, bridge))
+}
+
+/** A link that goes down loses its IPv6 addresses; those that it had while it was down before stay. */
+function setDown(nl: Netlink, bridge: Link): void {
+  const list = () => listAddresses(nl, { link: bridge, family: 6 })
+  const held = list().filter(({ scope }) => scope !== SCOPE_LINK)
+  changeLink(nl, bridge, { up: false })
+  const left = list().map(({ address }) => address)
+  for (const lost of held.filter(({ address }) => !left.includes(address))) addAddress(nl, bridge, lost)
 }

@@ -22,8 +22,8 @@ export interface GatewayChange {
   remove: Address[]
 }
 
-/** RT_SCOPE_LINK: the kernel's own IPv6 addresses. */
-const SCOPE_LINK = 253
+/** RT_SCOPE_LINK: the kernel's own addresses. */
+export const SCOPE_LINK = 253
 
 /**
  * Compares the addresses of a link with the gateways it is to have. As with the reference plugin, an IPv4

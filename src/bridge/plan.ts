@@ -14,7 +14,7 @@ import {
   withDefaultRoutes,
   withGateways,
 } from './routing.ts'
-import { bridgeSettings, containerSettings, type Setting } from './settings.ts'
+import { bridgeSettings, containerSettings, loopbackSettings, type Setting } from './settings.ts'
 
 export interface LinkRequest {
   options: BridgeOptions
@@ -99,6 +99,7 @@ export interface ContainerPlan {
   /** Find out whether another holds an IPv6 address, which takes a second or two. */
   detectDuplicates: boolean
   routes: PlannedRoute[]
+  loopbackSettings: Setting[]
   settings: Setting[]
 }
 
@@ -158,6 +159,7 @@ export function planLink(request: LinkRequest, macs: MacSource = randomMacs): Li
       addresses,
       detectDuplicates: options.enabledad,
       routes: resolveRoutes(routes, leases),
+      loopbackSettings: loopbackSettings(addresses),
       settings: containerSettings(ifname, addresses, options.enabledad),
     },
   }

@@ -6,6 +6,7 @@ import { everyStep } from '../model/undo.ts'
 import { deleteAddress, listAddresses } from '../netlink/address.ts'
 import { changeLink, deleteLink, findLink, type Link, listLinks } from '../netlink/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
+import { currentNetns, inside, type Netns } from '../netns/netns.ts'
 import { writeSysctl } from '../netns/sysctl.ts'
 import type { BridgeLoan } from './ensure.ts'
 import { isAnyHostEnd, isOurBridge } from './names.ts'
@@ -33,11 +34,14 @@ export async function releaseBridge(
     deleteLink(nl, bridge)
     return true
   }
-  if (!ports.some(isAnyHostEnd)) await giveBack(nl, bridge, loan)
+  if (!ports.some(isAnyHostEnd)) {
+    using home = currentNetns()
+    await giveBack(nl, home, bridge, loan)
+  }
   return false
 }
 
-async function giveBack(nl: Netlink, bridge: Link, loan: BridgeLoan | undefined): Promise<void> {
+async function giveBack(nl: Netlink, home: Netns, bridge: Link, loan: BridgeLoan | undefined): Promise<void> {
   const held = loan === undefined ? [] : listAddresses(nl, { link: bridge })
   await everyStep([
     () => removeVlanInterfaces(nl, bridge),
@@ -50,7 +54,7 @@ async function giveBack(nl: Netlink, bridge: Link, loan: BridgeLoan | undefined)
     ...(loan?.settings ?? []).map(
       ({ name, value }) =>
         () =>
-          void writeSysctl(name, value),
+          inside(home, () => void writeSysctl(name, value)),
     ),
   ])
 }

@@ -5,7 +5,7 @@
 import { type Cidr, familyOf } from '../model/address.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { inside } from '../netns/netns.ts'
-import { readSysctl, writeSysctl } from '../netns/sysctl.ts'
+import { readSysctl, setSysctl } from '../netns/sysctl.ts'
 import type { Side } from './side.ts'
 
 export interface Setting {
@@ -54,7 +54,6 @@ export function containerSettings(name: string, addresses: Cidr[], detectDuplica
     ...(addresses.some(address => familyOf(address) === 4) ? [v4(name, 'arp_notify', '1', false)] : []),
     ...(hasV6(addresses)
       ? [
-          v6('lo', 'disable_ipv6', '0', true),
           v6(name, 'disable_ipv6', '0', true),
           v6(name, 'accept_ra', '0', true),
           v6(name, 'accept_dad', detectDuplicates ? '1' : '0', false),
@@ -65,53 +64,54 @@ export function containerSettings(name: string, addresses: Cidr[], detectDuplica
   ]
 }
 
+/** Of the container's loopback: without IPv6 there the container has none of its own addresses. */
+export const loopbackSettings = (addresses: Cidr[]): Setting[] =>
+  hasV6(addresses) ? [v6('lo', 'disable_ipv6', '0', true)] : []
+
 /** `sysctl -w net/ipv4/conf/eth0/arp_notify=1` */
 export const describeSetting = ({ name, value }: Setting): string => `sysctl -w ${name}=${value}`
 
-/**
- * Writes settings on one side of the link, each with its undo.
- * @throws TsnetError when a setting that is needed cannot be made
- */
-export function applySettings({ netns, undo, trace }: Side, settings: Setting[]): void {
-  if (settings.length === 0) return
+/** Writes settings of a link that we just made and that goes, with its settings, when something fails. */
+export function applyToNew({ netns, trace }: Side, settings: Setting[]): void {
   inside(netns, () => {
-    for (const setting of settings) {
-      const before = apply(setting, trace)
-      if (before === undefined) continue
-      const { name } = setting
-      undo.push(`setting ${name}`, () => inside(netns, () => void writeSysctl(name, before)))
-    }
+    for (const setting of settings) write(setting, trace)
   })
 }
 
-/** What would have to change, with the values that are there. */
-export const settingsBefore = ({ netns }: Side, settings: Setting[]): { name: string; value: string }[] =>
+/** Writes settings of what was there before us, each with its undo. */
+export function applyToExisting(side: Side, settings: Setting[]): void {
+  const { netns, trace, undo } = side
+  for (const { setting, before } of differing(side, settings)) {
+    const { name } = setting
+    if (before !== undefined)
+      undo.push(`setting ${name}`, () => inside(netns, () => void setSysctl(name, before)))
+    inside(netns, () => write(setting, trace))
+  }
+}
+
+/** The settings that have another value, with the one they have; undefined where the kernel has none. */
+export const differing = (
+  { netns }: Side,
+  settings: Setting[],
+): { setting: Setting; before: string | undefined }[] =>
   inside(netns, () =>
-    settings.flatMap(({ name, value }) => {
-      const before = readSysctl(name)
-      return before === undefined || before === value ? [] : [{ name, value: before }]
-    }),
+    settings
+      .map(setting => ({ setting, before: readSysctl(setting.name) }))
+      .filter(({ setting, before }) => before !== setting.value),
   )
 
-/** @returns the value that was there, if it was another one */
-function apply(setting: Setting, trace: (equivalent: string) => void): string | undefined {
+/** @throws TsnetError when a setting that is needed cannot be made */
+function write(setting: Setting, trace: (equivalent: string) => void): void {
   const { name, value, needed } = setting
-  let before: string | undefined
+  trace(describeSetting(setting))
   try {
-    before = readSysctl(name)
-    if (before === value) return undefined
-    if (before !== undefined) {
-      trace(describeSetting(setting))
-      writeSysctl(name, value)
-    }
+    if (setSysctl(name, value) || !needed) return
   } catch (cause) {
-    if (!needed && hasCode(cause, 'EROFS', 'EACCES', 'EPERM')) return undefined
+    const readOnly = hasCode(cause, 'EROFS', 'EACCES', 'EPERM')
+    if (readOnly && (!needed || readSysctl(name) === value)) return
     throw new TsnetError('kernel', `cannot set ${name} to ${value}: ${messageOf(cause)}`, { cause })
   }
-  if (before === undefined && needed) {
-    throw new TsnetError('missing', `cannot set ${name} to ${value}: this kernel has no such setting`, {
-      details: 'IPv6 is probably off (ipv6.disable=1): leave IPv6 addresses out of the network',
-    })
-  }
-  return before
+  throw new TsnetError('missing', `cannot set ${name} to ${value}: this kernel has no such setting`, {
+    details: 'IPv6 is probably off (ipv6.disable=1): leave IPv6 addresses out of the network',
+  })
 }

@@ -12,7 +12,7 @@ import { addVeth } from '../netlink/add-link.ts'
 import { changeLink, deleteLink, findLink, type Link, type LinkRef } from '../netlink/link.ts'
 import { isHostEnd } from './names.ts'
 import type { LinkPlan } from './plan.ts'
-import { applySettings, hostSettings } from './settings.ts'
+import { applyToNew, hostSettings } from './settings.ts'
 import type { Side } from './side.ts'
 import { setPortVlans } from './vlan.ts'
 
@@ -29,7 +29,7 @@ export function makeVeth(side: Side, plan: LinkPlan, bridge: BridgeRef, netnsFd:
   const { nl } = side
   const { alias, hairpin, isolated, vlans } = plan.host
   const link = addPair(side, plan, netnsFd)
-  applySettings(side, hostSettings(link.name))
+  applyToNew(side, hostSettings(link.name))
   if (hairpin || isolated || vlans !== undefined) {
     changeLink(nl, link, { alias, master: bridge.index })
     if (hairpin || isolated) {

@@ -17,7 +17,7 @@ import {
 import type { Netlink } from '../netlink/netlink.ts'
 import { BRIDGE_ALIAS } from './names.ts'
 import type { GatewayVlan, PortVlans } from './plan.ts'
-import { applySettings } from './settings.ts'
+import { applyToNew } from './settings.ts'
 import type { Side } from './side.ts'
 
 /**
@@ -68,7 +68,7 @@ export function ensureVlanInterface(side: Side, bridge: Link, { id, name, settin
   undo.push(`VLAN ${id} of ${bridge.name}`, () => deleteBridgeVlans(nl, self, vlans))
   const made = orMissing('CONFIG_VLAN_8021Q', bridge.name, () => addVlan(nl, { name, beneath: bridge, id }))
   undo.push(`interface ${name}`, () => deleteLink(nl, made))
-  applySettings(side, settings)
+  applyToNew(side, settings)
   changeLink(nl, made, { alias: BRIDGE_ALIAS, up: true })
   return made
 }

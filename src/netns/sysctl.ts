@@ -24,6 +24,15 @@ export function readSysctl(name: string): string | undefined {
 }
 
 /**
+ * Writes a setting without looking at it first.
+ * Equivalent to: sysctl -w NAME=VALUE
+ * @returns false where the kernel does not have the setting (IPv6 off, say)
+ * @throws Node's error with `EROFS` or `EACCES` where /proc/sys is read-only
+ */
+export const setSysctl = (name: string, value: string): boolean =>
+  withFile(name, constants.O_WRONLY, fd => writeSync(fd, value)) !== undefined
+
+/**
  * Writes a setting unless it has that value already.
  * Equivalent to: sysctl -w NAME=VALUE
  * @returns the value it had, or undefined where the kernel does not have the setting (IPv6 off, say)
@@ -31,9 +40,7 @@ export function readSysctl(name: string): string | undefined {
  */
 export function writeSysctl(name: string, value: string): string | undefined {
   const before = readSysctl(name)
-  if (before !== undefined && before !== value) {
-    withFile(name, constants.O_WRONLY, fd => writeSync(fd, value))
-  }
+  if (before !== undefined && before !== value) setSysctl(name, value)
   return before
 }
 

@@ -9,7 +9,7 @@ import {
   releaseBridge,
 } from '../../src/bridge/bridge.ts'
 import type { BridgeLoan } from '../../src/bridge/ensure.ts'
-import { type LinkPlan, type LinkRequest, planLink } from '../../src/bridge/plan.ts'
+import { type LinkPlan, type LinkRequest, type MacSource, planLink } from '../../src/bridge/plan.ts'
 import { Undo } from '../../src/model/undo.ts'
 
 export interface Connected extends Connection {
@@ -30,10 +30,11 @@ export async function connectOn(
   host: Host,
   container: Place,
   request: LinkRequest,
-  context: ConnectContext = {},
+  context: ConnectContext & { macs?: MacSource } = {},
 ): Promise<Connected> {
-  const plan = planLink(request)
-  const connection = await begin(host, () => connect(plan, container.netns, new Undo(), context))
+  const { macs, ...rest } = context
+  const plan = planLink(request, macs)
+  const connection = await begin(host, () => connect(plan, container.netns, new Undo(), rest))
   return { ...connection, plan, owner: request.owner }
 }
 

@@ -1,0 +1,23 @@
+/** Everything of the network of a host and its containers that a link could change, in words. */
+
+import { diff, type Host, type Snapshot, waitFor } from 'tsnet/lab'
+import { kernelSectionsOf } from '../../src/lab/residue-kernel.ts'
+import { settingsOf } from '../../src/lab/residue-proc.ts'
+
+export function kernelState(host: Host): Snapshot {
+  const places = [host, ...host.namespaces]
+  return { ...kernelSectionsOf(places), setting: settingsOf(places) }
+}
+
+/**
+ * As changesSince, once there is nothing left or a second has passed: routes of IPv6 addresses come and go
+ * some time after the request.
+ */
+export async function lastingChangesSince(host: Host, before: Snapshot): Promise<string[]> {
+  const gone = () => changesSince(host, before).length === 0
+  await waitFor(gone, { what: 'everything to be as it was', withinMs: 1000 }).catch(() => {})
+  return changesSince(host, before)
+}
+
+/** What is different from then, a sentence each. */
+export const changesSince = (host: Host, before: Snapshot): string[] => diff(before, kernelState(host))
