@@ -12,7 +12,7 @@ import { currentBootId } from '../netns/alive.ts'
 import { assign, type Candidate, choose, describe, exhausted, failed } from './allocator.ts'
 import { isHolder, isOldHolder, keyOf, type NetworkFiles } from './files.ts'
 import { inRange, type Pool, type PoolRange } from './pool.ts'
-import { type Found, mourner, reclaimable, survey, takeBack, unlisted } from './reclaim.ts'
+import { deadCheck, type Found, reclaimable, survey, takeBack, unlisted } from './reclaim.ts'
 import type { LeaseOwner } from './record.ts'
 
 /** How often somebody who ignores the lock may be faster than we. */
@@ -57,7 +57,7 @@ function dropOldSelf(files: NetworkFiles, owner: LeaseOwner): void {
   const record = files.records.read(owner)
   if (record === undefined) return
   const [held] = files.heldBy(owner, record)
-  if (held !== undefined && !mourner(owner.bootId)(record)) {
+  if (held !== undefined && !deadCheck(owner.bootId)(record)) {
     throw new TsnetError(
       'conflict',
       `${failed(0)}: ${held} has been allocated to ${owner.containerId}, duplicate allocation is not allowed`,
@@ -102,7 +102,7 @@ function makeFree(
   }
   const holder = keyOf(files.network, content)
   const record = files.records.read(holder)
-  if (record === undefined || !mourner(bootId)(record)) {
+  if (record === undefined || !deadCheck(bootId)(record)) {
     throw new TsnetError(
       'exhausted',
       `${failed(index)}: requested IP address ${ip} is not available in range set ${describe(set)}`,

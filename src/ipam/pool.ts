@@ -14,6 +14,7 @@ import {
   lengthOf,
   networkOf,
   numberOf,
+  overlaps,
   stepFrom,
 } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
@@ -29,6 +30,9 @@ export interface PoolRange {
 
 /** Range sets; an attachment gets one address from each. Within a set all are of one family. */
 export type Pool = PoolRange[][]
+
+/** IPv4-compatible and IPv4-mapped addresses: they have two texts, and no place on a wire. */
+const embedded = ['::/96', '::ffff:0:0/96'] as Cidr[]
 
 const invalid = (message: string) => new TsnetError('invalid-config', message)
 
@@ -65,6 +69,9 @@ function normaliseSet(set: AddressRange[], index: number): PoolRange[] {
 function fill({ subnet, rangeStart, rangeEnd, gateway }: AddressRange, refuse: (text: string) => TsnetError) {
   const family = familyOf(subnet)
   if (lengthOf(subnet) > bitsOf(family) - 2) throw refuse(`Network ${subnet} too small to allocate from`)
+  if (embedded.some(prefix => overlaps(subnet, prefix))) {
+    throw refuse(`Network ${subnet} holds IPv4 addresses in IPv6 form (RFC 4291, 2.5.5)`)
+  }
   const network = networkOf(subnet)
   if (network !== subnet) {
     const length = `a subnet mask of length ${lengthOf(subnet)}`
@@ -78,6 +85,8 @@ function fill({ subnet, rangeStart, rangeEnd, gateway }: AddressRange, refuse: (
   if (numberOf(range.end) < numberOf(range.start)) {
     throw refuse(`RangeEnd ${range.end} lies before RangeStart ${range.start} in network ${subnet}`)
   }
+  if (familyOf(range.gateway) !== family)
+    throw refuse(`gateway ${range.gateway} is of another family than ${subnet}`)
   return range
 }
 

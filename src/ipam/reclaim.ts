@@ -11,7 +11,7 @@
 
 import type { Ip } from '../model/address.ts'
 import type { AttachmentKey } from '../model/network.ts'
-import { graveDigger, type RecordedNetns } from '../netns/alive.ts'
+import { goneCheck, type RecordedNetns } from '../netns/alive.ts'
 import { keyOf, type NetworkFiles } from './files.ts'
 import type { LeaseRecord } from './record.ts'
 import type { Holder } from './store.ts'
@@ -34,9 +34,9 @@ export function survey({ network, leases, records }: NetworkFiles): Found[] {
   })
 }
 
-/** A judge of owners: true for one that is provably dead. */
-export function mourner(bootId: string): (record: LeaseRecord | 'unreadable') => boolean {
-  const isGone: (netns: RecordedNetns) => boolean = graveDigger()
+/** A check of owners: true for one that is provably dead. */
+export function deadCheck(bootId: string): (record: LeaseRecord | 'unreadable') => boolean {
+  const isGone: (netns: RecordedNetns) => boolean = goneCheck()
   return record => {
     if (record === 'unreadable' || record.bootId !== bootId) return true
     return record.netns !== undefined && isGone(record.netns)
@@ -45,7 +45,7 @@ export function mourner(bootId: string): (record: LeaseRecord | 'unreadable') =>
 
 /** The leases of a survey that may be taken back without asking anybody. */
 export function reclaimable(found: Found[], bootId: string): Found[] {
-  const isDead = mourner(bootId)
+  const isDead = deadCheck(bootId)
   return found.filter(
     ({ holder, record }) => holder === undefined || (record !== undefined && isDead(record)),
   )

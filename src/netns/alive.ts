@@ -18,10 +18,10 @@ export type RecordedNetns = { path: string } & NamespaceId
 export const currentBootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 
 /**
- * A judge of recorded namespaces: true for one that no longer exists. /proc is searched at most once, when
- * the first path turns out to lead elsewhere, so ask a new judge after time has passed.
+ * A check of recorded namespaces: true for one that no longer exists. /proc is searched at most once, when
+ * the first path turns out to lead elsewhere, so make a new check after time has passed.
  */
-export function graveDigger(): (recorded: RecordedNetns) => boolean {
+export function goneCheck(): (recorded: RecordedNetns) => boolean {
   let found: Set<string> | undefined
   return recorded => {
     if (!pathLeadsElsewhere(recorded)) return false

@@ -1,0 +1,76 @@
+/**
+ * Networks of leases in a folder of their own, for tests of addresses.
+ */
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { LeaseOwner } from '../../src/ipam/ipam.ts'
+import { type Ip, ipOf, parseCidr, parseIp } from '../../src/model/address.ts'
+import type { AddressRange, IpamOptions, Lease } from '../../src/model/network.ts'
+import { present } from '../../src/model/present.ts'
+
+export type HostLocal = Extract<IpamOptions, { kind: 'host-local' }>
+
+/** A range as configurations write it. */
+export interface RangeText {
+  subnet: string
+  rangeStart?: string
+  rangeEnd?: string
+  gateway?: string
+}
+
+/** `10.1.0.0/24` stands for a range with nothing but its subnet. */
+export function range(text: string | RangeText): AddressRange {
+  const { subnet, rangeStart, rangeEnd, gateway } = typeof text === 'string' ? { subnet: text } : text
+  const ip = (address: string | undefined) => (address === undefined ? undefined : parseIp(address))
+  return present({
+    subnet: parseCidr(subnet),
+    rangeStart: ip(rangeStart),
+    rangeEnd: ip(rangeEnd),
+    gateway: ip(gateway),
+  })
+}
+
+/** Options of a network with these sets of ranges. */
+export const hostLocal = (dataDir: string, ...sets: (string | RangeText)[][]): HostLocal => ({
+  kind: 'host-local',
+  dataDir,
+  ranges: sets.map(set => set.map(range)),
+  routes: [],
+})
+
+export const NETWORK = 'net'
+
+/** An owner whose end nothing but another boot id tells. */
+export const owner = (containerId: string, more: Partial<LeaseOwner> = {}): LeaseOwner => ({
+  network: NETWORK,
+  containerId,
+  ifname: 'eth0',
+  bootId: 'this boot',
+  ...more,
+})
+
+export const addressesOf = (leases: Lease[]): Ip[] => leases.map(({ address }) => ipOf(address))
+
+/** The lease files and what is in them; neither the lock nor the marks of the round robin. */
+export function leaseFiles(dataDir: string): Record<string, string> {
+  const directory = join(dataDir, NETWORK)
+  if (!existsSync(directory)) return {}
+  const names = readdirSync(directory).filter(
+    name => name !== 'lock' && !name.startsWith('last_reserved_ip.'),
+  )
+  return Object.fromEntries(names.sort().map(name => [name, readFileSync(join(directory, name), 'utf8')]))
+}
+
+/** Names of the files in which we remember owners. */
+export function recordFiles(dataDir: string): string[] {
+  const directory = join(dataDir, '.tsnet', NETWORK)
+  return existsSync(directory) ? readdirSync(directory).sort() : []
+}
+
+/** Writes a lease as another program would. */
+export function plantLease(dataDir: string, ip: string, content: string): void {
+  const directory = join(dataDir, NETWORK)
+  mkdirSync(directory, { recursive: true })
+  writeFileSync(join(directory, ip), content, { flag: 'wx' })
+}
