@@ -6,7 +6,7 @@
  */
 
 import { TsnetError } from '../model/errors.ts'
-import { Json, shown } from './json.ts'
+import { Json, shown } from '../model/json.ts'
 
 /** What we read of CNI_ARGS; each value remembers where it came from. */
 export interface Args {

@@ -1,7 +1,7 @@
 /** Limits of the reference bandwidth plugin, in bits and bits per second. */
 
+import type { Json } from '../model/json.ts'
 import type { Bandwidth } from '../model/network.ts'
-import type { Json } from './json.ts'
 
 // tbf counts a burst in 32 bits of bytes.
 const MAX_BURST_BITS = 0xffff_ffff * 8 - 1

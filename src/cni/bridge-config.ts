@@ -1,43 +1,33 @@
-/** The keys of the reference bridge plugin, with its defaults. */
+/** The keys of the reference bridge plugin, with its defaults. What cannot stand together, bridge/ knows. */
 
+import { parseInterfaceName } from '../model/interface-name.ts'
+import type { Json } from '../model/json.ts'
 import type { BridgeOptions } from '../model/network.ts'
-import type { Json } from './json.ts'
-import { checkInterfaceName } from './names.ts'
+import { present } from '../model/present.ts'
 
-/** @throws TsnetError `invalid-config` or `unsupported-field` */
+/** @throws TsnetError `invalid-config` */
 export function readBridge(config: Json): BridgeOptions {
   const flag = (key: string) => config.get(key).flag() ?? false
-  const mtu = readMtu(config.get('mtu'))
-  const vlan = config.get('vlan').number(0, 4094)
+  // Go's "not set".
+  const mtu = config.get('mtu').number(0, 65_535) || undefined
+  const vlan = config.get('vlan').number(0, 4094) || undefined
   const isDefaultGateway = flag('isDefaultGateway')
-  const hairpinMode = flag('hairpinMode')
-  const promiscMode = flag('promiscMode')
-  if (hairpinMode && promiscMode) {
-    config.get('promiscMode').refuse('cannot be set together with hairpinMode', 'unsupported-field')
-  }
-  return {
-    name: checkInterfaceName(config.get('bridge').text() ?? 'cni0', 'bridge', 'invalid-config'),
-    ...(mtu === undefined ? {} : { mtu }),
+  return present({
+    name: parseInterfaceName(config.get('bridge').text() ?? 'cni0', 'bridge'),
+    mtu,
     isGateway: flag('isGateway') || isDefaultGateway,
     isDefaultGateway,
     forceAddress: flag('forceAddress'),
-    hairpinMode,
-    promiscMode,
+    hairpinMode: flag('hairpinMode'),
+    promiscMode: flag('promiscMode'),
     macspoofchk: flag('macspoofchk'),
     portIsolation: flag('portIsolation'),
     enabledad: flag('enabledad'),
     disableContainerInterface: flag('disableContainerInterface'),
-    ...(vlan ? { vlan } : {}),
+    vlan,
     vlanTrunk: config.get('vlanTrunk').list().map(readTrunk),
     preserveDefaultVlan: flag('preserveDefaultVlan'),
-  }
-}
-
-/** 68 is the least that IPv4 allows, 65535 the most a packet can say of itself; 0 is Go's "not set". */
-function readMtu(json: Json): number | undefined {
-  const mtu = json.number(0, 65_535)
-  if (mtu !== undefined && mtu !== 0 && mtu < 68) json.refuse('is less than 68, the least that IPv4 allows')
-  return mtu === 0 ? undefined : mtu
+  })
 }
 
 /** `{ "id": 42 }` or `{ "minID": 100, "maxID": 200 }`. */
@@ -50,6 +40,5 @@ function readTrunk(entry: Json): { minID: number; maxID: number } {
     return { minID: id, maxID: id }
   }
   if (minID === undefined || maxID === undefined) return entry.refuse('needs id, or both minID and maxID')
-  if (minID > maxID) entry.refuse('has a minID greater than its maxID')
   return { minID, maxID }
 }

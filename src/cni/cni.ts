@@ -19,11 +19,11 @@
  * Limits: no VLAN of the bridge's own in results; an `args` section other than `args.cni` is not read.
  */
 
+import { type Json, parseJson } from '../model/json.ts'
 import type { attach, check, collect, DetachHint, detach, status } from '../network/network.ts'
 import { readAttachRequest, readNetwork, readValidAttachments } from './config.ts'
 import { errorObject } from './errors.ts'
 import { readIpam } from './ipam-config.ts'
-import { type Json, parseJson } from './json.ts'
 import { checkNetworkName } from './names.ts'
 import { readPrevious } from './previous.ts'
 import { type Call, type Environment, readCall } from './request.ts'
@@ -92,7 +92,8 @@ async function carryOut(
       const previous =
         readPrevious(config) ?? config.get('prevResult').refuse('is missing; CHECK compares with it')
       const { check } = await caller.operations()
-      await check(request, previous, { allowOwnNetns: call.allowOwnNetns })
+      const raw = config.get('prevResult').object()
+      await check(request, { ...previous, raw }, { allowOwnNetns: call.allowOwnNetns })
       return undefined
     }
     case 'GC': {

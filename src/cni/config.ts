@@ -5,15 +5,15 @@
  * touched. Keys that we do not know are somebody else's.
  */
 
-import type { Ip } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
+import { type Json, shown } from '../model/json.ts'
 import type { AttachRequest, NatBackend, Network } from '../model/network.ts'
+import { present } from '../model/present.ts'
 import { readArgs } from './args.ts'
 import { readBandwidth } from './bandwidth.ts'
 import { readBridge } from './bridge-config.ts'
 import { readDnsSettings } from './dns.ts'
-import { hasIpv6, readIpam } from './ipam-config.ts'
-import { type Json, shown } from './json.ts'
+import { readIpam } from './ipam-config.ts'
 import { checkNetworkName } from './names.ts'
 import { readPorts } from './ports.ts'
 import type { Call, Environment } from './request.ts'
@@ -24,26 +24,16 @@ const backends: readonly NatBackend[] = ['iptables', 'nftables']
 
 /** @throws TsnetError naming the key and the value */
 export function readNetwork(config: Json, version: Version, call: Call, env: Environment): Network {
-  const bridge = readBridge(config)
-  const ipam = readIpam(config, { version, path: call.path, args: call.args })
-  if (bridge.disableContainerInterface && ipam.kind !== 'none') {
-    config.get('disableContainerInterface').refuse('cannot be set together with ipam', 'unsupported-field')
-  }
-  if (bridge.mtu !== undefined && bridge.mtu < 1280 && hasIpv6(ipam)) {
-    config.get('mtu').refuse('is less than 1280, the least that IPv6 allows')
-  }
   const ipMasq = config.get('ipMasq').flag() ?? false
-  const natBackend = readBackend(config, env)
-  const dns = readDnsSettings(config)
-  return {
+  return present({
     name: checkNetworkName(config.get('name').text()),
-    bridge,
-    ipam,
+    bridge: readBridge(config),
+    ipam: readIpam(config, { version, path: call.path, args: call.args }),
     ipMasq,
     allowDirectRouting: config.get('allowDirectRouting').flag() ?? !ipMasq,
-    ...(natBackend === undefined ? {} : { natBackend }),
-    ...(dns === undefined ? {} : { dns }),
-  }
+    natBackend: readBackend(config, env),
+    dns: readDnsSettings(config),
+  })
 }
 
 /** @throws TsnetError naming the key and the value */
@@ -59,24 +49,23 @@ export function readAttachRequest(
   // What is unknown to us in CNI_ARGS may be known to the plugin that we delegate to.
   const args = readArgs(call.args, network.ipam.kind === 'delegated')
   const asked = [...args.ips, ...metadata.get('ips').list(), ...runtime.get('ips').list()]
-  const mac = readMac(runtime.get('mac')) ?? readMac(metadata.get('mac')) ?? readMac(args.mac)
-  const bandwidth = readBandwidth(config)
+  const requestedIps = [...new Set(asked.map(readIpOrCidr).filter(ip => ip !== undefined))]
   const ports = readPorts(runtime.get('portMappings'))
   if (network.ipam.kind === 'none') {
     if (ports.length > 0) runtime.get('portMappings').refuse(WITHOUT_ADDRESS, 'unsupported-field')
-    asked.find(item => item.present)?.refuse(WITHOUT_ADDRESS, 'unsupported-field')
+    asked.find(item => item.text() !== undefined)?.refuse(WITHOUT_ADDRESS, 'unsupported-field')
   }
-  return {
+  return present({
     network,
     containerId: call.containerId,
     ifname: call.ifname,
     netns: call.netns,
-    ...(mac === undefined ? {} : { mac }),
-    requestedIps: [...new Set(asked.map(readIpOrCidr).filter(ip => ip !== undefined))] satisfies Ip[],
+    mac: readMac(runtime.get('mac')) ?? readMac(metadata.get('mac')) ?? readMac(args.mac),
+    requestedIps,
     ports,
-    ...(bandwidth === undefined ? {} : { bandwidth }),
+    bandwidth: readBandwidth(config),
     aliases: readAliases(runtime.get('aliases'), network.name, args.podName),
-  }
+  })
 }
 
 const WITHOUT_ADDRESS = 'cannot be without an ipam section, which gives the container its address'
@@ -111,7 +100,7 @@ function refuseEnvironment(message: string): never {
  * the runtime itself knows the container, if it is one that DNS can tell.
  */
 function readAliases(json: Json, network: string, podName: Json): string[] {
-  const list = Array.isArray(json.value) || !json.present ? json : json.get(network)
+  const list = Array.isArray(json.value) ? json : json.exactly(network)
   const aliases = list.list().map(item => {
     const alias = item.text() ?? item.refuse('is empty')
     return NAME.test(alias) ? alias : item.refuse('is not a host name')

@@ -1,8 +1,9 @@
 /** Resolver settings: in the configuration, from the runtime, and in results. */
 
 import { tryParseIp } from '../model/address.ts'
+import type { Json } from '../model/json.ts'
 import type { Dns } from '../model/network.ts'
-import type { Json } from './json.ts'
+import { present } from '../model/present.ts'
 
 /**
  * What overrules the IPAM's settings: the configuration's `dns`, key by key overruled by the runtime's.
@@ -23,13 +24,15 @@ export function readDnsSettings(config: Json): Dns | undefined {
  */
 export function readDns(json: Json, mode: 'strict' | 'lenient' = 'strict'): Dns | undefined {
   const domain = json.get('domain')
-  const text = domain.text()
-  return overlayDns(undefined, {
-    nameservers: (mode === 'strict' ? readServers : readWords)(json.get('nameservers')),
-    ...(text === undefined ? {} : { domain: checkWord(domain, text) }),
-    search: readWords(json.get('search')),
-    options: readWords(json.get('options')),
-  })
+  return overlayDns(
+    undefined,
+    present({
+      nameservers: (mode === 'strict' ? readServers : readWords)(json.get('nameservers')),
+      domain: domain.text() === undefined ? undefined : readWord(domain),
+      search: readWords(json.get('search')),
+      options: readWords(json.get('options')),
+    }),
+  )
 }
 
 /** `over` where it says something, else `under`; undefined where neither does. */
@@ -39,7 +42,7 @@ export function overlayDns(under: Dns | undefined, over: Dns | undefined): Dns |
     over !== undefined && over[key].length > 0 ? over[key] : (under?.[key] ?? [])
   const dns = { nameservers: list('nameservers'), search: list('search'), options: list('options') }
   const empty = domain === undefined && Object.values(dns).every(words => words.length === 0)
-  return empty ? undefined : { ...dns, ...(domain === undefined ? {} : { domain }) }
+  return empty ? undefined : present({ ...dns, domain })
 }
 
 // A link-local server needs its interface: fe80::1%eth0.
@@ -52,10 +55,10 @@ function readServers(json: Json): string[] {
   })
 }
 
-const readWords = (json: Json): string[] =>
-  json.list().map(item => checkWord(item, item.text() ?? item.refuse('is empty')))
+const readWords = (json: Json): string[] => json.list().map(readWord)
 
 // These words become lines of a resolv.conf: one that held a newline could add lines of its own.
-function checkWord(json: Json, text: string): string {
-  return /^[!-~]{1,255}$/.test(text) ? text : json.refuse('is not one printable word')
+function readWord(json: Json): string {
+  const word = json.text() ?? ''
+  return /^[!-~]{1,255}$/.test(word) ? word : json.refuse('is not one printable word')
 }

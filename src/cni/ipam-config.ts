@@ -7,8 +7,9 @@
 
 import { type Cidr, familyOf, networkOf } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
+import type { Json } from '../model/json.ts'
 import type { AddressRange, IpamOptions, Route } from '../model/network.ts'
-import type { Json } from './json.ts'
+import { present } from '../model/present.ts'
 import { isPluginName } from './names.ts'
 import { readCidr, readIp } from './values.ts'
 import { atLeast, type Version } from './versions.ts'
@@ -46,14 +47,13 @@ function readHostLocal(config: Json, version: Version): IpamOptions {
   ]
   if (ranges.length === 0) ipam.get('ranges').refuse('is missing: no address range is given')
   checkOnePerFamily(ranges, version)
-  const resolvConf = ipam.get('resolvConf')
-  return {
-    kind: 'host-local',
+  return present({
+    kind: 'host-local' as const,
     ranges,
     dataDir: readPath(ipam.get('dataDir')) ?? DATA_DIR,
     routes: readRoutes(ipam.get('routes'), 'strict'),
-    ...(resolvConf.text() === undefined ? {} : { resolvConf: readPath(resolvConf) ?? '' }),
-  }
+    resolvConf: readPath(ipam.get('resolvConf')),
+  })
 }
 
 // Results of these versions have room for one address of a family.
@@ -75,16 +75,12 @@ const readRanges = (json: Json): AddressRange[][] =>
   })
 
 function readRange(json: Json): AddressRange {
-  const subnet = readCidr(json.get('subnet')) ?? json.get('subnet').refuse('is missing')
-  const rangeStart = readIp(json.get('rangeStart'))
-  const rangeEnd = readIp(json.get('rangeEnd'))
-  const gateway = readIp(json.get('gateway'))
-  return {
-    subnet,
-    ...(rangeStart === undefined ? {} : { rangeStart }),
-    ...(rangeEnd === undefined ? {} : { rangeEnd }),
-    ...(gateway === undefined ? {} : { gateway }),
-  }
+  return present({
+    subnet: readCidr(json.get('subnet')) ?? json.get('subnet').refuse('is missing'),
+    rangeStart: readIp(json.get('rangeStart')),
+    rangeEnd: readIp(json.get('rangeEnd')),
+    gateway: readIp(json.get('gateway')),
+  })
 }
 
 /**
@@ -102,14 +98,16 @@ export function readRoutes(json: Json, mode: 'strict' | 'lenient'): Route[] {
         entry.get('gw').refuse(`is of another family than ${dst}`)
       }
     }
-    const route: Route = { dst, ...(gw === undefined ? {} : { gw }) }
-    for (const key of ['mtu', 'advmss', 'priority', 'table'] as const) {
-      const number = entry.get(key).number(0, 0xffff_ffff)
-      if (number !== undefined) route[key] = number
-    }
-    const scope = entry.get('scope').number(0, 255)
-    if (scope !== undefined) route.scope = scope
-    return route
+    const number = (key: string, most = 0xffff_ffff) => entry.get(key).number(0, most)
+    return present({
+      dst,
+      gw,
+      mtu: number('mtu'),
+      advmss: number('advmss'),
+      priority: number('priority'),
+      table: number('table'),
+      scope: number('scope', 255),
+    })
   })
 }
 
@@ -131,7 +129,3 @@ function delegate(config: Json, plugin: string, { path, args }: Surroundings): I
   }
   return { kind: 'delegated', delegation: { plugin, path, args, config: config.object() } }
 }
-
-/** True where the pool has IPv6 addresses, as far as we can tell. */
-export const hasIpv6 = (ipam: IpamOptions): boolean =>
-  ipam.kind === 'host-local' && ipam.ranges.some(set => set.some(range => familyOf(range.subnet) === 6))

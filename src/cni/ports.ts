@@ -4,8 +4,9 @@
  */
 
 import { isUnspecified } from '../model/address.ts'
+import type { Json } from '../model/json.ts'
 import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
-import type { Json } from './json.ts'
+import { present } from '../model/present.ts'
 import { readIp } from './values.ts'
 
 const protocols: readonly Protocol[] = ['tcp', 'udp', 'sctp']
@@ -27,19 +28,19 @@ export function readPorts(list: Json): PortMapping[] {
 
 function readPort(entry: Json): PortMapping {
   const hostIp = readIp(entry.get('hostIP'))
-  return {
+  return present({
     protocol: readProtocol(entry.get('protocol')),
-    ...(hostIp === undefined || isUnspecified(hostIp) ? {} : { hostIp }),
+    hostIp: hostIp === undefined || isUnspecified(hostIp) ? undefined : hostIp,
     hostPort: readNumber(entry.get('hostPort')),
     containerPort: readNumber(entry.get('containerPort')),
     count: 1,
-  }
+  })
 }
 
 // The reference refuses port 0 as well. To some it means "any port", to others "not published": an error
 // is better than a port that nobody finds.
 function readNumber(json: Json): number {
-  return json.number(1, 65_535) ?? json.refuse('is not a port from 1 to 65535')
+  return json.number(1, 65_535) ?? json.refuse('is missing')
 }
 
 function readProtocol(json: Json): Protocol {

@@ -4,10 +4,11 @@
  */
 
 import { type Cidr, familyOf, type Ip } from '../model/address.ts'
+import type { Json } from '../model/json.ts'
 import type { Dns, Route } from '../model/network.ts'
+import { present } from '../model/present.ts'
 import { readDns } from './dns.ts'
 import { readRoutes } from './ipam-config.ts'
-import type { Json } from './json.ts'
 import { readCidr, readIp } from './values.ts'
 
 /** A result, in the richest of its shapes, that of 1.1.0. */
@@ -44,31 +45,30 @@ export function readPrevious(config: Json): Result | undefined {
   const result = config.get('prevResult')
   if (!result.present) return undefined
   const old = [result.get('ip4'), result.get('ip6')].filter(section => section.present)
-  const dns = readDns(result.get('dns'), 'lenient')
-  return {
+  const lists: Omit<Result, 'dns'> = {
     interfaces: result.get('interfaces').list().map(readInterface),
     ips: [...old.map(section => readIpSection(section, 'ip')), ...result.get('ips').list().map(readResultIp)],
     routes: [
       ...old.flatMap(section => readRoutes(section.get('routes'), 'lenient')),
       ...readRoutes(result.get('routes'), 'lenient'),
     ],
-    ...(dns === undefined ? {} : { dns }),
   }
+  return present({ ...lists, dns: readDns(result.get('dns'), 'lenient') })
 }
 
 function readInterface(entry: Json): ResultInterface {
-  const mtu = entry.get('mtu').number(0, 0xffff_ffff)
-  const made: ResultInterface = { name: entry.get('name').text() ?? entry.get('name').refuse('is missing') }
-  for (const key of ['mac', 'sandbox', 'socketPath', 'pciID'] as const) {
-    const text = entry.get(key).text()
-    if (text !== undefined) made[key] = text
-  }
-  return mtu === undefined ? made : { ...made, mtu }
+  return present({
+    name: entry.get('name').text() ?? entry.get('name').refuse('is missing'),
+    mac: entry.get('mac').text(),
+    mtu: entry.get('mtu').number(0, 0xffff_ffff),
+    sandbox: entry.get('sandbox').text(),
+    socketPath: entry.get('socketPath').text(),
+    pciID: entry.get('pciID').text(),
+  })
 }
 
 function readResultIp(entry: Json): ResultIp {
-  const index = entry.get('interface').number(0, 0xffff)
-  return { ...readIpSection(entry, 'address'), ...(index === undefined ? {} : { interface: index }) }
+  return present({ ...readIpSection(entry, 'address'), interface: entry.get('interface').number(0, 0xffff) })
 }
 
 function readIpSection(entry: Json, key: 'address' | 'ip'): ResultIp {
@@ -77,5 +77,5 @@ function readIpSection(entry: Json, key: 'address' | 'ip'): ResultIp {
   if (gateway !== undefined && familyOf(gateway) !== familyOf(address)) {
     entry.get('gateway').refuse(`is of another family than ${address}`)
   }
-  return { address, ...(gateway === undefined ? {} : { gateway }) }
+  return present({ address, gateway })
 }

@@ -1,8 +1,9 @@
 /** What a call says in its environment. */
 
 import { TsnetError } from '../model/errors.ts'
-import { shown } from './json.ts'
-import { checkContainerId, checkInterfaceName } from './names.ts'
+import { parseInterfaceName } from '../model/interface-name.ts'
+import { shown } from '../model/json.ts'
+import { checkContainerId } from './names.ts'
 import type { Command } from './versions.ts'
 
 /** Names are checked, the rest is as it came; what the command does not need is an empty string. */
@@ -49,7 +50,7 @@ export function readCall(env: Environment): Call {
   return {
     command,
     containerId: perContainer ? checkContainerId(env.CNI_CONTAINERID ?? '') : '',
-    ifname: perContainer ? checkInterfaceName(env.CNI_IFNAME ?? '', 'CNI_IFNAME', 'invalid-environment') : '',
+    ifname: perContainer ? parseInterfaceName(env.CNI_IFNAME ?? '', 'CNI_IFNAME', 'invalid-environment') : '',
     netns: perContainer ? checkNetns(env.CNI_NETNS ?? '', command) : '',
     args: env.CNI_ARGS ?? '',
     path: (env.CNI_PATH ?? '').split(':').filter(folder => folder !== ''),

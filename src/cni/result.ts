@@ -7,7 +7,8 @@
 
 import { familyOf } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
-import type { Attachment, Dns, Interface, Route } from '../model/network.ts'
+import type { Attachment, Dns, Route } from '../model/network.ts'
+import { present } from '../model/present.ts'
 import { overlayDns } from './dns.ts'
 import type { Result, ResultInterface, ResultIp } from './previous.ts'
 import { atLeast, type Version } from './versions.ts'
@@ -18,27 +19,21 @@ import { atLeast, type Version } from './versions.ts'
  */
 export function resultOf(attachment: Attachment, previous?: Result): Result {
   const before = previous?.interfaces ?? []
-  const ifb = attachment.ifb
-  const dns = overlayDns(previous?.dns, attachment.dns)
-  return {
+  const ours: Omit<Result, 'dns'> = {
     interfaces: [
       ...before,
-      { ...attachment.bridge },
-      { ...attachment.hostInterface },
+      attachment.bridge,
+      attachment.hostInterface,
       { ...attachment.containerInterface, sandbox: attachment.netns.path },
-      ...(ifb === undefined ? [] : [{ ...ifb } satisfies Interface]),
+      ...(attachment.ifb === undefined ? [] : [attachment.ifb]),
     ],
     ips: [
       ...(previous?.ips ?? []),
-      ...attachment.leases.map(({ address, gateway }) => ({
-        address,
-        ...(gateway === undefined ? {} : { gateway }),
-        interface: before.length + 2,
-      })),
+      ...attachment.leases.map(lease => ({ ...lease, interface: before.length + 2 })),
     ],
     routes: [...(previous?.routes ?? []), ...attachment.routes],
-    ...(dns === undefined ? {} : { dns }),
   }
+  return present({ ...ours, dns: overlayDns(previous?.dns, attachment.dns) })
 }
 
 /**
@@ -74,7 +69,7 @@ function shapeOld(result: Result, version: Version): Record<string, unknown> {
     return {
       [`ip${family}`]: {
         ip: found.address,
-        ...(found.gateway === undefined ? {} : { gateway: found.gateway }),
+        ...present({ gateway: found.gateway }),
         ...listed(
           'routes',
           routes.map(route => shapeRoute(route, false)),
@@ -95,16 +90,16 @@ export const noAddresses = (version: Version): TsnetError =>
 
 function shapeInterface(entry: ResultInterface, newest: boolean) {
   const { name, mac, sandbox, mtu, socketPath, pciID } = entry
-  return defined({ name, mac, ...(newest ? { mtu } : {}), sandbox, ...(newest ? { socketPath, pciID } : {}) })
+  return present({ name, mac, ...(newest ? { mtu } : {}), sandbox, ...(newest ? { socketPath, pciID } : {}) })
 }
 
 function shapeIp({ address, gateway, interface: index }: ResultIp, version: Version) {
   const family = atLeast(version, '1.0.0') ? {} : { version: String(familyOf(address)) }
-  return defined({ ...family, interface: index, address, gateway })
+  return present({ ...family, interface: index, address, gateway })
 }
 
 function shapeRoute({ dst, gw, ...extras }: Route, newest: boolean) {
-  return defined({ dst, gw, ...(newest ? extras : {}) })
+  return present({ dst, gw, ...(newest ? extras : {}) })
 }
 
 function shapeDns(dns: Dns | undefined): Record<string, unknown> {
@@ -113,7 +108,7 @@ function shapeDns(dns: Dns | undefined): Record<string, unknown> {
   return {
     dns: {
       ...listed('nameservers', nameservers),
-      ...defined({ domain }),
+      ...present({ domain }),
       ...listed('search', search),
       ...listed('options', options),
     },
@@ -122,6 +117,3 @@ function shapeDns(dns: Dns | undefined): Record<string, unknown> {
 
 const listed = (key: string, list: unknown[]): Record<string, unknown> =>
   list.length > 0 ? { [key]: list } : {}
-
-const defined = (object: Record<string, unknown>): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined))

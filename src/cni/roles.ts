@@ -4,7 +4,7 @@
  * A runtime finds a plugin by its `type`, which is a file name; so a link to us decides what we are.
  */
 
-import type { Json } from './json.ts'
+import type { Json } from '../model/json.ts'
 
 export const roles = {
   tsnet: ['bridge', 'ipam', 'nat', 'shaping'],

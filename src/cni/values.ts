@@ -2,7 +2,7 @@
 
 import { type Cidr, type Ip, ipOf, parseCidr, parseIp, tryParseIp } from '../model/address.ts'
 import { messageOf } from '../model/errors.ts'
-import type { Json } from './json.ts'
+import type { Json } from '../model/json.ts'
 
 /** An address. As in Go, `::ffff:192.0.2.1` is 192.0.2.1. */
 export function readIp(json: Json): Ip | undefined {

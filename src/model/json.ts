@@ -4,7 +4,7 @@
  * do not know is left alone, and each complaint names the key's path and the value.
  */
 
-import { type ErrorCode, TsnetError } from '../model/errors.ts'
+import { type ErrorCode, TsnetError } from './errors.ts'
 
 /** Deeper than anybody writes; JSON.stringify runs out of stack some thousands further down. */
 const MAX_DEPTH = 1000
@@ -33,6 +33,13 @@ export class Json {
     )
     const [name, value] = this.#members.get(fold(key)) ?? [key, undefined]
     return new Json(value, this.path === '' ? name : `${this.path}.${name}`)
+  }
+
+  /** The member with exactly this name, where members are data: in Go a map, not a struct. */
+  exactly(name: string): Json {
+    const object = this.object()
+    const value = Object.hasOwn(object, name) ? object[name] : undefined
+    return new Json(value, `${this.path}.${name}`)
   }
 
   object(): Record<string, unknown> {
@@ -74,11 +81,8 @@ export class Json {
   /** @throws TsnetError `hostPort: 0 is not …` */
   refuse(reason: string, code: ErrorCode = 'invalid-config', details?: string): never {
     const subject = this.path === '' ? 'the network configuration' : this.path
-    throw new TsnetError(
-      code,
-      `${subject}: ${shown(this.value)} ${reason}`,
-      details === undefined ? {} : { details },
-    )
+    const message = this.present ? `${subject}: ${shown(this.value)} ${reason}` : `${subject} ${reason}`
+    throw new TsnetError(code, message, details === undefined ? {} : { details })
   }
 }
 
