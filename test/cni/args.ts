@@ -13,7 +13,7 @@ t.test('CNI_ARGS gives an address, a MAC and the name of the pod', async t => {
     podName: 'web',
   })
   t.same(values('IP=10.1.0.7,fd00::7').ips, ['10.1.0.7', 'fd00::7'])
-  t.same(values(''), { ips: [undefined], mac: undefined, podName: undefined })
+  t.same(values(''), { ips: [], mac: undefined, podName: undefined })
 })
 
 t.test('unknown keys of CNI_ARGS are refused unless IgnoreUnknown says otherwise', async t => {
