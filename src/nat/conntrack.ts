@@ -1,15 +1,218 @@
 /**
  * Connections that the kernel remembers, forgotten when what they lead to changes.
+ *
+ * What was established once passes every rule. So when a container goes, whoever spoke with it must not
+ * speak with the next that gets its address; and when a UDP port is published, a client that asked before
+ * must not be kept away from it by the memory of then.
+ *
+ *     flush    the kernel forgets all that match (Linux 6.10 and later)
+ *     dump     else it lists what matches (5.8 and later; before, everything), and each is forgotten by
+ *              its tuple
+ *
+ * Source: linux/netfilter/nfnetlink_conntrack.h.
  */
 
-import type { Ip } from '../model/address.ts'
-import { TsnetError } from '../model/errors.ts'
+import { networkInterfaces } from 'node:os'
+import { type Family, familyOf, type Ip, isUnspecified, parseIp } from '../model/address.ts'
+import { hasCode } from '../model/errors.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
+import { attributes, nested, payload } from '../netlink/attributes.ts'
+import { addressFamily, be16, binary, ip, struct, u8, u32 } from '../netlink/codecs.ts'
+import { IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET, NETLINK_NETFILTER } from '../netlink/constants.ts'
+import { type Netlink, openNetlink } from '../netlink/netlink.ts'
+import { readSysctl } from '../netns/sysctl.ts'
+
+const IPPROTO_UDP = 17
+
+/** How many walks through the table (half a millisecond each) cost as much as listing it. */
+const WALKS_MAX = 24
+
+const tuple = attributes({
+  ip: [
+    1,
+    nested(attributes({ source4: [1, ip], destination4: [2, ip], source6: [3, ip], destination6: [4, ip] })),
+  ],
+  protocol: [2, nested(attributes({ number: [1, u8], sourcePort: [2, be16], destinationPort: [3, be16] }))],
+})
+
+/** What to compare with the tuples of a request, net/netfilter/nf_internals.h. */
+const IP_SOURCE = 1 << 0
+const IP_DESTINATION = 1 << 1
+const PROTOCOL = 1 << 3
+const DESTINATION_PORT = 1 << 5
+
+const header = struct(4, { family: [0, u8], version: [1, u8] }) // struct nfgenmsg
+
+/** Requests that describe what to match. */
+const selection = payload(
+  header,
+  attributes({
+    original: [1, nested(tuple)],
+    reply: [2, nested(tuple)],
+    filter: [25, nested(attributes({ original: [1, u32], reply: [2, u32] }))],
+  }),
+)
+
+/** Entries, their tuples as they are: all that is needed to name them again. */
+const entry = payload(
+  header,
+  attributes({ original: [1, binary], reply: [2, binary], id: [12, binary], zone: [18, binary] }),
+)
+
+/** Deletion of one entry. Its tuple is nested attributes that were not taken apart. */
+const NLA_F_NESTED = 0x8000
+const naming = payload(
+  header,
+  attributes({ original: [NLA_F_NESTED | 1, binary], id: [12, binary], zone: [18, binary] }),
+)
+
+type Selection = Parameters<typeof selection.encode>[0]
+
+interface Tuple {
+  source?: Ip | undefined
+  destination?: Ip | undefined
+  protocol?: number | undefined
+  destinationPort?: number | undefined
+}
 
 /**
  * Forgets every connection from or to these addresses, and UDP flows to these host ports.
- * Equivalent to: conntrack -D -s ADDRESS; conntrack -D -r ADDRESS; conntrack -D -p udp --dport PORT
+ * Does nothing where the kernel has no connection tracking.
+ * @throws NetlinkError
  */
 export function flushConntrack(addresses: Ip[], mappings: PortMapping[]): void {
-  throw new TsnetError('internal', `not there yet: ${addresses} ${mappings.length}`)
+  if (readSysctl('net/netfilter/nf_conntrack_count') === undefined) return
+  const udp = mappings.filter(({ protocol }) => protocol === 'udp')
+  if (addresses.length === 0 && udp.length === 0) return
+  using nl = openNetlink(undefined, NETLINK_NETFILTER)
+  for (const address of addresses) flushAddress(nl, address)
+  if (udp.length === 0) return
+  // A port is published to the container's families; without an address to go by, to both.
+  const families = ([4, 6] as const).filter(family => addresses.some(address => familyOf(address) === family))
+  for (const family of families.length > 0 ? families : ([4, 6] as const)) flushPorts(nl, family, udp)
+}
+
+/** What the container began carries its address in the original direction, what came to it in the reply. */
+function flushAddress(nl: Netlink, address: Ip): void {
+  const family = familyOf(address)
+  const source = family === 4 ? { source4: address } : { source6: address }
+  for (const direction of ['original', 'reply'] as const) {
+    const wanted: Selection = {
+      header: { family: addressFamily(family), version: 1 },
+      attributes: { [direction]: { ip: source }, filter: { original: 0, reply: 0, [direction]: IP_SOURCE } },
+    }
+    const option = direction === 'original' ? '--orig-src' : '--reply-src'
+    if (!tryFlush(nl, wanted, `conntrack -D ${option} ${address}`)) {
+      forgetListed(nl, wanted, tuples => tuples[direction].source === address)
+    }
+  }
+}
+
+/**
+ * What was sent to this host at a published port. A container's own questions to port 53 of others go on.
+ * To walk through the table for each address and port is cheaper than to list it, up to a point.
+ */
+function flushPorts(nl: Netlink, family: Family, mappings: PortMapping[]): void {
+  const local = localAddresses(family)
+  const served = mappings
+    .filter(({ hostIp }) => hostIp === undefined || familyOf(hostIp) === family)
+    .map(({ hostIp, ...rest }) => ({
+      ...rest,
+      addresses: hostIp === undefined || isUnspecified(hostIp) ? local : new Set([hostIp]),
+    }))
+  const walks = served.reduce((sum, { addresses, count }) => sum + addresses.size * count, 0)
+  if (walks <= WALKS_MAX) {
+    const one = served.flatMap(({ addresses, hostPort, count }) =>
+      [...addresses].flatMap(address =>
+        Array.from({ length: count }, (_, i) => ({ address, port: hostPort + i })),
+      ),
+    )
+    const flushed = one.every(({ address, port }) =>
+      tryFlush(nl, udpSelection(family, address, port), `conntrack -D -p udp -d ${address} --dport ${port}`),
+    )
+    if (flushed) return
+  }
+  forgetListed(nl, udpSelection(family), ({ original: { destination, destinationPort = 0, protocol } }) =>
+    served.some(
+      ({ addresses, hostPort, count }) =>
+        protocol === IPPROTO_UDP &&
+        destination !== undefined &&
+        addresses.has(destination) &&
+        destinationPort >= hostPort &&
+        destinationPort < hostPort + count,
+    ),
+  )
+}
+
+/** The addresses of this host in one family. */
+const localAddresses = (family: Family): Set<Ip> =>
+  new Set(
+    Object.values(networkInterfaces())
+      .flatMap(list => list ?? [])
+      .map(({ address }) => parseIp(address.split('%')[0] ?? ''))
+      .filter(address => familyOf(address) === family),
+  )
+
+const udpSelection = (family: Family, address?: Ip, port?: number): Selection => ({
+  header: { family: addressFamily(family), version: 1 },
+  attributes: {
+    original: {
+      ip: family === 4 ? { destination4: address } : { destination6: address },
+      protocol: { number: IPPROTO_UDP, destinationPort: port },
+    },
+    filter: {
+      original:
+        PROTOCOL | (address === undefined ? 0 : IP_DESTINATION) | (port === undefined ? 0 : DESTINATION_PORT),
+      reply: 0,
+    },
+  },
+})
+
+/** @param matches chooses again, for kernels that know no filters */
+function forgetListed(
+  nl: Netlink,
+  wanted: Selection,
+  matches: (tuples: { original: Tuple; reply: Tuple }) => boolean,
+): void {
+  const messages = nl.dump({
+    equivalent: 'conntrack -L',
+    type: IPCTNL_MSG_CT_GET,
+    payload: [selection.encode(wanted)],
+  })
+  for (const message of messages) {
+    const { header, attributes } = entry.decode(message.payload)
+    const { original, reply, id, zone } = attributes
+    if (original === undefined || reply === undefined) continue
+    if (!matches({ original: readTuple(original), reply: readTuple(reply) })) continue
+    try {
+      nl.change({
+        equivalent: 'conntrack -D',
+        type: IPCTNL_MSG_CT_DELETE,
+        payload: [naming.encode({ header: { family: header.family }, attributes: { original, id, zone } })],
+      })
+    } catch (thrown) {
+      if (!hasCode(thrown, 'ENOENT')) throw thrown // it has ended by itself
+    }
+  }
+}
+
+/** False where the kernel cannot choose: older ones take the tuple for that of one entry, and find it short. */
+function tryFlush(nl: Netlink, wanted: Selection, equivalent: string): boolean {
+  try {
+    nl.change({ equivalent, type: IPCTNL_MSG_CT_DELETE, payload: [selection.encode(wanted)] })
+    return true
+  } catch (thrown) {
+    if (hasCode(thrown, 'EINVAL', 'EOPNOTSUPP', 'ENOENT')) return false
+    throw thrown
+  }
+}
+
+function readTuple(bytes: Uint8Array): Tuple {
+  const { ip, protocol } = tuple.decode(bytes)
+  return {
+    source: ip?.source4 ?? ip?.source6,
+    destination: ip?.destination4 ?? ip?.destination6,
+    protocol: protocol?.number,
+    destinationPort: protocol?.destinationPort,
+  }
 }

@@ -1,10 +1,37 @@
 /**
  * Forwarding of the host: on while an attachment needs it, and for nobody else.
+ *
+ * Turning it on makes a router of the host: whoever can send to it may send through it. So where we turn it
+ * on, what has nothing to do with our containers is dropped: by the policy of FORWARD with iptables, by a
+ * rule of our table with nftables. An administrator who wants the host to forward turns it on before, and
+ * we neither drop nor take back anything.
+ *
+ *     open     guard, accept_ra, forwarding          close     forwarding, accept_ra, guard
+ *
+ * A host that forwards IPv6 stops listening to routers where accept_ra is 1, and loses its default route;
+ * such interfaces get 2 first.
+ *
+ * When others have rules about forwarded packets by then, all stays as it is: they may rely on it.
  */
 
+import { readdirSync } from 'node:fs'
 import type { Family } from '../model/address.ts'
-import { TsnetError } from '../model/errors.ts'
+import { messageOf, TsnetError } from '../model/errors.ts'
 import type { NatBackend } from '../model/network.ts'
+import { readSysctl, writeSysctl } from '../netns/sysctl.ts'
+import {
+  closeForwardGuard,
+  isForwardingOfOthers,
+  needsForwardGuard,
+  openForwardGuard,
+} from './forward-guard.ts'
+
+interface Setting {
+  /** Below /proc/sys. */
+  name: string
+  before: string
+  after: string
+}
 
 /** What was changed on the host, from which it can be taken back. Empty lists: nothing. */
 export interface ForwardingChange {
@@ -15,19 +42,80 @@ export interface ForwardingChange {
   guards: Family[]
 }
 
+const MAIN: Record<Family, string> = { 4: 'net/ipv4/ip_forward', 6: 'net/ipv6/conf/all/forwarding' }
+
+/** True for a setting of this family. */
+const isOf = (family: Family, { name }: Setting): boolean => name.startsWith(`net/ipv${family}/`)
+
 /**
  * Turns on forwarding where it is off.
  * @param record hears the change before anything is changed, so that whoever comes after a crash can take it back
+ * @throws TsnetError `kernel`: the setting cannot be written
  */
 export async function openForwarding(
   backend: NatBackend,
   families: Family[],
   record: (change: ForwardingChange) => void = () => {},
 ): Promise<ForwardingChange> {
-  throw new TsnetError('internal', `not there yet: ${backend} ${families} ${record.length}`)
+  const off = families.filter(family => readSysctl(MAIN[family]) === '0')
+  const change: ForwardingChange = { backend, settings: off.flatMap(plannedSettings), guards: [] }
+  for (const family of off) {
+    if (await needsForwardGuard(backend, family)) change.guards.push(family)
+  }
+  if (off.length === 0) return change
+  record(change)
+  try {
+    for (const family of change.guards) await openForwardGuard(backend, family)
+    for (const { name, after } of change.settings) write(name, after)
+  } catch (thrown) {
+    await closeForwarding(change)
+    throw thrown
+  }
+  return change
 }
 
-/** Takes back what openForwarding changed, unless others forward packets by now. */
+/** What to write, in this order. */
+function plannedSettings(family: Family): Setting[] {
+  const folder = `net/ipv${family}/conf`
+  const names = readdirSync(`/proc/sys/${folder}`).filter(name => name !== 'all')
+  const at = (name: string, key: string): string | undefined => readSysctl(`${folder}/${name}/${key}`)
+  return [
+    // The main setting overwrites these when it is written, whichever way.
+    ...names
+      .filter(name => at(name, 'forwarding') === '1')
+      .map(name => ({ name: `${folder}/${name}/forwarding`, before: '1', after: '1' })),
+    ...names
+      .filter(name => family === 6 && name !== 'lo' && name !== 'default' && at(name, 'accept_ra') === '1')
+      .map(name => ({ name: `${folder}/${name}/accept_ra`, before: '1', after: '2' })),
+    { name: MAIN[family], before: '0', after: '1' },
+  ]
+}
+
+function write(name: string, value: string): void {
+  try {
+    writeSysctl(name, value)
+  } catch (cause) {
+    throw new TsnetError('kernel', `${name} cannot be set to ${value}: ${messageOf(cause)}`, {
+      details: `containers are reached through the host only where it forwards: set ${name} to ${value}`,
+      cause,
+    })
+  }
+}
+
+/**
+ * Takes back what openForwarding changed, unless others have rules about forwarded packets by now.
+ * Idempotent.
+ */
 export async function closeForwarding(change: ForwardingChange): Promise<void> {
-  throw new TsnetError('internal', `not there yet: ${change.backend}`)
+  for (const family of [4, 6] as const) {
+    const settings = change.settings.filter(setting => isOf(family, setting)).toReversed()
+    const guarded = change.guards.includes(family)
+    if (settings.length === 0 && !guarded) continue
+    if (await isForwardingOfOthers(family)) continue
+    for (const { name, before, after } of settings) {
+      // Not what we wrote: somebody else has decided since.
+      if (readSysctl(name) === after || (after === '1' && before === '1')) write(name, before)
+    }
+    if (guarded) await closeForwardGuard(change.backend, family)
+  }
 }

@@ -1,30 +1,118 @@
 /**
  * Rules about packets: masquerade, published ports, and who may not reach whom.
+ *
+ *     NatIntent ──rules.ts──▶ which packets ──┬─ nft-document.ts ─▶ nftables.ts ─▶ libnftables or nft
+ *                                             └─ ipt-document.ts ─▶ iptables.ts ─▶ iptables-restore
+ *
+ * A packet meets, in this order:
+ *
+ *     raw        to 127.0.0.0/8 but not over lo: dropped. To a container's own address but not over its
+ *                bridge: dropped, unless the network allows direct routing
+ *     nat, pre   to an address of this host and a published port: gets the container's address. The host's
+ *                own packets the same, but not those to 127.0.0.0/8 and ::1: these the kernel cannot lead
+ *                there without opening the host's loopback to the bridge (loopback.ts)
+ *     forward    from a container, answers to it, and what was published: accepted where the policy drops
+ *     nat, post  leaves the container's network: gets the host's address. Published and from the
+ *                container's own subnet: gets the bridge's, or the answer would go past us. All others keep
+ *                their source address
+ *
+ * Rules are text, and text is only made of what rules.ts parsed: numbers, enums, addresses, the name of the
+ * bridge and the owner tag. Each rule or element carries the owner tag and belongs to one attachment, so it
+ * can be found and removed with nothing but the tag. What attachments share (chains, a table) holds no
+ * state; who needs it makes it, and who leaves last takes it away, decided by the kernel inside the
+ * transaction, so nobody has to hold a lock.
+ *
+ * install   parse everything → one transaction a family → route_localnet where 127.0.0.0/8 is published;
+ *           when one part fails the others are taken back
+ * withdraw  the same rules by their text; where they are not all there, look and remove what is
+ *
+ * Limits: iptables matches one rule after the other, so its cost grows with the number of attachments and
+ * ranges; nftables looks up. A drop in somebody else's nft table cannot be overruled by ours. Packets that
+ * a bridge hands over without routing them (br_netfilter) come back to the container that sent them only
+ * where its port is in hairpin mode.
  */
 
 import { TsnetError } from '../model/errors.ts'
 import type { NatBackend, NatIntent } from '../model/network.ts'
+import {
+  describeIptables,
+  findIptables,
+  installIptables,
+  loopbackBridgesIptables,
+  ownersIptables,
+  verifyIptables,
+  withdrawIptables,
+} from './iptables.ts'
+import { closeLoopback, isLoopbackOpen, openLoopback } from './loopback.ts'
+import { findNft, missingNft } from './nft-run.ts'
+import { describeNft, installNft, loopbackBridgesNft, ownersNft, verifyNft, withdrawNft } from './nftables.ts'
+import { planRules, type Rules } from './rules.ts'
+import { spoofGuardOwners } from './spoof.ts'
 
 export { flushConntrack } from './conntrack.ts'
 export { closeForwarding, type ForwardingChange, openForwarding } from './forwarding.ts'
 export { installSpoofGuard, type SpoofGuard, verifySpoofGuard, withdrawSpoofGuard } from './spoof.ts'
+
+const backends = {
+  iptables: {
+    install: installIptables,
+    withdraw: withdrawIptables,
+    verify: verifyIptables,
+    owners: ownersIptables,
+    describe: describeIptables,
+    loopbackBridges: loopbackBridgesIptables,
+  },
+  nftables: {
+    install: installNft,
+    withdraw: withdrawNft,
+    verify: verifyNft,
+    owners: ownersNft,
+    describe: describeNft,
+    loopbackBridges: loopbackBridgesNft,
+  },
+} satisfies Record<NatBackend, unknown>
 
 /**
  * The backend to use: the configured one, else iptables where there is `iptables-restore`, else nftables.
  * @throws TsnetError `missing`: what it needs is not installed
  */
 export function chooseBackend(configured?: NatBackend): NatBackend {
-  return configured ?? 'iptables'
+  if (configured !== 'nftables' && findIptables(4) !== undefined) return 'iptables'
+  if (configured !== 'iptables' && findNft() !== undefined) return 'nftables'
+  if (configured === 'nftables') throw missingNft()
+  throw new TsnetError(
+    'missing',
+    configured === 'iptables'
+      ? 'natBackend is "iptables", but no iptables-restore command is there'
+      : 'no firewall is there: neither iptables-restore, libnftables.so.1 nor nft',
+    {
+      details:
+        configured === 'iptables'
+          ? 'install iptables, or set natBackend to "nftables"'
+          : 'install iptables, libnftables1 or nftables',
+    },
+  )
 }
+
+const isLoopback = ({ families }: Rules): boolean => families.some(({ loopback }) => loopback)
 
 /**
  * Installs all rules of an attachment, or none. The owner must have none yet.
  * @throws TsnetError `invalid-config` or `unsupported-field`: a mapping cannot be served by the kernel;
- *   `conflict`: another owner has this host port; `try-again`: the xtables lock was held too long;
+ *   `conflict`: a host port is published already; `try-again`: the xtables lock was held too long;
  *   `kernel`, `missing`
  */
 export async function install(backend: NatBackend, intent: NatIntent): Promise<void> {
-  throw new TsnetError('internal', `not there yet: ${backend} ${intent.owner}`)
+  const rules = planRules(intent)
+  if (rules.families.length === 0) return
+  await backends[backend].install(rules)
+  if (!isLoopback(rules)) return
+  try {
+    openLoopback(rules.bridge)
+  } catch (thrown) {
+    await withdraw(backend, rules.owner, { intent, last: false })
+    throw thrown
+  }
 }
 
 /** What withdraw may use, none of which it needs. */
@@ -35,22 +123,47 @@ export interface WithdrawHint {
   last: boolean
 }
 
-/** Removes all rules of an owner, as often as one likes. */
-export async function withdraw(backend: NatBackend, owner: string, hint: WithdrawHint): Promise<void> {
-  throw new TsnetError('internal', `not there yet: ${backend} ${owner} ${hint.last}`)
+/**
+ * Removes all rules of an owner, as often as one likes.
+ * @throws TsnetError `try-again`, `kernel`
+ */
+export async function withdraw(
+  backend: NatBackend,
+  owner: string,
+  { intent, last }: WithdrawHint,
+): Promise<void> {
+  const { withdraw, loopbackBridges } = backends[backend]
+  const rules = intent === undefined ? undefined : tryPlan(intent)
+  if (rules !== undefined && !isLoopback(rules)) return withdraw(owner, { rules, last })
+  const bridges = rules === undefined ? await loopbackBridges() : [rules.bridge]
+  await withdraw(owner, { ...(rules !== undefined && { rules }), last: false })
+  await closeLoopback(bridges, loopbackBridges)
+  if (last) await withdraw(owner, { last })
+}
+
+/** A record that cannot be understood any more must not keep an attachment from going. */
+function tryPlan(intent: NatIntent): Rules | undefined {
+  try {
+    return planRules(intent)
+  } catch {
+    return undefined
+  }
 }
 
 /** All that the kernel's rules lack or have too much of this intent, in words; empty: all is right. */
 export async function verifyRules(backend: NatBackend, intent: NatIntent): Promise<string[]> {
-  throw new TsnetError('internal', `not there yet: ${backend} ${intent.owner}`)
+  const rules = planRules(intent)
+  if (rules.families.length === 0) return []
+  const problems = await backends[backend].verify(rules)
+  const closed = isLoopback(rules) && !isLoopbackOpen(rules.bridge)
+  return closed ? [...problems, `route_localnet of ${rules.bridge} is off`] : problems
 }
 
 /** The owner tags that have rules or a spoof guard. */
 export async function owners(backend: NatBackend): Promise<string[]> {
-  throw new TsnetError('internal', `not there yet: ${backend}`)
+  return [...new Set([...(await backends[backend].owners()), ...(await spoofGuardOwners())])]
 }
 
-/** The rules as the document that install hands to the kernel. */
-export function describeRules(backend: NatBackend, intent: NatIntent): string {
-  throw new TsnetError('internal', `not there yet: ${backend} ${intent.owner}`)
-}
+/** The rules as the document that the kernel gets when there is none of ours yet. */
+export const describeRules = (backend: NatBackend, intent: NatIntent): string =>
+  backends[backend].describe(planRules(intent))

@@ -1,10 +1,22 @@
 /**
  * A guard at a container's port: what it sends carries its own addresses and plays no router.
+ *
+ * Each attachment has a table of its own, `netdev tsnet-OWNER`, whose chain stands at the ingress of the
+ * host's end of the veth. So no other packet meets it, the owner alone is enough to remove it, and nothing
+ * is shared. What is not known to be right is dropped: another sender in Ethernet, ARP, IPv4 or IPv6, an
+ * address of others in a neighbour advertisement, router advertisements, redirects, answers of DHCP
+ * servers, and every other kind of frame, tagged ones among them.
+ *
+ * The link-local address is the one the kernel makes of the link-layer address (EUI-64, RFC 4291).
  */
 
-import type { Ip } from '../model/address.ts'
+import { bytesOf, familyOf, type Ip, ipFromBytes, parseIp } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
+import { parseInterfaceName } from '../model/interface-name.ts'
 import type { NatBackend } from '../model/network.ts'
+import { listedChains, listedRules, listedTables } from './nft-listing.ts'
+import { findNft, isMissing, nftError, runNft } from './nft-run.ts'
+import { isOwnerTag } from './rules.ts'
 
 export interface SpoofGuard {
   /** ownerTag of the attachment. */
@@ -17,14 +29,83 @@ export interface SpoofGuard {
   addresses: Ip[]
 }
 
-/** @throws TsnetError `missing` where neither libnftables nor nft is there */
-export async function installSpoofGuard(_backend: NatBackend | undefined, guard: SpoofGuard): Promise<void> {
-  throw new TsnetError('internal', `not there yet: ${guard.owner}`)
+const PREFIX = 'tsnet-'
+
+/** @throws TsnetError `internal` */
+function tableOf(owner: string): string {
+  if (isOwnerTag(owner)) return `netdev ${PREFIX}${owner}`
+  throw new TsnetError('internal', `owner tag ${JSON.stringify(owner)} is not 16 hex digits`)
 }
 
-/** Idempotent; needs the owner alone. */
+/**
+ * The rules of each chain.
+ * @throws TsnetError `invalid-config`
+ */
+function chainsOf({ mac, addresses }: SpoofGuard): { container: string[]; advertisement: string[] } {
+  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac)) {
+    throw new TsnetError('invalid-config', `mac: ${JSON.stringify(mac)} is not a link-layer address`)
+  }
+  const ips = addresses.map(address => parseIp(address))
+  const v4 = ips.filter(ip => familyOf(ip) === 4)
+  const v6 = [...ips.filter(ip => familyOf(ip) === 6), linkLocalOf(mac)]
+  return {
+    container: [
+      `ether saddr != ${mac} drop`,
+      // 0.0.0.0 asks whether an address is free, RFC 5227.
+      `ether type arp arp htype 1 arp ptype ip arp saddr ether ${mac} arp saddr ip { ${['0.0.0.0', ...v4].join(', ')} } accept`,
+      'udp sport { 67, 547 } drop',
+      'icmp type redirect drop',
+      'ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept',
+      ...(v4.length === 0 ? [] : [`ip saddr { ${v4.join(', ')} } accept`]),
+      'icmpv6 type { nd-router-advert, nd-redirect } drop',
+      'icmpv6 type nd-neighbor-advert jump advertisement',
+      // :: asks whether an address is free, RFC 4862.
+      `ip6 saddr { ${['::', ...v6].join(', ')} } accept`,
+    ],
+    // The target address is the second word of the message, RFC 4861 section 4.4.
+    advertisement: [
+      ...v6.map(ip => `@th,64,128 0x${Buffer.from(bytesOf(ip)).toString('hex')} return`),
+      'drop',
+    ],
+  }
+}
+
+/** The EUI-64 address of a link-layer address: `02:00:00:00:00:02` → `fe80::ff:fe00:2`. */
+function linkLocalOf(mac: string): Ip {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac.split(':').map(octet => Number.parseInt(octet, 16))
+  return ipFromBytes(Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f))
+}
+
+/** The commands that make a guard, after those that remove an older one of the same owner. */
+function documentOf(guard: SpoofGuard): string[] {
+  const table = tableOf(guard.owner)
+  const device = parseInterfaceName(guard.hostInterface, 'hostInterface')
+  const { container, advertisement } = chainsOf(guard)
+  return [
+    `add table ${table}`,
+    `delete table ${table}`,
+    `add table ${table}`,
+    `add chain ${table} container { type filter hook ingress device "${device}" priority filter; policy drop; }`,
+    `add chain ${table} advertisement`,
+    ...container.map(rule => `add rule ${table} container ${rule}`),
+    ...advertisement.map(rule => `add rule ${table} advertisement ${rule}`),
+  ]
+}
+
+/**
+ * Installs a guard in one transaction, in place of an older one of the same owner.
+ * @throws TsnetError `missing` where neither libnftables nor nft is there; `kernel`
+ */
+export async function installSpoofGuard(_backend: NatBackend | undefined, guard: SpoofGuard): Promise<void> {
+  const result = await runNft(documentOf(guard))
+  if (!result.ok) throw nftError(`the spoof guard of ${guard.hostInterface}`, result)
+}
+
+/** Removes a guard. Idempotent; needs the owner alone. */
 export async function withdrawSpoofGuard(_backend: NatBackend | undefined, owner: string): Promise<void> {
-  throw new TsnetError('internal', `not there yet: ${owner}`)
+  if (findNft() === undefined) return
+  const result = await runNft([`delete table ${tableOf(owner)}`])
+  if (!result.ok && !isMissing(result)) throw nftError(`removing the spoof guard of ${owner}`, result)
 }
 
 /** What differs from an installed guard, in words. */
@@ -32,5 +113,27 @@ export async function verifySpoofGuard(
   _backend: NatBackend | undefined,
   guard: SpoofGuard,
 ): Promise<string[]> {
-  throw new TsnetError('internal', `not there yet: ${guard.owner}`)
+  const table = tableOf(guard.owner)
+  const listing = await runNft([`list table ${table}`], { json: true })
+  if (isMissing(listing)) return [`there is no spoof guard at ${guard.hostInterface}`]
+  if (!listing.ok) throw nftError(`listing table ${table}`, listing)
+  const rules = listedRules(listing)
+  const hooked = listedChains(listing).some(({ name, hook }) => name === 'container' && hook === 'ingress')
+  return [
+    ...(hooked ? [] : [`the spoof guard of ${guard.hostInterface} is not hooked to it`]),
+    ...Object.entries(chainsOf(guard)).flatMap(([name, expected]) => {
+      const found = rules.filter(({ chain }) => chain === name).length
+      return found === expected.length
+        ? []
+        : [`the spoof guard of ${guard.hostInterface} has ${found} of ${expected.length} rules in ${name}`]
+    }),
+  ]
+}
+
+/** The owner tags that have a guard. */
+export async function spoofGuardOwners(): Promise<string[]> {
+  if (findNft() === undefined) return []
+  const listing = await runNft(['list tables netdev'], { json: true })
+  if (!listing.ok) throw nftError('listing tables', listing)
+  return listedTables(listing).flatMap(({ name }) => /^tsnet-([0-9a-f]{16})$/.exec(name)?.[1] ?? [])
 }

@@ -128,6 +128,13 @@ export const be16 = scalar<number>(
   v => v.getUint16(0),
 )
 
+export const be32 = scalar<number>(
+  4,
+  [0, 0xffffffff],
+  (v, value) => v.setUint32(0, value),
+  v => v.getUint32(0),
+)
+
 /** A byte that is 0 or 1. */
 export const bool: Codec<boolean> = {
   encode: value => u8.encode(value ? 1 : 0),

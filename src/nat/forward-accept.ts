@@ -1,0 +1,159 @@
+/**
+ * Accepts in the table that iptables keeps in nftables, for the nftables backend.
+ *
+ * An nft `accept` ends only its own chain: where `ip filter FORWARD` drops by policy (Docker and ufw set
+ * that), a container's packets have to be accepted there. The rules go to a chain of their own at the end
+ * of FORWARD and use nothing but addresses and interfaces: iptables could no longer read the table if it
+ * held expressions it does not know, such as nft's `ct state`. What may not reach a container from outside
+ * is dropped before, by the guards of our own table.
+ *
+ * Whether the chains are there is asked over nfnetlink: nft would read the whole table first.
+ *
+ * Source: linux/netfilter/nf_tables.h (enum nft_chain_attributes).
+ */
+
+import type { Family } from '../model/address.ts'
+import { hasCode } from '../model/errors.ts'
+import { attributes, payload } from '../netlink/attributes.ts'
+import { addressFamily, be32, struct, u8, zstr } from '../netlink/codecs.ts'
+import { NETLINK_NETFILTER, NF_DROP, NFT_MSG_GETCHAIN } from '../netlink/constants.ts'
+import { openNetlink } from '../netlink/netlink.ts'
+import { listedRules } from './nft-listing.ts'
+import { isBusy, isMissing, isTaken, nftError, runNft } from './nft-run.ts'
+import { commentOf, type Rules } from './rules.ts'
+
+const CHAIN = 'TSNET-FORWARD'
+
+const chainMessage = payload(
+  struct(4, { family: [0, u8] }), // struct nfgenmsg
+  attributes({
+    table: [1, zstr],
+    name: [3, zstr],
+    policy: [5, be32],
+  }),
+)
+
+interface Chain {
+  /** Only base chains have one. */
+  policy?: number | undefined
+}
+
+/** A chain of table filter, or undefined. Equivalent to: nft list chain ip filter NAME */
+function filterChains(...wanted: { family: Family; name: string }[]): (Chain | undefined)[] {
+  using nl = openNetlink(undefined, NETLINK_NETFILTER)
+  return wanted.map(({ family, name }) => {
+    try {
+      const { payload } = nl.get({
+        equivalent: `nft list chain ${header(family)} filter ${name}`,
+        type: NFT_MSG_GETCHAIN,
+        payload: [
+          chainMessage.encode({
+            header: { family: addressFamily(family) },
+            attributes: { table: 'filter', name },
+          }),
+        ],
+      })
+      return { policy: chainMessage.decode(payload).attributes.policy }
+    } catch (thrown) {
+      if (hasCode(thrown, 'ENOENT')) return undefined
+      throw thrown
+    }
+  })
+}
+
+const header = (family: Family): string => (family === 4 ? 'ip' : 'ip6')
+
+/**
+ * Makes our chain where FORWARD drops by policy.
+ * @returns the families that have it, where accepts are needed
+ */
+export async function openForwardChains({ families }: Pick<Rules, 'families'>): Promise<Family[]> {
+  const names = families.map(({ family }) => family)
+  const forward = filterChains(...names.map(family => ({ family, name: 'FORWARD' })))
+  const closed = names.filter((_, i) => forward[i]?.policy === NF_DROP)
+  const own = filterChains(...closed.map(family => ({ family, name: CHAIN })))
+  for (const [i, family] of closed.entries()) {
+    if (own[i] !== undefined) continue
+    const result = await runNft([
+      `create chain ${header(family)} filter ${CHAIN}`,
+      `add rule ${header(family)} filter FORWARD counter jump ${CHAIN}`,
+    ])
+    if (!result.ok && !isTaken(result)) throw nftError(`${header(family)} filter FORWARD`, result)
+  }
+  return closed
+}
+
+/** The commands that accept an attachment's packets in these families. */
+export const forwardAccepts = (rules: Rules, closed: Family[]): string[] =>
+  acceptRules(rules, closed).map(
+    ({ family, rule }) =>
+      `add rule ${header(family)} filter ${CHAIN} ${rule} counter accept comment "${commentOf(rules.owner)}"`,
+  )
+
+const acceptRules = ({ bridge, families }: Rules, closed: Family[]): { family: Family; rule: string }[] =>
+  families
+    .filter(({ family }) => closed.includes(family))
+    .flatMap(({ family, addresses }) =>
+      addresses.flatMap(({ ip }) => [
+        { family, rule: `iifname "${bridge}" ${header(family)} saddr ${ip}` },
+        { family, rule: `oifname "${bridge}" ${header(family)} daddr ${ip}` },
+      ]),
+    )
+
+/** The commands that remove an owner's accepts, and the families that have our chain. */
+export async function forwardRemovals(owner: string): Promise<{ commands: string[]; families: Family[] }> {
+  const both: Family[] = [4, 6]
+  const chains = filterChains(...both.map(family => ({ family, name: CHAIN })))
+  const families = both.filter((_, i) => chains[i] !== undefined)
+  const commands: string[] = []
+  for (const family of families) {
+    const rules = await listChain(family, CHAIN)
+    const own = rules.filter(({ comment }) => comment === commentOf(owner))
+    commands.push(
+      ...own.map(({ handle }) => `delete rule ${header(family)} filter ${CHAIN} handle ${handle}`),
+    )
+  }
+  return { commands, families }
+}
+
+/** Removes our chain where nothing is left in it. */
+export async function deleteUnusedChains(families: Family[]): Promise<void> {
+  for (const family of families) {
+    if ((await listChain(family, CHAIN)).length > 0) continue
+    const jumps = (await listChain(family, 'FORWARD')).filter(({ target }) => target === CHAIN)
+    const result = await runNft([
+      ...jumps.map(({ handle }) => `delete rule ${header(family)} filter FORWARD handle ${handle}`),
+      `delete chain ${header(family)} filter ${CHAIN}`,
+    ])
+    // Busy: somebody added to it meanwhile, and the jump stays too. Missing: somebody else removed it.
+    if (!result.ok && !isBusy(result) && !isMissing(result)) throw nftError(`deleting chain ${CHAIN}`, result)
+  }
+}
+
+async function listChain(family: Family, name: string) {
+  const listing = await runNft([`list chain ${header(family)} filter ${name}`], { json: true })
+  if (listing.ok) return listedRules(listing).filter(({ chain }) => chain === name)
+  if (isMissing(listing)) return []
+  throw nftError(`listing ${header(family)} filter ${name}`, listing)
+}
+
+/** What lacks of an attachment's accepts, in words. */
+export async function missingForwardAccepts(rules: Rules): Promise<string[]> {
+  const names = rules.families.map(({ family }) => family)
+  const forward = filterChains(...names.map(family => ({ family, name: 'FORWARD' })))
+  const problems: string[] = []
+  for (const [i, family] of names.entries()) {
+    if (forward[i]?.policy !== NF_DROP) continue
+    const where = `${header(family)} filter`
+    const jumps = (await listChain(family, 'FORWARD')).filter(({ target }) => target === CHAIN)
+    if (jumps.length === 0) problems.push(`nftables: ${where} FORWARD drops and has no jump to ${CHAIN}`)
+    const own = (await listChain(family, CHAIN)).filter(({ comment }) => comment === commentOf(rules.owner))
+    const expected = acceptRules(rules, [family]).length
+    if (own.length < expected) {
+      problems.push(
+        `nftables: ${where} ${CHAIN} has ${own.length} of ${expected} accepts of ${commentOf(rules.owner)}`,
+      )
+    }
+  }
+  return problems
+}

@@ -1,0 +1,59 @@
+/**
+ * The guard against forwarding of others, and whether there are others.
+ */
+
+import type { Family } from '../model/address.ts'
+import type { NatBackend } from '../model/network.ts'
+import { restoreFile } from './ipt-document.ts'
+import { findIptables, listRules, mustRestore } from './iptables.ts'
+import { baseDocument, TABLE } from './nft-document.ts'
+import { listedChains, listedRules } from './nft-listing.ts'
+import { findNft, isMissing, nftError, runNft } from './nft-run.ts'
+import { deleteUnusedTable } from './nftables.ts'
+
+const element = (family: Family): string => `ipv${family}`
+
+/** False where unrelated packets are dropped already. */
+export async function needsForwardGuard(backend: NatBackend, family: Family): Promise<boolean> {
+  if (backend === 'nftables') return true
+  return (await listRules(family)).policies.get('filter FORWARD') !== 'DROP'
+}
+
+/** Equivalent to: iptables -P FORWARD DROP */
+export async function openForwardGuard(backend: NatBackend, family: Family): Promise<void> {
+  if (backend === 'iptables') return setPolicy(family, 'DROP')
+  const add = `add element ${TABLE} closed { ${element(family)} : jump unrelated }`
+  const result = await runNft([...baseDocument({ families: [] }), add])
+  if (!result.ok) throw nftError('closing the host to forwarding of others', result)
+}
+
+/** Idempotent. Equivalent to: iptables -P FORWARD ACCEPT */
+export async function closeForwardGuard(backend: NatBackend, family: Family): Promise<void> {
+  if (backend === 'iptables') return setPolicy(family, 'ACCEPT')
+  const result = await runNft([`delete element ${TABLE} closed { ${element(family)} }`])
+  if (!result.ok && !isMissing(result)) throw nftError('opening the host to forwarding of others', result)
+  await deleteUnusedTable()
+}
+
+const setPolicy = (family: Family, policy: 'ACCEPT' | 'DROP'): Promise<void> =>
+  mustRestore(family, restoreFile([{ name: 'filter', lines: [`-P FORWARD ${policy}`] }]), `policy of FORWARD`)
+
+/** True when somebody else has rules about forwarded packets of this family. */
+export async function isForwardingOfOthers(family: Family): Promise<boolean> {
+  if (findIptables(family) !== undefined && (await listRules(family)).foreignForward.length > 0) return true
+  return findNft() !== undefined && (await hasForeignForwardChain(family))
+}
+
+async function hasForeignForwardChain(family: Family): Promise<boolean> {
+  const header = family === 4 ? 'ip' : 'ip6'
+  const chains = await runNft(['list chains'], { json: true })
+  if (!chains.ok) throw nftError('listing chains', chains)
+  const foreign = listedChains(chains).filter(
+    ({ family, hook, table }) => hook === 'forward' && [header, 'inet'].includes(family) && table !== 'tsnet',
+  )
+  for (const { family, table, name } of foreign) {
+    const listing = await runNft([`list chain ${family} "${table}" "${name}"`], { json: true })
+    if (listedRules(listing).some(({ target }) => !target?.startsWith('TSNET-'))) return true
+  }
+  return false
+}

@@ -1,0 +1,175 @@
+/**
+ * The iptables backend as text: what `iptables-restore --noflush` is fed.
+ *
+ *     raw     PREROUTING  ─▶ TSNET-RAW          who may not address a container, and never 127.0.0.0/8
+ *     mangle  PREROUTING  ─▶ TSNET-GUARD        the same where answers have to pass
+ *     filter  FORWARD     ─▶ TSNET-FORWARD      accepted where the policy is to drop
+ *     nat     PREROUTING  ─▶ TSNET-DNAT         published ports, for addresses of the host only
+ *             OUTPUT      ─▶ TSNET-DNAT
+ *             POSTROUTING ─▶ TSNET-POSTROUTING  masquerade
+ *
+ * The chains are shared, each rule in them is one attachment's and carries its comment. The jumps stand at
+ * the end of the built-in chains, so what an administrator put there before wins. A rule is written as
+ * iptables-save prints it: so the text that adds it also finds and removes it.
+ */
+
+import type { Family } from '../model/address.ts'
+import { commentOf, type FamilyRules, type Published, type Rules } from './rules.ts'
+
+export type TableName = 'raw' | 'mangle' | 'filter' | 'nat'
+
+/** One of our chains with what all attachments share in it. Rules begin with the name of their chain. */
+export interface BaseChain {
+  name: string
+  /** In built-in chains. */
+  jumps: string[]
+  /** At its beginning. */
+  rules: string[]
+}
+
+/** What an attachment needs in one table. */
+export interface Table {
+  name: TableName
+  chains: BaseChain[]
+  rules: string[]
+}
+
+/** All our chains of a family, in the order in which they are filled: guards first, published ports last. */
+export function baseChains(family: Family): { table: TableName; chain: BaseChain }[] {
+  const chain = (table: TableName, name: string, jumps: string[], rules: string[] = []) => ({
+    table,
+    chain: {
+      name,
+      jumps: jumps.map(jump => `${jump} -j ${name}`),
+      rules: rules.map(rule => `${name} ${rule}`),
+    },
+  })
+  const toHost = '-m addrtype --dst-type LOCAL'
+  return [
+    chain('raw', 'TSNET-RAW', ['PREROUTING'], family === 4 ? ['-d 127.0.0.0/8 ! -i lo -j DROP'] : []),
+    chain('mangle', 'TSNET-GUARD', ['PREROUTING']),
+    chain('filter', 'TSNET-FORWARD', ['FORWARD']),
+    chain('nat', 'TSNET-POSTROUTING', ['POSTROUTING']),
+    chain(
+      'nat',
+      'TSNET-DNAT',
+      [`PREROUTING ${toHost}`, `OUTPUT ${toHost}`],
+      family === 6 ? ['-s fe80::/10 -j RETURN', '-d ::1/128 -j RETURN', '-d fe80::/10 -j RETURN'] : [],
+    ),
+  ]
+}
+
+/** The tables an attachment needs in one family, in the order in which they are filled. */
+export function tablesOf({ owner, bridge }: Rules, rules: FamilyRules): Table[] {
+  const comment = `-m comment --comment "${commentOf(owner)}"`
+  const lines: Record<string, string[]> = {
+    'TSNET-RAW': rawRules(rules, bridge, comment),
+    'TSNET-GUARD': guardRules(rules, bridge, comment),
+    'TSNET-FORWARD': forwardRules(rules, bridge, comment),
+    'TSNET-POSTROUTING': postroutingRules(rules, bridge, comment),
+    'TSNET-DNAT': rules.published.map(port => dnatRule(rules.family, port, comment)),
+  }
+  // Where loopback addresses must not come from a wire, no rule of an attachment says so.
+  const guardsLoopback = rules.family === 4 && rules.published.length > 0
+  const needed = baseChains(rules.family).filter(
+    ({ chain }) => (lines[chain.name] ?? []).length > 0 || (chain.name === 'TSNET-RAW' && guardsLoopback),
+  )
+  return [...new Set(needed.map(({ table }) => table))].map(name => {
+    const chains = needed.filter(({ table }) => table === name).map(({ chain }) => chain)
+    const own = chains.flatMap(chain => (lines[chain.name] ?? []).map(rule => `${chain.name} ${rule}`))
+    return { name, chains, rules: own }
+  })
+}
+
+const host = (family: Family, ip: string): string => `${ip}/${family === 4 ? 32 : 128}`
+
+function rawRules({ family, addresses, guard }: FamilyRules, bridge: string, comment: string): string[] {
+  if (guard !== 'all') return []
+  return addresses.map(({ ip }) => `-d ${host(family, ip)} ! -i ${bridge} ${comment} -j DROP`)
+}
+
+function guardRules({ family, addresses, guard }: FamilyRules, bridge: string, comment: string): string[] {
+  if (guard !== 'new') return []
+  return addresses.map(
+    ({ ip }) =>
+      `-d ${host(family, ip)} ! -i ${bridge} -m conntrack ! --ctstate RELATED,ESTABLISHED ${comment} -j DROP`,
+  )
+}
+
+function forwardRules({ family, addresses, guard }: FamilyRules, bridge: string, comment: string): string[] {
+  const known = guard === 'none' ? '' : ' -m conntrack --ctstate RELATED,ESTABLISHED,DNAT'
+  return addresses.flatMap(({ ip }) => [
+    `-s ${host(family, ip)} -i ${bridge} ${comment} -j ACCEPT`,
+    `-d ${host(family, ip)} -o ${bridge}${known} ${comment} -j ACCEPT`,
+  ])
+}
+
+function postroutingRules(rules: FamilyRules, bridge: string, comment: string): string[] {
+  const { family, addresses, published, masquerade, loopback } = rules
+  const masqueraded = `-m conntrack --ctstate DNAT ${comment} -j MASQUERADE`
+  return addresses.flatMap(({ ip, network }) => {
+    const own = host(family, ip)
+    return [
+      ...(published.length > 0 ? [`-s ${network} -d ${own} -o ${bridge} ${masqueraded}`] : []),
+      ...(loopback ? [`-s 127.0.0.0/8 -d ${own} -o ${bridge} ${masqueraded}`] : []),
+      ...(masquerade
+        ? [
+            `-s ${own} -d ${network} ${comment} -j RETURN`,
+            `-s ${own} ! -d ${family === 4 ? '224.0.0.0/4' : 'ff00::/8'} ! -o ${bridge} ${comment} -j MASQUERADE`,
+          ]
+        : []),
+    ]
+  })
+}
+
+function dnatRule(family: Family, port: Published, comment: string): string {
+  const { protocol, hostIp, hostPort, count, target, containerPort } = port
+  const anyAddress = family === 4 ? '! -d 127.0.0.0/8 ' : ''
+  const address = hostIp === undefined ? anyAddress : `-d ${host(family, hostIp)} `
+  const ports = count === 1 ? `${hostPort}` : `${hostPort}:${hostPort + count - 1}`
+  // `a-b/base` keeps the distance from the first port, which plain `a-b` does not.
+  const ranged = count === 1 ? '' : `-${containerPort + count - 1}/${hostPort}`
+  const shifted = hostPort !== containerPort
+  const ip = family === 6 && shifted ? `[${target}]` : target
+  return `${address}-p ${protocol} -m ${protocol} --dport ${ports} ${comment} -j DNAT --to-destination ${ip}${
+    shifted ? `:${containerPort}${ranged}` : ''
+  }`
+}
+
+/** The file that is fed to iptables-restore. Tables without lines are left out. */
+export const restoreFile = (tables: { name: TableName; lines: string[] }[]): string =>
+  tables
+    .filter(({ lines }) => lines.length > 0)
+    .map(({ name, lines }) => `*${name}\n${lines.join('\n')}\nCOMMIT\n`)
+    .join('')
+
+/** Makes the chains and adds the rules: right where nothing of ours is there yet. */
+export const freshFile = (tables: Table[]): string =>
+  restoreFile(
+    tables.map(({ name, chains, rules }) => ({
+      name,
+      lines: [
+        ...chains.map(chain => `-N ${chain.name}`),
+        ...chains.flatMap(chain => [...chain.jumps, ...chain.rules].map(rule => `-A ${rule}`)),
+        ...rules.map(rule => `-A ${rule}`),
+      ],
+    })),
+  )
+
+/** Adds the rules where the chains are there: `-C` makes a table's part fail when one is not jumped to. */
+export const steadyFile = (tables: Table[]): string =>
+  restoreFile(
+    tables.map(({ name, chains, rules }) => ({
+      name,
+      lines: [
+        ...chains.flatMap(chain => chain.jumps.map(jump => `-C ${jump}`)),
+        ...rules.map(rule => `-A ${rule}`),
+      ],
+    })),
+  )
+
+/** Removes the rules, published ports first. */
+export const removalFile = (tables: Table[]): string =>
+  restoreFile(
+    tables.toReversed().map(({ name, rules }) => ({ name, lines: rules.map(rule => `-D ${rule}`) })),
+  )

@@ -1,0 +1,226 @@
+/**
+ * The iptables backend: one `iptables-restore` a family and operation, where all is as expected.
+ *
+ *     install    add the rules, provided that our chains are jumped to; where they are not, look what is
+ *                there (iptables-save) and add what is missing
+ *     withdraw   delete the rules by their text; where one is missing, look and delete what is there
+ *
+ * Each table changes as a whole or not at all, and so does its part of a file: `-N` fails for a chain that
+ * exists, `-C` for a rule that does not, `-X` for a chain that has rules. These decide who wins when
+ * several processes make or remove the shared chains at once; who loses looks again. What is half done when
+ * an error is not of that kind is taken back, in both families.
+ *
+ * Both variants of iptables will do. The nft variant waits for an RCU grace period whenever it opens a
+ * socket after a deletion; it does so for each extension it meets, so what is deleted first is the table
+ * that uses them all.
+ */
+
+import type { Family } from '../model/address.ts'
+import { TsnetError } from '../model/errors.ts'
+import { type Finished, findCommand, runCommand } from './commands.ts'
+import {
+  freshFile,
+  removalFile,
+  restoreFile,
+  steadyFile,
+  type Table,
+  type TableName,
+  tablesOf,
+} from './ipt-document.ts'
+import {
+  completion,
+  excessRules,
+  type Listing,
+  loopbackBridges,
+  missingRules,
+  oneLess,
+  ownersIn,
+  readListing,
+  removal,
+  repeatedJumps,
+} from './ipt-listing.ts'
+import { commentOf, type Rules } from './rules.ts'
+
+/** How long to wait for whoever holds the xtables lock. */
+const LOCK_WAIT_S = 60
+
+/** How often a change is tried again when others change the shared chains at the same time. */
+const ATTEMPTS = 40
+
+/** Exit code of iptables for a lock that was not to be had. */
+const RESOURCE_PROBLEM = 4
+
+const commandName = (family: Family, what: 'restore' | 'save'): string =>
+  `ip${family === 4 ? '' : '6'}tables-${what}`
+
+export const findIptables = (family: Family): string | undefined =>
+  findCommand(commandName(family, 'restore'))
+
+/** @throws TsnetError `missing` */
+function need(family: Family, what: 'restore' | 'save'): string {
+  const name = commandName(family, what)
+  const path = findCommand(name)
+  if (path === undefined) {
+    throw new TsnetError('missing', `iptables: no ${name} command is there`, {
+      details: 'install iptables, or set natBackend to "nftables"',
+    })
+  }
+  return path
+}
+
+/** Feeds a file to iptables-restore. @returns nothing when it was taken, else what iptables said */
+export async function restore(family: Family, file: string): Promise<Finished | undefined> {
+  const result = await runCommand(need(family, 'restore'), ['--noflush', '-w', String(LOCK_WAIT_S)], file)
+  if (result.code === 0) return undefined
+  if (result.code === RESOURCE_PROBLEM && result.stderr.includes('xtables lock')) {
+    throw new TsnetError('try-again', `iptables: somebody held the xtables lock for ${LOCK_WAIT_S} s`)
+  }
+  return result
+}
+
+export async function listRules(family: Family): Promise<Listing> {
+  const { code, stdout, stderr } = await runCommand(need(family, 'save'), [])
+  if (code !== 0) throw new TsnetError('kernel', `${commandName(family, 'save')}: ${stderr.trim()}`)
+  return readListing(stdout)
+}
+
+function iptablesError(family: Family, what: string, { stderr }: Finished): TsnetError {
+  const words = stderr.split('\n').filter(line => line !== '' && !line.startsWith('Try `'))
+  return new TsnetError('kernel', `${commandName(family, 'restore')}, ${what}: ${words.join(' ')}`)
+}
+
+/** As restore. @throws TsnetError `kernel` when it was not taken */
+export async function mustRestore(family: Family, file: string, what: string): Promise<void> {
+  const failure = await restore(family, file)
+  if (failure !== undefined) throw iptablesError(family, what, failure)
+}
+
+/** Every family that has a command here. */
+const families = (): Family[] => ([4, 6] as const).filter(family => findIptables(family) !== undefined)
+
+/** @throws TsnetError `missing`, `try-again`, `kernel` */
+export async function installIptables(rules: Rules): Promise<void> {
+  const parts = rules.families.map(part => ({ family: part.family, tables: tablesOf(rules, part) }))
+  for (const { family } of parts) need(family, 'restore')
+  const results = await Promise.allSettled(
+    parts.map(({ family, tables }) => installTables(family, tables, rules.owner)),
+  )
+  const failed = results.find(result => result.status === 'rejected')
+  if (failed === undefined) return
+  try {
+    await withdrawIptables(rules.owner, { last: false })
+  } catch (thrown) {
+    throw new AggregateError([failed.reason, thrown])
+  }
+  throw failed.reason
+}
+
+async function installTables(family: Family, tables: Table[], owner: string): Promise<void> {
+  let failure = await restore(family, steadyFile(tables))
+  const tried: string[] = []
+  while (failure !== undefined) {
+    const file = completion(tables, await listRules(family), owner)
+    if (file === '') return
+    if (isHopeless(tried, file)) throw iptablesError(family, `rules of ${commentOf(owner)}`, failure)
+    tried.push(file)
+    failure = await restore(family, file)
+  }
+  if (tried.length > 0) await removeRepeatedJumps(family, tables)
+}
+
+/** The same was tried several times: it is not others that stand in the way. */
+const isHopeless = (tried: string[], file: string): boolean =>
+  tried.length === ATTEMPTS || (tried.length >= 3 && tried.slice(-3).every(before => before === file))
+
+async function removeRepeatedJumps(family: Family, tables: Table[]): Promise<void> {
+  for (const repeated of repeatedJumps(tables, await listRules(family))) {
+    await restore(family, oneLess(repeated))
+  }
+}
+
+/**
+ * @param rules what was installed: saves looking
+ * @throws TsnetError `try-again`, `kernel`
+ */
+export async function withdrawIptables(
+  owner: string,
+  { rules, last }: { rules?: Rules; last: boolean },
+): Promise<void> {
+  const known = rules?.families.map(({ family }) => family)
+  await settleAll(
+    // What is shared may be in a family that this attachment does not have.
+    (last || known === undefined ? families() : known).map(async family => {
+      const part = rules?.families.find(candidate => candidate.family === family)
+      if (!last && rules !== undefined && part !== undefined) {
+        if ((await restore(family, removalFile(tablesOf(rules, part)))) === undefined) return
+      }
+      await removeListed(family, owner, last)
+    }),
+  )
+}
+
+async function removeListed(family: Family, owner: string, unused: boolean): Promise<void> {
+  const tried: string[] = []
+  for (;;) {
+    const file = removal(family, await listRules(family), owner, unused)
+    if (file === '') return
+    const failure = await restore(family, file)
+    if (failure === undefined) return
+    if (isHopeless(tried, file)) throw iptablesError(family, `removing ${commentOf(owner)}`, failure)
+    tried.push(file)
+  }
+}
+
+/** Waits for all, then throws what failed. */
+async function settleAll(work: Promise<void>[]): Promise<void> {
+  const failures = (await Promise.allSettled(work)).flatMap(result =>
+    result.status === 'rejected' ? [result.reason] : [],
+  )
+  if (failures.length === 1) throw failures[0]
+  if (failures.length > 1) throw new AggregateError(failures)
+}
+
+export async function ownersIptables(): Promise<string[]> {
+  const listings = await Promise.all(families().map(listRules))
+  return [...new Set(listings.flatMap(ownersIn))]
+}
+
+/** The files for both families, each below the command that takes it. */
+export const describeIptables = (rules: Rules): string =>
+  rules.families
+    .map(part => {
+      const command = `${commandName(part.family, 'restore')} --noflush -w ${LOCK_WAIT_S}`
+      return `# ${command}\n${freshFile(tablesOf(rules, part))}`
+    })
+    .join('\n')
+
+export async function verifyIptables(rules: Rules): Promise<string[]> {
+  const problems = await Promise.all(
+    rules.families.map(async part => {
+      const tables = tablesOf(rules, part)
+      const listing = await listRules(part.family)
+      const name = `ip${part.family === 4 ? '' : '6'}tables`
+      const missing = missingRules(tables, listing)
+      const absent = await Promise.all(missing.map(({ table, rule }) => isAbsent(part.family, table, rule)))
+      return [
+        ...missing
+          .filter((_, i) => absent[i])
+          .map(({ table, rule }) => `${name}: table ${table} lacks -A ${rule}`),
+        ...(absent.includes(false) ? [] : excessRules(tables, listing, rules.owner)).map(
+          ({ table, rule }) => `${name}: table ${table} has also -A ${rule}`,
+        ),
+      ]
+    }),
+  )
+  return problems.flat()
+}
+
+/** Another version of iptables may print a rule differently, but finds it by our text. */
+async function isAbsent(family: Family, table: TableName, rule: string): Promise<boolean> {
+  const result = await restore(family, restoreFile([{ name: table, lines: [`-C ${rule}`] }]))
+  return result !== undefined
+}
+
+/** Bridges over which somebody is reached from 127.0.0.0/8. */
+export const loopbackBridgesIptables = async (): Promise<Set<string>> =>
+  findIptables(4) === undefined ? new Set() : loopbackBridges(await listRules(4))

@@ -1,0 +1,58 @@
+/**
+ * Runs nft commands: in this process through libnftables, or by `nft` where the library does not load.
+ */
+
+import { statSync } from 'node:fs'
+import { hasLibnftables, NftContext, type NftOptions, type NftResult } from '../ffi/libnftables.ts'
+import { TsnetError } from '../model/errors.ts'
+import { findCommand, runCommand } from './commands.ts'
+
+/** One context for each network namespace this process works in. */
+const contexts = new Map<number, NftContext>()
+
+/** What speaks nft here, or undefined. */
+export const findNft = (): string | undefined => (hasLibnftables() ? 'libnftables' : findCommand('nft'))
+
+/**
+ * Runs commands as one transaction, in the namespace this thread is in.
+ * @throws TsnetError `missing`: neither libnftables nor nft
+ */
+export async function runNft(commands: readonly string[], options: NftOptions = {}): Promise<NftResult> {
+  const text = `${commands.join('\n')}\n`
+  if (hasLibnftables()) return contextHere().run(text, options)
+  const nft = findCommand('nft')
+  if (nft === undefined) throw missingNft()
+  const flags = [...(options.json ? ['-j'] : []), ...(options.terse ? ['-t'] : [])]
+  const { code, stdout, stderr } = await runCommand(nft, [...flags, '-f', '-'], text)
+  return { ok: code === 0, output: stdout, error: stderr }
+}
+
+export const missingNft = (): TsnetError =>
+  new TsnetError('missing', 'nftables: neither libnftables.so.1 nor an nft command is there', {
+    details: 'install libnftables1 or nftables',
+  })
+
+function contextHere(): NftContext {
+  const { ino } = statSync('/proc/thread-self/ns/net')
+  const context = contexts.get(ino) ?? new NftContext()
+  contexts.set(ino, context)
+  return context
+}
+
+/** True when something that the commands name is not there. */
+export const isMissing = ({ ok, error }: NftResult): boolean =>
+  !ok && error.includes('No such file or directory')
+
+/** True when something that the commands create is there already. */
+export const isTaken = ({ ok, error }: NftResult): boolean => !ok && error.includes('File exists')
+
+/** True when something that the commands delete is in use. */
+export const isBusy = ({ ok, error }: NftResult): boolean => !ok && error.includes('Device or resource busy')
+
+/** nft's words, without the quoted line that follows them. */
+export const wordsOf = ({ error }: NftResult): string =>
+  /Error: (.*)/.exec(error)?.[1]?.replace('Could not process rule: ', '') ?? error.trim()
+
+/** A failure of the kernel or of nft that nobody expected. */
+export const nftError = (what: string, result: NftResult): TsnetError =>
+  new TsnetError('kernel', `nftables, ${what}: ${wordsOf(result)}`)

@@ -1,0 +1,181 @@
+/**
+ * Which packets: what an intent means, for each family, in words that both backends speak.
+ *
+ * Everything is parsed here to numbers, enums and addresses, whatever was checked before: the backends
+ * print nothing but what this file returns.
+ */
+
+import {
+  type Cidr,
+  contains,
+  type Family,
+  familyOf,
+  type Ip,
+  ipOf,
+  isLoopback,
+  isUnspecified,
+  networkOf,
+  parseCidr,
+  parseIp,
+} from '../model/address.ts'
+import { TsnetError } from '../model/errors.ts'
+import { parseInterfaceName } from '../model/interface-name.ts'
+import type { NatIntent } from '../model/network.ts'
+import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
+
+/** What an attachment needs, split by family. */
+export interface Rules {
+  /** 16 hex digits. */
+  owner: string
+  bridge: string
+  families: FamilyRules[]
+}
+
+export interface FamilyRules {
+  family: Family
+  addresses: { ip: Ip; network: Cidr }[]
+  /** What leaves by another interface than the bridge, to other networks, gets the host's address. */
+  masquerade: boolean
+  /**
+   * What others send straight to the addresses: let it through, drop `all`, or drop what is `new`. The
+   * second is for containers that speak under their own address, which get answers there.
+   */
+  guard: 'none' | 'all' | 'new'
+  /** Ports of one host address first, then those of any. */
+  published: Published[]
+  /** A port is published on 127.0.0.0/8: the bridge has to carry such packets. */
+  loopback: boolean
+}
+
+/** A range of host ports that leads to the container. */
+export interface Published {
+  protocol: Protocol
+  /** Absent: every address of the host but 127.0.0.0/8, ::1 and link-local ones. */
+  hostIp?: Ip
+  hostPort: number
+  count: number
+  target: Ip
+  containerPort: number
+}
+
+const PROTOCOLS: readonly string[] = ['tcp', 'udp', 'sctp'] satisfies Protocol[]
+const PORT_MAX = 65535
+
+/** What a rule or an element carries, so that it can be found by its owner alone. */
+export const commentOf = (owner: string): string => `tsnet:${owner}`
+
+export const isOwnerTag = (text: string): boolean => /^[0-9a-f]{16}$/.test(text)
+
+/**
+ * What an intent means.
+ * @throws TsnetError `invalid-config`: a value is out of its range; `unsupported-field`: a mapping that the
+ *   kernel cannot serve; `conflict`: one host port twice
+ */
+export function planRules(intent: NatIntent): Rules {
+  if (!isOwnerTag(intent.owner)) {
+    throw new TsnetError('internal', `owner tag ${JSON.stringify(intent.owner)} is not 16 hex digits`)
+  }
+  const addresses = [...new Set(intent.addresses.map(address => parseCidr(address, 'address')))]
+  const mappings = intent.ports.map(parseMapping)
+  const families = ([4, 6] as const).filter(family => addresses.some(cidr => familyOf(cidr) === family))
+  for (const mapping of mappings) {
+    if (!families.some(family => serves(family, mapping))) throw unserved(mapping)
+  }
+  return {
+    owner: intent.owner,
+    bridge: parseInterfaceName(intent.bridge, 'bridge'),
+    families: families.map(family => {
+      const own = addresses.filter(cidr => familyOf(cidr) === family)
+      const target = own.map(ipOf)[0] as Ip
+      const served = mappings.filter(mapping => serves(family, mapping))
+      return {
+        family,
+        addresses: own.map(cidr => ({ ip: ipOf(cidr), network: networkOf(cidr) })),
+        masquerade: intent.ipMasq,
+        guard: !intent.guardDirect ? 'none' : intent.ipMasq ? 'all' : 'new',
+        published: publish(served, target),
+        loopback: served.some(({ hostIp }) => hostIp !== undefined && isLoopback(hostIp)),
+      }
+    }),
+  }
+}
+
+function parseMapping(mapping: PortMapping): PortMapping {
+  const { protocol, hostPort, containerPort, count } = mapping
+  const wrong = (what: string): TsnetError =>
+    new TsnetError('invalid-config', `port mapping ${JSON.stringify(mapping)}: ${what}`)
+  if (!PROTOCOLS.includes(protocol)) throw wrong('protocol is not tcp, udp or sctp')
+  if (!isRange(hostPort, count)) throw wrong(`host ports are not within 1 and ${PORT_MAX}`)
+  if (!isRange(containerPort, count)) throw wrong(`container ports are not within 1 and ${PORT_MAX}`)
+  const hostIp = mapping.hostIp === undefined ? undefined : parseIp(mapping.hostIp, 'hostIP')
+  const clean = { protocol, hostPort, containerPort, count, ...(hostIp !== undefined && { hostIp }) }
+  if (
+    hostIp !== undefined &&
+    familyOf(hostIp) === 6 &&
+    (isLoopback(hostIp) || contains(LINK_LOCAL, hostIp))
+  ) {
+    throw new TsnetError(
+      'unsupported-field',
+      `hostIP ${hostIp} of ${describeHostPorts(clean)}: the kernel leads nothing from ${hostIp} to a container`,
+      { details: 'use another address of this host, 127.0.0.1, or leave hostIP out' },
+    )
+  }
+  return clean
+}
+
+const LINK_LOCAL = parseCidr('fe80::/10')
+
+const isRange = (first: number, count: number): boolean =>
+  Number.isInteger(first) &&
+  Number.isInteger(count) &&
+  first >= 1 &&
+  count >= 1 &&
+  first + count - 1 <= PORT_MAX
+
+const serves = (family: Family, { hostIp }: PortMapping): boolean =>
+  hostIp === undefined || familyOf(hostIp) === family
+
+function unserved(mapping: PortMapping): TsnetError {
+  const family = mapping.hostIp === undefined ? 'IP' : `IPv${familyOf(mapping.hostIp)}`
+  return new TsnetError(
+    'unsupported-field',
+    `${describeHostPorts(mapping)} cannot be published: the container has no ${family} address`,
+  )
+}
+
+/** Sorts mappings, and joins those that continue each other. @throws TsnetError `conflict` */
+function publish(mappings: PortMapping[], target: Ip): Published[] {
+  const sorted = mappings
+    .map(({ hostIp, ...rest }) => ({
+      ...rest,
+      target,
+      ...(hostIp !== undefined && !isUnspecified(hostIp) && { hostIp }),
+    }))
+    .sort(
+      (a: Published, b: Published) =>
+        compare(a.hostIp ?? '~', b.hostIp ?? '~') ||
+        compare(a.protocol, b.protocol) ||
+        a.hostPort - b.hostPort ||
+        a.containerPort - b.containerPort,
+    )
+  const joined: Published[] = []
+  for (const next of sorted as Published[]) {
+    const last = joined.at(-1)
+    const sameKind = last !== undefined && last.hostIp === next.hostIp && last.protocol === next.protocol
+    if (sameKind && next.hostPort < last.hostPort + last.count) {
+      throw new TsnetError('conflict', `ports: ${describeHostPorts(next)} is published twice`)
+    }
+    if (
+      sameKind &&
+      next.hostPort === last.hostPort + last.count &&
+      next.containerPort === last.containerPort + last.count
+    ) {
+      last.count += next.count
+    } else {
+      joined.push({ ...next })
+    }
+  }
+  return joined
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
