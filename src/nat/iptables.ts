@@ -39,7 +39,7 @@ import {
   removal,
   repeatedJumps,
 } from './ipt-listing.ts'
-import { commentOf, type Rules } from './rules.ts'
+import { commentOf, type FamilyRules, type Rules } from './rules.ts'
 
 /** How long to wait for whoever holds the xtables lock. */
 const LOCK_WAIT_S = 60
@@ -195,30 +195,33 @@ export const describeIptables = (rules: Rules): string =>
     .join('\n')
 
 export async function verifyIptables(rules: Rules): Promise<string[]> {
-  const problems = await Promise.all(
-    rules.families.map(async part => {
-      const tables = tablesOf(rules, part)
-      const listing = await listRules(part.family)
-      const name = `ip${part.family === 4 ? '' : '6'}tables`
-      const missing = missingRules(tables, listing)
-      const absent = await Promise.all(missing.map(({ table, rule }) => isAbsent(part.family, table, rule)))
-      return [
-        ...missing
-          .filter((_, i) => absent[i])
-          .map(({ table, rule }) => `${name}: table ${table} lacks -A ${rule}`),
-        ...(absent.includes(false) ? [] : excessRules(tables, listing, rules.owner)).map(
-          ({ table, rule }) => `${name}: table ${table} has also -A ${rule}`,
-        ),
-      ]
-    }),
-  )
+  const problems = await Promise.all(rules.families.map(part => verifyFamily(rules, part)))
   return problems.flat()
 }
 
-/** Another version of iptables may print a rule differently, but finds it by our text. */
-async function isAbsent(family: Family, table: TableName, rule: string): Promise<boolean> {
-  const result = await restore(family, restoreFile([{ name: table, lines: [`-C ${rule}`] }]))
-  return result !== undefined
+async function verifyFamily(rules: Rules, part: FamilyRules): Promise<string[]> {
+  const tables = tablesOf(rules, part)
+  const listing = await listRules(part.family)
+  const name = `ip${part.family === 4 ? '' : '6'}tables`
+  const missing = missingRules(tables, listing)
+  // Another version of iptables may print a rule differently, but finds it by our text.
+  if (missing.length > 0 && (await areThere(part.family, missing))) return []
+  const problems: string[] = []
+  for (const { table, rule } of missing) {
+    if (!(await areThere(part.family, [{ table, rule }]))) {
+      problems.push(`${name}: table ${table} lacks -A ${rule}`)
+    }
+  }
+  if (problems.length < missing.length) return problems
+  const excess = excessRules(tables, listing, rules.owner)
+  return [...problems, ...excess.map(({ table, rule }) => `${name}: table ${table} has also -A ${rule}`)]
+}
+
+async function areThere(family: Family, rules: { table: TableName; rule: string }[]): Promise<boolean> {
+  const names = [...new Set(rules.map(({ table }) => table))]
+  const lines = (name: TableName): string[] =>
+    rules.filter(({ table }) => table === name).map(({ rule }) => `-C ${rule}`)
+  return (await restore(family, restoreFile(names.map(name => ({ name, lines: lines(name) }))))) === undefined
 }
 
 /** Bridges over which somebody is reached from 127.0.0.0/8. */

@@ -118,10 +118,8 @@ export function baseChains(rules: Pick<Rules, 'families'>): Map<string, string[]
 }
 
 /** The statement a rule ends in, by its name in nft's JSON. */
-function endOf(rule: string): string {
-  const [, statement = ''] = /(drop|return|masquerade|jump|dnat|vmap)(?: [^{]*)?$/.exec(rule) ?? []
-  return statement
-}
+const endOf = (rule: string): string =>
+  /.*\b(drop|return|masquerade|jump|dnat(?= ip6? to)|vmap)\b/.exec(rule)?.[1] ?? ''
 
 const chain = (name: string, ...rules: string[]): string[] => hooked(name, '', ...rules)
 
