@@ -46,8 +46,8 @@ export function namespacesInUse(): Set<string> {
   const mountsSeen = new Set<string>()
   for (const pid of numbersIn('/proc')) {
     const process = `/proc/${pid}`
-    for (const task of numbersIn(`${process}/task`)) addLink(found, `${process}/task/${task}/ns/net`)
-    for (const fd of numbersIn(`${process}/fd`)) addLink(found, `${process}/fd/${fd}`)
+    for (const task of numbersIn(`${process}/task`)) addTarget(found, `${process}/task/${task}/ns/net`)
+    for (const fd of numbersIn(`${process}/fd`)) addTarget(found, `${process}/fd/${fd}`)
     const mountNamespace = linkAt(`${process}/ns/mnt`)
     if (mountNamespace === undefined || mountsSeen.has(mountNamespace)) continue
     mountsSeen.add(mountNamespace)
@@ -56,13 +56,18 @@ export function namespacesInUse(): Set<string> {
   return found
 }
 
-function addLink(found: Set<string>, path: string): void {
+// A descriptor got through a bind mount shows the mount's path, which is in a mountinfo, and after the
+// mount is gone "/". Only then is the file itself asked: on a dead network mount that would hang.
+function addTarget(found: Set<string>, path: string): void {
   const target = linkAt(path)
   if (target?.startsWith('net:[')) found.add(target)
+  if (target !== '/') return
+  const file = quietly(() => statSync(path), undefined)
+  if (file?.dev === statSync('/proc/self/ns/net').dev) found.add(`net:[${file.ino}]`)
 }
 
 // Processes come and go while we look; what vanishes underneath us holds nothing.
-function quietly<T>(look: () => T, otherwise: T): T {
+function quietly<T, U>(look: () => T, otherwise: U): T | U {
   try {
     return look()
   } catch {
@@ -72,5 +77,5 @@ function quietly<T>(look: () => T, otherwise: T): T {
 
 const numbersIn = (folder: string) =>
   quietly(() => readdirSync(folder).filter(name => /^\d+$/.test(name)), [])
-const linkAt = (path: string) => quietly<string | undefined>(() => readlinkSync(path), undefined)
+const linkAt = (path: string) => quietly(() => readlinkSync(path), undefined)
 const textOf = (path: string) => quietly(() => readFileSync(path, 'utf8'), '')

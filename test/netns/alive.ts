@@ -1,0 +1,71 @@
+/**
+ * When a namespace counts as gone: not as long as anything that we can see keeps it.
+ */
+
+import t from 'tap'
+import { type Host, lab, waitFor } from 'tsnet/lab'
+import { goneCheck, namespacesInUse, type RecordedNetns } from '../../src/netns/alive.ts'
+
+/** A namespace on the host that the test process itself holds no descriptor of. */
+async function addNamespace(host: Host, name: string): Promise<RecordedNetns> {
+  const path = `/run/netns/${name}`
+  const make = 'mkdir -p /run/netns && : >"$1" && unshare --net="$1" true && stat -L -c "%d %i" "$1"'
+  const { stdout } = await host.run('sh', '-c', make, 'sh', path)
+  const [dev = 0, ino = 0] = stdout.trim().split(' ').map(Number)
+  return { path: host.path(path), dev, ino }
+}
+
+const removeNamespace = (host: Host, name: string) =>
+  host.run('sh', '-c', 'umount -l "$1" && rm "$1"', 'sh', `/run/netns/${name}`)
+
+const isGone = (recorded: RecordedNetns) => goneCheck()(recorded)
+
+t.test('a namespace is gone when its only mount is, and not before', async t => {
+  await using world = await lab()
+  const host = await world.host('host')
+  const pod = await addNamespace(host, 'pod')
+  t.equal(isGone(pod), false, 'its path leads to it')
+  t.equal(isGone({ ...pod, path: '/run/netns/nowhere' }), false, 'mounted where we would not look')
+  await removeNamespace(host, 'pod')
+  t.equal(isGone(pod), true)
+})
+
+t.test('a process keeps its namespace when the path is gone', async t => {
+  await using world = await lab()
+  const host = await world.host('host')
+  const pod = await addNamespace(host, 'pod')
+  const inside = host.start('nsenter', '--net=/run/netns/pod', 'sleep', '1000')
+  await waitFor(() => inside.pid !== undefined && namespacesInUse().has(`net:[${pod.ino}]`), {
+    what: 'the process to be inside',
+  })
+  await removeNamespace(host, 'pod')
+  t.equal(isGone(pod), false)
+  await inside.stop()
+  await waitFor(() => isGone(pod), { what: 'the namespace to go with its last process' })
+})
+
+t.test('a descriptor keeps its namespace when the path is gone', async t => {
+  await using world = await lab()
+  const host = await world.host('host')
+  const pod = await addNamespace(host, 'pod')
+  const holder = host.start('sh', '-c', 'exec 9<"$1"; echo open; exec sleep 1000', 'sh', '/run/netns/pod')
+  await waitFor(() => holder.stdout.includes('open'), { what: 'the descriptor to be open' })
+  await removeNamespace(host, 'pod')
+  t.equal(isGone(pod), false)
+  await holder.stop()
+  await waitFor(() => isGone(pod), { what: 'the namespace to go with its last descriptor' })
+})
+
+t.test('another namespace under the same path is not the one that was recorded', async t => {
+  await using world = await lab()
+  const host = await world.host('host')
+  const first = await addNamespace(host, 'pod')
+  // Kept until the second is made, so that the two inodes differ.
+  const holder = host.start('sh', '-c', 'exec 9<"$1"; echo open; exec sleep 1000', 'sh', '/run/netns/pod')
+  await waitFor(() => holder.stdout.includes('open'), { what: 'the descriptor to be open' })
+  await removeNamespace(host, 'pod')
+  const second = await addNamespace(host, 'pod')
+  await holder.stop()
+  await waitFor(() => isGone(first), { what: 'the first one to go' })
+  t.equal(isGone(second), false)
+})
