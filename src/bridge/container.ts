@@ -3,9 +3,10 @@
  */
 
 import { familyOf, ipOf } from '../model/address.ts'
-import { hasCode, TsnetError } from '../model/errors.ts'
+import { TsnetError } from '../model/errors.ts'
 import { addAddress, listAddresses } from '../netlink/address.ts'
 import { changeLink, findLink, type LinkRef } from '../netlink/link.ts'
+import { NetlinkError } from '../netlink/netlink.ts'
 import { appendRoute } from '../netlink/route.ts'
 import { newAddress } from './gateway.ts'
 import type { ContainerPlan } from './plan.ts'
@@ -48,10 +49,8 @@ function explain(what: string, work: () => void): void {
   try {
     work()
   } catch (cause) {
-    if (!hasCode(cause, 'EEXIST', 'ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'EACCES', 'EPERM')) throw cause
-    throw new TsnetError('kernel', `the container cannot have ${what}: ${(cause as Error).message}`, {
-      cause,
-    })
+    if (!(cause instanceof NetlinkError)) throw cause
+    throw new TsnetError('kernel', `the container cannot have ${what}: ${cause.message}`, { cause })
   }
 }
 

@@ -2,7 +2,7 @@
  * What connecting a container to a bridge takes, computed from plain values and touching nothing.
  */
 
-import { type Cidr, familyOf } from '../model/address.ts'
+import { type Cidr, familyOf, ipOf } from '../model/address.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
 import type { BridgeOptions, Lease, Route } from '../model/network.ts'
 import { hostAlias, hostMac, hostNames, newBridgeMac, newContainerMac } from './names.ts'
@@ -10,6 +10,7 @@ import { checkBridgeOptions, MTU_MAX, MTU_MIN_V6, reject, vlanInterface } from '
 import {
   gatewayAddresses,
   type PlannedRoute,
+  requireUnicast,
   resolveRoutes,
   withDefaultRoutes,
   withGateways,
@@ -120,6 +121,10 @@ export function planLink(request: LinkRequest, macs: MacSource = randomMacs): Li
   checkBridgeOptions(options, request.leases.length > 0)
   parseInterfaceName(ifname, 'ifname')
   if (ifname === options.name) reject(`ifname: "${ifname}" is the name of the bridge`)
+  for (const { address, gateway } of request.leases) {
+    requireUnicast('address', ipOf(address))
+    if (gateway !== undefined) requireUnicast('gateway', gateway)
+  }
   const isGateway = options.isGateway || options.isDefaultGateway
   const leases = isGateway ? withGateways(request.leases) : request.leases
   const routes = options.isDefaultGateway ? withDefaultRoutes(request.routes, leases) : request.routes

@@ -11,6 +11,8 @@ import {
   familyOf,
   type Ip,
   ipOf,
+  isLoopback,
+  isUnspecified,
   lengthOf,
   networkOf,
   overlaps,
@@ -29,6 +31,16 @@ export interface PlannedRoute extends Route {
 const SCOPE_LINK = 253
 
 const defaultOf = (family: Family): Cidr => (family === 4 ? '0.0.0.0/0' : '::/0') as Cidr
+
+/** @throws TsnetError `invalid-config` for an address that no interface can have */
+export function requireUnicast(key: string, ip: Ip): void {
+  if (isUnspecified(ip) || isLoopback(ip) || NOT_UNICAST.some(prefix => contains(prefix, ip))) {
+    reject(`${key}: ${ip} is not the address of a single interface`)
+  }
+}
+
+/** Multicast, and what RFC 1112 section 4 reserves. */
+const NOT_UNICAST = ['224.0.0.0/3', 'ff00::/8'] as Cidr[]
 
 /** The leases, each with a gateway: where the IPAM named none, the first address of the subnet. */
 export function withGateways(leases: Lease[]): Lease[] {

@@ -73,6 +73,7 @@ export const describeSetting = ({ name, value }: Setting): string => `sysctl -w 
 
 /** Writes settings of a link that we just made and that goes, with its settings, when something fails. */
 export function applyToNew({ netns, trace }: Side, settings: Setting[]): void {
+  if (settings.length === 0) return
   inside(netns, () => {
     for (const setting of settings) write(setting, trace)
   })
@@ -80,6 +81,7 @@ export function applyToNew({ netns, trace }: Side, settings: Setting[]): void {
 
 /** Writes settings of what was there before us, each with its undo. */
 export function applyToExisting(side: Side, settings: Setting[]): void {
+  if (settings.length === 0) return
   const { netns, trace, undo } = side
   for (const { setting, before } of differing(side, settings)) {
     const { name } = setting

@@ -140,6 +140,23 @@ t.test('a gateway must not be the address of the container', async t => {
   }
 })
 
+t.test('addresses that no interface can have are refused', async t => {
+  for (const address of [
+    '224.0.0.5/24',
+    '255.255.255.255/24',
+    '127.0.0.2/8',
+    '0.0.0.0/24',
+    '::1/64',
+    '::/64',
+    'ff02::5/64',
+  ]) {
+    t.throws(() => plan(linkRequest({}, { leases: [address] })), refusal(/^address: /), address)
+    const gateway = address.replace(/\/.*/, '')
+    const given = `${gateway.includes(':') ? 'fd01::2/64' : '10.1.0.2/24'} via ${gateway}`
+    t.throws(() => plan(linkRequest({}, { leases: [given] })), refusal(/^gateway: /), given)
+  }
+})
+
 t.test('a lease of a single address needs its gateway named', async t => {
   for (const address of ['10.1.0.5/32', 'fd00::5/128']) {
     t.throws(

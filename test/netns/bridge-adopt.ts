@@ -4,7 +4,7 @@ import t from 'tap'
 import { type Host, lab, type Namespace, type World } from 'tsnet/lab'
 import type { BridgeLoan } from '../../src/bridge/bridge.ts'
 import type { BridgeOptions } from '../../src/model/network.ts'
-import { connectOn, disconnectOn, releaseOn } from '../support/connect.ts'
+import { connectOn, disconnectOn, FOREIGN_BRIDGE, releaseOn } from '../support/connect.ts'
 import { changesSince, kernelState, lastingChangesSince } from '../support/kernel-state.ts'
 import { linkRequest, ownerOf } from '../support/link-plan.ts'
 
@@ -45,15 +45,8 @@ async function scene(...commands: string[]): Promise<Scene> {
   }
 }
 
-/** A bridge of the administrator's, with settings of its own and a port that gives it carrier. */
-const foreign = [
-  'ip link add cni0 address 02:00:00:00:00:99 type bridge ageing_time 12300 mcast_snooping 0',
-  'ip link add port0 master cni0 type veth peer name port1',
-  'for link in cni0 port0 port1; do ip link set $link addrgenmode none; ip link set $link up; done',
-].join('\n')
-
 t.test('a bridge that exists is taken as it is, and given back what was added', async t => {
-  const { world, host, join } = await scene(foreign, 'ip address add 192.168.9.1/24 dev lo')
+  const { world, host, join } = await scene(FOREIGN_BRIDGE, 'ip address add 192.168.9.1/24 dev lo')
   const before = kernelState(host)
   const loans = await join('web', { isGateway: true, promiscMode: true }, '10.1.0.2/24', 'fd01::2/64')
   t.same(loans, [
@@ -86,7 +79,7 @@ t.test('a bridge that exists is taken as it is, and given back what was added', 
 })
 
 t.test('without isGateway a bridge of somebody else is not changed at all', async t => {
-  const { world, host, join } = await scene(foreign)
+  const { world, host, join } = await scene(FOREIGN_BRIDGE)
   const before = kernelState(host)
   t.same(await join('web', {}, '10.1.0.2/24'), [])
   t.same(
@@ -128,7 +121,10 @@ t.test('an interface that is no bridge is refused', async t => {
 t.test(
   'an IPv4 address other than the gateway stands against it, unless forceAddress takes it away',
   async t => {
-    const { world, host, join, addresses } = await scene(foreign, 'ip address add 10.2.0.1/24 dev cni0')
+    const { world, host, join, addresses } = await scene(
+      FOREIGN_BRIDGE,
+      'ip address add 10.2.0.1/24 dev cni0',
+    )
     const before = kernelState(host)
     await t.rejects(join('web', { isGateway: true }, '10.1.0.2/24'), {
       code: 'conflict',
@@ -142,7 +138,10 @@ t.test(
 )
 
 t.test('IPv6 addresses stand against each other only where their prefixes overlap', async t => {
-  const { world, host, join, addresses } = await scene(foreign, 'ip address add fd01::9/48 dev cni0 nodad')
+  const { world, host, join, addresses } = await scene(
+    FOREIGN_BRIDGE,
+    'ip address add fd01::9/48 dev cni0 nodad',
+  )
   const before = kernelState(host)
   await t.rejects(join('web', { isGateway: true }, 'fd01::2/64'), {
     code: 'conflict',
@@ -157,7 +156,7 @@ t.test('IPv6 addresses stand against each other only where their prefixes overla
 })
 
 t.test('a gateway that the bridge has already is left alone', async t => {
-  const { world, host, join, addresses } = await scene(foreign, 'ip address add 10.1.0.1/24 dev cni0')
+  const { world, host, join, addresses } = await scene(FOREIGN_BRIDGE, 'ip address add 10.1.0.1/24 dev cni0')
   const loans = await join('web', { isGateway: true }, '10.1.0.2/24')
   t.match(loans, [{ addresses: [] }])
   await disconnectOn(host, ownerOf('web'))
