@@ -18,9 +18,10 @@ import { hasCode } from '../model/errors.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
 import { attributes, nested, payload } from '../netlink/attributes.ts'
 import { addressFamily, be16, binary, ip, struct, u8, u32 } from '../netlink/codecs.ts'
-import { IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET, NETLINK_NETFILTER } from '../netlink/constants.ts'
-import { type Netlink, openNetlink } from '../netlink/netlink.ts'
+import { IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET } from '../netlink/constants.ts'
+import type { Netlink } from '../netlink/netlink.ts'
 import { readSysctl } from '../netns/sysctl.ts'
+import { netfilterHere } from './here.ts'
 
 const IPPROTO_UDP = 17
 
@@ -84,7 +85,7 @@ export function flushConntrack(addresses: Ip[], mappings: PortMapping[]): void {
   if (readSysctl('net/netfilter/nf_conntrack_count') === undefined) return
   const udp = mappings.filter(({ protocol }) => protocol === 'udp')
   if (addresses.length === 0 && udp.length === 0) return
-  using nl = openNetlink(undefined, NETLINK_NETFILTER)
+  const nl = netfilterHere()
   for (const address of addresses) flushAddress(nl, address)
   if (udp.length === 0) return
   // A port is published to the container's families; without an address to go by, to both.

@@ -16,8 +16,8 @@ import type { Family } from '../model/address.ts'
 import { hasCode } from '../model/errors.ts'
 import { attributes, payload } from '../netlink/attributes.ts'
 import { addressFamily, be32, struct, u8, zstr } from '../netlink/codecs.ts'
-import { NETLINK_NETFILTER, NF_DROP, NFT_MSG_GETCHAIN } from '../netlink/constants.ts'
-import { openNetlink } from '../netlink/netlink.ts'
+import { NF_DROP, NFT_MSG_GETCHAIN } from '../netlink/constants.ts'
+import { netfilterHere } from './here.ts'
 import { listedRules } from './nft-listing.ts'
 import { isBusy, isMissing, isTaken, nftError, runNft } from './nft-run.ts'
 import { commentOf, type Rules } from './rules.ts'
@@ -40,7 +40,7 @@ interface Chain {
 
 /** A chain of table filter, or undefined. Equivalent to: nft list chain ip filter NAME */
 function filterChains(...wanted: { family: Family; name: string }[]): (Chain | undefined)[] {
-  using nl = openNetlink(undefined, NETLINK_NETFILTER)
+  const nl = netfilterHere()
   return wanted.map(({ family, name }) => {
     try {
       const { payload } = nl.get({

@@ -14,7 +14,7 @@ import { readSysctl, writeSysctl } from '../netns/sysctl.ts'
 const setting = (bridge: string): string => `net/ipv4/conf/${bridge}/route_localnet`
 
 /** @throws TsnetError `kernel` */
-export function openLoopback(bridge: string): void {
+export function routeLoopback(bridge: string): void {
   try {
     if (writeSysctl(setting(bridge), '1') !== undefined) return
   } catch (cause) {
@@ -27,7 +27,7 @@ export function openLoopback(bridge: string): void {
 }
 
 /** Takes it back on bridges where nobody is published so any more. `inUse` looks anew each time. */
-export async function closeLoopback(
+export async function unrouteLoopback(
   bridges: Iterable<string>,
   inUse: () => Promise<Set<string>>,
 ): Promise<void> {
@@ -41,4 +41,4 @@ export async function closeLoopback(
   for (const bridge of unused.filter(name => again.has(name))) writeSysctl(setting(bridge), '1')
 }
 
-export const isLoopbackOpen = (bridge: string): boolean => readSysctl(setting(bridge)) === '1'
+export const isLoopbackRouted = (bridge: string): boolean => readSysctl(setting(bridge)) === '1'

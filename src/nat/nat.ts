@@ -22,9 +22,9 @@
  * state; who needs it makes it, and who leaves last takes it away, decided by the kernel inside the
  * transaction, so nobody has to hold a lock.
  *
- * install   parse everything → one transaction a family → route_localnet where 127.0.0.0/8 is published;
- *           when one part fails the others are taken back
- * withdraw  the same rules by their text; where they are not all there, look and remove what is
+ * install       parse everything → one transaction a family; when one fails the other is taken back
+ * openLoopback  once the bridge is there: route_localnet, where a port is published on 127.0.0.0/8
+ * withdraw      the same rules by their text; where they are not all there, look and remove what is
  *
  * Limits: iptables matches one rule after the other, so its cost grows with the number of attachments and
  * ranges; nftables looks up. A drop in somebody else's nft table cannot be overruled by ours. Packets that
@@ -43,7 +43,7 @@ import {
   verifyIptables,
   withdrawIptables,
 } from './iptables.ts'
-import { closeLoopback, isLoopbackOpen, openLoopback } from './loopback.ts'
+import { isLoopbackRouted, routeLoopback, unrouteLoopback } from './loopback.ts'
 import { findNft, missingNft } from './nft-run.ts'
 import { describeNft, installNft, loopbackBridgesNft, ownersNft, verifyNft, withdrawNft } from './nftables.ts'
 import { planRules, type Rules } from './rules.ts'
@@ -106,13 +106,17 @@ export async function install(backend: NatBackend, intent: NatIntent): Promise<v
   const rules = planRules(intent)
   if (rules.families.length === 0) return
   await backends[backend].install(rules)
-  if (!isLoopback(rules)) return
-  try {
-    openLoopback(rules.bridge)
-  } catch (thrown) {
-    await withdraw(backend, rules.owner, { intent, last: false })
-    throw thrown
-  }
+}
+
+/**
+ * Lets packets with loopback addresses over the bridge, if a port is published on 127.0.0.0/8. To be called
+ * after `install`, which guards against what else this allows, as soon as the bridge is there; `withdraw`
+ * takes it back.
+ * @throws TsnetError `kernel`
+ */
+export function openLoopback(intent: NatIntent): void {
+  const rules = planRules(intent)
+  if (isLoopback(rules)) routeLoopback(rules.bridge)
 }
 
 /** What withdraw may use, none of which it needs. */
@@ -137,7 +141,7 @@ export async function withdraw(
   if (rules !== undefined && !isLoopback(rules)) return withdraw(owner, { rules, last })
   const bridges = rules === undefined ? await loopbackBridges() : [rules.bridge]
   await withdraw(owner, { ...(rules !== undefined && { rules }), last: false })
-  await closeLoopback(bridges, loopbackBridges)
+  await unrouteLoopback(bridges, loopbackBridges)
   if (last) await withdraw(owner, { last })
 }
 
@@ -155,7 +159,7 @@ export async function verifyRules(backend: NatBackend, intent: NatIntent): Promi
   const rules = planRules(intent)
   if (rules.families.length === 0) return []
   const problems = await backends[backend].verify(rules)
-  const closed = isLoopback(rules) && !isLoopbackOpen(rules.bridge)
+  const closed = isLoopback(rules) && !isLoopbackRouted(rules.bridge)
   return closed ? [...problems, `route_localnet of ${rules.bridge} is off`] : problems
 }
 

@@ -2,13 +2,12 @@
  * Runs nft commands: in this process through libnftables, or by `nft` where the library does not load.
  */
 
-import { statSync } from 'node:fs'
 import { hasLibnftables, NftContext, type NftOptions, type NftResult } from '../ffi/libnftables.ts'
 import { TsnetError } from '../model/errors.ts'
 import { findCommand, runCommand } from './commands.ts'
+import { onceHere } from './here.ts'
 
-/** One context for each network namespace this process works in. */
-const contexts = new Map<number, NftContext>()
+const contextHere = onceHere(() => new NftContext())
 
 /** What speaks nft here, or undefined. */
 export const findNft = (): string | undefined => (hasLibnftables() ? 'libnftables' : findCommand('nft'))
@@ -31,13 +30,6 @@ export const missingNft = (): TsnetError =>
   new TsnetError('missing', 'nftables: neither libnftables.so.1 nor an nft command is there', {
     details: 'install libnftables1 or nftables',
   })
-
-function contextHere(): NftContext {
-  const { ino } = statSync('/proc/thread-self/ns/net')
-  const context = contexts.get(ino) ?? new NftContext()
-  contexts.set(ino, context)
-  return context
-}
 
 /** True when something that the commands name is not there. */
 export const isMissing = ({ ok, error }: NftResult): boolean =>

@@ -30,7 +30,13 @@ import { TsnetError } from '../model/errors.ts'
 import { type Attachment, type AttachRequest, ownerTag, type Undertaking } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { type Undo, withUndo } from '../model/undo.ts'
-import { chooseBackend, flushConntrack, installSpoofGuard, withdrawSpoofGuard } from '../nat/nat.ts'
+import {
+  chooseBackend,
+  flushConntrack,
+  installSpoofGuard,
+  openLoopback,
+  withdrawSpoofGuard,
+} from '../nat/nat.ts'
 import { findLink } from '../netlink/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { inside, type Netns } from '../netns/netns.ts'
@@ -148,6 +154,7 @@ async function build(
     const onLoan = (loan: Parameters<typeof recordLoan>[1]) => recordLoan(name, loan)
     return withUndo(inner => connect(plan, netns, inner, { ...context, onLoan }))
   })
+  if (nat !== undefined) openLoopback(nat.intent)
 
   const finished = {
     ...undertaking,
