@@ -15,7 +15,13 @@ import {
   withDefaultRoutes,
   withGateways,
 } from './routing.ts'
-import { bridgeSettings, containerSettings, loopbackSettings, type Setting } from './settings.ts'
+import {
+  bridgeSettings,
+  containerSettings,
+  loopbackSettings,
+  newBridgeSettings,
+  type Setting,
+} from './settings.ts'
 
 export interface LinkRequest {
   options: BridgeOptions
@@ -191,11 +197,13 @@ function gatewayPlace(
 ): Pick<BridgePlan, 'gatewayVlan' | 'settings' | 'adoptedSettings'> {
   if (gateways.length === 0) return { settings: bridgeSettings(name, []), adoptedSettings: [] }
   if (vlan === undefined) {
-    const settings = bridgeSettings(name, gateways)
-    return { settings, adoptedSettings: settings }
+    return {
+      settings: newBridgeSettings(name, gateways),
+      adoptedSettings: bridgeSettings(name, gateways),
+    }
   }
   const link = vlanInterface(name, vlan)
-  const gatewayVlan = { id: vlan, name: link, settings: bridgeSettings(link, gateways) }
+  const gatewayVlan = { id: vlan, name: link, settings: newBridgeSettings(link, gateways) }
   return { settings: bridgeSettings(name, []), adoptedSettings: [], gatewayVlan }
 }
 

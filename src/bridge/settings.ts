@@ -39,6 +39,16 @@ export function bridgeSettings(name: string, gateways: Cidr[]): Setting[] {
   return [...(used ? [v6(name, 'disable_ipv6', '0', true)] : []), v6(name, 'accept_ra', '0', used)]
 }
 
+/**
+ * Of a bridge of our own, where nobody else can have its addresses. Without its link-local address, which
+ * duplicate address detection holds back for a second, the kernel asks for no neighbour on behalf of others:
+ * the first container would be unreachable from outside for so long.
+ */
+export const newBridgeSettings = (name: string, gateways: Cidr[]): Setting[] => [
+  ...bridgeSettings(name, gateways),
+  ...(hasV6(gateways) ? [v6(name, 'accept_dad', '0', false)] : []),
+]
+
 /** Of the host end of the veth pair. */
 export const hostSettings = (name: string): Setting[] => [v6(name, 'accept_ra', '0', false)]
 
