@@ -42,7 +42,7 @@ const ticksOf = (bytes: number, rate: number): number => Math.floor((bytes * 1e9
 
 const bytesIn = (ticks: number, rate: number): number => Math.round((ticks * TICK_NS * rate) / 1e9)
 
-/** The burst that the kernel will list for a bucket: of the ticks it reports the lower 32 bits. */
+/** The burst that the kernel will list for a bucket, to a tick: of the ticks it reports the lower 32 bits. */
 export const burstAsListed = ({ rate, burst }: TokenBucket): number =>
   bytesIn(ticksOf(burst, rate) % (U32_MAX + 1), rate)
 
