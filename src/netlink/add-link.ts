@@ -3,6 +3,7 @@
  *
  * A link appears in one request with all that the kernel takes at creation. Alias and port settings it takes
  * only of a link that exists, so they follow in a second one; when that fails, the link is deleted again.
+ * What is believed of veth pairs: test/netns/assumptions/a-veth-peer-is-created-in-another-namespace.ts.
  */
 
 import { contains, familyOf, type Ip, parseCidr } from '../model/address.ts'

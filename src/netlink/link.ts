@@ -236,7 +236,8 @@ export function deleteLink(nl: Netlink, link: LinkRef): void {
 }
 
 /**
- * Deletes all links of a group with one wait for the kernel, however many they are.
+ * Deletes all links of a group with one wait for the kernel, however many they are
+ * (test/netns/assumptions/deleting-a-group-removes-all-its-members.ts).
  * Equivalent to: ip link delete group GROUP
  * @throws NetlinkError `ENODEV` for an empty group, `EOPNOTSUPP` when a member cannot be deleted
  * @throws RangeError for group 0, in which every link is that nobody gave a group

@@ -14,7 +14,8 @@
  * A conversation asks for extended acknowledgements (the kernel's own words become part of the error) and
  * for strict checking (a filter the kernel does not know is an error, not ignored). A dump that the kernel
  * marks as interrupted (NLM_F_DUMP_INTR) or that overran the socket (ENOBUFS) is asked for again, so what
- * comes back is one consistent picture. Answers to other sequence numbers are left-overs and are dropped.
+ * comes back is one consistent picture. Answers to other sequence numbers are left-overs and are dropped;
+ * datagrams of others than the kernel do not arrive (test/netns/conversation.ts).
  *
  * Every request carries the `ip` or `tc` command that would do the same; it names the operation in errors
  * and is what `--verbose` prints.

@@ -8,7 +8,9 @@
  * `setns(2)` moves the calling thread and no other, so nothing may be awaited inside: another task of the
  * event loop would run in the wrong namespace. The type `Sync` makes an async callback a compile error.
  * What was opened inside stays bound to that namespace. `/proc/sys/net` follows the thread, `/sys/class/net`
- * does not (it shows the namespace of its mount); so links are asked for over netlink only.
+ * does not (it shows the namespace of its mount); so links are asked for over netlink only. That it is so is
+ * shown in test/netns/assumptions: setns-is-per-thread, a-socket-stays-in-its-namespace,
+ * proc-sys-net-follows-the-thread.
  *
  * A path is looked up once. The descriptor is checked to be a network namespace (nsfs, CLONE_NEWNET), its
  * device and inode are its identity, and only the descriptor is used from then on: whoever swaps the path
