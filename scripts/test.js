@@ -58,7 +58,8 @@ function run(compiled) {
   // Node parses an extra CA bundle at every start, which costs more than most of our tests.
   const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env
   const child = spawn(process.execPath, ['--enable-source-maps', compiled], {
-    env,
+    // tap's own limit, in seconds, would be 30, which a busy machine can take.
+    env: { ...env, TAP_TIMEOUT: String(TIMEOUT_MS / 1000) },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   return new Promise(resolve => {

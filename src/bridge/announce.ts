@@ -19,8 +19,11 @@ import { until } from './wait.ts'
 /** BR_STATE_FORWARDING, linux/if_bridge.h. */
 const FORWARDING = 3
 
-/** With STP a port listens and learns first, for up to two forward delays of 15 s; nobody waits for that. */
-const FORWARDING_WITHIN_MS = 2000
+/** BR_STATE_LISTENING and BR_STATE_LEARNING: with STP it forwards in 30 s, which nobody waits for. */
+const UNDER_WAY = [1, 2]
+
+/** Long enough for many others that wait for the kernel's one lock at the same time. */
+const FORWARDING_WITHIN_MS = 10_000
 
 /**
  * Waits until the bridge forwards what comes from the port: without STP that is now, or when the kernel
@@ -30,7 +33,7 @@ const FORWARDING_WITHIN_MS = 2000
 export async function waitForPort(nl: Netlink, port: LinkRef): Promise<void> {
   const forwards = await until(FORWARDING_WITHIN_MS, () => {
     const state = findLink(nl, { index: port.index })?.port?.state
-    return state === FORWARDING || state === 1 || state === 2
+    return state === FORWARDING || (state !== undefined && UNDER_WAY.includes(state))
   })
   if (!forwards) throw new TsnetError('kernel', `port ${port.name} of the bridge did not begin to forward`)
 }

@@ -5,6 +5,7 @@
 import { TsnetError } from '../model/errors.ts'
 import type { Interface } from '../model/network.ts'
 import { type Undo, withUndo } from '../model/undo.ts'
+import { command } from '../netlink/command.ts'
 import { getLink } from '../netlink/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { currentNetns, inside, type Netns, sameNamespace } from '../netns/netns.ts'
@@ -54,7 +55,8 @@ export async function connect(
       `${netns.path} is the network namespace of this host, not a container's`,
     )
   }
-  const traceInside = (equivalent: string): void => trace(`nsenter --net=${netns.path} ${equivalent}`)
+  const enter = command('nsenter', `--net=${netns.path}`)
+  const traceInside = (equivalent: string): void => trace(`${enter} ${equivalent}`)
   using hostNl = openNetlink(trace)
   using containerNl = inside(netns, () => openNetlink(traceInside))
   const connection = await withUndo(inner => {

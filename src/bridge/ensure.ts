@@ -72,13 +72,20 @@ function makeBridge({ nl, undo }: Side, { name, mac, mtu }: BridgePlan): Link {
   } catch (thrown) {
     // Somebody else made one meanwhile; it is looked at like any that exists.
     if (hasCode(thrown, 'EEXIST')) return getLink(nl, { name })
-    throw thrown
+    throw hasCode(thrown, 'EOPNOTSUPP') ? noSuchKind('bridge', 'CONFIG_BRIDGE', thrown) : thrown
   }
   undo.push(`bridge ${name}`, () => {
     if (listLinks(nl, { master: made.index }).length === 0) deleteLink(nl, made)
   })
   return made
 }
+
+/** The kernel knows no links of this kind, or cannot load the module that does. */
+export const noSuchKind = (kind: string, option: string, cause: unknown): TsnetError =>
+  new TsnetError('missing', `this kernel has no ${kind} links (${option})`, {
+    details: `modprobe ${kind}`,
+    cause,
+  })
 
 /** One request for all that is not so yet. */
 function setUp({ nl, undo }: Side, bridge: Link, plan: BridgePlan, ours: boolean): void {

@@ -126,7 +126,6 @@ export function planLink(request: LinkRequest, macs: MacSource = randomMacs): Li
   const { options, owner, ifname } = request
   checkBridgeOptions(options, request.leases.length > 0)
   parseInterfaceName(ifname, 'ifname')
-  if (ifname === options.name) reject(`ifname: "${ifname}" is the name of the bridge`)
   for (const { address, gateway } of request.leases) {
     requireUnicast('address', ipOf(address))
     if (gateway !== undefined) requireUnicast('gateway', gateway)

@@ -30,6 +30,9 @@ export interface PlannedRoute extends Route {
 /** RT_SCOPE_LINK, linux/rtnetlink.h: from here on a destination is on the link itself. */
 const SCOPE_LINK = 253
 
+/** RT_TABLE_MAIN. */
+const MAIN = 254
+
 const defaultOf = (family: Family): Cidr => (family === 4 ? '0.0.0.0/0' : '::/0') as Cidr
 
 /** @throws TsnetError `invalid-config` for an address that no interface can have */
@@ -79,7 +82,9 @@ export function withDefaultRoutes(routes: Route[], leases: Lease[]): Route[] {
   const added: Route[] = []
   for (const family of [4, 6] as const) {
     const gateway = leases.find(({ address }) => familyOf(address) === family)?.gateway
-    const known = routes.some(({ dst, gw, table }) => dst === defaultOf(family) && gw !== undefined && !table)
+    const known = routes.some(
+      ({ dst, gw, table }) => dst === defaultOf(family) && gw !== undefined && (table || MAIN) === MAIN,
+    )
     if (gateway !== undefined && !known) added.push({ dst: defaultOf(family), gw: gateway })
   }
   return [...routes, ...added]

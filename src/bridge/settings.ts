@@ -49,8 +49,14 @@ export const newBridgeSettings = (name: string, gateways: Cidr[]): Setting[] => 
   ...(hasV6(gateways) ? [v6(name, 'accept_dad', '0', false)] : []),
 ]
 
-/** Of the host end of the veth pair. */
-export const hostSettings = (name: string): Setting[] => [v6(name, 'accept_ra', '0', false)]
+/**
+ * Of the host end of the veth pair. A port needs no address: without IPv6 it neither announces itself to
+ * the container nor can it be spoken to from there.
+ */
+export const hostSettings = (name: string): Setting[] => [
+  v6(name, 'accept_ra', '0', false),
+  v6(name, 'disable_ipv6', '1', false),
+]
 
 /**
  * Of the container's interface. Without an IPv6 address it gets no IPv6 at all: a link-local address would

@@ -10,6 +10,8 @@
 import { hasCode, TsnetError } from '../model/errors.ts'
 import { addVeth } from '../netlink/add-link.ts'
 import { changeLink, deleteLink, findLink, type Link, type LinkRef } from '../netlink/link.ts'
+import { NetlinkError } from '../netlink/netlink.ts'
+import { noSuchKind } from './ensure.ts'
 import { isHostEnd } from './names.ts'
 import type { LinkPlan } from './plan.ts'
 import { applyToNew, hostSettings } from './settings.ts'
@@ -30,17 +32,33 @@ export function makeVeth(side: Side, plan: LinkPlan, bridge: BridgeRef, netnsFd:
   const { alias, hairpin, isolated, vlans } = plan.host
   const link = addPair(side, plan, netnsFd)
   applyToNew(side, hostSettings(link.name))
+  const change = { alias, master: bridge.index }
   if (hairpin || isolated || vlans !== undefined) {
-    changeLink(nl, link, { alias, master: bridge.index })
+    enslave(bridge, () => changeLink(nl, link, change))
     if (hairpin || isolated) {
       changeLink(nl, link, { port: { ...(hairpin && { hairpin }), ...(isolated && { isolated }) } })
     }
     if (vlans !== undefined) setPortVlans(nl, link, bridge.name, vlans)
     changeLink(nl, link, { up: true })
   } else {
-    changeLink(nl, link, { alias, master: bridge.index, up: true })
+    enslave(bridge, () => changeLink(nl, link, { ...change, up: true }))
   }
   return link
+}
+
+/** asm-generic/errno.h; Node has no name for it. */
+const EXFULL = 54
+
+function enslave(bridge: BridgeRef, work: () => void): void {
+  try {
+    work()
+  } catch (cause) {
+    if (!(cause instanceof NetlinkError && cause.errno === EXFULL)) throw cause
+    throw new TsnetError('exhausted', `bridge ${bridge.name} has as many ports as a bridge can have (1023)`, {
+      details: 'put further containers on a network with another bridge',
+      cause,
+    })
+  }
 }
 
 function addPair({ nl, undo }: Side, { owner, host, container }: LinkPlan, netnsFd: number): Link {
@@ -52,6 +70,7 @@ function addPair({ nl, undo }: Side, { owner, host, container }: LinkPlan, netns
       undo.push(`veth ${name}`, () => deleteLink(nl, link))
       return link
     } catch (thrown) {
+      if (hasCode(thrown, 'EOPNOTSUPP')) throw noSuchKind('veth', 'CONFIG_VETH', thrown)
       if (!hasCode(thrown, 'EEXIST')) throw thrown
     }
     // Either end's name may be taken; the kernel does not say which.

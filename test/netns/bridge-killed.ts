@@ -18,9 +18,6 @@ interface Outcome {
   loan?: BridgeLoan
 }
 
-// Each process takes its time to start.
-t.setTimeout(120_000)
-
 /** @param wrap a shell script that runs `"$@"` */
 async function connectInChild(
   host: Host,

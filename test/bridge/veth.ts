@@ -1,0 +1,56 @@
+/** Names that are taken, and kernels that cannot. */
+
+import t from 'tap'
+import { hostAlias, hostMac } from '../../src/bridge/names.ts'
+import { planLink } from '../../src/bridge/plan.ts'
+import { makeVeth } from '../../src/bridge/veth.ts'
+import { fixedMacs, linkRequest, OWNER } from '../support/link-plan.ts'
+import { refusal } from '../support/scripted-kernel.ts'
+import { agrees, scriptedSide, shows } from '../support/scripted-side.ts'
+
+const plan = planLink(linkRequest(), fixedMacs)
+const bridge = { index: 2, name: 'cni0' }
+type Request = Parameters<typeof refusal>[0]
+const absent = (request: Request) => [refusal(request, 'ENODEV')]
+const taken = (request: Request) => [refusal(request, 'EEXIST')]
+/** EXFULL, for which Node has no name. */
+const full = (request: Request) => {
+  const answer = refusal(request, 'EEXIST')
+  new DataView(answer.buffer).setInt32(16, -54, true)
+  return [answer]
+}
+const veth = { linkInfo: { kind: 'veth' }, mac: hostMac(OWNER) }
+
+t.test('when a name is taken, the kernel is asked whose it is', async t => {
+  const ours = scriptedSide(taken, shows(5, { ...veth, alias: hostAlias(OWNER) }))
+  t.throws(() => makeVeth(ours.side, plan, bridge, 20), {
+    code: 'conflict',
+    message: /^veth01234567 exists already: .* made before/,
+  })
+  const inContainer = scriptedSide(taken, absent)
+  t.throws(() => makeVeth(inContainer.side, plan, bridge, 20), {
+    code: 'conflict',
+    message: /^interface eth0 exists already/,
+  })
+  const foreign = { linkInfo: { kind: 'ifb' } }
+  const both = scriptedSide(taken, shows(5, foreign), taken, shows(6, foreign))
+  t.throws(() => makeVeth(both.side, plan, bridge, 20), {
+    code: 'conflict',
+    message: /veth01234567 and veth89abcdef/,
+  })
+})
+
+t.test('a kernel without veth links is named', async t => {
+  const { side } = scriptedSide(request => [refusal(request, 'EOPNOTSUPP', 'Unknown device type')])
+  t.throws(() => makeVeth(side, plan, bridge, 20), { code: 'missing', message: /CONFIG_VETH/ })
+})
+
+t.test('a bridge with all the ports it can have is named', async t => {
+  const { side, commands } = scriptedSide(agrees, shows(5, { ...veth, name: 'veth01234567' }), full, agrees)
+  t.throws(() => makeVeth(side, plan, bridge, 20), {
+    code: 'exhausted',
+    message: /^bridge cni0 has as many ports/,
+  })
+  t.same(await side.undo.rollback(), [])
+  t.match(commands.at(-1), 'ip link delete dev veth01234567')
+})
