@@ -8,10 +8,14 @@ import type { NatBackend } from '../model/network.ts'
 export async function rulesOf(host: Host, backend: NatBackend): Promise<string> {
   if (backend === 'nftables') return host.inside(listNftables)
   const listings = await Promise.all(['iptables-save', 'ip6tables-save'].map(tool => host.run(tool)))
-  return listings.map(({ stdout }) => stdout.replace(/^#.*\n/gm, '').replace(/ \[\d+:\d+\]/g, '')).join('')
+  // Without comments, the names of chains and how each table ends.
+  return listings.map(({ stdout }) => stdout.replace(/^(#.*|:.* (ACCEPT|-) .*|COMMIT)\n/gm, '')).join('')
 }
+
+/** Sets, maps and chains with nothing in them. */
+const EMPTY = /^\t(set|map|chain) \S+ \{\n(\t\ttype .*\n)?\t\}\n\n?/gm
 
 function listNftables(): string {
   using context = new NftContext()
-  return context.run('list ruleset').output
+  return context.run('list ruleset').output.replace(EMPTY, '').replaceAll('\t', '  ')
 }
