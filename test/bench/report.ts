@@ -1,0 +1,42 @@
+import t from 'tap'
+import { formatReport, type Report, withinBudget } from '../../bench/report.ts'
+
+const summary = (median: number) => ({ samples: 3, median, p95: median + 1, spread: 0.5 })
+
+const report: Report = {
+  title: 'A race',
+  unit: 'ms',
+  versions: { tortoise: '1.0', hare: '2.0' },
+  lines: [
+    { work: 'ADD', by: 'the tortoise', summary: summary(10) },
+    { work: 'ADD', by: 'the hare', summary: summary(4), ratio: 0.4, budget: 0.5 },
+  ],
+  notes: ['uphill'],
+}
+
+t.test('a report lines up who did what in which time', async t => {
+  t.equal(
+    formatReport(report),
+    [
+      'A race, ms',
+      '',
+      '     by            median   p95  spread  × peer  budget',
+      'ADD  the tortoise    10.0  11.0     0.5',
+      'ADD  the hare         4.0   5.0     0.5    0.40    0.50  kept',
+      '',
+      'tortoise 1.0, hare 2.0',
+      'uphill',
+      '',
+    ].join('\n'),
+  )
+})
+
+t.test('a ratio above its budget is told', async t => {
+  t.ok(withinBudget(report))
+  const late: Report = {
+    ...report,
+    lines: [{ work: 'ADD', by: 'the hare', summary: summary(6), ratio: 0.6, budget: 0.5 }],
+  }
+  t.notOk(withinBudget(late))
+  t.match(formatReport(late), /0\.60 +0\.50 +OVER/)
+})
