@@ -6,7 +6,7 @@
  *               2001:db8:1::/64             2001:db8:2::/64
  */
 
-import { type Host, lab, type World } from '../../src/lab/lab.ts'
+import { diff, type Host, lab, type Snapshot, type World, waitFor } from '../../src/lab/lab.ts'
 
 export interface Site {
   world: World
@@ -23,7 +23,9 @@ export const at = {
   outside: { v4: '198.51.100.2', v6: '2001:db8:2::2' },
 } as const
 
-export const families = ['v4', 'v6'] as const
+export type Family = 'v4' | 'v6'
+
+export const families: readonly Family[] = ['v4', 'v6']
 
 /** Port of the echo server outside. */
 export const ECHO = 7000
@@ -47,6 +49,50 @@ export async function openSite(): Promise<Site> {
   host.route('default', at.outside.v6)
   outside.listen('tcp', ECHO)
   return { world, host, client, outside }
+}
+
+/**
+ * Makes the host's firewall one that was there before us, as Docker leaves it: iptables' tables exist,
+ * nothing is forwarded by default, and there is a rule of somebody else.
+ */
+export async function closeFirewall(host: Host): Promise<void> {
+  const documents = [
+    ...['*raw', ':PREROUTING ACCEPT', ':OUTPUT ACCEPT', 'COMMIT'],
+    ...['*nat', ':PREROUTING ACCEPT', ':INPUT ACCEPT', ':OUTPUT ACCEPT', ':POSTROUTING ACCEPT', ':OTHERS -'],
+    ...['-A POSTROUTING -s 203.0.113.0/24 -j OTHERS', 'COMMIT'],
+    ...['*filter', ':INPUT ACCEPT', ':FORWARD DROP', ':OUTPUT ACCEPT', 'COMMIT'],
+  ].join('\n')
+  for (const [command, text] of [
+    ['iptables-restore', documents],
+    ['ip6tables-restore', documents.replace('203.0.113.0/24', '2001:db8:3::/64')],
+  ] as const) {
+    await host.run(command, { stdin: `${text}\n` })
+  }
+}
+
+/**
+ * What containers left behind: the difference of two snapshots, without what is not a container's. That is
+ * the memory of a pool (where it stands, and its lock), the folder of libcni's cache, and multicast of the
+ * kernel's own, which it tracks for ten minutes.
+ * @param runtime matches what the runtime keeps for itself
+ */
+export const leftovers = (before: Snapshot, after: Snapshot, runtime: RegExp): string[] =>
+  diff(before, after).filter(line => ![...NOBODYS, runtime].some(pattern => pattern.test(line)))
+
+const NOBODYS = [
+  /^file \/var\/lib\/cni\/(results|networks(\/\.tsnet)?(\/ports)?) appeared/,
+  /^file \/var\/lib\/cni\/networks\/ports\/(lock|last_reserved_ip\.\d) appeared/,
+  /^connection .* dst=224\.0\.0\.22 /,
+]
+
+/**
+ * The page at a port of the host, as the client gets it. A server that has just been started may not listen
+ * yet, so a refusal is no answer.
+ */
+export async function clientReads({ client }: Site, family: Family, port: number): Promise<string> {
+  const url = `http://${inUrl(at.host[family])}:${port}/cgi-bin/who`
+  const page = await waitFor(() => client.fetch(url), { what: `an answer from ${url}` })
+  return page.body
 }
 
 /** An address as URLs have it. */

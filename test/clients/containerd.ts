@@ -1,0 +1,109 @@
+/**
+ * A real containerd starts containers through tsnet, on both NAT backends; support/site.ts draws who is
+ * where. The reference plugins are the control: the search for leftovers finds what they leave.
+ */
+
+import t, { type Test } from 'tap'
+import { type Snapshot, snapshot } from '../../src/lab/lab.ts'
+import { webServer } from '../support/busybox.ts'
+import { type Container, Containerd } from '../support/containerd.ts'
+import { type NetworkList, readNetworkList, withKeys } from '../support/libcni.ts'
+import {
+  at,
+  clientReads,
+  closeFirewall,
+  ECHO,
+  families,
+  inUrl,
+  leftovers,
+  openSite,
+  type Site,
+} from '../support/site.ts'
+
+t.setTimeout(240_000) // of the whole file; tap's own 30 s are short where other work goes on
+
+const containerds = /containerd|\/run\/runc/
+
+interface Scene extends Site {
+  containerd: Containerd
+  before: Snapshot
+  web: Container
+  db: Container
+}
+
+/** Two web servers, `web` published at port 8080. */
+async function open(t: Test, list: NetworkList): Promise<Scene> {
+  const site = await openSite()
+  t.teardown(() => site.world.end())
+  await closeFirewall(site.host)
+  const containerd = await Containerd.start(site.host, list)
+  const before = await snapshot(site.host)
+  const portMappings = [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }]
+  const web = await containerd.run('web', list, { portMappings }, ...webServer('web'))
+  const db = await containerd.run('db', list, {}, ...webServer('db'))
+  return { ...site, containerd, before, web, db }
+}
+
+const reference: NetworkList = {
+  cniVersion: '1.0.0',
+  name: 'reference',
+  plugins: [
+    {
+      type: 'bridge',
+      bridge: 'tsnet2',
+      isDefaultGateway: true,
+      ipMasq: true,
+      hairpinMode: true,
+      ipam: {
+        type: 'host-local',
+        ranges: [[{ subnet: '10.80.0.0/24' }], [{ subnet: 'fd00:80::/64' }]],
+      },
+    },
+    { type: 'portmap', capabilities: { portMappings: true } },
+  ],
+}
+for (const backend of ['iptables', 'nftables']) {
+  const list = withKeys(readNetworkList('ports'), { ipMasqBackend: backend })
+
+  t.test(`two containers of ctr fetch pages from each other (${backend})`, async t => {
+    const { web, db } = await open(t, list)
+    for (const family of families) {
+      const fetch = (from: Container, to: Container) =>
+        from.exec(`busybox wget -q -O- http://${inUrl(to.address(family))}/cgi-bin/who`)
+      t.equal(await fetch(db, web), `web saw ${db.address(family)}\n`)
+      t.equal(await fetch(web, db), `db saw ${web.address(family)}\n`)
+    }
+  })
+
+  t.test(`a machine outside sees the host where a container of ctr asks it (${backend})`, async t => {
+    const { web } = await open(t, list)
+    for (const family of families) {
+      const answer = await web.exec(`echo hello | busybox nc ${at.outside[family]} ${ECHO}`)
+      t.match(JSON.parse(answer), { place: 'outside', peer: at.hostOutside[family], text: 'hello' })
+    }
+  })
+
+  t.test(`a client fetches a page from a container of ctr through the host's port (${backend})`, async t => {
+    const site = await open(t, list)
+    for (const family of families) {
+      t.equal(await clientReads(site, family, 8080), `web saw ${at.client[family]}\n`)
+    }
+  })
+
+  t.test(`nothing is left of containers of ctr that were removed (${backend})`, async t => {
+    const site = await open(t, list)
+    const { host, before, web, db } = site
+    for (const family of families) await clientReads(site, family, 8080)
+    await db.remove()
+    await web.remove()
+    t.same(leftovers(before, await snapshot(host), containerds), [])
+  })
+}
+
+t.test('control: the search for leftovers finds what the reference plugins leave', async t => {
+  const { host, before, web, db } = await open(t, reference)
+  await db.remove()
+  await web.remove()
+  const left = leftovers(before, await snapshot(host), containerds).join('\n')
+  t.match(left, /iptables rule .* -A POSTROUTING -s 10\.80\.0\.2/)
+})

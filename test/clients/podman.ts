@@ -1,0 +1,96 @@
+/**
+ * A real podman starts containers and pods through tsnet, on both NAT backends. It passes ports as the CNI
+ * conventions have them, and removes a container's network while the namespace is still there.
+ */
+
+import t, { type Test } from 'tap'
+import { type Snapshot, snapshot } from '../../src/lab/lab.ts'
+import { webServer } from '../support/busybox.ts'
+import { type NetworkList, readNetworkList, withKeys } from '../support/libcni.ts'
+import { Podman } from '../support/podman.ts'
+import {
+  at,
+  clientReads,
+  closeFirewall,
+  ECHO,
+  families,
+  inUrl,
+  leftovers,
+  openSite,
+  type Site,
+} from '../support/site.ts'
+
+t.setTimeout(240_000) // of the whole file; tap's own 30 s are short where other work goes on
+
+const podmans = /podman|\/run\/runc|mount \/run\/netns/
+
+interface Scene extends Site {
+  podman: Podman
+  before: Snapshot
+}
+
+async function open(t: Test, list: NetworkList): Promise<Scene> {
+  const site = await openSite()
+  t.teardown(() => site.world.end())
+  await closeFirewall(site.host)
+  const podman = await Podman.start(site.host, list)
+  await podman.run('container', 'ls') // makes what podman keeps for itself
+  return { ...site, podman, before: await snapshot(site.host) }
+}
+
+/** What the client reads at a port of the host, over IPv4 and IPv6. */
+async function readPort(t: Test, site: Site, port: number, name: string): Promise<void> {
+  for (const family of families) {
+    t.equal(await clientReads(site, family, port), `${name} saw ${at.client[family]}\n`)
+  }
+}
+
+for (const backend of ['iptables', 'nftables']) {
+  const list = withKeys(readNetworkList('ports'), { ipMasqBackend: backend })
+
+  t.test(`podman run -p publishes a port and leaves nothing (${backend})`, async t => {
+    const scene = await open(t, list)
+    const { host, podman, before } = scene
+    await podman.container('web', ['-p', '8080:80'], ...webServer('web'))
+    await podman.container('db', [], ...webServer('db'))
+    await readPort(t, scene, 8080, 'web')
+
+    const [web, db] = [await podman.addresses('web'), await podman.addresses('db')]
+    for (const family of families) {
+      const page = `http://${inUrl(web[family])}/cgi-bin/who`
+      t.equal(await podman.shell('db', `busybox wget -q -O- ${page}`), `web saw ${db[family]}`)
+      const answer = await podman.shell('db', `echo hello | busybox nc ${at.outside[family]} ${ECHO}`)
+      t.match(JSON.parse(answer), { place: 'outside', peer: at.hostOutside[family] })
+    }
+
+    await podman.run('rm', '-f', '-t', '0', 'web', 'db')
+    t.same(leftovers(before, await snapshot(host), podmans), [])
+  })
+
+  t.test(`podman pod create -p publishes a port of a pod and leaves nothing (${backend})`, async t => {
+    const scene = await open(t, list)
+    const { host, podman, before } = scene
+    await podman.run('pod', 'create', '--name', 'shop', '-p', '8080:80')
+    await podman.container('web', ['--pod', 'shop'], ...webServer('web'))
+    await readPort(t, scene, 8080, 'web')
+    await podman.run('pod', 'rm', '-f', '-t', '0', 'shop')
+    t.same(leftovers(before, await snapshot(host), podmans), [])
+  })
+
+  t.test(`podman run --ip --mac-address gets what it asks for (${backend})`, async t => {
+    const { podman } = await open(t, list)
+    const asked = ['--ip', '10.77.2.50', '--mac-address', '02:00:00:00:00:50']
+    await podman.container('web', asked, ...webServer('web'))
+    const link = await podman.shell('web', 'busybox ip -o address show eth0; busybox ip -o link show eth0')
+    t.match(link, /10\.77\.2\.50\/24/)
+    t.match(link, /02:00:00:00:00:50/)
+  })
+
+  t.test(`podman run refuses a port that another container has (${backend})`, async t => {
+    const scene = await open(t, list)
+    const { podman } = scene
+    await podman.container('web', ['-p', '8080:80'], ...webServer('web'))
+    await t.rejects(podman.container('db', ['-p', '8080:80'], ...webServer('db')), /8080/)
+    await readPort(t, scene, 8080, 'web')
+  })
+}
