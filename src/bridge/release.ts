@@ -4,10 +4,11 @@
 
 import { everyStep } from '../model/undo.ts'
 import { deleteAddress, listAddresses } from '../netlink/address.ts'
-import { changeLink, deleteLink, findLink, type Link, listLinks } from '../netlink/link.ts'
+import { changeLink, findLink, type Link, listLinks } from '../netlink/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { currentNetns, inside, type Netns } from '../netns/netns.ts'
 import { writeSysctl } from '../netns/sysctl.ts'
+import { deleteTogether } from './delete.ts'
 import type { BridgeLoan } from './ensure.ts'
 import { isAnyHostEnd, isOurBridge } from './names.ts'
 import { removeVlanInterfaces } from './vlan.ts'
@@ -26,19 +27,29 @@ export async function releaseBridge(
   trace?: (equivalent: string) => void,
 ): Promise<boolean> {
   using nl = openNetlink(trace)
+  return await release(nl, name, loan, undefined)
+}
+
+/** As releaseBridge, and deletes a port with it, with one wait for the kernel. */
+export async function release(
+  nl: Netlink,
+  name: string,
+  loan: BridgeLoan | undefined,
+  leaving: Link | undefined,
+): Promise<boolean> {
+  const going = leaving === undefined ? [] : [leaving]
   const bridge = findLink(nl, { name })
-  if (bridge?.kind !== 'bridge') return false
-  const ports = listLinks(nl, { master: bridge.index })
-  if (isOurBridge(bridge)) {
-    if (ports.length > 0) return false
-    deleteLink(nl, bridge)
-    return true
-  }
-  if (!ports.some(isAnyHostEnd)) {
+  const isBridge = bridge?.kind === 'bridge'
+  const others = isBridge
+    ? listLinks(nl, { master: bridge.index }).filter(port => port.index !== leaving?.index)
+    : []
+  const goes = isBridge && isOurBridge(bridge) && others.length === 0
+  deleteTogether(nl, goes ? [...going, bridge] : going)
+  if (isBridge && !isOurBridge(bridge) && !others.some(isAnyHostEnd)) {
     using home = currentNetns()
     await giveBack(nl, home, bridge, loan)
   }
-  return false
+  return goes
 }
 
 async function giveBack(nl: Netlink, home: Netns, bridge: Link, loan: BridgeLoan | undefined): Promise<void> {

@@ -4,7 +4,7 @@ import t from 'tap'
 import { type Host, lab, type Namespace, type World } from 'tsnet/lab'
 import type { BridgeLoan } from '../../src/bridge/bridge.ts'
 import type { BridgeOptions } from '../../src/model/network.ts'
-import { connectOn, disconnectOn, FOREIGN_BRIDGE, releaseOn } from '../support/connect.ts'
+import { connectOn, disconnectLastOn, disconnectOn, FOREIGN_BRIDGE, releaseOn } from '../support/connect.ts'
 import { changesSince, kernelState, lastingChangesSince } from '../support/kernel-state.ts'
 import { linkRequest, ownerOf } from '../support/link-plan.ts'
 
@@ -76,6 +76,31 @@ t.test('a bridge that exists is taken as it is, and given back what was added', 
   )
   t.equal(await releaseOn(host, 'cni0', loans[0]), false, 'and again')
   await world.end()
+})
+
+t.test('the last container and its bridge go in one step; a bridge of somebody else stays', async t => {
+  for (const [commands, options] of [
+    [[], { isGateway: true }],
+    [[FOREIGN_BRIDGE], { isGateway: true, promiscMode: true }],
+    [[FOREIGN_BRIDGE], {}],
+  ] as const) {
+    const { world, host, join } = await scene(...commands)
+    const before = kernelState(host)
+    const [loan] = await join('web', options, '10.1.0.2/24')
+    await join('db', options, '10.1.0.3/24')
+    const lastOn = { bridge: 'cni0', loan }
+    await disconnectLastOn(host, ownerOf('web'), lastOn)
+    t.match(
+      (await host.run('ip', 'link')).stdout,
+      / cni0: [\s\S]*veth/,
+      'nothing but the link while there is another',
+    )
+    await disconnectLastOn(host, ownerOf('db'), lastOn)
+    t.same(await lastingChangesSince(host, before), [])
+    await disconnectLastOn(host, ownerOf('db'), lastOn)
+    t.same(changesSince(host, before), [], 'and again')
+    await world.end()
+  }
 })
 
 t.test('without isGateway a bridge of somebody else is not changed at all', async t => {

@@ -41,6 +41,13 @@ export async function connectOn(
 export const disconnectOn = (host: Host, owner: string): Promise<void> =>
   begin(host, () => disconnect({ owner }))
 
+/** The last container leaves, and the bridge with it. */
+export const disconnectLastOn = (
+  host: Host,
+  owner: string,
+  lastOn: { bridge: string; loan?: BridgeLoan | undefined },
+): Promise<void> => begin(host, () => disconnect({ owner, lastOn }))
+
 export const releaseOn = (host: Host, name: string, loan?: BridgeLoan): Promise<boolean> =>
   begin(host, () => releaseBridge(name, loan))
 
