@@ -25,7 +25,7 @@ const SIZES = [10, 1_000, 10_000, 50_000]
 const BUDGET = 1.2
 const HOST_LOCAL = '/usr/lib/cni/host-local'
 /** A call of host-local on 50 000 leases takes the better part of a second. */
-const HOST_LOCAL_ROUNDS = 5
+const HOST_LOCAL_ROUNDS = 3
 const SUBNET = '10.0.0.0/14' as Cidr
 
 interface Pool {

@@ -11,10 +11,11 @@
 
 import { parseArgs } from 'node:util'
 import { benchCni } from './cni.ts'
+import { benchIpam } from './ipam.ts'
 import { formatReport, type Report, withinBudget } from './report.ts'
 import { insideSandbox, rerunInSandbox } from './sandbox.ts'
 
-const benches: Record<string, (rounds: number) => Promise<Report>> = { cni: benchCni }
+const benches: Record<string, (rounds: number) => Promise<Report>> = { cni: benchCni, ipam: benchIpam }
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -7,6 +7,7 @@
 
 import { TsnetError } from '../model/errors.ts'
 import { type Json, shown } from '../model/json.ts'
+import { readIpOrCidr, readMac } from '../model/json-values.ts'
 import type { AttachRequest, NatBackend, Network } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { readArgs } from './args.ts'
@@ -17,7 +18,6 @@ import { readIpam } from './ipam-config.ts'
 import { checkNetworkName } from './names.ts'
 import { readPorts } from './ports.ts'
 import type { Call, Environment } from './request.ts'
-import { readIpOrCidr, readMac } from './values.ts'
 import type { Version } from './versions.ts'
 
 const backends: readonly NatBackend[] = ['iptables', 'nftables']

@@ -5,13 +5,14 @@
  * what the runtime asks for (ipRanges) before both.
  */
 
-import { type Cidr, familyOf, networkOf } from '../model/address.ts'
+import { type Cidr, familyOf } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { Json } from '../model/json.ts'
-import type { AddressRange, IpamOptions, Route } from '../model/network.ts'
+import { readRoutes } from '../model/json-result.ts'
+import { readCidr, readIp } from '../model/json-values.ts'
+import type { AddressRange, IpamOptions } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { isPluginName } from './names.ts'
-import { readCidr, readIp } from './values.ts'
 import { atLeast, type Version } from './versions.ts'
 
 const DATA_DIR = '/var/lib/cni/networks'
@@ -80,34 +81,6 @@ function readRange(json: Json): AddressRange {
     rangeStart: readIp(json.get('rangeStart')),
     rangeEnd: readIp(json.get('rangeEnd')),
     gateway: readIp(json.get('gateway')),
-  })
-}
-
-/**
- * A list of routes, with the keys of 1.1.0.
- * @param mode `lenient` for what another plugin has made already
- */
-export function readRoutes(json: Json, mode: 'strict' | 'lenient'): Route[] {
-  return json.list().map(entry => {
-    const dst = readCidr(entry.get('dst')) ?? entry.get('dst').refuse('is missing')
-    const gw = readIp(entry.get('gw'))
-    if (mode === 'strict') {
-      if (networkOf(dst) !== dst)
-        entry.get('dst').refuse(`has host bits set; the network is ${networkOf(dst)}`)
-      if (gw !== undefined && familyOf(gw) !== familyOf(dst)) {
-        entry.get('gw').refuse(`is of another family than ${dst}`)
-      }
-    }
-    const number = (key: string, most = 0xffff_ffff) => entry.get(key).number(0, most)
-    return present({
-      dst,
-      gw,
-      mtu: number('mtu'),
-      advmss: number('advmss'),
-      priority: number('priority'),
-      table: number('table'),
-      scope: number('scope', 255),
-    })
   })
 }
 

@@ -5,9 +5,9 @@
 
 import { isUnspecified } from '../model/address.ts'
 import type { Json } from '../model/json.ts'
+import { readIp } from '../model/json-values.ts'
 import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
-import { readIp } from './values.ts'
 
 const protocols: readonly Protocol[] = ['tcp', 'udp', 'sctp']
 

@@ -3,20 +3,13 @@
  * version of the spec.
  */
 
-import { type Cidr, familyOf, type Ip } from '../model/address.ts'
 import type { Json } from '../model/json.ts'
-import type { Dns, Route } from '../model/network.ts'
+import { type ResultParts, readResultParts } from '../model/json-result.ts'
 import { present } from '../model/present.ts'
-import { readDns } from './dns.ts'
-import { readRoutes } from './ipam-config.ts'
-import { readCidr, readIp } from './values.ts'
 
 /** A result, in the richest of its shapes, that of 1.1.0. */
-export interface Result {
+export interface Result extends ResultParts {
   interfaces: ResultInterface[]
-  ips: ResultIp[]
-  routes: Route[]
-  dns?: Dns
 }
 
 export interface ResultInterface {
@@ -30,13 +23,6 @@ export interface ResultInterface {
   pciID?: string
 }
 
-export interface ResultIp {
-  address: Cidr
-  gateway?: Ip
-  /** Index in `interfaces`. */
-  interface?: number
-}
-
 /**
  * @returns undefined where there is none
  * @throws TsnetError `invalid-config`
@@ -44,16 +30,7 @@ export interface ResultIp {
 export function readPrevious(config: Json): Result | undefined {
   const result = config.get('prevResult')
   if (!result.present) return undefined
-  const old = [result.get('ip4'), result.get('ip6')].filter(section => section.present)
-  const lists: Omit<Result, 'dns'> = {
-    interfaces: result.get('interfaces').list().map(readInterface),
-    ips: [...old.map(section => readIpSection(section, 'ip')), ...result.get('ips').list().map(readResultIp)],
-    routes: [
-      ...old.flatMap(section => readRoutes(section.get('routes'), 'lenient')),
-      ...readRoutes(result.get('routes'), 'lenient'),
-    ],
-  }
-  return present({ ...lists, dns: readDns(result.get('dns'), 'lenient') })
+  return { interfaces: result.get('interfaces').list().map(readInterface), ...readResultParts(result) }
 }
 
 function readInterface(entry: Json): ResultInterface {
@@ -65,17 +42,4 @@ function readInterface(entry: Json): ResultInterface {
     socketPath: entry.get('socketPath').text(),
     pciID: entry.get('pciID').text(),
   })
-}
-
-function readResultIp(entry: Json): ResultIp {
-  return present({ ...readIpSection(entry, 'address'), interface: entry.get('interface').number(0, 0xffff) })
-}
-
-function readIpSection(entry: Json, key: 'address' | 'ip'): ResultIp {
-  const address = readCidr(entry.get(key)) ?? entry.get(key).refuse('is missing')
-  const gateway = readIp(entry.get('gateway'))
-  if (gateway !== undefined && familyOf(gateway) !== familyOf(address)) {
-    entry.get('gateway').refuse(`is of another family than ${address}`)
-  }
-  return present({ address, gateway })
 }

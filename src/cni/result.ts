@@ -7,10 +7,11 @@
 
 import { familyOf } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
+import { overlayDns } from '../model/json-dns.ts'
+import type { ResultIp } from '../model/json-result.ts'
 import type { Attachment, Dns, Route } from '../model/network.ts'
 import { present } from '../model/present.ts'
-import { overlayDns } from './dns.ts'
-import type { Result, ResultInterface, ResultIp } from './previous.ts'
+import type { Result, ResultInterface } from './previous.ts'
 import { atLeast, type Version } from './versions.ts'
 
 /**

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { giveBack, obtain, verifyLeases } from '../../src/ipam/ipam.ts'
+import { obtain, verifyLeases } from '../../src/ipam/ipam.ts'
 import { cidrOf, parseIp } from '../../src/model/address.ts'
 import { messageOf } from '../../src/model/errors.ts'
 import { hostLocalAnswers, hostLocalCall } from '../support/host-local.ts'
@@ -19,22 +19,12 @@ import {
   owner,
   type RangeText,
   recordFiles,
+  release,
+  take,
 } from '../support/leases.ts'
 import { leaseWorker, runProgram } from '../support/processes.ts'
 
 t.setTimeout(120_000)
-
-const take = async (options: HostLocal, who: string, ...requested: string[]): Promise<string[]> =>
-  addressesOf(
-    (
-      await obtain(
-        options,
-        owner(who),
-        requested.map(text => parseIp(text)),
-      )
-    ).leases,
-  )
-const release = (options: HostLocal, who: string) => giveBack(options, owner(who), undefined)
 
 t.test(
   'in turn, on both families, no address is given twice and each releases what the other gave',

@@ -1,6 +1,7 @@
 import t from 'tap'
-import { overlayDns, readDns, readDnsSettings } from '../../src/cni/dns.ts'
+import { readDnsSettings } from '../../src/cni/dns.ts'
 import { Json } from '../../src/model/json.ts'
+import { overlayDns, readDns } from '../../src/model/json-dns.ts'
 
 const settings = (config: object) => readDnsSettings(new Json(config, ''))
 

@@ -13,22 +13,13 @@ import {
   plantLease,
   type RangeText,
   recordFiles,
+  release,
+  take,
 } from '../support/leases.ts'
 
 const network = (t: Test, ...sets: (string | RangeText)[][]): HostLocal =>
   hostLocal(t.testdir(), ...(sets.length > 0 ? sets : [['10.1.0.0/29']]))
 
-const take = async (options: HostLocal, who: string, ...requested: string[]) =>
-  addressesOf(
-    (
-      await obtain(
-        options,
-        owner(who),
-        requested.map(text => parseIp(text)),
-      )
-    ).leases,
-  )
-const release = (options: HostLocal, who: string) => giveBack(options, owner(who), undefined)
 const mark = (options: HostLocal, set: number) =>
   readFileSync(join(options.dataDir, NETWORK, `last_reserved_ip.${set}`), 'utf8')
 

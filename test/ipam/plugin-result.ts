@@ -32,7 +32,6 @@ t.test('a result of 0.3.x and 0.4.0 names the version of each address, which it 
   t.same(read({ cniVersion: '0.4.0', ips, dns: {} }), {
     leases: [{ address: '10.1.0.2/24' }],
     routes: [],
-    dns: { nameservers: [], search: [], options: [] },
   })
 })
 
@@ -63,22 +62,26 @@ t.test("keys count in any case, null and Go's empty values as absent", async t =
 
 t.test('what is of no use is refused, with the name of the plugin and the value', async t => {
   const wrong: [unknown, RegExp][] = [
-    [null, /result is not an object/],
-    [[], /result is not an object/],
-    [{}, /it has no addresses/],
-    [{ ips: [] }, /it has no addresses/],
-    [{ ips: {} }, /ips is not a list/],
-    [{ ips: ['10.1.0.2/24'] }, /ips is not an object/],
-    [{ ips: [{}] }, /address is not a string/],
+    [null, /result\.ips is no list of addresses/],
+    [[], /result: \[\] is not an object/],
+    [{}, /result\.ips is no list of addresses/],
+    [{ ips: [] }, /result\.ips: \[\] is no list of addresses/],
+    [{ ips: {} }, /result\.ips: \{\} is not a list/],
+    [{ ips: ['10.1.0.2/24'] }, /result\.ips\[0\]: "10\.1\.0\.2\/24" is not an object/],
+    [{ ips: [{}] }, /result\.ips\[0\]\.address is missing/],
     [{ ips: [{ address: '10.1.0.2' }] }, /address: "10\.1\.0\.2" is not an address with a prefix length/],
     [{ ips: [{ address: '10.1.0.2/24', gateway: 'x' }] }, /gateway: "x" is not an IP address/],
-    [{ ips: [{ address: '10.1.0.2/24', gateway: 'fd00::1' }] }, /gateway: fd00::1 is of another family/],
-    [{ ips: [{ address: '10.1.0.2/24' }], routes: [{}] }, /dst is not a string/],
+    [{ ips: [{ address: '10.1.0.2/24', gateway: 'fd00::1' }] }, /gateway: "fd00::1" is of another family/],
+    [{ ips: [{ address: '10.1.0.2/24' }], routes: [{}] }, /result\.routes\[0\]\.dst is missing/],
     [
       { ips: [{ address: '10.1.0.2/24' }], routes: [{ dst: '::/0', mtu: 'x' }] },
-      /routes: mtu is not a number/,
+      /mtu: "x" is not a whole number/,
     ],
-    [{ ips: [{ address: '10.1.0.2/24' }], dns: { nameservers: [1] } }, /nameservers is not a string/],
+    [{ ips: [{ address: '10.1.0.2/24' }], dns: { nameservers: [1] } }, /nameservers\[0\]: 1 is not a string/],
+    [
+      { ips: [{ address: '10.1.0.2/24' }], dns: { search: ['a\nb'] } },
+      /search\[0\]: "a\\nb" is not one printable word/,
+    ],
   ]
   for (const [result, message] of wrong) {
     t.throws(() => read(result), {

@@ -4,7 +4,7 @@
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { LeaseOwner } from '../../src/ipam/ipam.ts'
+import { giveBack, type LeaseOwner, obtain } from '../../src/ipam/ipam.ts'
 import { type Ip, ipOf, parseCidr, parseIp } from '../../src/model/address.ts'
 import type { AddressRange, IpamOptions, Lease } from '../../src/model/network.ts'
 import { present } from '../../src/model/present.ts'
@@ -51,6 +51,15 @@ export const owner = (containerId: string, more: Partial<LeaseOwner> = {}): Leas
 })
 
 export const addressesOf = (leases: Lease[]): Ip[] => leases.map(({ address }) => ipOf(address))
+
+/** Takes addresses for a container. @returns them without their lengths */
+export async function take(options: HostLocal, containerId: string, ...requested: string[]): Promise<Ip[]> {
+  const asked = requested.map(text => parseIp(text))
+  return addressesOf((await obtain(options, owner(containerId), asked)).leases)
+}
+
+export const release = (options: HostLocal, containerId: string): Promise<void> =>
+  giveBack(options, owner(containerId), undefined)
 
 /** The lease files and what is in them; neither the lock nor the marks of the round robin. */
 export function leaseFiles(dataDir: string): Record<string, string> {

@@ -1,8 +1,8 @@
 /** Addresses, prefixes and MACs out of JSON: parsed, and printed anew in one form. */
 
-import { type Cidr, type Ip, ipOf, parseCidr, parseIp, tryParseIp } from '../model/address.ts'
-import { messageOf } from '../model/errors.ts'
-import type { Json } from '../model/json.ts'
+import { type Cidr, type Ip, ipOf, parseCidr, parseIp, tryParseIp } from './address.ts'
+import { messageOf } from './errors.ts'
+import type { Json } from './json.ts'
 
 /** An address. As in Go, `::ffff:192.0.2.1` is 192.0.2.1. */
 export function readIp(json: Json): Ip | undefined {

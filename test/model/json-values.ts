@@ -1,6 +1,6 @@
 import t from 'tap'
-import { readCidr, readIp, readIpOrCidr, readMac } from '../../src/cni/values.ts'
 import { Json } from '../../src/model/json.ts'
+import { readCidr, readIp, readIpOrCidr, readMac } from '../../src/model/json-values.ts'
 
 const json = (value: unknown) => new Json(value, 'runtimeConfig.mac')
 
