@@ -66,18 +66,22 @@ function announceLoan(onLoan: ((loan: BridgeLoan) => void) | undefined, loan: Br
 }
 
 function makeBridge({ nl, undo }: Side, { name, mac, mtu }: BridgePlan): Link {
-  let made: Link
+  // Found again by its MAC, which no other has: the kernel may have made it, and its answer may be lost.
+  const takeBack = () => {
+    const made = findLink(nl, { name })
+    if (made?.mac !== mac || made.kind !== 'bridge') return
+    if (listLinks(nl, { master: made.index }).length === 0) deleteLink(nl, made)
+  }
   try {
-    made = addBridge(nl, { name, mac, ...(mtu !== undefined && { mtu }) })
+    const made = addBridge(nl, { name, mac, ...(mtu !== undefined && { mtu }) })
+    undo.push(`bridge ${name}`, takeBack)
+    return made
   } catch (thrown) {
     // Somebody else made one meanwhile; it is looked at like any that exists.
     if (hasCode(thrown, 'EEXIST')) return getLink(nl, { name })
+    undo.push(`bridge ${name}`, takeBack)
     throw hasCode(thrown, 'EOPNOTSUPP') ? noSuchKind('bridge', 'CONFIG_BRIDGE', thrown) : thrown
   }
-  undo.push(`bridge ${name}`, () => {
-    if (listLinks(nl, { master: made.index }).length === 0) deleteLink(nl, made)
-  })
-  return made
 }
 
 /** The kernel knows no links of this kind, or cannot load the module that does. */

@@ -2,15 +2,15 @@
  * What connecting a container to a bridge takes, computed from plain values and touching nothing.
  */
 
-import { type Cidr, familyOf, ipOf } from '../model/address.ts'
+import { type Cidr, familyOf } from '../model/address.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
 import type { BridgeOptions, Lease, Route } from '../model/network.ts'
 import { hostAlias, hostMac, hostNames, newBridgeMac, newContainerMac } from './names.ts'
 import { checkBridgeOptions, MTU_MAX, MTU_MIN_V6, reject, vlanInterface } from './options.ts'
 import {
+  checkLeases,
   gatewayAddresses,
   type PlannedRoute,
-  requireUnicast,
   resolveRoutes,
   withDefaultRoutes,
   withGateways,
@@ -126,10 +126,7 @@ export function planLink(request: LinkRequest, macs: MacSource = randomMacs): Li
   const { options, owner, ifname } = request
   checkBridgeOptions(options, request.leases.length > 0)
   parseInterfaceName(ifname, 'ifname')
-  for (const { address, gateway } of request.leases) {
-    requireUnicast('address', ipOf(address))
-    if (gateway !== undefined) requireUnicast('gateway', gateway)
-  }
+  checkLeases(request.leases)
   const isGateway = options.isGateway || options.isDefaultGateway
   const leases = isGateway ? withGateways(request.leases) : request.leases
   const routes = options.isDefaultGateway ? withDefaultRoutes(request.routes, leases) : request.routes

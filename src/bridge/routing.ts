@@ -19,7 +19,7 @@ import {
   stepFrom,
 } from '../model/address.ts'
 import type { Lease, Route } from '../model/network.ts'
-import { reject } from './options.ts'
+import { reject, whole } from './options.ts'
 
 /** A route as the kernel is given it. */
 export interface PlannedRoute extends Route {
@@ -35,8 +35,19 @@ const MAIN = 254
 
 const defaultOf = (family: Family): Cidr => (family === 4 ? '0.0.0.0/0' : '::/0') as Cidr
 
-/** @throws TsnetError `invalid-config` for an address that no interface can have */
-export function requireUnicast(key: string, ip: Ip): void {
+/** @throws TsnetError `invalid-config` for addresses that no interface can have */
+export function checkLeases(leases: Lease[]): void {
+  for (const { address, gateway } of leases) {
+    requireUnicast('address', ipOf(address))
+    if (gateway === undefined) continue
+    requireUnicast('gateway', gateway)
+    if (familyOf(gateway) !== familyOf(address)) {
+      reject(`gateway: ${gateway} and ${address} are of different address families`)
+    }
+  }
+}
+
+function requireUnicast(key: string, ip: Ip): void {
   if (isUnspecified(ip) || isLoopback(ip) || NOT_UNICAST.some(prefix => contains(prefix, ip))) {
     reject(`${key}: ${ip} is not the address of a single interface`)
   }
@@ -98,6 +109,9 @@ export function resolveRoutes(routes: Route[], leases: Lease[]): PlannedRoute[] 
   const planned = new Map<string, PlannedRoute>()
   for (const route of routes) {
     const family = familyOf(route.dst)
+    for (const key of ['mtu', 'advmss', 'priority', 'table', 'scope'] as const) {
+      whole(`routes.${key}`, route[key] ?? 0, 0, key === 'scope' ? 255 : 0xffff_ffff)
+    }
     if (route.gw !== undefined && familyOf(route.gw) !== family) {
       reject(`routes: gw ${route.gw} of ${route.dst} is of the other address family`)
     }

@@ -65,13 +65,21 @@ function addPair({ nl, undo }: Side, { owner, host, container }: LinkPlan, netns
   const mtu = host.mtu !== undefined && { mtu: host.mtu }
   const peer = { name: container.name, mac: container.mac, netnsFd, ...mtu }
   for (const name of host.names) {
+    // Found again by what proves it: the kernel may have made it, and its answer may be lost.
+    const takeBack = () => {
+      const made = findLink(nl, { name })
+      if (made !== undefined && isHostEnd(made, owner)) deleteLink(nl, made)
+    }
     try {
       const link = addVeth(nl, { name, mac: host.mac, ...mtu, peer })
-      undo.push(`veth ${name}`, () => deleteLink(nl, link))
+      undo.push(`veth ${name}`, takeBack)
       return link
     } catch (thrown) {
       if (hasCode(thrown, 'EOPNOTSUPP')) throw noSuchKind('veth', 'CONFIG_VETH', thrown)
-      if (!hasCode(thrown, 'EEXIST')) throw thrown
+      if (!hasCode(thrown, 'EEXIST')) {
+        undo.push(`veth ${name}`, takeBack)
+        throw thrown
+      }
     }
     // Either end's name may be taken; the kernel does not say which.
     const taken = findLink(nl, { name })

@@ -5,7 +5,7 @@ import { ensureBridge } from '../../src/bridge/ensure.ts'
 import { planLink } from '../../src/bridge/plan.ts'
 import { fixedMacs, linkRequest } from '../support/link-plan.ts'
 import { refusal } from '../support/scripted-kernel.ts'
-import { agrees, scriptedSide, shows } from '../support/scripted-side.ts'
+import { agrees, lists, scriptedSide, shows } from '../support/scripted-side.ts'
 
 // Settings would be written in the namespace of this process.
 const plan = { ...planLink(linkRequest(), fixedMacs).bridge, settings: [], adoptedSettings: [] }
@@ -45,3 +45,20 @@ t.test('a bridge that is made is marked, up, and has its MAC from the start', as
     'ip link set dev cni0 up alias tsnet',
   ])
 })
+
+t.test(
+  'a bridge whose making was never confirmed is taken back if it is there, and only if it is ours',
+  async t => {
+    for (const [mac, deleted] of [
+      [plan.mac, true],
+      ['0e:74:6e:00:00:02', false],
+    ] as const) {
+      const lost = (request: Parameters<typeof refusal>[0]) => [refusal(request, 'ENOBUFS')]
+      const found = shows(3, { name: 'cni0', mac, linkInfo: { kind: 'bridge' } })
+      const { side, commands } = scriptedSide(absent, lost, found, lists(), agrees)
+      t.throws(() => ensureBridge(side, plan), { code: 'ENOBUFS' })
+      t.same(await side.undo.rollback(), [])
+      t.equal(commands.includes('ip link delete dev cni0'), deleted)
+    }
+  },
+)

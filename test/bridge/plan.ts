@@ -160,6 +160,26 @@ t.test('addresses that no interface can have are refused', async t => {
   }
 })
 
+t.test('a gateway is of the family of its address', async t => {
+  for (const given of ['10.1.0.2/24 via fd01::1', 'fd01::2/64 via 10.1.0.1']) {
+    t.throws(() => plan(linkRequest({}, { leases: [given] })), refusal(/^gateway: .* different/), given)
+  }
+})
+
+t.test('numbers of a route fit their fields', async t => {
+  for (const [key, value] of Object.entries({
+    table: 2 ** 32,
+    priority: -1,
+    mtu: 1.5,
+    advmss: -1,
+    scope: 256,
+  })) {
+    const route = { dst: parseCidr('192.168.0.0/24'), [key]: value }
+    const asked = linkRequest({}, { leases: ['10.1.0.2/24'], routes: [route] })
+    t.throws(() => plan(asked), refusal(new RegExp(`^routes\\.${key}: ${value} `)), key)
+  }
+})
+
 t.test('a lease of a single address needs its gateway named', async t => {
   for (const address of ['10.1.0.5/32', 'fd00::5/128']) {
     t.throws(

@@ -46,7 +46,8 @@ t.test('a kernel without veth links is named', async t => {
 })
 
 t.test('a bridge with all the ports it can have is named', async t => {
-  const { side, commands } = scriptedSide(agrees, shows(5, { ...veth, name: 'veth01234567' }), full, agrees)
+  const made = shows(5, { ...veth, name: 'veth01234567' })
+  const { side, commands } = scriptedSide(agrees, made, full, made, agrees)
   t.throws(() => makeVeth(side, plan, bridge, 20), {
     code: 'exhausted',
     message: /^bridge cni0 has as many ports/,
@@ -54,3 +55,19 @@ t.test('a bridge with all the ports it can have is named', async t => {
   t.same(await side.undo.rollback(), [])
   t.match(commands.at(-1), 'ip link delete dev veth01234567')
 })
+
+t.test(
+  'a link whose making was never confirmed is taken back if it is there, and only if it is ours',
+  async t => {
+    for (const [mac, deleted] of [
+      [hostMac(OWNER), true],
+      ['02:00:00:00:00:01', false],
+    ] as const) {
+      const lost = (request: Request) => [refusal(request, 'ENOBUFS')]
+      const { side, commands } = scriptedSide(lost, shows(5, { ...veth, mac, name: 'veth01234567' }), agrees)
+      t.throws(() => makeVeth(side, plan, bridge, 20), { code: 'ENOBUFS' })
+      t.same(await side.undo.rollback(), [])
+      t.equal(commands.includes('ip link delete dev veth01234567'), deleted)
+    }
+  },
+)
