@@ -15,6 +15,8 @@ const FAMILIES = [4, 6] as const
 const TRANSPORTS = ['tcp', 'udp'] as const
 const PUBLISHED = 8080
 
+t.setTimeout(300_000) // on a busy machine
+
 for (const backend of BACKENDS) {
   t.test(`${backend}: who reaches whom`, async t => {
     const scene = await Scene.open(backend, 'web', 'neighbour', 'stranger')
