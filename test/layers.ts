@@ -6,20 +6,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import t from 'tap'
-
-/** Folders of src/ from the ground up; those of one row are siblings and may not know each other. */
-const layers = [
-  ['model'],
-  ['ffi'],
-  ['netns'],
-  ['netlink'],
-  ['bridge', 'ipam', 'nat', 'proxy', 'runtime', 'dns', 'shaping'],
-  ['network'],
-  ['control'],
-  ['daemon'],
-  ['cni', 'lab'],
-  ['cli'], // its demo plays in the lab
-]
+import { layers } from './support/layers.ts'
 
 /** The only file that may import a package. */
 const doors: Record<string, string> = {

@@ -43,9 +43,7 @@ export interface DemoReport {
   /** How the outside saw the container, by its own address. */
   outside: Record<string, string>
   rules: string
-  /** What stays by design: host-local's files that tell which address was given last. */
-  remembered: string[]
-  /** What else was different at the end from the beginning, in words. */
+  /** What was different at the end from the beginning, in words. */
   left: string[]
 }
 
@@ -72,11 +70,10 @@ export async function demo(terminal: Terminal, options: { json: boolean }): Prom
   } finally {
     await world.end()
   }
-  screen.out(`${paint(screen, 'green', '✓')} nothing is left but a note of the last address given
-
+  screen.out(`
 That was one CNI ADD, which any runtime can call: a bridge and a veth pair, an address of each family,
 masquerade towards the outside and port ${HOST_PORT} of the host to port ${CONTAINER_PORT} of the container, by ${backend}. And one
-DEL, after which nothing of that was left.
+DEL, after which host and container were as before.
 `)
 }
 
@@ -117,19 +114,12 @@ async function perform(world: World, backend: DemoReport['backend'], screen: Ter
   show(screen, rules)
 
   await step(screen, 'CNI DEL', () => callPlugin(sandbox, 'DEL'))
-  const differences = await step(
+  const left = await step(
     screen,
-    'the host is compared with what it was: links, rules, files …',
-    async () => diff(before, await snapshot(host)),
+    'links, addresses, routes, rules, connections, settings, files: as before',
+    async () => relevant(diff(before, await snapshot(host))),
   )
-  return { backend, topology, result, fetched, outside, rules, ...sorted(differences) }
-}
-
-/** Connections that ended are remembered by the kernel for a while, whoever had them. */
-function sorted(differences: string[]): Pick<DemoReport, 'remembered' | 'left'> {
-  const lasting = differences.filter(line => !line.startsWith('connection '))
-  const remembered = lasting.filter(line => line.startsWith('file /var/lib/cni/networks'))
-  return { remembered, left: lasting.filter(line => !remembered.includes(line)) }
+  return { backend, topology, result, fetched, outside, rules, left }
 }
 
 async function makeSandbox(world: World): Promise<Sandbox> {
@@ -160,6 +150,10 @@ async function callPlugin({ host, web }: Sandbox, command: 'ADD' | 'DEL'): Promi
   if (code === 0) return stdout
   throw new TsnetError('internal', `CNI ${command} failed`, { details: `${stdout}${stderr}`.trim() })
 }
+
+/** Connections that ended are remembered for a while, whoever had them. */
+const relevant = (differences: string[]): string[] =>
+  differences.filter(line => !line.startsWith('connection '))
 
 const show = (screen: Terminal, text: string): void =>
   screen.out(`\n${text.trimEnd().replace(/^/gm, '    ')}\n\n`)

@@ -88,10 +88,7 @@ export function listNeighbours(nl: Netlink, filter: { family?: Family; link?: Li
       }),
     ],
   })
-  return messages
-    .map(readNeighbour)
-    .filter(entry => entry !== undefined)
-    .filter(({ index }) => (link?.index ?? index) === index)
+  return messages.map(readNeighbour).filter(entry => entry !== undefined)
 }
 
 /** A neighbour to be told to the kernel. */

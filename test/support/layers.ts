@@ -1,0 +1,13 @@
+/** Folders of src/ from the ground up; those of one row are siblings and may not know each other. */
+export const layers: readonly string[][] = [
+  ['model'],
+  ['ffi'],
+  ['netns'],
+  ['netlink'],
+  ['bridge', 'ipam', 'nat', 'proxy', 'runtime', 'dns', 'shaping'],
+  ['network'],
+  ['control'],
+  ['daemon'],
+  ['cni', 'lab'],
+  ['cli'], // its demo plays in the lab
+]
