@@ -8,7 +8,7 @@
  * Two ways to call: `libc.f(…)` returns what C returns and leaves errno to `errno()`, for loops that
  * expect EAGAIN; `must('f', libc.f(…))` throws a SystemError for -1.
  *
- * Variadic functions (`ioctl`, `fcntl`) are declared with the arguments we pass; on the Linux ABIs of the
+ * Variadic functions (`ioctl`, `fcntl`, `syscall`) are declared with the arguments we pass; on the Linux ABIs of the
  * platforms koffi serves, integers travel alike either way.
  */
 
@@ -24,16 +24,31 @@ export interface Libc {
   bind(fd: number, address: Memory, length: number): number
   connect(fd: number, address: Memory, length: number): number
   listen(fd: number, backlog: number): number
+  accept4(fd: number, address: Memory, length: Memory, flags: number): number
+  shutdown(fd: number, how: number): number
   getsockname(fd: number, address: Memory, length: Memory): number
   setsockopt(fd: number, level: number, name: number, value: Memory, length: number): number
+  getpeername(fd: number, address: Memory, length: Memory): number
   getsockopt(fd: number, level: number, name: number, value: Memory, length: Memory): number
   send(fd: number, data: Memory, length: number, flags: number): number
   recv(fd: number, data: Memory, length: number, flags: number): number
+  recvmmsg(fd: number, messages: Memory, count: number, flags: number, timeout: Memory): number
+  sendmmsg(fd: number, messages: Memory, count: number, flags: number): number
+  splice(from: number, fromAt: Memory, to: number, toAt: Memory, length: number, flags: number): number
+  pipe2(fds: Memory, flags: number): number
+  eventfd(initial: number, flags: number): number
+  epoll_create1(flags: number): number
+  epoll_ctl(epoll: number, operation: number, fd: number, event: Memory): number
+  epoll_wait(epoll: number, events: Memory, count: number, timeoutMs: number): number
+  read(fd: number, data: Memory, length: number): number
+  write(fd: number, data: Memory, length: number): number
+  fcntl(fd: number, command: number, argument: number): number
   close(fd: number): number
   setns(fd: number, nstype: number): number
   unshare(flags: number): number
   ioctl(fd: number, request: number, argument: number): number
   flock(fd: number, operation: number): number
+  syscall(number: number, a: number, b: Memory, c: Memory, d: number): number
   fstatfs(fd: number, buffer: Memory): number
   strerror(number: number): string
 }
@@ -43,16 +58,31 @@ const prototypes: { [name in keyof Libc]: string } = {
   bind: 'int bind(int fd, const void *addr, unsigned int len)',
   connect: 'int connect(int fd, const void *addr, unsigned int len)',
   listen: 'int listen(int fd, int backlog)',
+  accept4: 'int accept4(int fd, void *addr, void *len, int flags)',
+  shutdown: 'int shutdown(int fd, int how)',
   getsockname: 'int getsockname(int fd, void *addr, void *len)',
+  getpeername: 'int getpeername(int fd, void *addr, void *len)',
   setsockopt: 'int setsockopt(int fd, int level, int optname, const void *optval, unsigned int optlen)',
   getsockopt: 'int getsockopt(int fd, int level, int optname, void *optval, void *optlen)',
   send: 'int64_t send(int fd, const void *buf, size_t len, int flags)',
   recv: 'int64_t recv(int fd, void *buf, size_t len, int flags)',
+  recvmmsg: 'int recvmmsg(int fd, void *msgvec, unsigned int vlen, int flags, void *timeout)',
+  sendmmsg: 'int sendmmsg(int fd, void *msgvec, unsigned int vlen, int flags)',
+  splice: 'int64_t splice(int from, void *from_at, int to, void *to_at, size_t len, unsigned int flags)',
+  pipe2: 'int pipe2(void *fds, int flags)',
+  eventfd: 'int eventfd(unsigned int initial, int flags)',
+  epoll_create1: 'int epoll_create1(int flags)',
+  epoll_ctl: 'int epoll_ctl(int epoll, int op, int fd, void *event)',
+  epoll_wait: 'int epoll_wait(int epoll, void *events, int count, int timeout)',
+  read: 'int64_t read(int fd, void *buf, size_t count)',
+  write: 'int64_t write(int fd, const void *buf, size_t count)',
+  fcntl: 'int fcntl(int fd, int command, long argument)',
   close: 'int close(int fd)',
   setns: 'int setns(int fd, int nstype)',
   unshare: 'int unshare(int flags)',
   ioctl: 'int ioctl(int fd, unsigned long request, unsigned long argument)',
   flock: 'int flock(int fd, int operation)',
+  syscall: 'long syscall(long number, long a, const void *b, const void *c, long d)',
   fstatfs: 'int fstatfs(int fd, void *buf)',
   strerror: 'const char *strerror(int errnum)',
 }
@@ -88,6 +118,12 @@ export function bindLazily<Library extends object>(
 
 /** Opens a shared library by its soname. @throws Error when the loader does not find it */
 export const openLibrary = (soname: string): LibraryHandle => koffi.load(soname)
+
+/**
+ * Where a buffer lies, for C structures that hold pointers. It stays there as long as the array lives.
+ * Not for arrays under 64 bytes: V8 may move those.
+ */
+export const addressOf = (memory: Uint8Array): bigint => koffi.address(memory)
 
 /** errno of the last libc call of this thread. */
 export const errno = (): number => koffi.errno()

@@ -1,6 +1,6 @@
 /** Socket addresses as C sees them: struct sockaddr_in and struct sockaddr_in6 (linux/in.h, linux/in6.h). */
 
-import { bytesOf, familyOf, type Ip } from '../model/address.ts'
+import { bytesOf, familyOf, type Ip, ipFromBytes } from '../model/address.ts'
 
 export const AF_INET = 2
 export const AF_INET6 = 10
@@ -18,3 +18,25 @@ export function sockaddr(ip: Ip, port: number): Uint8Array {
   bytes.set(bytesOf(ip), v4 ? 4 : 8)
   return bytes
 }
+
+/** One end of a connection. */
+export interface Endpoint {
+  ip: Ip
+  port: number
+}
+
+/**
+ * What a sockaddr_in or sockaddr_in6 says. An IPv4 address that a dual-stack socket shows as
+ * `::ffff:a.b.c.d` is that IPv4 address.
+ * @throws RangeError for another family
+ */
+export function readSockaddr(bytes: Uint8Array): Endpoint {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const family = view.getUint16(0, true)
+  if (family !== AF_INET && family !== AF_INET6) throw new RangeError(`address family ${family}`)
+  const ip = family === AF_INET ? bytes.subarray(4, 8) : bytes.subarray(8, 24)
+  return { ip: ipFromBytes(isMapped(ip) ? ip.subarray(12) : ip), port: view.getUint16(2) }
+}
+
+const isMapped = (ip: Uint8Array): boolean =>
+  ip.length === 16 && ip.subarray(0, 10).every(byte => byte === 0) && ip[10] === 0xff && ip[11] === 0xff

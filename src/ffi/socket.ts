@@ -1,0 +1,59 @@
+/** Numbers of the socket interface (linux/socket.h, in.h, tcp.h, udp.h) and options that are one int. */
+
+import { libc } from './ffi.ts'
+
+export const SOCK_STREAM = 1
+export const SOCK_DGRAM = 2
+export const SOCK_NONBLOCK = 0x800
+export const SOCK_CLOEXEC = 0x80000
+
+export const SHUT_WR = 1
+export const MSG_DONTWAIT = 0x40
+export const MSG_NOSIGNAL = 0x4000
+
+export const SOL_SOCKET = 1
+export const SO_REUSEADDR = 2
+export const SO_ERROR = 4
+export const SO_RCVBUF = 8
+export const SO_KEEPALIVE = 9
+export const SO_LINGER = 13
+export const SO_REUSEPORT = 15
+export const SO_RCVBUFFORCE = 33
+
+export const IPPROTO_IP = 0
+export const IP_PKTINFO = 8
+export const IP_BIND_ADDRESS_NO_PORT = 24
+
+export const IPPROTO_TCP = 6
+export const TCP_NODELAY = 1
+export const TCP_KEEPIDLE = 4
+export const TCP_KEEPINTVL = 5
+
+export const IPPROTO_UDP = 17
+export const UDP_SEGMENT = 103
+
+export const IPPROTO_IPV6 = 41
+export const IPV6_V6ONLY = 26
+export const IPV6_RECVPKTINFO = 49
+export const IPV6_PKTINFO = 50
+
+const value = new Int32Array(1)
+const valueBytes = new Uint8Array(value.buffer)
+const length = new Uint8Array(4)
+
+/** Sets an option that is an int. @returns false where the kernel refuses, see errno */
+export function setOption(fd: number, level: number, name: number, to: number): boolean {
+  value[0] = to
+  return libc.setsockopt(fd, level, name, valueBytes, 4) === 0
+}
+
+/** Reads an option that is an int; -1 where the kernel refuses, see errno. */
+export function optionOf(fd: number, level: number, name: number): number {
+  length[0] = 4
+  return libc.getsockopt(fd, level, name, valueBytes, length) === 0 ? (value[0] ?? -1) : -1
+}
+
+/** Room for what has arrived and was not read yet, in bytes; without privileges only up to a sysctl. */
+export function setReceiveBuffer(fd: number, bytes: number): void {
+  if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes)) setOption(fd, SOL_SOCKET, SO_RCVBUF, bytes)
+}

@@ -1,0 +1,144 @@
+/**
+ * A socket on its way to a target.
+ *
+ * Where the target can be reached only from inside a network namespace, the thread enters it, makes the
+ * socket and comes back: a socket stays where it was made, whoever uses it. Connecting never blocks.
+ *
+ * The path of a unix socket is the container's to choose. It is resolved with openat2(2) as if the
+ * container's root were ours, so that no link in it leads to a socket of the host, and what was found is
+ * connected to by its descriptor.
+ */
+
+import { constants } from 'node:os'
+import { errno, libc } from '../ffi/ffi.ts'
+import {
+  IP_BIND_ADDRESS_NO_PORT,
+  IPPROTO_IP,
+  IPPROTO_TCP,
+  SO_KEEPALIVE,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  setOption,
+  TCP_KEEPIDLE,
+  TCP_KEEPINTVL,
+  TCP_NODELAY,
+} from '../ffi/socket.ts'
+import type { Protocol } from '../model/port-mapping.ts'
+import { currentNetns, type Netns } from '../netns/netns.ts'
+import type { Destination, IpDestination, UnixDestination } from './destination.ts'
+
+const AF_UNIX = 1
+const CLONE_NEWNET = 0x40000000
+const SYS_OPENAT2 = 437 // the same on all architectures
+const O_PATH_CLOEXEC = 0x280000
+const RESOLVE_NO_MAGICLINKS = 0x02 // linux/openat2.h
+const RESOLVE_IN_ROOT = 0x10
+
+const { EINPROGRESS } = constants.errno
+
+/** SOCK_STREAM or SOCK_DGRAM, IPPROTO_…; SCTP one to one. */
+export const socketKinds: Record<Protocol, readonly [type: number, protocol: number]> = {
+  tcp: [SOCK_STREAM, 6],
+  udp: [SOCK_DGRAM, 17],
+  sctp: [SOCK_STREAM, 132],
+}
+
+/** The thread could not come back from a namespace: nothing that it does from now on can be trusted. */
+export class LostThread extends Error {
+  override readonly name = 'LostThread'
+}
+
+export class Dialer {
+  readonly #home: Netns = currentNetns()
+
+  /**
+   * Starts connecting to the port at `offset` of a destination.
+   * @returns the socket, which becomes writable when the connection stands or has failed (SO_ERROR); or
+   *   −errno
+   */
+  dial(destination: Destination, protocol: Protocol, offset: number): number {
+    return destination.kind === 'ip' ? this.#dialIp(destination, protocol, offset) : dialUnix(destination)
+  }
+
+  #dialIp(destination: IpDestination, protocol: Protocol, offset: number): number {
+    const { domain, netns, source } = destination
+    const fd = netns === undefined ? openSocket(domain, protocol) : this.#openInside(netns, domain, protocol)
+    if (fd < 0) return fd
+    if (source !== undefined) {
+      setOption(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+      if (libc.bind(fd, source, source.length) < 0) return closed(fd)
+    }
+    const address = offset === 0 ? destination.address : atOffset(destination.address, offset)
+    return connecting(fd, address)
+  }
+
+  #openInside(netns: number, domain: number, protocol: Protocol): number {
+    if (libc.setns(netns, CLONE_NEWNET) < 0) return -errno()
+    const fd = openSocket(domain, protocol)
+    if (libc.setns(this.#home.fd, CLONE_NEWNET) < 0) throw new LostThread('cannot leave a namespace')
+    return fd
+  }
+}
+
+/** Asks a silent peer whether it is alive; small messages are not held back. */
+export function setStreamOptions(fd: number, protocol: Protocol, keepaliveMs: number): void {
+  if (protocol !== 'tcp') return
+  setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1)
+  if (keepaliveMs === 0) return
+  const seconds = Math.max(1, Math.round(keepaliveMs / 1000))
+  setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1)
+  setOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds)
+  setOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds)
+}
+
+/** @returns the socket or −errno */
+function openSocket(domain: number, protocol: Protocol): number {
+  const [type, number] = socketKinds[protocol]
+  const fd = libc.socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, number)
+  return fd < 0 ? -errno() : fd
+}
+
+function dialUnix({ root, path }: UnixDestination): number {
+  const how = new BigUint64Array([
+    BigInt(O_PATH_CLOEXEC),
+    0n,
+    BigInt(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS),
+  ])
+  const file = libc.syscall(SYS_OPENAT2, root, Buffer.from(`${path}\0`), new Uint8Array(how.buffer), 24)
+  if (file < 0) return -errno()
+  const fd = libc.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+  const result = fd < 0 ? -errno() : connecting(fd, unixAddress(`/proc/self/fd/${file}`))
+  libc.close(file)
+  return result
+}
+
+function connecting(fd: number, address: Uint8Array): number {
+  if (libc.connect(fd, address, address.length) === 0 || errno() === EINPROGRESS) return fd
+  return closed(fd)
+}
+
+/** Closes a socket that could not be used. @returns −errno of what went wrong */
+function closed(fd: number): number {
+  const failure = errno()
+  libc.close(fd)
+  return -failure
+}
+
+/** struct sockaddr_un */
+function unixAddress(path: string): Uint8Array {
+  const bytes = new Uint8Array(2 + path.length + 1)
+  bytes[0] = AF_UNIX
+  bytes.set(Buffer.from(path), 2)
+  return bytes
+}
+
+/** The sockaddr with another port. */
+function atOffset(address: Uint8Array, offset: number): Uint8Array {
+  const bytes = address.slice()
+  const view = new DataView(bytes.buffer)
+  view.setUint16(2, view.getUint16(2) + offset)
+  return bytes
+}

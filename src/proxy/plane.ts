@@ -1,0 +1,58 @@
+/** A worker's data plane: its loop, what its services share, and the services by the publication's id. */
+
+import type { Assignment, Command } from './assignment.ts'
+import { Datagrams } from './datagrams.ts'
+import { Descriptors } from './descriptors.ts'
+import { Dialer } from './dial.ts'
+import { BUFFER_BYTES, PIPE_BYTES } from './half.ts'
+import { Pipes } from './pipes.ts'
+import { Reactor } from './reactor.ts'
+import type { Plane, Service } from './service.ts'
+import { StreamService } from './tcp.ts'
+import { DatagramService } from './udp.ts'
+
+export class DataPlane implements Plane {
+  readonly reactor: Reactor
+  readonly dialer = new Dialer()
+  readonly tools: Plane['tools']
+  readonly #services = new Map<string, Service>()
+  #datagrams: Datagrams | undefined
+
+  /** @param marks see Descriptors */
+  constructor(marks: SharedArrayBuffer, onFault: (thrown: unknown) => void) {
+    const descriptors = new Descriptors(marks)
+    this.reactor = new Reactor(descriptors, onFault)
+    this.tools = { buffer: new Uint8Array(BUFFER_BYTES), pipes: new Pipes(descriptors, PIPE_BYTES) }
+  }
+
+  /** Carries out a command, and calls back when that is done. */
+  obey(command: Command, done: () => void): void {
+    if (command.kind === 'serve') this.#serve(command.assignment)
+    else if (command.kind === 'retarget') this.#services.get(command.id)?.retarget(command.destinations)
+    else if (command.kind === 'silence') this.#services.get(command.id)?.silence()
+    else if (command.kind === 'drain') {
+      this.#drain(command.id, command.drainMs, done)
+      return
+    } else this.reactor.stop()
+    done()
+  }
+
+  #serve(assignment: Assignment): void {
+    const { id } = assignment
+    if (assignment.protocol === 'udp') {
+      this.#datagrams ??= new Datagrams()
+      this.#services.set(id, new DatagramService(this, assignment, this.#datagrams))
+    } else this.#services.set(id, new StreamService(this, assignment))
+  }
+
+  #drain(id: string, drainMs: number, done: () => void): void {
+    const service = this.#services.get(id)
+    const gone = () => {
+      if (service !== undefined) this.reactor.timers.clear(service)
+      this.#services.delete(id)
+      done()
+    }
+    if (service === undefined) done()
+    else service.drain(drainMs, gone)
+  }
+}

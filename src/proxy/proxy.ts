@@ -1,0 +1,260 @@
+/**
+ * The proxy: takes the clients of published ports to their targets, all ports in one process.
+ *
+ *     caller's thread                         worker thread (one, or several)
+ *     ───────────────                         ──────────────────────────────────────────────────
+ *     Proxy                                   Reactor: epoll, deadlines, turns
+ *       listener   bind, listen  ──fds──▶       StreamService ── Connection ═ Half ═▶ ┐
+ *       destination  netns, root ──fds──▶       DatagramService ── Session ─────────▶ ├─ Dialer ▶ target
+ *       WorkerThread ──port + eventfd──▶        Balance, AccessList, PROXY header     ┘
+ *       counters  ◀──shared memory──────        counts per port
+ *
+ * A *publication* is a range of ports of this host and the targets their clients are taken to. A published
+ * port is held by a real socket: `publish` binds and listens in the caller's thread, so a port in use is an
+ * error at once, before anything else has happened, and a worker that dies never loses a port: clients wait
+ * in the kernel until its successor (milliseconds later) accepts them. Workers get descriptor numbers.
+ *
+ * A worker works on raw descriptors through libc and never returns to Node's event loop:
+ *
+ *   TCP   accept4 → connect without waiting → small messages by recv and send through one buffer, bulk by
+ *         splice through a borrowed pipe. An idle connection is two descriptors and two small objects. The
+ *         end of a stream passes each way by itself; a failure of either side, and a target that does not
+ *         answer, is a reset of the other: a peer that died must never look like one that finished.
+ *   UDP   recvmmsg → the client's session, a connected socket → sendmmsg; replies leave from the address
+ *         that the client asked.
+ *   SCTP  as TCP, message by message (one to one; stream numbers and payload identifiers are not kept).
+ *
+ * What is bounded, so that one client costs the others nothing: bytes and calls a turn, bytes held for a
+ * reader that does not read, UDP sessions in all and for each address, connections a port. At the limit of
+ * descriptors the listeners stay, and who cannot be served is reset and counted.
+ *
+ * Order of withdrawing: listeners fall silent in the workers, then close; clients that are left may finish
+ * until a deadline and are reset at it.
+ *
+ * Limits: a target sees the host's address, not the client's (the PROXY protocol tells it; so does
+ * `IpTarget.source` where it is dialled on the container's loopback). UDP targets do not get a header. With
+ * several workers a descriptor is needed for each port and worker. A unix socket's path is looked up in the
+ * container's file system, which can make a worker wait where that file system does.
+ */
+
+import { TsnetError } from '../model/errors.ts'
+import { currentNetns, inside, type Netns, type Sync, sameNamespace } from '../netns/netns.ts'
+import type { Assignment } from './assignment.ts'
+import { type Counters, counterTable, forgetActive, sumCounters } from './counters.ts'
+import { closeDestination, type Destination, openDestinations } from './destination.ts'
+import { closeListeners, type Listeners, openListeners } from './listener.ts'
+import {
+  checkPublication,
+  checkTargets,
+  defaultOptions,
+  type Publication,
+  type Target,
+} from './publication.ts'
+import { WorkerThread } from './thread.ts'
+
+export type { Counters } from './counters.ts'
+export type { IpTarget, Publication, PublicationOptions, Target, UnixTarget } from './publication.ts'
+
+export interface ProxyOptions {
+  /** Worker threads. Default 1, which is enough for most of what one machine can do. */
+  workers?: number
+  /** Is told what went wrong without ending anything, or that a worker died and was replaced. */
+  onFault?: (message: string) => void
+}
+
+/** A worker that lives shorter is replaced after a tenth of this. */
+const SHORT_LIFE_MS = 1_000
+
+/** Something that is served, with all that has to be closed after it. */
+interface Entry {
+  publication: Publication
+  listeners: Listeners
+  destinations: Destination[]
+  counters: SharedArrayBuffer[]
+  withdrawing: boolean
+}
+
+/**
+ * Starts a proxy in the network namespace of the calling thread; its ports and its dialling are there.
+ * It keeps the process alive until it is closed.
+ */
+export const startProxy = (options: ProxyOptions = {}): PortProxy => new PortProxy(options)
+
+export class PortProxy implements AsyncDisposable {
+  readonly #home: Netns = currentNetns()
+  readonly #entries = new Map<string, Entry>()
+  readonly #workers: WorkerThread[] = []
+  readonly #hiredAt: number[] = []
+  readonly #onFault: (message: string) => void
+  readonly #onExit = () => {
+    for (const worker of this.#workers) worker.stopNow()
+  }
+  #closed = false
+
+  constructor({ workers = 1, onFault = () => {} }: ProxyOptions) {
+    this.#onFault = onFault
+    for (let index = 0; index < workers; index++) this.#workers.push(this.#hire(index))
+    process.on('exit', this.#onExit)
+  }
+
+  /**
+   * Binds the ports and begins to serve them.
+   * @param handedIn sockets from another proxy's `sockets`, in their order, which had as many workers; they
+   *   are ours from now on
+   * @returns the first host port, which the kernel chose if the publication left that to it
+   * @throws TsnetError as openListeners, openDestinations, checkPublication; `conflict` for an id that is
+   *   published. Nothing has changed then.
+   */
+  publish(publication: Publication, handedIn?: readonly (readonly number[])[]): number {
+    const { id } = publication
+    checkPublication(publication)
+    if (this.#closed) throw new TsnetError('internal', 'the proxy is closed')
+    if (this.#entries.has(id)) {
+      throw new TsnetError('conflict', `publication ${JSON.stringify(id)} is there already`)
+    }
+    const destinations = openDestinations(publication.targets)
+    try {
+      const listeners = this.#listeners(publication, handedIn)
+      const counters = this.#workers.map(() => counterTable(publication.count))
+      const entry = { publication, listeners, destinations, counters, withdrawing: false }
+      this.#entries.set(id, entry)
+      for (const index of this.#workers.keys()) this.#assign(entry, index)
+      return listeners.hostPort
+    } catch (thrown) {
+      destinations.forEach(closeDestination)
+      throw thrown
+    }
+  }
+
+  /**
+   * Takes new clients to other targets from when this settles on. TCP clients stay where they are; UDP
+   * clients move with their next datagram.
+   * @throws TsnetError `invalid-config` for an unknown id or bad targets
+   */
+  async retarget(id: string, targets: readonly Target[]): Promise<void> {
+    const entry = this.#entry(id)
+    checkTargets(entry.publication, targets)
+    const destinations = openDestinations(targets)
+    const before = entry.destinations
+    entry.publication = { ...entry.publication, targets }
+    entry.destinations = destinations
+    await Promise.all(this.#workers.map(worker => worker.order({ kind: 'retarget', id, destinations })))
+    before.forEach(closeDestination)
+  }
+
+  /**
+   * Ends a publication. Its ports are free when this settles, and its clients gone: those who have not
+   * finished after drainMs are reset. UDP sessions end at once.
+   * @throws TsnetError `invalid-config` for an unknown id
+   */
+  async withdraw(id: string, { drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
+    const entry = this.#entry(id)
+    entry.withdrawing = true
+    await Promise.all(this.#workers.map(worker => worker.order({ kind: 'silence', id })))
+    closeListeners(entry.listeners)
+    entry.listeners.sockets = []
+    await Promise.all(this.#workers.map(worker => worker.order({ kind: 'drain', id, drainMs })))
+    this.#entries.delete(id)
+    entry.destinations.forEach(closeDestination)
+  }
+
+  /** What happened on all ports of each publication, by its id. */
+  counters(): Map<string, Counters> {
+    const sums = [...this.#entries].map(
+      ([id, { counters, publication }]) => [id, sumCounters(counters, 0, publication.count)] as const,
+    )
+    return new Map(sums)
+  }
+
+  /** What happened on each port, in their order. @throws TsnetError `invalid-config` for an unknown id */
+  portCounters(id: string): Counters[] {
+    const { counters, publication } = this.#entry(id)
+    return Array.from({ length: publication.count }, (_, port) => sumCounters(counters, port, 1))
+  }
+
+  /** The descriptors that hold the ports: for each worker, address by address and port by port. */
+  sockets(id: string): number[][] {
+    return this.#entry(id).listeners.sockets.map(sockets => [...sockets])
+  }
+
+  /** Ends everything: ports are free, clients that have not finished after drainMs are reset. */
+  async close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
+    this.#closed = true
+    await Promise.all(
+      [...this.#entries].map(([id, entry]) =>
+        entry.withdrawing ? undefined : this.withdraw(id, { drainMs }),
+      ),
+    )
+    await Promise.all(this.#workers.map(worker => worker.stop()))
+    process.off('exit', this.#onExit)
+    this.#home[Symbol.dispose]()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #entry(id: string): Entry {
+    const entry = this.#entries.get(id)
+    if (entry !== undefined && !entry.withdrawing) return entry
+    throw new TsnetError('invalid-config', `there is no publication ${JSON.stringify(id)}`)
+  }
+
+  #listeners(publication: Publication, handedIn: readonly (readonly number[])[] | undefined): Listeners {
+    const workers = this.#workers.length
+    if (handedIn === undefined) return this.#atHome(() => openListeners(publication, workers))
+    const needed = publication.count * (publication.hostIps?.length ?? 1)
+    if (handedIn.length !== workers || handedIn.some(sockets => sockets.length !== needed)) {
+      throw new TsnetError(
+        'invalid-config',
+        `publication ${JSON.stringify(publication.id)} needs ${needed} sockets for each of ${workers} workers`,
+      )
+    }
+    return { hostPort: publication.hostPort, sockets: handedIn.map(sockets => [...sockets]) }
+  }
+
+  #assign({ publication, listeners, destinations, counters }: Entry, worker: number): void {
+    const { id, protocol, count, options } = publication
+    const assignment: Assignment = {
+      id,
+      protocol,
+      count,
+      sockets: Int32Array.from(listeners.sockets[worker] ?? []),
+      destinations,
+      options: { ...defaultOptions, ...options },
+      counters,
+      worker,
+    }
+    void this.#workers[worker]?.order({ kind: 'serve', assignment })
+  }
+
+  /** A worker, and after its death another in its place. */
+  #hire(index: number): WorkerThread {
+    this.#hiredAt[index] = performance.now()
+    return this.#atHome(() => new WorkerThread(this.#onFault, cause => this.#replace(index, cause)))
+  }
+
+  /** Runs in the namespace in which the proxy was started; needs no privilege where we are there. */
+  #atHome<T>(work: () => Sync<T>): Sync<T> {
+    using here = currentNetns()
+    return sameNamespace(here.id, this.#home.id) ? work() : inside(this.#home, work)
+  }
+
+  #replace(index: number, cause: unknown): void {
+    if (this.#closed) return
+    this.#onFault(`worker ${index} died and is replaced: ${cause instanceof Error ? cause.stack : cause}`)
+    const again = () => {
+      if (this.#closed) return
+      this.#workers[index] = this.#hire(index)
+      for (const entry of this.#entries.values()) {
+        const table = entry.counters[index]
+        if (table !== undefined) forgetActive(table)
+        if (!entry.withdrawing) this.#assign(entry, index)
+      }
+    }
+    // One that dies as soon as it lives must not take the whole machine with it.
+    const age = performance.now() - (this.#hiredAt[index] ?? 0)
+    if (age >= SHORT_LIFE_MS) again()
+    else setTimeout(again, SHORT_LIFE_MS / 10)
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * A published range of TCP or SCTP ports: accepts clients and starts a Connection for each.
+ *
+ * Out of descriptors, a listener would be reported as ready over and over. The reserve descriptor is given
+ * up to accept and reset those who wait; out of anything else, the listener is left alone for a moment.
+ */
+
+import { constants } from 'node:os'
+import { errno, libc } from '../ffi/ffi.ts'
+import { type Endpoint, readSockaddr } from '../ffi/sockaddr.ts'
+import { SOCK_CLOEXEC, SOCK_NONBLOCK } from '../ffi/socket.ts'
+import { Connection, resetOnClose } from './connection.ts'
+import { ACCEPTED } from './counters.ts'
+import { proxyHeader } from './proxy-header.ts'
+import { Service } from './service.ts'
+
+/** Accepted in one turn before others get theirs. */
+const TURN_ACCEPTS = 64
+const SOCKADDR_BYTES = 28
+/** More clients than this do not wait on one socket. */
+const BACKLOG = 4096
+
+const { EAGAIN, EMFILE, ...numbers } = constants.errno
+/** Errors of the connection that was to be accepted, see accept(2). */
+const OF_ONE_CLIENT = new Set([
+  numbers.ECONNABORTED,
+  numbers.EINTR,
+  numbers.EPROTO,
+  numbers.ENOPROTOOPT,
+  numbers.ENETDOWN,
+  numbers.ENETUNREACH,
+  numbers.EHOSTUNREACH,
+  numbers.EOPNOTSUPP,
+  numbers.EPERM, // a firewall's
+])
+
+export class StreamService extends Service {
+  readonly #address = new Uint8Array(SOCKADDR_BYTES)
+  readonly #length = new Int32Array(1)
+  readonly #lengthBytes = new Uint8Array(this.#length.buffer)
+
+  ready(listener: number, _events: number, tag: number): void {
+    for (let turn = 0; turn < TURN_ACCEPTS; turn++) if (!this.#accept(listener, tag)) return
+  }
+
+  protected takeLast(): void {
+    for (const [tag, listener] of this.sockets.entries()) {
+      for (let left = BACKLOG; left > 0 && this.#accept(listener, tag); left--);
+    }
+  }
+
+  override reset(): void {
+    for (const source of this.reactor.sources()) {
+      if (source instanceof Connection && source.service === this) source.reset()
+    }
+  }
+
+  /** What a target is told about its client before anything else. */
+  header(client: number): Uint8Array | undefined {
+    const { proxyProtocol } = this.options
+    if (proxyProtocol === 0) return undefined
+    return proxyHeader(
+      proxyProtocol,
+      this.#endpoint(client, 'getpeername'),
+      this.#endpoint(client, 'getsockname'),
+    )
+  }
+
+  /** @returns false when no more can be accepted for now */
+  #accept(listener: number, tag: number): boolean {
+    const looksAtPeer = this.access.restricts
+    this.#length[0] = SOCKADDR_BYTES
+    const client = libc.accept4(
+      listener,
+      looksAtPeer ? this.#address : null,
+      looksAtPeer ? this.#lengthBytes : null,
+      SOCK_NONBLOCK | SOCK_CLOEXEC,
+    )
+    if (client < 0) return this.#notAccepted(listener, tag, errno())
+    const port = tag % this.ports
+    this.reactor.descriptors.refill()
+    if (
+      this.activeOn(port) >= this.options.maxConnections ||
+      (looksAtPeer && !this.access.admits(readSockaddr(this.#address).ip))
+    ) {
+      this.#turnAway(client, port)
+      return true
+    }
+    this.count(port, ACCEPTED, 1)
+    new Connection(this, port, client).begin()
+    return true
+  }
+
+  #notAccepted(listener: number, tag: number, failure: number): boolean {
+    if (failure === EAGAIN) return false
+    if (failure === EMFILE && this.reactor.descriptors.giveUpReserve()) {
+      const client = libc.accept4(listener, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC)
+      if (client >= 0) this.#turnAway(client, tag % this.ports)
+      this.reactor.descriptors.refill()
+      return client >= 0
+    }
+    if (OF_ONE_CLIENT.has(failure)) return true
+    this.pause(listener, tag)
+    return false
+  }
+
+  #turnAway(client: number, port: number): void {
+    this.turnedAway(port)
+    resetOnClose(client)
+    libc.close(client)
+  }
+
+  #endpoint(fd: number, ask: 'getpeername' | 'getsockname'): Endpoint {
+    this.#length[0] = SOCKADDR_BYTES
+    libc[ask](fd, this.#address, this.#lengthBytes)
+    return readSockaddr(this.#address)
+  }
+}

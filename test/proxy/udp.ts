@@ -1,0 +1,205 @@
+/** What a client of a published UDP port sees. */
+
+import t from 'tap'
+import { waitFor } from 'tsnet/lab'
+import type { Cidr, Ip } from '../../src/model/address.ts'
+import type { PublicationOptions } from '../../src/proxy/proxy.ts'
+import { openUdp, udpEcho } from '../support/datagrams.ts'
+import { LOOPBACK, TestProxy } from '../support/published.ts'
+
+const proxy = new TestProxy()
+t.teardown(() => proxy[Symbol.asyncDispose]())
+
+const publish = (port: number, options: PublicationOptions = {}, hostIps?: Ip[]) =>
+  proxy.publish(port, { protocol: 'udp', options, ...(hostIps === undefined ? {} : { hostIps }) })
+
+t.test('replies come from the address that was asked, of either family', async t => {
+  await using server = await udpEcho()
+  const { port } = publish(server.port)
+  await using v4 = await openUdp('0.0.0.0')
+  await using v6 = await openUdp('::1')
+  for (const host of ['127.0.0.1', '127.0.0.2', '127.1.2.3']) v4.send(host, port, host)
+  v6.send('::1', port, '::1')
+  await waitFor(() => v4.heard.length === 3 && v6.heard.length === 1, { what: 'four replies' })
+  for (const { text, from } of [...v4.heard, ...v6.heard]) t.match(from, { address: text, port })
+})
+
+t.test('a socket of its own for a given address answers from there', async t => {
+  await using server = await udpEcho()
+  const { port } = publish(server.port, {}, ['127.0.0.4'] as Ip[])
+  await using client = await openUdp('0.0.0.0')
+  client.send('hello', port, '127.0.0.4')
+  await waitFor(() => client.heard.length, { what: 'the reply' })
+  t.match(client.heard[0], { text: 'hello', from: { address: '127.0.0.4' } })
+})
+
+t.test('every size arrives whole, empty ones too', async t => {
+  await using server = await udpEcho()
+  const { port } = publish(server.port)
+  await using client = await openUdp()
+  const sizes = [0, 1, 1472, 1473, 9000, 65_000, 65_507]
+  for (const size of sizes) {
+    const before = client.heard.length
+    client.send(Buffer.alloc(size, 7), port, '127.0.0.1')
+    await waitFor(() => client.heard.length > before, { what: `${size} bytes` })
+  }
+  t.strictSame(
+    client.heard.map(({ text }) => text.length),
+    sizes,
+  )
+})
+
+t.test('clients keep apart, and the target sees one port for each as long as it talks', async t => {
+  await using server = await udpEcho()
+  const web = publish(server.port)
+  const clients = await Promise.all(Array.from({ length: 20 }, () => openUdp()))
+  for (let round = 0; round < 3; round++) {
+    for (const [index, client] of clients.entries()) client.send(`${index} ${round}`, web.port, '127.0.0.1')
+  }
+  await waitFor(() => clients.every(({ heard }) => heard.length === 3), { what: 'all replies' })
+  for (const [index, { heard }] of clients.entries()) {
+    t.strictSame(
+      heard.map(({ text }) => text).sort(),
+      [0, 1, 2].map(round => `${index} ${round}`),
+    )
+  }
+  t.equal(new Set(server.heard.map(({ from }) => from.port)).size, 20)
+  t.match(web.counters(), { accepted: 20, active: 20, datagramsIn: 60, datagramsOut: 60, failed: 0 })
+  for (const client of clients) await client[Symbol.asyncDispose]()
+})
+
+t.test('one client that asks two addresses is answered from both', async t => {
+  await using server = await udpEcho()
+  const { port } = publish(server.port)
+  await using client = await openUdp('0.0.0.0')
+  for (let round = 0; round < 3; round++) {
+    client.send('a', port, '127.0.0.1')
+    client.send('b', port, '127.0.0.2')
+  }
+  await waitFor(() => client.heard.length === 6, { what: 'six replies' })
+  for (const { text, from } of client.heard) t.equal(from.address, text === 'a' ? '127.0.0.1' : '127.0.0.2')
+})
+
+t.test('a target that is down for a while loses only what was sent meanwhile', async t => {
+  const server = await udpEcho()
+  const { port: target } = server
+  const web = publish(target)
+  await using client = await openUdp()
+  client.send('first', web.port, '127.0.0.1')
+  await waitFor(() => client.heard.length === 1, { what: 'the first reply' })
+  const source = server.heard[0]?.from.port
+  await server[Symbol.asyncDispose]()
+  client.send('lost', web.port, '127.0.0.1')
+  client.send('lost too', web.port, '127.0.0.1')
+  await waitFor(() => web.counters().datagramsIn === 3, { what: 'the lost ones' })
+
+  await using back = await udpEcho(LOOPBACK, target)
+  // The report about the last lost one must not cost this one its turn.
+  client.send('second', web.port, '127.0.0.1')
+  await waitFor(() => client.heard.length === 2, { what: 'the second reply' })
+  t.equal(client.heard[1]?.text, 'second')
+  t.equal(back.heard[0]?.from.port, source, 'still the same session')
+  t.equal(web.counters().accepted, 1)
+})
+
+t.test('a flow that goes one way only keeps its session; a silent one ends', async t => {
+  await using sink = await openUdp()
+  await using client = await openUdp()
+  const web = publish(sink.port, { unansweredIdleMs: 250, sessionIdleMs: 250 })
+  const started = performance.now()
+  while (performance.now() - started < 1000) {
+    client.send('tick', web.port, '127.0.0.1')
+    await new Promise(resolve => setTimeout(resolve, 25))
+  }
+  t.equal(new Set(sink.heard.map(({ from }) => from.port)).size, 1)
+  t.equal(web.counters().accepted, 1)
+  await waitFor(() => web.counters().active === 0, { what: 'the session to end' })
+
+  // The other way: the target goes on talking.
+  const from = sink.heard[0]?.from.port ?? 0
+  client.send('subscribe', web.port, '127.0.0.1')
+  await waitFor(() => sink.heard.at(-1)?.text === 'subscribe', { what: 'the subscription' })
+  const session = sink.heard.at(-1)?.from.port ?? 0
+  t.not(session, from)
+  for (let i = 0; i < 30; i++) {
+    sink.send('news', session, '127.0.0.1')
+    await new Promise(resolve => setTimeout(resolve, 25))
+  }
+  await waitFor(() => client.heard.length === 30, { what: 'the news' })
+  t.equal(web.counters().accepted, 2)
+})
+
+t.test('who was idle longest makes room, and those who never got an answer go first', async t => {
+  await using server = await openUdp()
+  server.socket.on('message', (message, from) => {
+    if (String(message) === 'talk') server.send('yes', from.port, from.address)
+  })
+  const web = publish(server.port, { maxSessions: 10 })
+  await using legit = await openUdp()
+  legit.send('talk', web.port, '127.0.0.1')
+  await waitFor(() => legit.heard.length === 1, { what: 'the answer' })
+  for (let i = 0; i < 50; i++) {
+    await using forger = await openUdp()
+    forger.send('flood', web.port, '127.0.0.1')
+    await waitFor(() => web.counters().accepted === i + 2, { what: 'the session' })
+    t.ok(web.counters().active <= 10)
+  }
+  legit.send('talk', web.port, '127.0.0.1')
+  await waitFor(() => legit.heard.length === 2, { what: 'the second answer' })
+  const talks = server.heard.filter(({ text }) => text === 'talk').map(({ from }) => from.port)
+  t.equal(new Set(talks).size, 1, 'the session of who talks survived')
+})
+
+t.test('one address has so many sessions; its own oldest goes', async t => {
+  await using server = await udpEcho()
+  const web = publish(server.port, { maxSessionsPerSource: 2 })
+  await using other = await openUdp('127.0.0.9')
+  other.send('other', web.port, '127.0.0.1')
+  const clients = await Promise.all([1, 2, 3, 4].map(() => openUdp()))
+  for (const client of clients) {
+    client.send('one', web.port, '127.0.0.1')
+    await waitFor(() => client.heard.length === 1, { what: 'the answer' })
+  }
+  t.match(web.counters(), { accepted: 5, active: 3 })
+  for (const client of clients) await client[Symbol.asyncDispose]()
+})
+
+t.test('clients that are not admitted get nothing', async t => {
+  await using server = await udpEcho()
+  const web = publish(server.port, { deny: ['127.0.0.8/32'] as Cidr[] })
+  await using denied = await openUdp('127.0.0.8')
+  await using admitted = await openUdp('127.0.0.7')
+  denied.send('no', web.port, '127.0.0.1')
+  admitted.send('yes', web.port, '127.0.0.1')
+  await waitFor(() => admitted.heard.length === 1, { what: 'the reply' })
+  t.strictSame(
+    server.heard.map(({ text }) => text),
+    ['yes'],
+  )
+  t.match(web.counters(), { refused: 1, active: 1 })
+})
+
+t.test('a new target gets the next datagram of old clients too', async t => {
+  await using a = await udpEcho(LOOPBACK, 0, 'a ')
+  await using b = await udpEcho(LOOPBACK, 0, 'b ')
+  const web = publish(a.port)
+  await using client = await openUdp()
+  client.send('1', web.port, '127.0.0.1')
+  await waitFor(() => client.heard.length === 1, { what: 'the reply of a' })
+  await proxy.proxy.retarget(web.id, [{ ip: LOOPBACK, port: b.port }])
+  client.send('2', web.port, '127.0.0.1')
+  await waitFor(() => client.heard.length === 2, { what: 'the reply of b' })
+  t.strictSame(
+    client.heard.map(({ text }) => text),
+    ['a 1', 'b 2'],
+  )
+})
+
+t.test('two publications cannot share a port, and a withdrawn one is free', async t => {
+  await using server = await udpEcho()
+  const web = publish(server.port)
+  const again = () => proxy.publish(server.port, { protocol: 'udp', hostPort: web.port })
+  t.throws(again, { code: 'conflict', message: /\/udp is already in use/ })
+  await proxy.proxy.withdraw(web.id)
+  t.equal(again().port, web.port)
+})

@@ -1,0 +1,52 @@
+/** A proxy for a file of tests, and publications on ports that the kernel chooses. */
+
+import type { Ip } from '../../src/model/address.ts'
+import {
+  type Counters,
+  type PortProxy,
+  type ProxyOptions,
+  type Publication,
+  startProxy,
+  type Target,
+} from '../../src/proxy/proxy.ts'
+
+export const LOOPBACK = '127.0.0.1' as Ip
+
+export interface Published {
+  id: string
+  port: number
+  counters(): Counters
+}
+
+export class TestProxy implements AsyncDisposable {
+  readonly proxy: PortProxy
+  /** What it said went wrong. */
+  readonly faults: string[] = []
+  #ids = 0
+
+  constructor(options: ProxyOptions = {}) {
+    this.proxy = startProxy({ onFault: message => this.faults.push(message), ...options })
+  }
+
+  /** Publishes for a port of 127.0.0.1, or for given targets; the rest as `more` says. */
+  publish(target: number | Target[], more: Partial<Publication> = {}): Published {
+    const id = `publication ${this.#ids++}`
+    const targets = typeof target === 'number' ? [{ ip: LOOPBACK, port: target }] : target
+    const port = this.proxy.publish({ id, protocol: 'tcp', hostPort: 0, count: 1, targets, ...more })
+    return {
+      id,
+      port,
+      counters: () => {
+        const counters = this.proxy.counters().get(id)
+        if (counters === undefined) throw new Error(`${id} is gone`)
+        return counters
+      },
+    }
+  }
+
+  /** @throws Error when something went wrong that the test did not look at */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.proxy.close()
+    if (this.faults.length > 0) throw new Error(`the proxy reported ${this.faults.join('; ')}`)
+  }
+}
