@@ -6,7 +6,8 @@
 import type { Endpoint } from '../ffi/sockaddr.ts'
 import { bytesOf, familyOf } from '../model/address.ts'
 
-const SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1')
+/** \r\n\r\n\0\r\nQUIT\n */
+const SIGNATURE = Buffer.of(13, 10, 13, 10, 0, 13, 10, 0x51, 0x55, 0x49, 0x54, 10)
 const VERSION_2_PROXY = 0x21
 const TCP_OVER_IPV4 = 0x11
 const TCP_OVER_IPV6 = 0x21
