@@ -48,13 +48,13 @@ export function checkLeases(leases: Lease[]): void {
 }
 
 function requireUnicast(key: string, ip: Ip): void {
-  if (isUnspecified(ip) || isLoopback(ip) || NOT_UNICAST.some(prefix => contains(prefix, ip))) {
+  if (isUnspecified(ip) || isLoopback(ip) || MULTICAST.test(ip)) {
     reject(`${key}: ${ip} is not the address of a single interface`)
   }
 }
 
-/** Multicast, and what RFC 1112 section 4 reserves. */
-const NOT_UNICAST = ['224.0.0.0/3', 'ff00::/8'] as Cidr[]
+/** 224.0.0.0/3, which is multicast and what RFC 1112 section 4 reserves, and ff00::/8; of canonical text. */
+const MULTICAST = /^(22[4-9]|2[345]\d)\.|^ff[0-9a-f]{2}:/
 
 /** The leases, each with a gateway: where the IPAM named none, the first address of the subnet. */
 export function withGateways(leases: Lease[]): Lease[] {
@@ -129,4 +129,5 @@ export function resolveRoutes(routes: Route[], leases: Lease[]): PlannedRoute[] 
   return [...planned.values()]
 }
 
-const isLinkLocal = (ip: Ip): boolean => contains('fe80::/10' as Cidr, ip)
+/** fe80::/10. */
+const isLinkLocal = (ip: Ip): boolean => /^fe[89ab][0-9a-f]:/.test(ip)

@@ -146,6 +146,7 @@ t.test('a gateway must not be the address of the container', async t => {
 t.test('addresses that no interface can have are refused', async t => {
   for (const address of [
     '224.0.0.5/24',
+    '240.0.0.1/24',
     '255.255.255.255/24',
     '127.0.0.2/8',
     '0.0.0.0/24',
