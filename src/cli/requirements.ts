@@ -4,6 +4,7 @@
 
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { cleanEnvironment } from '../lab/command.ts'
 import { TsnetError } from '../model/errors.ts'
 
 /** Commands that make the sandbox, and the package they come with everywhere. */
@@ -26,7 +27,7 @@ const INSTALLERS: Record<string, string> = {
 }
 
 /** @throws TsnetError `missing`: not root, or a command is not there */
-export function checkRequirements(path = process.env.PATH ?? ''): void {
+export function checkRequirements(path = cleanEnvironment().PATH ?? ''): void {
   if (process.getuid?.() !== 0) {
     throw new TsnetError('missing', 'the demo makes network namespaces, which needs root: run it with sudo')
   }
@@ -47,14 +48,14 @@ export const missingCommands = (path: string): string[] =>
   Object.keys(COMMANDS).filter(command => !isInstalled(command, path))
 
 /** `apt-get install util-linux`, by whichever package manager is there. */
-export function installHint(packages: readonly string[], path = process.env.PATH ?? ''): string {
+export function installHint(packages: readonly string[], path = cleanEnvironment().PATH ?? ''): string {
   const [, install] = Object.entries(INSTALLERS).find(([name]) => isInstalled(name, path)) ?? []
   return install === undefined
     ? `Install the packages: ${packages.join(', ')}`
     : `Try: ${install} ${packages.join(' ')}`
 }
 
-export function isInstalled(command: string, path = process.env.PATH ?? ''): boolean {
+export function isInstalled(command: string, path = cleanEnvironment().PATH ?? ''): boolean {
   return path.split(delimiter).some(folder => {
     try {
       accessSync(join(folder, command), constants.X_OK)

@@ -111,12 +111,20 @@ export function splitCommand(command: Command): { words: string[]; options: RunO
   return { words: command as string[], options: {} }
 }
 
+/** Administrators' commands are not on everybody's PATH. */
+const SYSTEM_FOLDERS = '/usr/sbin:/usr/bin:/sbin:/bin'
+
+/** What every command gets. */
+export function cleanEnvironment(): Record<string, string> {
+  const { PATH, HOME = '/root' } = process.env
+  return { PATH: PATH ? `${PATH}:${SYSTEM_FOLDERS}` : SYSTEM_FOLDERS, HOME, LANG: 'C.UTF-8' }
+}
+
 /** Starts a command by way of another: `enter` is the nsenter with its options. */
 export function startCommand(enter: string[], words: string[], options: RunOptions): Running {
-  const { PATH = '/usr/sbin:/usr/bin:/sbin:/bin', HOME = '/root' } = process.env
   const [program = '', ...args] = [...enter, ...words]
   const child = spawn(program, args, {
-    env: { PATH, HOME, LANG: 'C.UTF-8', ...options.env },
+    env: { ...cleanEnvironment(), ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   child.stdin.on('error', () => {}) // a command may end without reading what it is given

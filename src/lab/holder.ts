@@ -12,6 +12,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { Socket } from 'node:net'
 import { TsnetError } from '../model/errors.ts'
+import { cleanEnvironment } from './command.ts'
 
 // $@: folders that the host gets empty. /sys shows the network of the namespace that mounted it. A folder
 // that the machine does not have is made in an overlay over the nearest parent that it has.
@@ -78,6 +79,7 @@ export class Holder {
 export async function startHolder(folders: readonly string[]): Promise<Holder> {
   const options = ['--mount', '--net', '--pid', '--fork', '--kill-child', '--propagation', 'private']
   const child = spawn('unshare', [...options, 'sh', '-c', SCRIPT, 'lab', ...folders], {
+    env: cleanEnvironment(),
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   let said = ''
