@@ -1,13 +1,13 @@
 /**
- * Rules and tracked connections, as the tools print them that are there.
+ * Rules and tracked connections, as libnftables and the tools print them that are there.
  */
 
+import { hasLibnftables, NftContext } from '../ffi/libnftables.ts'
 import type { Place } from './place.ts'
 import { counted, type Section } from './section.ts'
 
-/** The commands that list rules; a machine may have any of them. */
+/** The commands that list iptables' rules; a machine may have any of them. */
 const LISTINGS: Record<string, string[]> = {
-  'nft rule': ['nft', '--stateless', '--handle', 'list', 'ruleset'],
   'iptables rule': ['iptables-nft-save'],
   'ip6tables rule': ['ip6tables-nft-save'],
   'iptables-legacy rule': ['iptables-legacy-save'],
@@ -16,11 +16,24 @@ const LISTINGS: Record<string, string[]> = {
 
 /** Every line of every listing under the table and chain it stands in. */
 export async function rulesOf(places: readonly Place[]): Promise<Record<string, Section>> {
-  const sections: Record<string, Section> = {}
+  const sections: Record<string, Section> = { 'nft rule': await nftRulesOf(places) }
   for (const [noun, command] of Object.entries(LISTINGS)) {
     sections[noun] = counted(await linesOf(places, command, qualified))
   }
   return sections
+}
+
+/** By the library, which is there more often than the command. */
+async function nftRulesOf(places: readonly Place[]): Promise<Section> {
+  if (!hasLibnftables()) return counted(await linesOf(places, ['nft', 'list', 'ruleset'], qualified))
+  const lines = places.flatMap(place => {
+    const listing = place.inside(() => {
+      using context = new NftContext()
+      return context.run('list ruleset').output
+    })
+    return qualified(listing).map(line => `${place.name} ${line}`)
+  })
+  return counted(lines)
 }
 
 /** What a command prints, place by place; nothing where it is not installed. */
@@ -32,13 +45,13 @@ async function linesOf(places: readonly Place[], command: string[], read: (text:
   return (await Promise.all(lines)).flat()
 }
 
-/** Lines with the names of the blocks around them; comments, counters and handles taken out. */
+/** Lines with the names of the blocks around them; comments, and counters taken out. */
 function qualified(listing: string): string[] {
   const blocks: string[] = []
   const lines: string[] = []
   for (const raw of listing.split('\n')) {
     const line = raw
-      .replace(/^#.*| # handle \d+/g, '')
+      .replace(/^#.*/, '')
       .replace(/\[\d+:\d+\]/, '')
       .replace(/counter packets \d+ bytes \d+/, 'counter')
       .replace(/\s+expires \w+/g, '')

@@ -102,5 +102,14 @@ export class Scene {
   }
 }
 
-/** Connections of the host itself are its own business; those of containers are ours. */
-const isOurs = (line: string): boolean => !line.startsWith('connection ') || /=(10\.|fd\d\d:)/.test(line)
+/** What stays by design, or is not tsnet's. */
+const STAYS = [
+  // The kernel's own traffic (IGMP), and connections of the host with others than containers.
+  /^connection host (unknown|icmpv?6?) /,
+  /^connection (?!.*=(10\.|fd\d\d:))/,
+  // host-local's memory of the last address that it gave, and its lock.
+  /^file \/var\/lib\/cni\/networks\/\S*(last_reserved_ip\.\d|lock) /,
+  /^file \/var\/lib\/cni\/networks\S* appeared: folder/,
+]
+
+const isOurs = (line: string): boolean => !STAYS.some(pattern => pattern.test(line))
