@@ -43,7 +43,9 @@ export interface DemoReport {
   /** How the outside saw the container, by its own address. */
   outside: Record<string, string>
   rules: string
-  /** What was different at the end from the beginning, in words. */
+  /** What stays by design: host-local's files that tell which address was given last. */
+  remembered: string[]
+  /** What else was different at the end from the beginning, in words. */
   left: string[]
 }
 
@@ -70,10 +72,11 @@ export async function demo(terminal: Terminal, options: { json: boolean }): Prom
   } finally {
     await world.end()
   }
-  screen.out(`
+  screen.out(`${paint(screen, 'green', '✓')} nothing is left but a note of the last address given
+
 That was one CNI ADD, which any runtime can call: a bridge and a veth pair, an address of each family,
 masquerade towards the outside and port ${HOST_PORT} of the host to port ${CONTAINER_PORT} of the container, by ${backend}. And one
-DEL, after which host and container were as before.
+DEL, after which nothing of that was left.
 `)
 }
 
@@ -114,12 +117,19 @@ async function perform(world: World, backend: DemoReport['backend'], screen: Ter
   show(screen, rules)
 
   await step(screen, 'CNI DEL', () => callPlugin(sandbox, 'DEL'))
-  const left = await step(
+  const differences = await step(
     screen,
-    'links, addresses, routes, rules, connections, settings, files: as before',
-    async () => relevant(diff(before, await snapshot(host))),
+    'the host is compared with what it was: links, rules, files …',
+    async () => diff(before, await snapshot(host)),
   )
-  return { backend, topology, result, fetched, outside, rules, left }
+  return { backend, topology, result, fetched, outside, rules, ...sorted(differences) }
+}
+
+/** Connections that ended are remembered by the kernel for a while, whoever had them. */
+function sorted(differences: string[]): Pick<DemoReport, 'remembered' | 'left'> {
+  const lasting = differences.filter(line => !line.startsWith('connection '))
+  const remembered = lasting.filter(line => line.startsWith('file /var/lib/cni/networks'))
+  return { remembered, left: lasting.filter(line => !remembered.includes(line)) }
 }
 
 async function makeSandbox(world: World): Promise<Sandbox> {
@@ -150,10 +160,6 @@ async function callPlugin({ host, web }: Sandbox, command: 'ADD' | 'DEL'): Promi
   if (code === 0) return stdout
   throw new TsnetError('internal', `CNI ${command} failed`, { details: `${stdout}${stderr}`.trim() })
 }
-
-/** Connections that ended are remembered for a while, whoever had them. */
-const relevant = (differences: string[]): string[] =>
-  differences.filter(line => !line.startsWith('connection '))
 
 const show = (screen: Terminal, text: string): void =>
   screen.out(`\n${text.trimEnd().replace(/^/gm, '    ')}\n\n`)

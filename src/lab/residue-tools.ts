@@ -61,8 +61,16 @@ function qualified(listing: string): string[] {
     if (line.endsWith('{')) blocks.push(line.slice(0, -1).trim())
     else if (line.startsWith('*')) blocks.push(line.slice(1))
   }
-  return lines
+  return lines.filter(line => !IDLE.test(line))
 }
+
+// iptables makes its tables and their built-in chains when it is first used and never takes them back.
+// Empty they let everything pass; only what is in them, or another policy, makes a difference.
+const XTABLES = '(raw|mangle|nat|filter|security)'
+const IDLE = new RegExp(
+  `^(\\*${XTABLES}|${XTABLES} :[A-Z]+ ACCEPT|` +
+    `table ip6? ${XTABLES}( chain (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)( type .*policy accept;)?)?)$`,
+)
 
 /** Connections that conntrack knows, without what counts down. */
 export async function connectionsOf(places: readonly Place[]): Promise<Section> {

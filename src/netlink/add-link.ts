@@ -7,6 +7,7 @@
  */
 
 import { contains, familyOf, type Ip, parseCidr } from '../model/address.ts'
+import { hasCode } from '../model/errors.ts'
 import { present } from '../model/present.ts'
 import type { InputOf } from './codecs.ts'
 import { command, type Part, settings } from './command.ts'
@@ -173,7 +174,16 @@ function add(nl: Netlink, link: NewLink, info: LinkInfo, words: readonly Part[],
     changeLink(nl, made, present({ alias, port }))
     return getLink(nl, made)
   } catch (thrown) {
-    deleteLink(nl, made)
+    discard(nl, made, thrown)
     throw thrown
+  }
+}
+
+/** Deletes a link that did not become what it was to be. @throws AggregateError when that fails too */
+function discard(nl: Netlink, link: LinkRef, reason: unknown): void {
+  try {
+    deleteLink(nl, link)
+  } catch (thrown) {
+    if (!hasCode(thrown, 'ENODEV')) throw new AggregateError([reason, thrown])
   }
 }

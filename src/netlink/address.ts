@@ -114,7 +114,7 @@ export function listAddresses(nl: Netlink, filter: { link?: LinkRef; family?: Fa
       }),
     ],
   })
-  return messages.map(readAddress)
+  return messages.map(readAddress).filter(({ index }) => (link?.index ?? index) === index)
 }
 
 /**

@@ -68,7 +68,11 @@ export function listFdb(nl: Netlink, filter: { bridge?: LinkRef; port?: LinkRef 
       }),
     ],
   })
-  return messages.map(readFdbEntry).filter(entry => entry !== undefined)
+  return messages
+    .map(readFdbEntry)
+    .filter(entry => entry !== undefined)
+    .filter(({ index }) => (port?.index ?? index) === index)
+    .filter(({ index, masterIndex }) => !bridge || index === bridge.index || masterIndex === bridge.index)
 }
 
 /** An entry to be told. */

@@ -88,7 +88,10 @@ export function listNeighbours(nl: Netlink, filter: { family?: Family; link?: Li
       }),
     ],
   })
-  return messages.map(readNeighbour).filter(entry => entry !== undefined)
+  return messages
+    .map(readNeighbour)
+    .filter(entry => entry !== undefined)
+    .filter(({ index }) => (link?.index ?? index) === index)
 }
 
 /** A neighbour to be told to the kernel. */

@@ -21,7 +21,7 @@ export interface Transport extends Disposable {
   receive(wait: boolean): Uint8Array
 }
 
-const { EINTR, EMSGSIZE } = constants.errno
+const { EINTR, EMSGSIZE, ENOPROTOOPT } = constants.errno
 const SOCK_RAW = 3
 const SOCK_CLOEXEC = 0x80000
 const SOL_SOCKET = 1
@@ -39,9 +39,12 @@ const BUFFER = 64 * 1024
 export function openSocket(protocol: number): Transport {
   const fd = new Fd(must('socket', libc.socket(k.AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)))
   try {
+    // An option that the kernel does not know (strict checking came with 4.20) is done without: what is listed
+    // is filtered here as well.
     for (const option of [k.NETLINK_EXT_ACK, k.NETLINK_CAP_ACK, k.NETLINK_GET_STRICT_CHK]) {
       const on = Uint8Array.of(1, 0, 0, 0)
-      must('setsockopt', libc.setsockopt(fd.number, k.SOL_NETLINK, option, on, on.length))
+      const result = libc.setsockopt(fd.number, k.SOL_NETLINK, option, on, on.length)
+      if (result < 0 && errno() !== ENOPROTOOPT) must('setsockopt', result)
     }
     const timeout = new Uint8Array(new BigInt64Array([BigInt(RECEIVE_TIMEOUT_S), 0n]).buffer) // struct timeval
     must('setsockopt', libc.setsockopt(fd.number, SOL_SOCKET, SO_RCVTIMEO, timeout, timeout.length))

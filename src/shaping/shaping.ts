@@ -27,7 +27,7 @@
  * and its own addresses do not pass. The kernel needs sch_tbf, sch_ingress, cls_u32, act_mirred and ifb.
  */
 
-import { hasCode } from '../model/errors.ts'
+import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { Bandwidth, Interface } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import type { Undo } from '../model/undo.ts'
@@ -55,26 +55,26 @@ export interface ShapingTarget {
 /**
  * Shapes both directions as far as they are limited.
  * @returns the ifb device, where there is one
- * @throws NetlinkError; `ENOENT` or `EOPNOTSUPP` where the kernel lacks a part that the title names
+ * @throws TsnetError `missing`, naming the part that the kernel lacks; NetlinkError for all else
  */
 export function shape(nl: Netlink, target: ShapingTarget, undo: Undo): Interface | undefined {
   const { towards, from } = planShaping(target)
   if (towards === undefined && from === undefined) return undefined
   const host = getLink(nl, { name: target.hostInterface })
   if (towards !== undefined) {
-    addTokenBucket(nl, host, towards)
+    needs('sch_tbf', () => addTokenBucket(nl, host, towards))
     undo.push(`token bucket of ${host.name}`, () => gone(() => deleteQdisc(nl, host, 'root')))
   }
   if (from === undefined) return undefined
   const { name, bucket } = from
   unshape(nl, target.owner)
-  const ifb = addIfb(nl, present({ name, mtu: target.mtu, group: target.group }))
+  const ifb = needs('ifb', () => addIfb(nl, present({ name, mtu: target.mtu, group: target.group })))
   undo.push(`link ${name}`, () => unshape(nl, target.owner))
-  addTokenBucket(nl, ifb, bucket)
+  needs('sch_tbf', () => addTokenBucket(nl, ifb, bucket))
   changeLink(nl, ifb, { up: true })
-  addIngress(nl, host)
+  needs('sch_ingress', () => addIngress(nl, host))
   undo.push(`ingress hook of ${host.name}`, () => gone(() => deleteQdisc(nl, host, 'ingress')))
-  addRedirect(nl, host, ifb)
+  needs('cls_u32 or act_mirred', () => addRedirect(nl, host, ifb))
   return { name, mac: ifb.mac, mtu: ifb.mtu }
 }
 
@@ -82,6 +82,23 @@ export function shape(nl: Netlink, target: ShapingTarget, undo: Undo): Interface
 export function unshape(nl: Netlink, owner: string): void {
   const ifb = findLink(nl, { name: ifbName(owner) })
   if (ifb?.kind === 'ifb') gone(() => deleteLink(nl, ifb))
+}
+
+/** Runs a step for which the kernel must have a part that can be left out of it. */
+function needs<T>(part: string, step: () => T): T {
+  try {
+    return step()
+  } catch (cause) {
+    if (!hasCode(cause, 'ENOENT', 'EOPNOTSUPP')) throw cause
+    throw new TsnetError(
+      'missing',
+      `bandwidth: this kernel has no ${part}, without which it cannot be limited`,
+      {
+        details: messageOf(cause),
+        cause,
+      },
+    )
+  }
 }
 
 /** Takes something away that may be gone already, with the link it was on. */

@@ -77,14 +77,14 @@ t.test('addresses are listed by link and by family', async t => {
   )
   const nl = new Netlink(kernel)
   t.strictSame(
-    listAddresses(nl, { link, family: 4 }).map(({ address }) => address),
+    listAddresses(nl, { link: { index: 2 }, family: 4 }).map(({ address }) => address),
     ['10.1.0.1/24'],
   )
   listAddresses(nl)
   t.match(
     kernel.requests.map(({ payload }) => addressMessage.decode(payload).header),
     [
-      { family: k.AF_INET, index: 7 },
+      { family: k.AF_INET, index: 2 },
       { family: k.AF_UNSPEC, index: 0 },
     ],
   )

@@ -43,8 +43,15 @@ t.test('an entry of a bridge is permanent, static or dynamic', async t => {
 })
 
 t.test('entries are listed by bridge and by port', async t => {
-  const kernel = new ScriptedKernel(request => [part(request, captured('fdb-vxlan').payload), done(request)])
-  t.equal(listFdb(new Netlink(kernel), { bridge: { index: 2 }, port: link }).length, 1)
+  const entry = (index: number, master: number) =>
+    neighbourMessage.encode({ header: { family: k.AF_BRIDGE, index }, attributes: { mac, master } })
+  const kernel = new ScriptedKernel(request => [
+    part(request, entry(7, 2)),
+    part(request, entry(8, 2)),
+    part(request, entry(7, 3)),
+    done(request),
+  ])
+  t.match(listFdb(new Netlink(kernel), { bridge: { index: 2 }, port: link }), { length: 1 })
   const [request] = kernel.requests
   t.match(neighbourMessage.decode(request?.payload ?? new Uint8Array()), {
     header: { family: k.AF_BRIDGE },
