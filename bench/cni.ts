@@ -4,6 +4,9 @@
  * The peer is the chain of reference plugins, run as a runtime's library runs it: `bridge` (which runs
  * `host-local`) and then `portmap`, each with the result of the one before; DEL the other way round. Ours
  * is one process. Every turn does ADD and DEL of each side, and who goes first alternates.
+ *
+ * Twice: for a container beside another one that stays, as on a host that works; and for the only container
+ * of its network, which makes the bridge and takes it away again (ours does; the reference leaves it).
  */
 
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -29,9 +32,11 @@ interface Side {
   name: string
   list: NetworkList
   folder: string
+  /** Of the container that comes and goes. */
   call: Call
-  add: number[]
-  delete: number[]
+  /** Of the one that stays. */
+  neighbour: Call
+  times: Record<string, number[]>
 }
 
 export async function benchCni(rounds: number): Promise<Report> {
@@ -67,25 +72,24 @@ export async function benchCni(rounds: number): Promise<Report> {
   const [peer, ...ours] = sides
   if (peer === undefined) throw new Error('no peer')
 
-  // The first turn makes the bridges and the chains that stay, and warms the file cache.
-  for (let round = -1; round < rounds; round++) {
-    for (const side of rotate(sides, round)) await turn(side, round >= 0)
+  const measure = async (suffix: string) => {
+    // The first turn warms the file cache, and makes what stays.
+    for (let round = -1; round < rounds; round++) {
+      for (const side of rotate(sides, round)) await turn(side, round < 0 ? undefined : suffix)
+    }
   }
+  await measure(', alone')
+  for (const side of sides) await addNetworkList(side.list, side.neighbour, executeOf(side))
+  await measure('')
 
-  const lines = (['ADD', 'DEL'] as const).flatMap(work => {
-    const times = (side: Side): Summary => summarize(work === 'ADD' ? side.add : side.delete)
-    const reference = times(peer)
+  const lines = ['ADD', 'DEL', 'ADD, alone', 'DEL, alone'].flatMap(work => {
+    const reference = summaryOf(peer, work)
+    const budget = work.startsWith('ADD') ? BUDGET.ADD : BUDGET.DEL
     return [
       { work, by: peer.name, summary: reference },
       ...ours.map((side): Line => {
-        const summary = times(side)
-        return {
-          work,
-          by: side.name,
-          summary,
-          ratio: summary.median / reference.median,
-          budget: BUDGET[work],
-        }
+        const summary = summaryOf(side, work)
+        return { work, by: side.name, summary, ratio: summary.median / reference.median, budget }
       }),
     ]
   })
@@ -106,19 +110,22 @@ function side(
   index: number,
   plugins: (subnet: string) => NetworkList['plugins'],
 ): Side {
-  ip('netns', 'add', `bench${index}`)
+  const call = (who: string, hostPort: number): Call => {
+    ip('netns', 'add', `${who}${index}`)
+    return {
+      containerId: `${who}${index}`,
+      netns: `/run/netns/${who}${index}`,
+      ifname: 'eth0',
+      capabilities: { portMappings: [{ hostPort, containerPort: 80, protocol: 'tcp' }] },
+    }
+  }
   return {
     name,
     folder,
     list: { cniVersion: '1.0.0', name: `bench${index}`, plugins: plugins(`10.88.${index}.0/24`) },
-    call: {
-      containerId: `container${index}`,
-      netns: `/run/netns/bench${index}`,
-      ifname: 'eth0',
-      capabilities: { portMappings: [{ hostPort: 8080 + index, containerPort: 80, protocol: 'tcp' }] },
-    },
-    add: [],
-    delete: [],
+    call: call('guest', 8080 + index),
+    neighbour: call('neighbour', 9080 + index),
+    times: {},
   }
 }
 
@@ -128,25 +135,28 @@ const ipam = (subnet: string) => ({
   routes: [{ dst: '0.0.0.0/0' }],
 })
 
-async function turn(side: Side, counts: boolean): Promise<void> {
-  const execute: Execute = (type, environment, input) => {
-    const env = { ...process.env, ...environment, CNI_PATH: side.folder }
-    const { status, stdout, stderr } = spawnSync(`${side.folder}/${type}`, [], {
-      input,
-      encoding: 'utf8',
-      env,
-    })
+const executeOf =
+  ({ folder }: Side): Execute =>
+  (type, environment, input) => {
+    const env = { ...process.env, ...environment, CNI_PATH: folder }
+    const { status, stdout, stderr } = spawnSync(`${folder}/${type}`, [], { input, encoding: 'utf8', env })
     return { code: status, stdout, stderr }
   }
+
+/** @param suffix of what the times are kept under; undefined: not at all */
+async function turn(side: Side, suffix: string | undefined): Promise<void> {
   const start = performance.now()
-  const result = await addNetworkList(side.list, side.call, execute)
+  const result = await addNetworkList(side.list, side.call, executeOf(side))
   const added = performance.now()
-  await deleteNetworkList(side.list, side.call, result, execute)
+  await deleteNetworkList(side.list, side.call, result, executeOf(side))
   const deleted = performance.now()
-  if (!counts) return
-  side.add.push(added - start)
-  side.delete.push(deleted - added)
+  if (suffix === undefined) return
+  const { times } = side
+  times[`ADD${suffix}`] = [...(times[`ADD${suffix}`] ?? []), added - start]
+  times[`DEL${suffix}`] = [...(times[`DEL${suffix}`] ?? []), deleted - added]
 }
+
+const summaryOf = (side: Side, work: string): Summary => summarize(side.times[work] ?? [])
 
 /** The list, begun somewhere else each time. */
 const rotate = <T>(list: T[], by: number): T[] => {
