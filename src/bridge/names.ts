@@ -5,7 +5,7 @@
  * link without any record, and can prove that it is the right one before deleting it.
  */
 
-import { randomBytes } from 'node:crypto'
+import { randomBytes } from '../ffi/random.ts'
 
 /** Marks a bridge as made by us; bridges without it are somebody else's. */
 export const BRIDGE_ALIAS = 'tsnet'

@@ -50,6 +50,7 @@ export interface Libc {
   flock(fd: number, operation: number): number
   syscall(number: number, a: number, b: Memory, c: Memory, d: number): number
   fstatfs(fd: number, buffer: Memory): number
+  getrandom(buffer: Memory, length: number, flags: number): number
   strerror(number: number): string
 }
 
@@ -84,6 +85,7 @@ const prototypes: { [name in keyof Libc]: string } = {
   flock: 'int flock(int fd, int operation)',
   syscall: 'long syscall(long number, long a, const void *b, const void *c, long d)',
   fstatfs: 'int fstatfs(int fd, void *buf)',
+  getrandom: 'int64_t getrandom(void *buf, size_t len, unsigned int flags)',
   strerror: 'const char *strerror(int errnum)',
 }
 

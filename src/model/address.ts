@@ -6,8 +6,8 @@
  * whatever came from outside was parsed to a number first and printed anew.
  */
 
-import { isIPv4, isIPv6, SocketAddress } from 'node:net'
 import { IPv4, IPv6 } from 'ip-num'
+import { printAddress, readAddress } from './address-text.ts'
 import { TsnetError } from './errors.ts'
 
 export type Family = 4 | 6
@@ -27,18 +27,15 @@ export const bitsOf = (family: Family): 32 | 128 => (family === 4 ? 32 : 128)
  * @throws TsnetError `invalid-config`
  */
 export function parseIp(text: string, what = 'address'): Ip {
-  if (isIPv4(text)) return text as Ip
-  if (isIPv6(text) && !text.includes('%')) return canonicalV6(text)
+  const ip = tryParseIp(text)
+  if (ip !== undefined) return ip
   throw new TsnetError('invalid-config', `${what}: ${JSON.stringify(text)} is not an IP address`)
 }
 
 /** As parseIp, but undefined for anything that is no address. */
 export function tryParseIp(text: string): Ip | undefined {
-  return isIPv4(text) || (isIPv6(text) && !text.includes('%')) ? parseIp(text) : undefined
-}
-
-function canonicalV6(text: string): Ip {
-  return new SocketAddress({ address: text, family: 'ipv6' }).address as Ip
+  const bytes = readAddress(text)
+  return bytes === undefined ? undefined : (printAddress(bytes) as Ip)
 }
 
 /**
@@ -70,7 +67,7 @@ export const familyOf = (address: Ip | Cidr): Family => (address.includes(':') ?
 
 /** The address as a number, network byte order read as big endian. */
 export function numberOf(ip: Ip): bigint {
-  return familyOf(ip) === 4 ? new IPv4(ip).getValue() : new IPv6(expandEmbedded(ip)).getValue()
+  return bytesOf(ip).reduce((value, byte) => (value << 8n) | BigInt(byte), 0n)
 }
 
 /** The address with this value. @throws RangeError outside the family's range */
@@ -78,33 +75,22 @@ export function ipAt(value: bigint, family: Family): Ip {
   if (value < 0n || value >> BigInt(bitsOf(family)) !== 0n) {
     throw new RangeError(`${value} is not an IPv${family} address`)
   }
-  return family === 4 ? (new IPv4(value).toString() as Ip) : canonicalV6(new IPv6(value).toString())
-}
-
-// inet_ntop prints ::ffff:1.2.3.4 for mapped addresses, a form that ip-num does not read.
-function expandEmbedded(ip: Ip): string {
-  const dot = ip.indexOf('.')
-  if (dot < 0) return ip
-  const colon = ip.lastIndexOf(':', dot)
-  const v4 = new IPv4(ip.slice(colon + 1)).getValue()
-  return `${ip.slice(0, colon + 1)}${(v4 >> 16n).toString(16)}:${(v4 & 0xffffn).toString(16)}`
+  return parseIp((family === 4 ? new IPv4(value) : new IPv6(value)).toString())
 }
 
 /** The address as 4 or 16 bytes, network byte order. */
 export function bytesOf(ip: Ip): Uint8Array {
-  if (familyOf(ip) === 4) return Uint8Array.from(ip.split('.'), Number)
-  const hex = numberOf(ip).toString(16).padStart(32, '0')
-  return Uint8Array.from({ length: 16 }, (_, i) => Number.parseInt(hex.slice(i * 2, i * 2 + 2), 16))
+  const bytes = readAddress(ip)
+  if (bytes === undefined) throw new TypeError(`${JSON.stringify(ip)} is no address that was parsed`)
+  return bytes
 }
 
 /** The address in 4 or 16 bytes. @throws RangeError for any other length */
 export function ipFromBytes(bytes: Uint8Array): Ip {
-  if (bytes.length === 4) return bytes.join('.') as Ip
-  if (bytes.length !== 16) throw new RangeError(`an address has 4 or 16 bytes, not ${bytes.length}`)
-  const groups = Array.from({ length: 8 }, (_, i) =>
-    (((bytes[i * 2] ?? 0) << 8) | (bytes[i * 2 + 1] ?? 0)).toString(16),
-  )
-  return canonicalV6(groups.join(':'))
+  if (bytes.length !== 4 && bytes.length !== 16) {
+    throw new RangeError(`an address has 4 or 16 bytes, not ${bytes.length}`)
+  }
+  return printAddress(bytes) as Ip
 }
 
 const hostMask = (cidr: Cidr): bigint => (1n << BigInt(bitsOf(familyOf(cidr)) - lengthOf(cidr))) - 1n

@@ -13,9 +13,9 @@
  * been checked there: names match their patterns, addresses and numbers are in range.
  */
 
-import { createHash } from 'node:crypto'
 import type { Cidr, Ip } from './address.ts'
 import type { PortMapping } from './port-mapping.ts'
+import { sha256 } from './sha256.ts'
 
 /** What an attachment is known by, in every file, rule and lock. */
 export interface AttachmentKey {
@@ -29,10 +29,7 @@ export interface AttachmentKey {
  * It is short enough for an iptables chain name (28 bytes) behind a prefix.
  */
 export function ownerTag(key: AttachmentKey): string {
-  return createHash('sha256')
-    .update(`${key.network}\0${key.containerId}\0${key.ifname}`)
-    .digest('hex')
-    .slice(0, 16)
+  return sha256(`${key.network}\0${key.containerId}\0${key.ifname}`).slice(0, 16)
 }
 
 /** Part of a pool, as host-local's `ranges` describe it; what is absent has host-local's default. */
