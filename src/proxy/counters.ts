@@ -6,11 +6,11 @@
  */
 
 export interface Counters {
-  /** Connections accepted, UDP sessions begun. */
+  /** Connections accepted, whatever became of them; UDP sessions begun. */
   accepted: number
-  /** Of them, those there are now. */
+  /** Those there are now. */
   active: number
-  /** Turned away: limits, allow and deny lists, no descriptor left. */
+  /** Turned away at once: limits, allow and deny lists, no descriptor left. */
   refused: number
   /** Reset because no target answered; UDP: datagrams that could not be sent on. */
   failed: number

@@ -12,7 +12,7 @@
 
 import { constants } from 'node:os'
 import { errno, errnoName, libc, must } from '../ffi/ffi.ts'
-import { AF_INET, AF_INET6, domainOf, readSockaddr, sockaddr } from '../ffi/sockaddr.ts'
+import { AF_INET6, domainOf, readSockaddr, sockaddr } from '../ffi/sockaddr.ts'
 import {
   IP_PKTINFO,
   IPPROTO_IP,
@@ -23,6 +23,7 @@ import {
   SO_REUSEPORT,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
+  SOCK_STREAM,
   SOL_SOCKET,
   setOption,
   setReceiveBuffer,
@@ -42,7 +43,7 @@ const EPHEMERAL_TRIES = 16
 
 const ESOCKTNOSUPPORT = 94 // Node does not list it
 
-const { EADDRINUSE, EADDRNOTAVAIL, EACCES, EAFNOSUPPORT, EMFILE, ENFILE, EPROTONOSUPPORT } = constants.errno
+const { EADDRINUSE, EADDRNOTAVAIL, EACCES, EMFILE, ENFILE, EPROTONOSUPPORT } = constants.errno
 
 /** Open sockets of a publication. */
 export interface Listeners {
@@ -82,42 +83,52 @@ function openForWorker(publication: Publication, listeners: Listeners, shared: b
   const first = listeners.sockets.length === 1
   const sockets = listeners.sockets.at(-1) ?? []
   for (const ip of publication.hostIps ?? [undefined]) {
+    const open = opener(publication, ip)
     for (let offset = 0; offset < publication.count; offset++) {
       const port = listeners.hostPort === 0 ? 0 : listeners.hostPort + offset
       // Of sockets that share a port each is let in beside a stranger's that shares it too.
-      if (shared && first && port !== 0) libc.close(openOne(publication, ip, port, false))
-      const fd = openOne(publication, ip, port, shared)
+      if (shared && first && port !== 0) libc.close(open(port, false))
+      const fd = open(port, shared)
       sockets.push(fd)
       if (port === 0) listeners.hostPort = portOf(fd)
     }
   }
 }
 
-function openOne(publication: Publication, ip: Ip | undefined, port: number, shared: boolean): number {
-  const { protocol } = publication
+/** Opens a publication's sockets on one address, or on all. */
+function opener(publication: Publication, ip: Ip | undefined): (port: number, shared: boolean) => number {
+  const { protocol, options } = publication
+  const keepaliveMs = options?.keepaliveMs ?? defaultOptions.keepaliveMs
   const [type, number] = socketKinds[protocol]
-  let address = ip ?? ANY_V6
-  let fd = libc.socket(domainOf(address), type | SOCK_NONBLOCK | SOCK_CLOEXEC, number)
-  if (fd < 0 && ip === undefined && errno() === EAFNOSUPPORT) {
-    address = ANY_V4
-    fd = libc.socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, number)
-  }
-  if (fd < 0) throw failure(publication, ip, port)
-  if (domainOf(address) === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, ip === undefined ? 0 : 1)
-  if (shared) setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1)
-  if (protocol === 'udp') prepareDatagrams(fd, address)
-  else {
-    // Lets a port in TIME_WAIT pass, never one that is listened on. Two UDP sockets could share one.
-    setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1)
-    setStreamOptions(fd, protocol, publication.options?.keepaliveMs ?? defaultOptions.keepaliveMs)
-  }
-  const bytes = sockaddr(address, port)
-  if (libc.bind(fd, bytes, bytes.length) < 0 || (protocol !== 'udp' && libc.listen(fd, BACKLOG) < 0)) {
+  const address = ip ?? (hasIpv6() ? ANY_V6 : ANY_V4)
+  const domain = domainOf(address)
+  const bytes = sockaddr(address, 0)
+  const view = new DataView(bytes.buffer)
+  return (port, shared) => {
+    const fd = libc.socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, number)
+    if (fd < 0) throw failure(publication, ip, port)
+    if (domain === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, ip === undefined ? 0 : 1)
+    if (shared) setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1)
+    if (protocol === 'udp') prepareDatagrams(fd, address)
+    else {
+      // Lets a port in TIME_WAIT pass, never one that is listened on. Two UDP sockets could share one.
+      setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+      setStreamOptions(fd, protocol, keepaliveMs)
+    }
+    view.setUint16(2, port)
+    if (libc.bind(fd, bytes, bytes.length) === 0 && (protocol === 'udp' || libc.listen(fd, BACKLOG) === 0)) {
+      return fd
+    }
     const thrown = failure(publication, ip, port)
     libc.close(fd)
     throw thrown
   }
-  return fd
+}
+
+function hasIpv6(): boolean {
+  const fd = libc.socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)
+  if (fd >= 0) libc.close(fd)
+  return fd >= 0
 }
 
 /** With a wildcard address, each datagram says to which of this host's addresses it came. */

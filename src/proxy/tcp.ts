@@ -78,6 +78,7 @@ export class StreamService extends Service {
     )
     if (client < 0) return this.#notAccepted(listener, tag, errno())
     const port = tag % this.ports
+    this.count(port, ACCEPTED, 1)
     this.reactor.descriptors.refill()
     if (
       this.activeOn(port) >= this.options.maxConnections ||
@@ -86,7 +87,6 @@ export class StreamService extends Service {
       this.#turnAway(client, port)
       return true
     }
-    this.count(port, ACCEPTED, 1)
     new Connection(this, port, client).begin()
     return true
   }
@@ -95,7 +95,10 @@ export class StreamService extends Service {
     if (failure === EAGAIN) return false
     if (failure === EMFILE && this.reactor.descriptors.giveUpReserve()) {
       const client = libc.accept4(listener, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC)
-      if (client >= 0) this.#turnAway(client, tag % this.ports)
+      if (client >= 0) {
+        this.count(tag % this.ports, ACCEPTED, 1)
+        this.#turnAway(client, tag % this.ports)
+      }
       this.reactor.descriptors.refill()
       return client >= 0
     }
