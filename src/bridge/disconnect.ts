@@ -1,9 +1,7 @@
 /** Takes the veth pair of an attachment away. */
 
-import type { Undertaking } from '../model/network.ts'
 import { changeLink, findLink, type Link } from '../netlink/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
-import type { Netns } from '../netns/netns.ts'
 import { deleteTogether } from './delete.ts'
 import type { BridgeLoan } from './ensure.ts'
 import { hostNames, isHostEnd } from './names.ts'
@@ -12,10 +10,6 @@ import { release } from './release.ts'
 export interface Departure {
   /** ownerTag of the attachment. */
   owner: string
-  ifname?: string
-  /** The container's namespace, if it still exists. */
-  netns?: Netns | undefined
-  recorded?: Undertaking | undefined
   /**
    * This is the last container on that bridge: the bridge is released as releaseBridge does it, but
    * together with the link, which halves the time. The caller holds the lock on the bridge's name.

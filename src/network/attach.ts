@@ -16,14 +16,7 @@
  * entry of step 4, from which the next attach, detach or collect cleans up.
  */
 
-import {
-  type Connection,
-  checkBridgeOptions,
-  connect,
-  disconnect,
-  planLink,
-  uplinkMtu,
-} from '../bridge/bridge.ts'
+import { type Connection, checkBridgeOptions, connect, planLink, uplinkMtu } from '../bridge/bridge.ts'
 import { giveBack, obtain } from '../ipam/ipam.ts'
 import { ipOf } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
@@ -145,10 +138,7 @@ async function build(
   }
 
   const name = options.name
-  undo.push('the bridge', () => leaveBridge(name, owner))
-  undo.push('the link', () =>
-    whileBridgeLocked(name, () => disconnect({ owner, ifname: request.ifname }, context.trace)),
-  )
+  undo.push('the link and the bridge', () => leaveBridge(name, owner, context.trace))
   const connection = await whileBridgeLocked(name, () => {
     joinBridge(name, owner)
     const onLoan = (loan: Parameters<typeof recordLoan>[1]) => recordLoan(name, loan)

@@ -44,7 +44,7 @@ export async function check(
       ? []
       : [`${request.netns} is another namespace than the one it was attached in`]),
     ...comparePrevious(attachment, previous),
-    ...verifyLink(attachment, netns),
+    ...verifyLink(attachment, netns, network.bridge),
     ...(await verifyLeases(attachment.ipam, attachment, request.netns, attachment.leases, previous.raw)),
     ...(await verifyFirewall(attachment, owner)),
     ...verifyLimits(attachment, owner),

@@ -6,7 +6,7 @@
  * ours is written down before it happens: on an adopted bridge a *loan*, on the host a *forwarding change*.
  */
 
-import { type BridgeLoan, releaseBridge } from '../bridge/bridge.ts'
+import { type BridgeLoan, disconnect } from '../bridge/bridge.ts'
 import type { NatBackend, NatIntent } from '../model/network.ts'
 import { closeForwarding, type ForwardingChange, install, openForwarding, withdraw } from '../nat/nat.ts'
 import { familiesOf } from './plan.ts'
@@ -38,12 +38,22 @@ export function recordLoan(name: string, loan: BridgeLoan): void {
   })
 }
 
-/** The last user gives the bridge up: ours is deleted, another's gets back what we changed. Idempotent. */
-export async function leaveBridge(name: string, owner: string): Promise<void> {
+/**
+ * Takes an owner's link off the bridge. The last user gives the bridge up with it: ours is deleted,
+ * another's gets back what we changed. Idempotent.
+ */
+export async function leaveBridge(
+  name: string,
+  owner: string,
+  trace?: (equivalent: string) => void,
+): Promise<void> {
   await whileBridgeLocked(name, async () => {
     if (isLastUser(bridgeOf(name), owner)) {
-      await releaseBridge(name, readState<BridgeLoan>(loanOf(name)))
+      const loan = readState<BridgeLoan>(loanOf(name))
+      await disconnect({ owner, lastOn: { bridge: name, loan } }, trace)
       writeState(loanOf(name), undefined)
+    } else {
+      await disconnect({ owner }, trace)
     }
     removeUser(bridgeOf(name), owner)
   })

@@ -27,11 +27,11 @@ import { openNetlink } from '../netlink/netlink.ts'
 import { unshape } from '../shaping/shaping.ts'
 import type { Context } from './context.ts'
 import { releasePorts } from './port-claims.ts'
-import { leaveBridge, whileBridgeLocked, withdrawRules } from './shared.ts'
+import { leaveBridge, withdrawRules } from './shared.ts'
 
 /** Takes down what a record speaks of. @throws the error, or an AggregateError, after having tried all */
 export async function takeDown(undertaking: Undertaking, { trace }: Context = {}): Promise<void> {
-  const { bridgeName, nat, ports, leases, ifname, ipam } = undertaking
+  const { bridgeName, nat, ports, leases, ipam } = undertaking
   const owner = ownerTag(undertaking)
   const addresses = leases.map(lease => ipOf(lease.address))
   await everyStep([
@@ -40,8 +40,7 @@ export async function takeDown(undertaking: Undertaking, { trace }: Context = {}
     async () => undertaking.macspoofchk && (await withdrawSpoofGuard(nat?.backend, owner)),
     () => flushConntrack(addresses, ports),
     () => undertaking.bandwidth && removeShaping(owner, trace),
-    () => whileBridgeLocked(bridgeName, () => disconnect({ owner, ifname, recorded: undertaking }, trace)),
-    () => leaveBridge(bridgeName, owner),
+    () => leaveBridge(bridgeName, owner, trace),
     () => releasePorts(owner, ports),
   ])
   await giveBack(ipam, undertaking, undertaking.netns.path)
@@ -64,7 +63,7 @@ export async function takeDownUnrecorded(
     () => ifInstalled('nftables', backend => withdrawRules(backend, owner)),
     () => ifInstalled('nftables', backend => withdrawSpoofGuard(backend, owner)),
     () => removeShaping(owner, trace),
-    () => disconnect({ owner, ifname: key.ifname }, trace),
+    () => disconnect({ owner }, trace),
   ])
   if (ipam !== undefined) await giveBack(ipam, key, netnsPath)
 }
