@@ -9,6 +9,7 @@ import { messageOf, TsnetError } from '../model/errors.ts'
 import type { AttachmentKey, Delegation } from '../model/network.ts'
 import { execPlugin } from './exec-plugin.ts'
 import { type Allocation, readPluginResult } from './plugin-result.ts'
+import type { AttachmentName } from './reclaim.ts'
 
 type Command = 'ADD' | 'DEL' | 'CHECK' | 'GC' | 'STATUS'
 
@@ -68,7 +69,7 @@ export async function delegateCheck(
  */
 export async function delegateGc(
   delegation: Delegation,
-  stillValid: Pick<AttachmentKey, 'containerId' | 'ifname'>[] | undefined,
+  stillValid: AttachmentName[] | undefined,
 ): Promise<void> {
   if (stillValid === undefined || !hasCommand(delegation, 'GC')) return
   const list = stillValid.map(({ containerId, ifname }) => ({ containerID: containerId, ifname }))

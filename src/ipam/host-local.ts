@@ -12,7 +12,16 @@ import { currentBootId } from '../netns/alive.ts'
 import { assign, type Candidate, choose, describe, exhausted, failed } from './allocator.ts'
 import { isHolder, isOldHolder, keyOf, type NetworkFiles } from './files.ts'
 import { inRange, type Pool, type PoolRange } from './pool.ts'
-import { deadCheck, type Found, reclaimable, survey, takeBack, unlisted } from './reclaim.ts'
+import {
+  type AttachmentName,
+  deadCheck,
+  type Found,
+  heldOnlyBy,
+  isSpent,
+  survey,
+  takeBack,
+  unlisted,
+} from './reclaim.ts'
 import type { LeaseOwner } from './record.ts'
 
 /** How often somebody who ignores the lock may be faster than we. */
@@ -72,7 +81,11 @@ function pickNext(files: NetworkFiles, set: PoolRange[], index: number, bootId: 
   const found = look()
   if (found !== undefined) return found
   const all = survey(files)
-  takeBack(files, all, reclaimable(all, bootId))
+  takeBack(
+    files,
+    all,
+    heldOnlyBy(all, record => isSpent(record, bootId)),
+  )
   const reclaimed = look()
   if (reclaimed !== undefined) return reclaimed
   throw new TsnetError('exhausted', `${failed(index)}: ${exhausted(set)}`)
@@ -86,7 +99,7 @@ const nextFree = ({ leases }: NetworkFiles, set: PoolRange[], index: number): Ca
     () => leases.list(),
   )
 
-/** Sees to it that a requested address is free, if only a dead owner has it. */
+/** Sees to it that a requested address is free, if only a spent lease is in the way. */
 function makeFree(
   files: NetworkFiles,
   { ip }: Candidate,
@@ -102,7 +115,7 @@ function makeFree(
   }
   const holder = keyOf(files.network, content)
   const record = files.records.read(holder)
-  if (record === undefined || !deadCheck(bootId)(record)) {
+  if (record === undefined || !isSpent(record, bootId)) {
     throw new TsnetError(
       'exhausted',
       `${failed(index)}: requested IP address ${ip} is not available in range set ${describe(set)}`,
@@ -167,17 +180,20 @@ export function verify(files: NetworkFiles, key: AttachmentKey, leases: Lease[])
 
 /**
  * Frees what nobody needs: all that is not in the list, or without one all that is provably dead.
+ * @param kept attachments that keep theirs in either case
  * @returns whose leases were freed
  */
 export async function collect(
   files: NetworkFiles,
-  stillValid: Pick<AttachmentKey, 'containerId' | 'ifname'>[] | undefined,
+  stillValid: AttachmentName[] | undefined,
+  kept: AttachmentName[],
 ): Promise<AttachmentKey[]> {
   if (!files.leases.exists) return []
   return files.locked(() => {
     const found = survey(files)
-    const dead = stillValid === undefined ? reclaimable(found, currentBootId()) : unlisted(found, stillValid)
-    return takeBack(files, found, dead)
+    const dead =
+      stillValid === undefined ? heldOnlyBy(found, deadCheck(currentBootId())) : unlisted(found, stillValid)
+    return takeBack(files, found, unlisted(dead, kept))
   })
 }
 
@@ -187,7 +203,7 @@ export async function checkRoom(files: NetworkFiles, pool: Pool): Promise<void> 
   const full = pool.filter((set, index) => nextFree(files, set, index) === undefined)
   if (full.length === 0) return
   await files.locked(() => {
-    const dead = reclaimable(survey(files), currentBootId())
+    const dead = heldOnlyBy(survey(files), deadCheck(currentBootId()))
     for (const set of full) {
       const saves = ({ ip }: Found) => set.some(range => inRange(range, ip) && ip !== range.gateway)
       if (!dead.some(saves)) throw new TsnetError('exhausted', exhausted(set))

@@ -4,7 +4,7 @@
  *     obtain ──▶ assign requested ──▶ choose the rest ──▶ record ──▶ link ──▶ Allocation
  *                 (allocator.ts)      (last + 1, …)       (ours)    (host-local's files)
  *                                          │ pool short
- *                                          └─▶ reclaim what is provably dead, choose again
+ *                                          └─▶ reclaim what is spent, choose again
  *
  * The leases are host-local's files, so a host can change between it and us, or use both at once:
  *
@@ -20,12 +20,15 @@
  * What is undone. An obtain that fails has freed all that it took. Nothing is synced to disk: a power loss
  * ends every container, and what it leaves torn counts as dead.
  *
- * Who is dead: see reclaim.ts. Leases without our record are foreign and stay until a GC with a list.
+ * What is reclaimed: see reclaim.ts. An obtain takes back what nothing can lead to any more, above all
+ * what was leased before the last boot. The leases of a namespace that vanished since are given back by
+ * collectLeases, when the rules that lead to them are gone; ipamStatus counts them as free. Leases without
+ * our record are foreign and stay until a GC with a list.
  *
  * Cost. Taking and releasing look at a few files of known names, however many leases there are. All are
  * read only when the pool is full, by GC, and by a release of what we have no record of.
  *
- * Limits. A container that host-local gave an address is not known to us, so a second ADD for it is not
+ * Limits. A folder belongs to one host: to another every lease would seem to be from another boot. A container that host-local gave an address is not known to us, so a second ADD for it is not
  * refused as a duplicate. On a file system without flock or hard links nothing works.
  */
 
@@ -37,20 +40,20 @@ import { NetworkFiles } from './files.ts'
 import { checkRoom, collect, release, take, verify } from './host-local.ts'
 import type { Allocation } from './plugin-result.ts'
 import { normalise } from './pool.ts'
+import type { AttachmentName } from './reclaim.ts'
 import type { LeaseOwner } from './record.ts'
 import { readResolvConf } from './resolv-conf.ts'
 
 export type { Allocation } from './plugin-result.ts'
 export { normalise, type Pool, type PoolRange } from './pool.ts'
+export type { AttachmentName } from './reclaim.ts'
 export type { LeaseOwner } from './record.ts'
-
-/** An attachment as lists of GC name it. */
-export type AttachmentName = Pick<AttachmentKey, 'containerId' | 'ifname'>
 
 /**
  * Takes addresses for an attachment: one from each range set, the requested ones where they belong.
  * On any failure all that this call took is given back.
- * @throws TsnetError `exhausted` no address left, or a requested one taken; `conflict` the attachment has
+ * @throws TsnetError `exhausted` no address left, or a requested one taken: a collection may free some;
+ *   `conflict` the attachment has
  *   addresses already; `invalid-config` ranges or requests that make no sense; `try-again`; `io`;
  *   `delegate` with the plugin's own code; `missing` no such plugin
  */
@@ -112,21 +115,23 @@ export async function verifyLeases(
  * Frees leases of a network whose owners are gone.
  * @param stillValid all attachments that may keep theirs; foreign leases are held against it as well.
  *   undefined: only owners that are provably dead lose theirs
+ * @param kept attachments that keep theirs in either case: something may still lead to their addresses
  * @returns whose leases were freed; a delegated plugin does not say
  */
 export async function collectLeases(
   options: IpamOptions,
   network: string,
   stillValid: AttachmentName[] | undefined,
+  kept: AttachmentName[] = [],
 ): Promise<AttachmentKey[]> {
   switch (options.kind) {
     case 'none':
       return []
     case 'delegated':
-      await delegateGc(options.delegation, stillValid)
+      await delegateGc(options.delegation, stillValid && [...stillValid, ...kept])
       return []
     case 'host-local':
-      return collect(new NetworkFiles(options.dataDir, network), stillValid)
+      return collect(new NetworkFiles(options.dataDir, network), stillValid, kept)
   }
 }
 

@@ -2,16 +2,18 @@
  * Which leases nobody needs any more.
  *
  * A survey reads every lease of a network with our record of its owner; the rules below pick from it.
- * Dead, and taken back when the pool is short or GC comes without a list:
- * - an owner from another boot, or one whose record a power loss tore;
- * - an owner whose namespace is gone;
+ * *Spent* is what nothing can lead to any more, and is taken back as soon as the pool is short:
+ * - what an owner from another boot had, or one whose record a power loss tore;
  * - a file that names no owner. Whoever is about to write one holds the lock, and so do we.
+ * *Dead* is also what an owner had whose namespace is gone. Rules and ports of this boot may still lead to
+ * its addresses, and would lead to whoever gets them next; so they are not taken back in passing, but by
+ * a collection, before which the rules go.
  * A lease without our record is foreign: host-local gave it. Only a GC with a list takes it back.
  */
 
 import type { Ip } from '../model/address.ts'
 import type { AttachmentKey } from '../model/network.ts'
-import { goneCheck, type RecordedNetns } from '../netns/alive.ts'
+import { goneCheck } from '../netns/alive.ts'
 import { keyOf, type NetworkFiles } from './files.ts'
 import type { LeaseRecord } from './record.ts'
 import type { Holder } from './store.ts'
@@ -34,30 +36,33 @@ export function survey({ network, leases, records }: NetworkFiles): Found[] {
   })
 }
 
-/** A check of owners: true for one that is provably dead. */
+/** True for the record of an owner that did not survive the last boot. */
+export const isSpent = (record: LeaseRecord | 'unreadable', bootId: string): boolean =>
+  record === 'unreadable' || record.bootId !== bootId
+
+/** A check of records: true when the owner is provably dead. */
 export function deadCheck(bootId: string): (record: LeaseRecord | 'unreadable') => boolean {
-  const isGone: (netns: RecordedNetns) => boolean = goneCheck()
+  const isGone = goneCheck()
   return record => {
-    if (record === 'unreadable' || record.bootId !== bootId) return true
+    if (record === 'unreadable' || isSpent(record, bootId)) return true
     return record.netns !== undefined && isGone(record.netns)
   }
 }
 
-/** The leases of a survey that may be taken back without asking anybody. */
-export function reclaimable(found: Found[], bootId: string): Found[] {
-  const isDead = deadCheck(bootId)
-  return found.filter(
-    ({ holder, record }) => holder === undefined || (record !== undefined && isDead(record)),
-  )
-}
-
-/** The leases of a survey whose holders are not in a list of all attachments that still exist. */
-export function unlisted(
+/** The leases of a survey that name nobody, or somebody for whom this is true. */
+export const heldOnlyBy = (
   found: Found[],
-  stillValid: Pick<AttachmentKey, 'containerId' | 'ifname'>[],
-): Found[] {
-  const containers = new Set(stillValid.map(({ containerId }) => containerId))
-  const attachments = new Set(stillValid.map(({ containerId, ifname }) => `${containerId} ${ifname}`))
+  isOver: (record: LeaseRecord | 'unreadable') => boolean,
+): Found[] =>
+  found.filter(({ holder, record }) => holder === undefined || (record !== undefined && isOver(record)))
+
+/** An attachment as lists of GC name it. */
+export type AttachmentName = Pick<AttachmentKey, 'containerId' | 'ifname'>
+
+/** The leases of a survey whose holders are not in a list. host-local's oldest form names no interface. */
+export function unlisted(found: Found[], list: AttachmentName[]): Found[] {
+  const containers = new Set(list.map(({ containerId }) => containerId))
+  const attachments = new Set(list.map(({ containerId, ifname }) => `${containerId} ${ifname}`))
   return found.filter(({ holder }) => {
     if (holder === undefined) return true
     if (holder.ifname === undefined) return !containers.has(holder.containerId)

@@ -17,9 +17,9 @@
  */
 
 import { type Connection, checkBridgeOptions, connect, planLink, uplinkMtu } from '../bridge/bridge.ts'
-import { giveBack, obtain } from '../ipam/ipam.ts'
+import { type Allocation, giveBack, obtain } from '../ipam/ipam.ts'
 import { ipOf } from '../model/address.ts'
-import { TsnetError } from '../model/errors.ts'
+import { hasCode, TsnetError } from '../model/errors.ts'
 import { type Attachment, type AttachRequest, ownerTag, type Undertaking } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { type Undo, withUndo } from '../model/undo.ts'
@@ -35,6 +35,7 @@ import { openNetlink } from '../netlink/netlink.ts'
 import { inside, type Netns } from '../netns/netns.ts'
 import { shape } from '../shaping/shaping.ts'
 import { bootId } from './boot.ts'
+import { collect } from './collect.ts'
 import { openContainer } from './container.ts'
 import type { Context } from './context.ts'
 import { natIntentOf, undertakingOf } from './plan.ts'
@@ -84,6 +85,25 @@ async function clearTheWay(owner: string, request: AttachRequest, netns: Netns):
   if (entry?.state === 'attached') await takeDownEntry(owner, entry.attachment)
 }
 
+/**
+ * Takes addresses. When there are none, those of containers that are no more are freed first, after all
+ * that leads to them.
+ */
+async function obtainAddresses(
+  { network, requestedIps }: AttachRequest,
+  undertaking: Undertaking,
+  context: Context,
+): Promise<Allocation> {
+  try {
+    return await obtain(network.ipam, undertaking, requestedIps)
+  } catch (thrown) {
+    if (!hasCode(thrown, 'exhausted')) throw thrown
+    // What could not be taken down keeps its addresses, and that is not this container's trouble.
+    await collect(network, undefined, context).catch(() => {})
+    return obtain(network.ipam, undertaking, requestedIps)
+  }
+}
+
 async function takeDownEntry(owner: string, undertaking: Undertaking): Promise<void> {
   await takeDown(undertaking)
   removeEntry(owner)
@@ -105,7 +125,7 @@ async function build(
   undo.push('the claim on host ports', () => releasePorts(owner, ports))
   await claimPorts(owner, ports)
 
-  const { leases, routes, dns } = await obtain(network.ipam, undertaking, request.requestedIps)
+  const { leases, routes, dns } = await obtainAddresses(request, undertaking, context)
   undo.push('the addresses', () => giveBack(network.ipam, undertaking, request.netns))
   const { bridge: options, ...rest } = network
   const hasPorts = ports.length > 0

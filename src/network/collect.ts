@@ -7,8 +7,8 @@
 import { collectLeases } from '../ipam/ipam.ts'
 import type { AttachmentKey, Network, Undertaking } from '../model/network.ts'
 import { everyStep } from '../model/undo.ts'
+import { goneCheck } from '../netns/alive.ts'
 import { bootId } from './boot.ts'
-import { openRecorded } from './container.ts'
 import type { Context } from './context.ts'
 import { type Entry, listEntries, readEntry, removeEntry, unlessLocked } from './state.ts'
 import { takeDown, takeDownUnrecorded } from './take-down.ts'
@@ -26,12 +26,12 @@ export async function collect(
 ): Promise<AttachmentKey[]> {
   const collected: AttachmentKey[] = []
   const lives = valid && new Set(valid.map(nameOf))
-  const ours = listEntries().filter(({ entry }) => entry.attachment.network === network.name)
+  const isDead = deadCheck()
   const goes = ({ attachment, state }: Entry) =>
     lives === undefined ? isDead(attachment) || state !== 'attached' : !lives.has(nameOf(attachment))
 
   await everyStep([
-    ...ours.map(
+    ...entriesOf(network).map(
       ({ owner }) =>
         () =>
           unlessLocked(owner, async () => {
@@ -43,7 +43,9 @@ export async function collect(
           }),
     ),
     async () => {
-      for (const key of await collectLeases(network.ipam, network.name, valid)) {
+      // Whoever has an entry by now could not be taken down, or is being made: something leads to it.
+      const kept = entriesOf(network).map(({ entry }) => entry.attachment)
+      for (const key of await collectLeases(network.ipam, network.name, valid, kept)) {
         if (collected.some(known => nameOf(known) === nameOf(key))) continue
         await takeDownUnrecorded(key, undefined, undefined, context)
         collected.push(key)
@@ -62,9 +64,12 @@ const keyOf = ({ network, containerId, ifname }: AttachmentKey): AttachmentKey =
   ifname,
 })
 
-/** Made before the last boot, or its namespace is not there any more. */
-function isDead(attachment: Undertaking): boolean {
-  if (attachment.bootId !== bootId()) return true
-  using netns = openRecorded(attachment.netns)
-  return netns === undefined
+const entriesOf = (network: Network) =>
+  listEntries().filter(({ entry }) => entry.attachment.network === network.name)
+
+/** A check of attachments: true for one made before the last boot, or whose namespace exists no more. */
+function deadCheck(): (attachment: Undertaking) => boolean {
+  const boot = bootId()
+  const isGone = goneCheck()
+  return attachment => attachment.bootId !== boot || isGone(attachment.netns)
 }

@@ -185,7 +185,7 @@ t.test('whatever happens in whatever order, no address is given twice and none i
       }
       rmSync(world.options.dataDir, { recursive: true })
     }),
-    { numRuns: 250 },
+    { numRuns: 120 },
   )
   t.comment(`${events} events`)
 })

@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { collectLeases, giveBack, ipamStatus, type LeaseOwner, obtain } from '../../src/ipam/ipam.ts'
@@ -54,34 +54,40 @@ t.test('the same container comes back after a reboot without having left', async
   t.same(leaseFiles(options.dataDir), { '10.1.0.3': 'a\r\neth0' })
 })
 
-t.test('the leases of a namespace that is gone are free again', async t => {
+t.test('the leases of a namespace that is gone are free again, but not in passing', async t => {
   const options = network(t)
   const path = join(options.dataDir, 'gone')
   await fill(options, { bootId, netns: namespaceAt(path) }, ['a', 'b'])
   await fill(options, { bootId, netns: namespaceAt(join(options.dataDir, 'alive')) }, ['c', 'd', 'e'])
-  await t.rejects(obtain(options, owner('f', { bootId }), []), { code: 'exhausted' }, 'not while it is there')
+  t.same(await collectLeases(options, NETWORK, undefined), [], 'not while it is there')
   rmSync(path)
+  const full = obtain(options, owner('f', { bootId }), [])
+  await t.rejects(full, { code: 'exhausted' }, 'rules may still lead to them')
+  await ipamStatus(options, NETWORK)
+  await collectLeases(options, NETWORK, undefined, [{ containerId: 'a', ifname: 'eth0' }])
+  t.same(holders(options), ['a', 'c', 'd', 'e'], 'who is kept is kept')
   await obtain(options, owner('f', { bootId }), [])
-  t.same(holders(options), ['c', 'd', 'e', 'f'])
+  t.same(holders(options), ['a', 'c', 'd', 'e', 'f'])
 })
 
 t.test('another namespace at the same path does not keep the leases of the one before', async t => {
   const options = network(t)
   const path = join(options.dataDir, 'pod')
   await fill(options, { bootId, netns: namespaceAt(path) })
-  rmSync(path)
-  // So that the inode cannot be the same.
-  writeFileSync(join(options.dataDir, 'other'), '')
-  namespaceAt(path)
-  await obtain(options, owner('f', { bootId }), [])
-  t.same(holders(options), ['f'])
+  // Made while the old one is there, so that the inode cannot be the same.
+  const another = join(options.dataDir, 'another')
+  namespaceAt(another)
+  renameSync(another, path)
+  await collectLeases(options, NETWORK, undefined)
+  t.same(holders(options), [])
 })
 
 t.test('a namespace whose path is gone keeps its leases while a process is in it', async t => {
   const options = network(t)
   const { dev, ino } = statSync('/proc/self/ns/net')
   await fill(options, { bootId, netns: { path: '/run/netns/removed', dev, ino } })
-  await t.rejects(obtain(options, owner('f', { bootId }), []), { code: 'exhausted' })
+  await t.rejects(ipamStatus(options, NETWORK), { code: 'exhausted' })
+  t.same(await collectLeases(options, NETWORK, undefined), [])
   t.same(holders(options), ['a', 'b', 'c', 'd', 'e'])
 })
 
@@ -139,7 +145,7 @@ t.test('the owner of a torn record can be released and can come back', async t =
   t.same(leaseFiles(options.dataDir), { '10.1.0.4': 'b\r\neth0' })
 })
 
-t.test('a requested address is taken from a dead owner, and from nobody else', async t => {
+t.test('a requested address is taken from an owner of an earlier boot, and from nobody else', async t => {
   const options = network(t)
   await fill(options, { bootId: 'yesterday' }, ['a'])
   await fill(options, { bootId }, ['b'])
@@ -191,6 +197,14 @@ t.test('GC with a list frees all that is not in it, those of host-local too', as
     { network: NETWORK, containerId: 'a', ifname: 'eth0' },
     { network: NETWORK, containerId: 'b', ifname: 'eth1' },
   ])
+  t.equal(recordFiles(options.dataDir).length, 1)
+})
+
+t.test('GC with a list spares those that must be kept', async t => {
+  const options = network(t)
+  await fill(options, { bootId }, ['a', 'b'])
+  await collectLeases(options, NETWORK, [], [{ containerId: 'b', ifname: 'eth0' }])
+  t.same(holders(options), ['b'])
   t.equal(recordFiles(options.dataDir).length, 1)
 })
 
