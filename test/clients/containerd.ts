@@ -4,10 +4,11 @@
  */
 
 import t, { type Test } from 'tap'
-import { type Snapshot, snapshot } from '../../src/lab/lab.ts'
+import { type Snapshot, snapshot } from 'tsnet/lab'
 import { webServer } from '../support/busybox.ts'
 import { type Container, Containerd } from '../support/containerd.ts'
 import { type NetworkList, readNetworkList, withKeys } from '../support/libcni.ts'
+import { pluginsOf } from '../support/plugins.ts'
 import {
   at,
   clientReads,
@@ -99,6 +100,29 @@ for (const backend of ['iptables', 'nftables']) {
     t.same(leftovers(before, await snapshot(host), containerds), [])
   })
 }
+
+t.test('GC takes away what is left of a container that ctr forgot', async t => {
+  const site = await openSite()
+  t.teardown(() => site.world.end())
+  const { host } = site
+  const list = readNetworkList('ports')
+  const containerd = await Containerd.start(host, list)
+  const before = await snapshot(host)
+  await containerd.runAndForget('web', ...webServer('web'))
+  t.match(
+    leftovers(before, await snapshot(host), containerds).join('\n'),
+    /file \/var\/lib\/cni\/networks\/ports\/10/,
+  )
+
+  const config = { ...list.plugins[0], cniVersion: '1.1.0', name: list.name }
+  const collect = pluginsOf(host)('tsnet', { CNI_COMMAND: 'GC' }, JSON.stringify(config))
+  t.match(await collect, { code: 0, stdout: '' })
+  const cache = /\/var\/lib\/cni\/results\//
+  t.same(
+    leftovers(before, await snapshot(host), containerds).filter(line => !cache.test(line)),
+    [],
+  )
+})
 
 t.test('control: the search for leftovers finds what the reference plugins leave', async t => {
   const { host, before, web, db } = await open(t, reference)

@@ -5,7 +5,7 @@
  */
 
 import t, { type Test } from 'tap'
-import { type Snapshot, snapshot } from '../../src/lab/lab.ts'
+import { type Snapshot, snapshot } from 'tsnet/lab'
 import { webServer } from '../support/busybox.ts'
 import { Containerd, IMAGE } from '../support/containerd.ts'
 import type { CriClient, Pod } from '../support/cri.ts'

@@ -4,7 +4,7 @@
  */
 
 import t, { type Test } from 'tap'
-import { type Snapshot, snapshot } from '../../src/lab/lab.ts'
+import { type Snapshot, snapshot } from 'tsnet/lab'
 import { webServer } from '../support/busybox.ts'
 import { type NetworkList, readNetworkList, withKeys } from '../support/libcni.ts'
 import { Podman } from '../support/podman.ts'

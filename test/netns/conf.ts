@@ -5,7 +5,7 @@
 
 import { readdirSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { type Namespace, NoAnswer } from '../../src/lab/lab.ts'
+import { type Namespace, NoAnswer } from 'tsnet/lab'
 import {
   addNetworkList,
   type Call,

@@ -11,7 +11,7 @@
  */
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { type Host, type Running, waitFor } from '../../src/lab/lab.ts'
+import { type Host, type Running, waitFor } from 'tsnet/lab'
 import { makeRootFilesystem } from './busybox.ts'
 import { CriClient } from './cri.ts'
 import { writeImage } from './image.ts'
@@ -99,6 +99,18 @@ export class Containerd {
     if (typeof outcome === 'string') throw new Error(outcome)
     const { result } = JSON.parse(readFileSync(this.host.path(cache), 'utf8')) as { result: Result }
     return new Container(this, id, result, running)
+  }
+
+  /**
+   * Starts a container by `ctr run --detach --cni`, kills it and deletes it. ctr never says DEL for such a
+   * container; its network is left to whoever collects it.
+   */
+  async runAndForget(id: string, ...command: string[]): Promise<void> {
+    await this.ctr('run', '--detach', '--cni', '--null-io', '--rootfs', ROOTFS, id, ...command)
+    await this.ctr('task', 'kill', '--signal', 'KILL', id)
+    await waitFor(async () => /STOPPED/.test(await this.ctr('task', 'ls')), { what: `the end of ${id}` })
+    await this.ctr('task', 'delete', id)
+    await this.ctr('container', 'delete', id)
   }
 
   /** Loads the image that pods run, and connects. */

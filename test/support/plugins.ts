@@ -3,7 +3,7 @@
  */
 
 import { resolve } from 'node:path'
-import type { Host } from '../../src/lab/lab.ts'
+import type { Host } from 'tsnet/lab'
 import type { Execute } from './libcni.ts'
 
 /** Where Debian puts the reference plugins. */

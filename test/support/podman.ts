@@ -6,7 +6,7 @@
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs'
-import type { Host } from '../../src/lab/lab.ts'
+import type { Host } from 'tsnet/lab'
 import { makeRootFilesystem } from './busybox.ts'
 import type { NetworkList } from './libcni.ts'
 import { installPlugins } from './plugins.ts'

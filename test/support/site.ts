@@ -6,7 +6,7 @@
  *               2001:db8:1::/64             2001:db8:2::/64
  */
 
-import { diff, type Host, lab, type Snapshot, type World, waitFor } from '../../src/lab/lab.ts'
+import { diff, type Host, lab, type Snapshot, type World, waitFor } from 'tsnet/lab'
 
 export interface Site {
   world: World
