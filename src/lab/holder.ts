@@ -14,8 +14,28 @@ import { Socket } from 'node:net'
 import { TsnetError } from '../model/errors.ts'
 import { cleanEnvironment } from './command.ts'
 
-// $@: folders that the host gets empty. /sys shows the network of the namespace that mounted it. A folder
-// that the machine does not have is made in an overlay over the nearest parent that it has.
+/**
+ * Makes the folders `$@` empty, in a shell. One that the machine does not have is made in an overlay over the
+ * nearest parent that it has, so that the machine's own folder stays as it is.
+ */
+export const EMPTY_FOLDERS = `
+for folder; do
+  if [ ! -d "$folder" ]; then
+    parent=$folder
+    while [ ! -d "$parent" ]; do parent=\${parent%/*}; done
+    if [ -z "$parent" ]; then echo "no parent of $folder exists" >&2; exit 1; fi
+    layer=1
+    while [ -d /run/.lab/$layer ]; do layer=$((layer + 1)); done
+    mkdir /run/.lab/$layer /run/.lab/$layer/upper /run/.lab/$layer/work
+    mount -t overlay -o "lowerdir=$parent,upperdir=/run/.lab/$layer/upper,workdir=/run/.lab/$layer/work" \\
+      overlay "$parent"
+    mkdir -p "$folder"
+  fi
+  mount -t tmpfs -o mode=755 tmpfs "$folder"
+done
+`
+
+// /sys shows the network of the namespace that mounted it.
 const SCRIPT = `
 set -e
 read -r pid rest </proc/self/stat
@@ -27,20 +47,7 @@ mount -t sysfs sysfs /sys
 if [ -d /run/.lab/cgroup ]; then
   mount --rbind /run/.lab/cgroup /sys/fs/cgroup; umount -l /run/.lab/cgroup; rmdir /run/.lab/cgroup
 fi
-layer=0
-for folder; do
-  if [ ! -d "$folder" ]; then
-    parent=$folder
-    while [ ! -d "$parent" ]; do parent=\${parent%/*}; done
-    if [ -z "$parent" ]; then echo "no parent of $folder exists" >&2; exit 1; fi
-    layer=$((layer + 1))
-    mkdir /run/.lab/upper$layer /run/.lab/work$layer
-    mount -t overlay -o "lowerdir=$parent,upperdir=/run/.lab/upper$layer,workdir=/run/.lab/work$layer" \\
-      overlay "$parent"
-    mkdir -p "$folder"
-  fi
-  mount -t tmpfs -o mode=755 tmpfs "$folder"
-done
+${EMPTY_FOLDERS}
 exec 3<&0
 cat <&3 &
 echo "$pid $!"

@@ -7,7 +7,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { openNetns } from '../netns/netns.ts'
-import { type Holder, startHolder } from './holder.ts'
+import { EMPTY_FOLDERS, type Holder, startHolder } from './holder.ts'
 import { setUp } from './links.ts'
 import { Place } from './place.ts'
 
@@ -33,11 +33,9 @@ export class Host extends Place {
     return `/proc/${this.#holder.pid}/root${file}`
   }
 
-  /** Makes folders of the host empty. */
+  /** Gives the host folders of its own, empty ones; the machine need not have them. */
   async tmpfs(...folders: string[]): Promise<void> {
-    for (const folder of folders) {
-      await this.run('sh', '-c', 'mkdir -p "$1" && mount -t tmpfs -o mode=755 tmpfs "$1"', 'sh', folder)
-    }
+    await this.run('sh', '-ec', EMPTY_FOLDERS, 'lab', ...folders)
   }
 
   /** A container's network namespace at /run/netns/NAME, with `lo` up. */

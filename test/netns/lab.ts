@@ -105,9 +105,10 @@ t.test('a host has its own /run, /sys, /proc, /etc/cni and /var/lib/cni', async 
     t.equal(readFileSync(host.path(file), 'utf8'), 'mine\n')
     t.notOk(existsSync(file), `${file} is not on the machine`)
   }
-  await host.tmpfs('/srv')
-  await host.run('touch', '/srv/x')
+  await host.tmpfs('/srv', '/opt/not/there')
+  await host.run('touch', '/srv/x', '/opt/not/there/x')
   t.notOk(existsSync('/srv/x'))
+  t.notOk(existsSync('/opt/not'))
   t.strictSame(host.processes(), [])
   t.equal((await host.run('stat', '-Lc', '%i', web.path)).stdout, `${web.netns.id.ino}\n`)
   t.equal(

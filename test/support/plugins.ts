@@ -11,15 +11,9 @@ export const REFERENCE = '/usr/lib/cni'
 
 /** Fills the host's /opt/cni/bin; the rest of /opt stays as the machine has it. */
 export async function installPlugins(host: Host): Promise<void> {
-  const script = `
-    set -e
-    mkdir /run/.opt /run/.opt/upper /run/.opt/work
-    mount -t overlay -o lowerdir=/opt,upperdir=/run/.opt/upper,workdir=/run/.opt/work overlay /opt
-    mkdir -p /opt/cni
-    mount -t tmpfs -o mode=755 tmpfs /opt/cni
-    mkdir /opt/cni/bin
-    ln -s "$1"/* "$2" /opt/cni/bin/`
-  await host.run('sh', '-c', script, 'sh', REFERENCE, resolve('dist/bin/tsnet'))
+  await host.tmpfs('/opt/cni')
+  const script = 'mkdir /opt/cni/bin; ln -s "$1"/* "$2" /opt/cni/bin/'
+  await host.run('sh', '-ec', script, 'sh', REFERENCE, resolve('dist/bin/tsnet'))
 }
 
 /** Runs plugins of the host's /opt/cni/bin, as a runtime there would. */
