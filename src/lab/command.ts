@@ -122,7 +122,9 @@ export function cleanEnvironment(): Record<string, string> {
 
 /** Starts a command by way of another: `enter` is the nsenter with its options. */
 export function startCommand(enter: string[], words: string[], options: RunOptions): Running {
-  const [program = '', ...args] = [...enter, ...words]
+  // nsenter's own --wd would lead to the machine's folder.
+  const there = options.cwd === undefined ? [] : ['sh', '-c', 'cd "$0" && exec "$@"', options.cwd]
+  const [program = '', ...args] = [...enter, ...there, ...words]
   const child = spawn(program, args, {
     env: { ...cleanEnvironment(), ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -87,6 +87,8 @@ t.test('a command runs by place, with a clean environment', async t => {
   const names = stdout.split('\n').map(line => line.split('=')[0])
   t.strictSame(names.filter(Boolean).sort(), ['CNI_COMMAND', 'HOME', 'LANG', 'PATH'])
   t.equal((await host.run('cat', { stdin: 'in' })).stdout, 'in')
+  t.equal((await host.run('pwd')).stdout, '/\n')
+  t.equal((await host.run('pwd', { cwd: '/run/netns' })).stdout, '/run/netns\n')
   await t.rejects(host.run('sh', '-c', 'echo no >&2; exit 3'), {
     code: 3,
     message: /host: sh .* ended with 3: no/,
