@@ -1,47 +1,87 @@
 /**
- * Rules and tracked connections, as libnftables and the tools print them that are there.
+ * Rules and tracked connections, as the tools print them that are there.
  */
 
+import { readFileSync } from 'node:fs'
 import { hasLibnftables, NftContext } from '../ffi/libnftables.ts'
 import type { Place } from './place.ts'
 import { counted, type Section } from './section.ts'
 
+/** A listing, and a look at the kernel that tells whether it can have any lines. */
+interface Listing {
+  command: string[]
+  isWorthwhile: () => boolean
+}
+
+/** The tables that an iptables of the old kind has used in the namespace of the thread. */
+const legacyTables = (names: string) => () => readOr(`/proc/thread-self/net/${names}`) !== ''
+/** iptables of the new kind keeps its rules in tables of nft. */
+const hasNftTables = () => !hasLibnftables() || listNftables('tables') !== ''
+const hasConnections = () => Number(readOr('/proc/sys/net/netfilter/nf_conntrack_count')) > 0
+
 /** The commands that list iptables' rules; a machine may have any of them. */
-const LISTINGS: Record<string, string[]> = {
-  'iptables rule': ['iptables-nft-save'],
-  'ip6tables rule': ['ip6tables-nft-save'],
-  'iptables-legacy rule': ['iptables-legacy-save'],
-  'ip6tables-legacy rule': ['ip6tables-legacy-save'],
+const IPTABLES: Record<string, Listing> = {
+  'iptables rule': { command: ['iptables-nft-save'], isWorthwhile: hasNftTables },
+  'ip6tables rule': { command: ['ip6tables-nft-save'], isWorthwhile: hasNftTables },
+  'iptables-legacy rule': {
+    command: ['iptables-legacy-save'],
+    isWorthwhile: legacyTables('ip_tables_names'),
+  },
+  'ip6tables-legacy rule': {
+    command: ['ip6tables-legacy-save'],
+    isWorthwhile: legacyTables('ip6_tables_names'),
+  },
+}
+
+function readOr(path: string, otherwise = ''): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return otherwise // the kernel does not have it
+  }
 }
 
 /** Every line of every listing under the table and chain it stands in. */
 export async function rulesOf(places: readonly Place[]): Promise<Record<string, Section>> {
   const sections: Record<string, Section> = { 'nft rule': await nftRulesOf(places) }
-  for (const [noun, command] of Object.entries(LISTINGS)) {
-    sections[noun] = counted(await linesOf(places, command, qualified))
+  for (const [noun, listing] of Object.entries(IPTABLES)) {
+    sections[noun] = counted(await linesOf(places, listing, qualified))
   }
   return sections
 }
 
-/** By the library, which is there more often than the command. */
+/**
+ * By the command, and where it is not installed by the library, which in one process reads rules that
+ * iptables made only once as they are.
+ */
 async function nftRulesOf(places: readonly Place[]): Promise<Section> {
-  if (!hasLibnftables()) return counted(await linesOf(places, ['nft', 'list', 'ruleset'], qualified))
-  const lines = places.flatMap(place => {
-    const listing = place.inside(() => {
-      using context = new NftContext()
-      return context.run('list ruleset').output
+  const lines = places
+    .filter(place => place.inside(hasNftTables))
+    .map(async place => {
+      const { code, stdout } = await place.run('nft', 'list', 'ruleset', { mayFail: true })
+      const listing = code !== 0 && hasLibnftables() ? place.inside(() => listNftables('ruleset')) : stdout
+      return qualified(listing).map(line => `${place.name} ${line}`)
     })
-    return qualified(listing).map(line => `${place.name} ${line}`)
-  })
-  return counted(lines)
+  return counted((await Promise.all(lines)).flat())
+}
+
+function listNftables(what: 'tables' | 'ruleset'): string {
+  using context = new NftContext()
+  return context.run(`list ${what}`).output
 }
 
 /** What a command prints, place by place; nothing where it is not installed. */
-async function linesOf(places: readonly Place[], command: string[], read: (text: string) => string[]) {
-  const lines = places.map(async place => {
-    const { code, stdout } = await place.run(...command, { mayFail: true })
-    return code === 0 ? read(stdout).map(line => `${place.name} ${line}`) : []
-  })
+async function linesOf(
+  places: readonly Place[],
+  { command, isWorthwhile }: Listing,
+  read: (text: string) => string[],
+): Promise<string[]> {
+  const lines = places
+    .filter(place => place.inside(isWorthwhile))
+    .map(async place => {
+      const { code, stdout } = await place.run(...command, { mayFail: true })
+      return code === 0 ? read(stdout).map(line => `${place.name} ${line}`) : []
+    })
   return (await Promise.all(lines)).flat()
 }
 
@@ -74,7 +114,9 @@ const IDLE = new RegExp(
 
 /** Connections that conntrack knows, without what counts down. */
 export async function connectionsOf(places: readonly Place[]): Promise<Section> {
-  const families = ['ipv4', 'ipv6'].map(family => linesOf(places, ['conntrack', '-L', '-f', family], flows))
+  const families = ['ipv4', 'ipv6'].map(family =>
+    linesOf(places, { command: ['conntrack', '-L', '-f', family], isWorthwhile: hasConnections }, flows),
+  )
   return counted((await Promise.all(families)).flat())
 }
 

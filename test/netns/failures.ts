@@ -85,23 +85,23 @@ for (const backend of BACKENDS) {
   }
 
   t.test(`${backend}: an ADD whose firewall fails leaves nothing`, async t => {
-    const { scene, front } = await open()
+    const scene = await Scene.open(backend, 'b')
     t.teardown(() => scene.close())
-    // Deny the rules: the run directory is there, the tools are not what they were.
     const { host } = scene
-    await host.run(
-      'sh',
-      '-c',
-      'mkdir /run/broken; printf "#!/bin/sh\\nexit 4\\n" >/run/broken/iptables-restore',
-    )
-    await host.run('sh', '-c', 'cp /run/broken/iptables-restore /run/broken/ip6tables-restore')
-    await host.run('sh', '-c', 'chmod +x /run/broken/*')
+    const failing = '#!/bin/sh\necho out of order >&2\nexit 4\n'
+    if (backend === 'iptables') {
+      const install =
+        'for tool in iptables ip6tables; do cat >"$tool-restore"; chmod +x "$tool-restore"; done'
+      await host.run('sh', '-c', `mkdir /run/broken; cd /run/broken; ${install}`, { stdin: failing })
+    } else {
+      // Somebody else has a table of our name, which is not as ours would be.
+      await host.run('nft', 'add table inet tsnet; add map inet tsnet owners { type ipv4_addr : ipv4_addr; }')
+    }
     await scene.remember()
-    const env = { PATH: `/run/broken:${process.env.PATH}`, TSNET_NAT: 'iptables' }
-    const network = scene.network('other', 20)
-    await t.rejects(network.add(scene.get('b'), { env }), { code: 103 })
+    const env = { PATH: `/run/broken:${process.env.PATH}` }
+    const ports = [{ hostPort: 8001, containerPort: 80 }]
+    await t.rejects(scene.network('front', 10).add(scene.get('b'), { ports, env }), { code: 103 })
     t.strictSame(await scene.residue(), [])
-    await front.delete(scene.get('a'))
   })
 
   t.test(`${backend}: the host's own namespace is refused before anything is changed`, async t => {
