@@ -1,0 +1,103 @@
+/**
+ * How the daemon is spoken to: lines of JSON over a unix socket, and the only file that knows ndjson.
+ *
+ *     → {"id":1,"do":"publish","with":{…}}
+ *     ← {"id":1,"result":[…]}                 or {"id":1,"error":{"code":"conflict","message":"…"}}
+ *     → {"id":2,"do":"watch"}
+ *     ← {"id":2,"result":null}
+ *     ← {"event":"published","about":{…}}     from then on
+ *
+ * The socket lies in the run directory and is for root alone (mode 0600 in a directory of mode 0700).
+ * A connection may ask any number of things; answers come as they are ready. What is not a request closes
+ * the connection: garbage, a line over LINE_MAX, a peer that asks and never reads. Nothing that one
+ * connection does is felt by another.
+ */
+
+import type { Socket } from 'node:net'
+import { join } from 'node:path'
+import ndjson from 'ndjson'
+import { type ErrorCode, messageOf, TsnetError } from '../model/errors.ts'
+import { runDirectory } from '../network/state.ts'
+
+/** sizeof(sun_path) without its NUL, linux/un.h; the kernel's callers cut longer paths in silence. */
+const SOCKET_PATH_MAX = 107
+
+/** Where the daemon listens. @throws TsnetError `invalid-environment` for a run directory with a long name */
+export function controlSocket(): string {
+  const path = join(runDirectory(), 'control.sock')
+  if (Buffer.byteLength(path) > SOCKET_PATH_MAX) {
+    throw new TsnetError(
+      'invalid-environment',
+      `TSNET_RUN_DIR: ${path} is too long for a unix socket (${SOCKET_PATH_MAX} bytes)`,
+    )
+  }
+  return path
+}
+
+/** Longest line in bytes: ten thousand published ports with all their options fit. */
+export const LINE_MAX = 4 * 1024 * 1024
+
+/** How much may wait for a peer that does not read. */
+const UNREAD_MAX = 16 * 1024 * 1024
+
+export interface Request {
+  id: number
+  do: string
+  with?: unknown
+}
+
+export interface ErrorReport {
+  code: ErrorCode
+  message: string
+  details?: string
+}
+
+export type Reply = { id: number; result: unknown } | { id: number; error: ErrorReport }
+
+/** Something happened that a watcher wants to hear of. */
+export interface Event {
+  event: string
+  about: unknown
+}
+
+/** Hears every value that a peer sends; anything that is not a line of JSON ends the connection. */
+export function readLines(socket: Socket, hear: (value: unknown) => void): void {
+  const lines = socket.pipe(ndjson.parse({ strict: true, maxLength: LINE_MAX } as ndjson.ParseOptions))
+  lines.on('data', hear)
+  lines.on('error', () => socket.destroy())
+  // A peer that goes away in the middle of a word is its own business.
+  socket.on('error', () => socket.destroy())
+}
+
+/** Sends one value; a peer that never reads is let go. */
+export function writeLine(socket: Socket, value: Reply | Event | Request): void {
+  if (socket.destroyed) return
+  if (socket.writableLength > UNREAD_MAX) {
+    socket.destroy()
+    return
+  }
+  socket.write(`${JSON.stringify(value)}\n`)
+}
+
+/** A request as it came, or undefined. */
+export function asRequest(value: unknown): Request | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { id, do: operation, with: parameters } = value as Partial<Record<'id' | 'do' | 'with', unknown>>
+  if (!Number.isSafeInteger(id) || typeof operation !== 'string') return undefined
+  return { id: id as number, do: operation, with: parameters }
+}
+
+/** An error as it travels. */
+export function reportOf(thrown: unknown): ErrorReport {
+  const known = thrown instanceof TsnetError ? thrown : undefined
+  const details = known?.details
+  return {
+    code: known?.code ?? 'internal',
+    message: messageOf(thrown),
+    ...(details !== undefined && { details }),
+  }
+}
+
+/** The error that travelled. */
+export const errorOf = ({ code, message, details }: ErrorReport): TsnetError =>
+  new TsnetError(code, message, details === undefined ? {} : { details })

@@ -1,0 +1,68 @@
+/** The daemon's end of the control socket. */
+
+import type { Server, Socket } from 'node:net'
+import { TsnetError } from '../model/errors.ts'
+import { asRequest, type Event, readLines, reportOf, writeLine } from './control.ts'
+
+/** What can be asked for, by name. */
+export type Handlers = Record<string, (parameters: unknown) => unknown>
+
+/** How many peers may be connected at once. */
+const CONNECTIONS_MAX = 1024
+
+/** Connections of a server that answers with these handlers. */
+export class ControlServer {
+  readonly #handlers: Handlers
+  readonly #watchers = new Set<Socket>()
+  readonly #peers = new Set<Socket>()
+
+  constructor(server: Server, handlers: Handlers) {
+    this.#handlers = handlers
+    server.maxConnections = CONNECTIONS_MAX
+    server.on('connection', socket => this.#welcome(socket))
+  }
+
+  /** Tells everyone who watches. */
+  tell(event: Event): void {
+    for (const watcher of this.#watchers) writeLine(watcher, event)
+  }
+
+  /** Lets every peer go. */
+  close(): void {
+    for (const peer of this.#peers) peer.destroy()
+  }
+
+  #welcome(socket: Socket): void {
+    this.#peers.add(socket)
+    socket.on('close', () => {
+      this.#peers.delete(socket)
+      this.#watchers.delete(socket)
+    })
+    readLines(socket, value => {
+      const request = asRequest(value)
+      if (request === undefined) {
+        socket.destroy()
+        return
+      }
+      void this.#answer(socket, request.do, request.with).then(
+        result => writeLine(socket, { id: request.id, result: result ?? null }),
+        thrown => writeLine(socket, { id: request.id, error: reportOf(thrown) }),
+      )
+    })
+  }
+
+  async #answer(socket: Socket, operation: string, parameters: unknown): Promise<unknown> {
+    if (operation === 'watch') {
+      this.#watchers.add(socket)
+      return null
+    }
+    const handler = Object.hasOwn(this.#handlers, operation) ? this.#handlers[operation] : undefined
+    if (handler === undefined) {
+      throw new TsnetError(
+        'unsupported-field',
+        `the daemon does not know how to ${JSON.stringify(operation)}`,
+      )
+    }
+    return handler(parameters)
+  }
+}
