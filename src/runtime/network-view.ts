@@ -1,0 +1,47 @@
+/**
+ * A container as the network sees it, whatever runtime it has: the addresses in its namespace that the
+ * host can reach, and the bridge they lie behind.
+ */
+
+import { type Ip, ipOf } from '../model/address.ts'
+import { listAddresses } from '../netlink/address.ts'
+import { findLink, type Link, listLinks } from '../netlink/link.ts'
+import { type Netlink, openNetlink } from '../netlink/netlink.ts'
+import { inside, type Netns } from '../netns/netns.ts'
+
+const SCOPE_GLOBAL = 0
+
+export interface NetworkView {
+  addresses: Ip[]
+  bridge?: string
+}
+
+export function lookInto(netns: Netns): NetworkView {
+  const { links, addresses } = inside(netns, () => {
+    using nl = openNetlink()
+    return { links: listLinks(nl), addresses: listAddresses(nl) }
+  })
+  using host = openNetlink()
+  const reachable = links.flatMap(link => {
+    const bridge = bridgeOf(host, link)
+    const own = addresses.filter(
+      each => each.index === link.index && each.scope === SCOPE_GLOBAL && !each.tentative && !each.dadFailed,
+    )
+    return bridge === undefined ? [] : own.map(each => ({ ip: ipOf(each.address), bridge }))
+  })
+  const bridge = reachable[0]?.bridge
+  return {
+    addresses: reachable.filter(each => each.bridge === bridge).map(each => each.ip),
+    ...(bridge !== undefined && { bridge }),
+  }
+}
+
+/** The host's bridge that the other end of a container's veth is a port of. */
+function bridgeOf(host: Netlink, link: Link): string | undefined {
+  if (link.kind !== 'veth' || link.peerIndex === undefined) return undefined
+  const port = findLink(host, { index: link.peerIndex })
+  // Indices are used in every namespace anew: the pair is one only if each names the other.
+  if (port?.kind !== 'veth' || port.peerIndex !== link.index || port.masterIndex === undefined)
+    return undefined
+  return findLink(host, { index: port.masterIndex })?.name
+}
