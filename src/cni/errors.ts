@@ -8,6 +8,7 @@ export const numbers: Record<ErrorCode, number> = {
   'incompatible-version': 1,
   'unsupported-field': 2,
   'unknown-container': 3,
+  'not-running': 3,
   'invalid-environment': 4,
   io: 5,
   decode: 6,

@@ -13,6 +13,8 @@ export type ErrorCode =
   /** A key is known but its value, or the combination, is not supported. */
   | 'unsupported-field'
   | 'unknown-container'
+  /** The container exists but does not run. */
+  | 'not-running'
   /** A CNI_* variable, an argument or an option is missing or malformed. */
   | 'invalid-environment'
   /** Reading or writing a file or a stream failed. */

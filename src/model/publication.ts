@@ -36,8 +36,8 @@ export interface Container {
   /** Its first process; absent where only a namespace is known. */
   pid?: number
   netns: { path: string } & NamespaceId
-  /** Addresses that the host can reach, in the order they should be tried. */
-  addresses: Ip[]
+  /** Addresses that the host can reach over the bridge, with their subnets' prefix length. */
+  addresses: Cidr[]
   /** The bridge of the host that its first address lies behind. */
   bridge?: string
 }

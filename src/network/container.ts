@@ -36,3 +36,9 @@ export function openRecorded(recorded: { path: string } & NamespaceId): Netns | 
   netns[Symbol.dispose]()
   return undefined
 }
+
+/** True while the namespace that was recorded is where it was. */
+export function isThere(recorded: { path: string } & NamespaceId): boolean {
+  using netns = openRecorded(recorded)
+  return netns !== undefined
+}

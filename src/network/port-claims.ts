@@ -5,13 +5,14 @@
  * the same however many others there are, and a range of ten thousand touches forty files. Claims are
  * made and looked at under one lock; of any number that ask at once, exactly one gets the port.
  *
- * A claim whose owner has no entry any more is void: whoever finds it takes it over.
+ * A claim whose owner stands for nothing any more is void: whoever finds it takes it over.
  */
 
 import { TsnetError } from '../model/errors.ts'
 import { describeHostPorts, type PortMapping } from '../model/port-mapping.ts'
+import { describeOwner } from './owners.ts'
 import { probePorts } from './port-probe.ts'
-import { readEntry, readState, whileLocked, writeState } from './state.ts'
+import { readState, whileLocked, writeState } from './state.ts'
 
 interface Claim extends PortMapping {
   owner: string
@@ -57,14 +58,13 @@ export async function releasePorts(owner: string, mappings: readonly PortMapping
 
 function refuseConflict(owner: string, mapping: PortMapping, claim: Claim): void {
   if (claim.owner === owner || !portsMeet(mapping, claim)) return
-  const holder = readEntry(claim.owner)?.attachment
+  const holder = describeOwner(claim.owner)
   if (holder === undefined) return
   const first = Math.max(mapping.hostPort, claim.hostPort)
   const what = describeHostPorts({ ...mapping, hostPort: first, count: 1 })
   throw new TsnetError(
     'conflict',
-    `port ${what} is already published for container ${holder.containerId} on network ${holder.network}; ` +
-      'choose another host port or remove that container',
+    `port ${what} is already published for ${holder}; choose another host port or remove that one`,
   )
 }
 

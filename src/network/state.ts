@@ -124,6 +124,13 @@ export function writeState(name: string, value: unknown): void {
   else writeWhole(path, JSON.stringify(value))
 }
 
+/** The files of a folder of the run directory, read as JSON. */
+export const listStates = <T>(folder: string): T[] =>
+  listNames(folder).flatMap(name => {
+    const value = name.endsWith(TEMPORARY) ? undefined : readState<T>(`${folder}/${name}`)
+    return value === undefined ? [] : [value]
+  })
+
 /** Runs `work` while nobody else in the host does anything under the same lock. */
 export async function whileLocked<T>(name: string, work: () => T | Promise<T>): Promise<T> {
   const lock = await inDirectory(lockPath(name), path => lockFile(path, { removeAfter: true }))

@@ -3,7 +3,7 @@
  * host can reach, and the bridge they lie behind.
  */
 
-import { type Ip, ipOf } from '../model/address.ts'
+import type { Cidr } from '../model/address.ts'
 import { listAddresses } from '../netlink/address.ts'
 import { findLink, type Link, listLinks } from '../netlink/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
@@ -12,7 +12,7 @@ import { inside, type Netns } from '../netns/netns.ts'
 const SCOPE_GLOBAL = 0
 
 export interface NetworkView {
-  addresses: Ip[]
+  addresses: Cidr[]
   bridge?: string
 }
 
@@ -27,11 +27,11 @@ export function lookInto(netns: Netns): NetworkView {
     const own = addresses.filter(
       each => each.index === link.index && each.scope === SCOPE_GLOBAL && !each.tentative && !each.dadFailed,
     )
-    return bridge === undefined ? [] : own.map(each => ({ ip: ipOf(each.address), bridge }))
+    return bridge === undefined ? [] : own.map(each => ({ address: each.address, bridge }))
   })
   const bridge = reachable[0]?.bridge
   return {
-    addresses: reachable.filter(each => each.bridge === bridge).map(each => each.ip),
+    addresses: reachable.filter(each => each.bridge === bridge).map(each => each.address),
     ...(bridge !== undefined && { bridge }),
   }
 }

@@ -32,7 +32,7 @@ const preference: readonly Runtime[] = ['docker', 'podman', 'lxc', 'cri', 'conta
 /**
  * Finds a running container.
  * @param attached containers that tsnet itself put on a network (runtime `cni`)
- * @throws TsnetError `unknown-container`: nobody knows it, it does not run, or several answer to the name;
+ * @throws TsnetError `unknown-container`: nobody knows it, or several answer to the name; `not-running`;
  *   `invalid-environment`: this can be no name; `invalid-netns`
  */
 export async function resolveContainer(text: string, attached: Found[] = []): Promise<Container> {
@@ -43,7 +43,7 @@ export async function resolveContainer(text: string, attached: Found[] = []): Pr
   if (found.length === 0) throw unknown(text, all)
   const running = found.filter(each => each.netnsPath !== undefined || (each.pid ?? 0) > 0)
   if (running.length === 0) {
-    throw new TsnetError('unknown-container', `container ${text} is not running; start it first`)
+    throw notRunning(text)
   }
   return pickOne(text, running)
 }
@@ -78,8 +78,7 @@ function pickOne(text: string, found: Found[]): Container {
     if (!containers.has(key)) containers.set(key, container)
   }
   const [only, ...others] = containers.values()
-  if (only === undefined)
-    throw new TsnetError('unknown-container', `container ${text} is not running; start it first`)
+  if (only === undefined) throw notRunning(text)
   if (others.length > 0) {
     const names = [only, ...others].map(each => `${each.runtime}:${each.name} (${each.id.slice(0, 12)})`)
     throw new TsnetError(
@@ -118,6 +117,9 @@ function byNamespace({ runtime, name }: Reference): Container {
 }
 
 const seen = (netns: Netns) => ({ netns: { path: netns.path, ...netns.id }, ...lookInto(netns) })
+
+const notRunning = (text: string): TsnetError =>
+  new TsnetError('not-running', `container ${text} is not running; start it first`)
 
 /** Says what there is instead, as far as it fits in a line. */
 function unknown(text: string, all: Found[]): TsnetError {

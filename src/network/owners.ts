@@ -1,0 +1,23 @@
+/** Who an owner tag stands for: an attachment, or a publication. */
+
+import type { Publication } from '../model/publication.ts'
+import { listStates, readEntry, readState, writeState } from './state.ts'
+
+const FOLDER = 'publications'
+const fileOf = (id: string): string => `${FOLDER}/${id}.json`
+
+export const readPublication = (id: string): Publication | undefined => readState<Publication>(fileOf(id))
+export const writePublication = (publication: Publication): void =>
+  writeState(fileOf(publication.id), publication)
+export const removePublication = (id: string): void => writeState(fileOf(id), undefined)
+export const listPublications = (): Publication[] => listStates<Publication>(FOLDER)
+
+/** In words, for messages; undefined when it stands for nothing any more. */
+export function describeOwner(owner: string): string | undefined {
+  const attachment = readEntry(owner)?.attachment
+  if (attachment !== undefined) return `container ${attachment.containerId} on network ${attachment.network}`
+  const publication = readPublication(owner)
+  return (
+    publication && `container ${publication.containers.map(each => each.name).join(', ')} by tsnet publish`
+  )
+}

@@ -1,0 +1,118 @@
+/**
+ * From a request to publications: who serves which part of the traffic.
+ *
+ *     auto    the kernel's DNAT for what comes from outside, the proxy for loopback and all else
+ *     nat     the kernel alone: fastest, clients keep their address, nothing on loopback
+ *     proxy   the proxy alone: the host's INPUT firewall applies
+ *
+ * Rules can only lead to an address behind a bridge. What they cannot do (several containers, a socket
+ * path, PROXY protocol, limits on who and how many) is the proxy's alone.
+ */
+
+import { familyOf, type Ip, ipOf, isLoopback } from '../model/address.ts'
+import { TsnetError } from '../model/errors.ts'
+import type { NatIntent } from '../model/network.ts'
+import type { PortMapping } from '../model/port-mapping.ts'
+import type { Container, Publication } from '../model/publication.ts'
+import type { Publication as Forwarding, Target } from '../proxy/proxy.ts'
+
+/** What a container's own services listen on, at the least. */
+const LOOPBACK = '127.0.0.1' as Ip
+
+/** The kernel's part; undefined where all of it is the proxy's. @throws TsnetError for `--mode nat` then */
+export function natPart(publication: Publication): NatIntent | undefined {
+  if (publication.mode === 'proxy') return undefined
+  const obstacle = natObstacle(publication)
+  if (obstacle !== undefined) {
+    if (publication.mode === 'auto') return undefined
+    throw new TsnetError('invalid-environment', `--mode nat: ${obstacle}; use --mode auto or proxy`)
+  }
+  const [container] = publication.containers
+  if (container?.bridge === undefined) return undefined
+  const { hostIp } = publication
+  const family = hostIp && familyOf(hostIp)
+  const addresses = container.addresses.filter(
+    address => family === undefined || familyOf(address) === family,
+  )
+  return {
+    owner: publication.id,
+    bridge: container.bridge,
+    addresses,
+    ipMasq: false,
+    guardDirect: false,
+    ports: [portsOf(publication)],
+  }
+}
+
+function natObstacle(publication: Publication): string | undefined {
+  const { containers, target, via, hostIp } = publication
+  const [container] = containers
+  if (containers.length > 1) return 'rules cannot share the load of several containers'
+  if ('socket' in target) return 'rules cannot lead to a socket path'
+  if (via === 'netns') return 'rules cannot reach into a namespace'
+  if (publication.proxyProtocol !== undefined) return '--proxy-protocol needs the proxy'
+  if (publication.allow.length > 0 || publication.deny.length > 0) return '--allow and --deny need the proxy'
+  if (publication.maxConnections !== undefined) return '--max-connections needs the proxy'
+  if (publication.waitMs > 0) return '--wait needs the proxy'
+  if (hostIp !== undefined && isLoopback(hostIp))
+    return `the kernel does not lead from ${hostIp} to a container`
+  if (container?.bridge === undefined)
+    return `container ${container?.name} has no address behind a bridge of this host`
+  if (hostIp !== undefined && !container.addresses.some(address => familyOf(address) === familyOf(hostIp))) {
+    return `container ${container.name} has no IPv${familyOf(hostIp)} address`
+  }
+  return undefined
+}
+
+/** The host ports as rules and claims know them. */
+export function portsOf({ protocol, hostIp, hostPort, count, target }: Publication): PortMapping {
+  const containerPort = 'port' in target ? target.port : 1
+  return { protocol, hostPort, containerPort, count, ...(hostIp !== undefined && { hostIp }) }
+}
+
+/** The proxy's part; undefined for `--mode nat`. */
+export function proxyPart(publication: Publication): Forwarding | undefined {
+  if (publication.mode === 'nat') return undefined
+  const { id, protocol, hostIp, hostPort, count, allow, deny, waitMs, maxConnections, proxyProtocol } =
+    publication
+  return {
+    id,
+    protocol,
+    hostPort,
+    count,
+    ...(hostIp !== undefined && { hostIps: [hostIp] }),
+    targets: targetsOf(publication),
+    options: {
+      allow,
+      deny,
+      waitMs,
+      ...(maxConnections !== undefined && { maxConnections }),
+      ...(proxyProtocol !== undefined && { proxyProtocol }),
+    },
+  }
+}
+
+/** Where the proxy takes clients, one for each container. @throws TsnetError for a way that does not exist */
+export const targetsOf = (publication: Publication): Target[] =>
+  publication.containers.map(container => targetIn(container, publication))
+
+function targetIn(container: Container, { target, via }: Publication): Target {
+  const address = container.addresses[0]
+  if ('socket' in target) {
+    if (container.pid === undefined) {
+      throw new TsnetError(
+        'invalid-environment',
+        `${container.reference} names no process, so ${target.socket} cannot be found in it`,
+      )
+    }
+    return { root: `/proc/${container.pid}/root`, path: target.socket }
+  }
+  if (via !== 'netns' && address !== undefined) return { ip: ipOf(address), port: target.port }
+  if (via === 'bridge') {
+    throw new TsnetError(
+      'invalid-environment',
+      `--via bridge: container ${container.name} has no address behind a bridge of this host; use --via netns`,
+    )
+  }
+  return { ip: LOOPBACK, port: target.port, netns: container.netns.path }
+}

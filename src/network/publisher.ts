@@ -1,0 +1,240 @@
+/**
+ * Publishes ports of running containers, and keeps what is published true.
+ *
+ *     publish   find the containers → choose host ports → write down → claim → listen → rules
+ *     tend      containers that restarted are followed; those that are gone end, and so do those whose
+ *               time is over
+ *     restore   after a restart of the process: everything that is written down is served again
+ *
+ * The listening socket comes before the rules: it is reservation and conflict check in one, and what
+ * arrives in between is served by the proxy. Each step leaves its undo; several ports of one request are
+ * published together or not at all.
+ *
+ * While a container does not run, its publication keeps the port and leads nowhere: the address it had may
+ * belong to another container by then.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { hasCode, TsnetError } from '../model/errors.ts'
+import type { PortSpec } from '../model/port-spec.ts'
+import type { Container, Publication, PublishRequest } from '../model/publication.ts'
+import { everyStep, type Undo, withUndo } from '../model/undo.ts'
+import { chooseBackend, flushConntrack } from '../nat/nat.ts'
+import type { Counters, Proxy as DataPlane } from '../proxy/proxy.ts'
+import { isThere } from './container.ts'
+import { containerPorts, hostPortChoices } from './host-ports.ts'
+import { listPublications, removePublication, writePublication } from './owners.ts'
+import { claimPorts, releasePorts } from './port-claims.ts'
+import { natPart, portsOf, proxyPart, targetsOf } from './publish-plan.ts'
+import { resolve } from './resolve.ts'
+import { installRules, withdrawRules } from './shared.ts'
+
+/** A publication and what happened on it. */
+export type Served = Publication & { counters?: Counters }
+
+/** What happens to a publication. `waiting`: its container does not run. */
+export type PublicationEvent =
+  | 'published'
+  | 'replaced'
+  | 'moved'
+  | 'waiting'
+  | 'unpublished'
+  | 'expired'
+  | 'ended'
+
+export class Publisher {
+  readonly #proxy: DataPlane
+  readonly #tell: (event: PublicationEvent, about: Publication) => void
+
+  constructor(proxy: DataPlane, tell: (event: PublicationEvent, about: Publication) => void = () => {}) {
+    this.#proxy = proxy
+    this.#tell = tell
+  }
+
+  /** @throws TsnetError; nothing of the request is published then */
+  async publish(request: PublishRequest): Promise<Publication[]> {
+    const containers = await Promise.all(request.containers.map(resolve))
+    return withUndo(async undo => {
+      const published: Publication[] = []
+      for (const spec of request.specs) {
+        const draft = draftOf(request, containers, spec)
+        const earlier = request.replace ? findSame(draft) : undefined
+        published.push(
+          earlier === undefined
+            ? await this.#add(draft, spec, undo)
+            : await this.#replace(earlier, containers, undo),
+        )
+      }
+      return published
+    })
+  }
+
+  /** Ends publications. @throws the error, or an AggregateError, after having tried all */
+  async unpublish(
+    publications: readonly Publication[],
+    why: PublicationEvent = 'unpublished',
+  ): Promise<void> {
+    await everyStep(publications.map(each => () => this.#end(each, why)))
+  }
+
+  /** All that is published, with what happened on it. */
+  list(): Served[] {
+    const counters = this.#proxy.counters()
+    return listPublications().map(each => {
+      const counted = counters.get(each.id)
+      return counted === undefined ? each : { ...each, counters: counted }
+    })
+  }
+
+  /** Serves again what is written down. What cannot be served any more ends. */
+  async restore(handedIn: (id: string) => number[][] | undefined = () => undefined): Promise<void> {
+    for (const publication of listPublications()) {
+      try {
+        const forwarding = proxyPart(publication)
+        if (forwarding !== undefined) this.#proxy.publish(forwarding, handedIn(publication.id))
+      } catch {
+        await this.#end(publication, 'ended')
+      }
+    }
+    await this.tend()
+  }
+
+  /** Looks after every publication once. To be called every second or so. */
+  async tend(now = Date.now()): Promise<void> {
+    for (const publication of listPublications()) {
+      if (publication.expiresAt !== undefined && publication.expiresAt <= now)
+        await this.#end(publication, 'expired')
+      else if (!publication.containers.every(each => isThere(each.netns))) await this.#follow(publication)
+    }
+  }
+
+  async #add(draft: Publication, spec: PortSpec, undo: Undo): Promise<Publication> {
+    const choices = hostPortChoices(spec)
+    for (const [i, hostPort] of choices.entries()) {
+      try {
+        return await withUndo(async inner => {
+          const publication = await this.#serve({ ...draft, hostPort }, inner)
+          undo.push(`the publication of ${hostPort}`, () => this.#end(publication, 'unpublished'))
+          return publication
+        })
+      } catch (thrown) {
+        if (!hasCode(thrown, 'conflict') || i === choices.length - 1) throw thrown
+      }
+    }
+    throw new TsnetError('conflict', 'no host port is free')
+  }
+
+  async #serve(draft: Publication, undo: Undo): Promise<Publication> {
+    const intent = natPart(draft)
+    const forwarding = proxyPart(draft)
+    const publication = { ...draft, ...(intent && { nat: { backend: chooseBackend(), intent } }) }
+    undo.push('the record', () => removePublication(draft.id))
+    writePublication(publication)
+    undo.push('the claim on host ports', () => releasePorts(draft.id, [portsOf(draft)]))
+    await claimPorts(draft.id, [portsOf(draft)])
+    if (forwarding !== undefined) {
+      this.#proxy.publish(forwarding)
+      undo.push('the listening sockets', () => this.#proxy.withdraw(draft.id))
+    }
+    undo.push('the rules', () => removeRules(publication))
+    await addRules(publication)
+    this.#tell('published', publication)
+    return publication
+  }
+
+  /** Other containers behind the same port. The socket stays, so nobody is refused. */
+  async #replace(earlier: Publication, containers: Container[], undo: Undo): Promise<Publication> {
+    undo.push(`the publication of ${earlier.hostPort}`, async () => {
+      await this.#lead(earlier, earlier.containers)
+    })
+    const publication = await this.#lead(earlier, containers)
+    this.#tell('replaced', publication)
+    return publication
+  }
+
+  /** Leads a publication to these containers, running ones; to nowhere while there are none. */
+  async #lead(publication: Publication, containers: Container[]): Promise<Publication> {
+    const { nat: _, ...rest } = publication
+    const draft: Publication = { ...rest, containers }
+    const running = { ...draft, containers: containers.filter(each => isThere(each.netns)) }
+    if (publication.mode !== 'nat') await this.#proxy.retarget(publication.id, targetsOf(running))
+    const intent = running.containers.length === 0 ? undefined : natPart(running)
+    const changed = { ...draft, ...(intent && { nat: { backend: chooseBackend(), intent } }) }
+    await removeRules(publication)
+    writePublication(changed)
+    await addRules(changed)
+    return changed
+  }
+
+  /** Containers of a publication went away, or came back as others. */
+  async #follow(publication: Publication): Promise<void> {
+    const found = await Promise.all(publication.containers.map(findAgain))
+    const containers = found.filter(each => each !== undefined)
+    if (containers.length === 0) return this.#end(publication, 'ended')
+    const before = publication.containers.map(each => each.netns.ino).join()
+    const running = containers.some(each => isThere(each.netns))
+    if (publication.nat === undefined && !running && containers.map(each => each.netns.ino).join() === before)
+      return
+    this.#tell(running ? 'moved' : 'waiting', await this.#lead(publication, containers))
+  }
+
+  async #end(publication: Publication, why: PublicationEvent): Promise<void> {
+    const { id, drainMs } = publication
+    await everyStep([
+      () => removeRules(publication),
+      async () => {
+        if (this.#proxy.counters().has(id)) await this.#proxy.withdraw(id, { drainMs })
+      },
+      () => releasePorts(id, [portsOf(publication)]),
+      () => removePublication(id),
+    ])
+    this.#tell(why, publication)
+  }
+}
+
+function draftOf(request: PublishRequest, containers: Container[], spec: PortSpec): Publication {
+  const { specs: _, containers: __, replace: ___, ...options } = request
+  return {
+    ...options,
+    id: randomBytes(8).toString('hex'),
+    protocol: spec.protocol,
+    ...(spec.hostIp !== undefined && { hostIp: spec.hostIp }),
+    hostPort: spec.host?.first ?? 0,
+    count: containerPorts(spec.container),
+    target: 'socket' in spec.container ? spec.container : { port: spec.container.first },
+    containers,
+    createdAt: new Date().toISOString(),
+  }
+}
+
+/** The publication that has the very host ports of another. */
+const findSame = (draft: Publication): Publication | undefined =>
+  listPublications().find(
+    each =>
+      each.protocol === draft.protocol &&
+      each.hostIp === draft.hostIp &&
+      each.hostPort === draft.hostPort &&
+      each.count === draft.count,
+  )
+
+/** The same container after a restart; itself while it does not run; undefined when it is gone. */
+async function findAgain(container: Container): Promise<Container | undefined> {
+  if (isThere(container.netns)) return container
+  try {
+    return await resolve(container.reference)
+  } catch (thrown) {
+    if (hasCode(thrown, 'unknown-container', 'invalid-netns')) return undefined
+    return container
+  }
+}
+
+async function addRules(publication: Publication): Promise<void> {
+  if (publication.nat === undefined) return
+  await installRules(publication.nat.backend, publication.nat.intent)
+  // A flow that the proxy served until now would keep its old way.
+  flushConntrack([], [portsOf(publication)])
+}
+
+async function removeRules({ id, nat }: Publication): Promise<void> {
+  if (nat !== undefined) await withdrawRules(nat.backend, id, nat.intent)
+}
