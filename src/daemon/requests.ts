@@ -1,0 +1,31 @@
+/** What can be asked of the daemon; each is answered by one operation of network/. */
+
+import type { Handlers } from '../control/server.ts'
+import { TsnetError } from '../model/errors.ts'
+import type { Publication } from '../model/publication.ts'
+import { parsePublishRequest } from '../model/publish-request.ts'
+import type { Publisher } from '../network/publisher.ts'
+
+/** The handlers of a daemon, by name. */
+export const handlersOf = (publisher: Publisher): Handlers => ({
+  ping: () => ({ pid: process.pid }),
+  publish: words => publisher.publish(parsePublishRequest(words)),
+  unpublish: async words => {
+    const selected = select(publisher.list(), words)
+    await publisher.unpublish(selected)
+    return selected
+  },
+  ports: () => publisher.list(),
+})
+
+/** The publications that are named, by id, which all must be there; or all. */
+function select(publications: Publication[], words: unknown): Publication[] {
+  const { ids } = (words ?? {}) as { ids?: unknown }
+  if (!Array.isArray(ids)) throw new TsnetError('invalid-environment', 'unpublish: ids is not a list')
+  return ids.map(id => {
+    const publication = publications.find(each => each.id === id)
+    if (publication === undefined)
+      throw new TsnetError('invalid-environment', `there is no publication ${JSON.stringify(id)}`)
+    return publication
+  })
+}

@@ -1,0 +1,65 @@
+/** The daemon's settings file, `/etc/tsnet/tsnetd.json`: every key optional, every value checked. */
+
+import { readFileSync } from 'node:fs'
+import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+
+export interface Settings {
+  /** Worker threads of the proxy; read at start only. */
+  workers: number
+  /** How long connections may finish when the daemon is told to stop. */
+  drainMs: number
+  /** How often containers are looked after. */
+  tendMs: number
+}
+
+export const defaults: Settings = { workers: 1, drainMs: 10_000, tendMs: 1_000 }
+
+const limits: { [Key in keyof Settings]: readonly [min: number, max: number] } = {
+  workers: [1, 64],
+  drainMs: [0, 3_600_000],
+  tendMs: [100, 60_000],
+}
+
+export const SETTINGS_FILE = '/etc/tsnet/tsnetd.json'
+
+/**
+ * Reads the settings; those of a file that is not there are the defaults.
+ * @throws TsnetError `io`, `decode`, `invalid-config` naming key and value
+ */
+export function readSettings(path: string): Settings {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (cause) {
+    if (hasCode(cause, 'ENOENT')) return defaults
+    throw new TsnetError('io', `cannot read ${path}: ${messageOf(cause)}`, { cause })
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new TsnetError('decode', `${path} is not JSON: ${messageOf(cause)}`, { cause })
+  }
+  return checkSettings(value, path)
+}
+
+function checkSettings(value: unknown, path: string): Settings {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new TsnetError('invalid-config', `${path} must hold an object`)
+  }
+  const settings = { ...defaults }
+  for (const [key, number] of Object.entries(value)) {
+    if (!Object.hasOwn(limits, key))
+      throw new TsnetError('invalid-config', `${path}: there is no setting ${JSON.stringify(key)}`)
+    const name = key as keyof Settings
+    const [min, max] = limits[name]
+    if (!Number.isInteger(number) || number < min || number > max) {
+      throw new TsnetError(
+        'invalid-config',
+        `${path}: ${key} must be a whole number from ${min} to ${max}, not ${JSON.stringify(number)}`,
+      )
+    }
+    settings[name] = number
+  }
+  return settings
+}

@@ -1,0 +1,95 @@
+/**
+ * A request to publish, in the words of whoever asks: a command line, or a line on the control socket.
+ */
+
+import { bitsOf, type Cidr, cidrOf, familyOf, parseCidr, tryParseIp } from './address.ts'
+import { parseDuration } from './duration.ts'
+import { TsnetError } from './errors.ts'
+import { parsePortSpec } from './port-spec.ts'
+import type { PublishMode, PublishRequest, PublishVia } from './publication.ts'
+
+/** All as text, as options come. */
+export interface PublishWords {
+  /** `-p` specifications. */
+  ports: string[]
+  containers: string[]
+  mode?: string
+  via?: string
+  /** `v1` or `v2`. */
+  proxyProtocol?: string
+  allow?: string[]
+  deny?: string[]
+  maxConnections?: string
+  expires?: string
+  wait?: string
+  drain?: string
+  replace?: boolean
+}
+
+const modes: readonly PublishMode[] = ['auto', 'nat', 'proxy']
+const ways: readonly PublishVia[] = ['auto', 'bridge', 'netns']
+const versions = { v1: 1, v2: 2 } as const
+
+/**
+ * @param now milliseconds since the epoch, from which `expires` counts
+ * @throws TsnetError `invalid-environment` naming the option and the value
+ */
+export function parsePublishRequest(words: unknown, now = Date.now()): PublishRequest {
+  const asked = asWords(words)
+  if (asked.ports.length === 0) throw refuse('name at least one port, such as 8080:80')
+  if (asked.containers.length === 0) throw refuse('name a container')
+  const proxyProtocol =
+    asked.proxyProtocol && versions[oneOf('--proxy-protocol', asked.proxyProtocol, ['v1', 'v2'])]
+  const maxConnections = asked.maxConnections && positive('--max-connections', asked.maxConnections)
+  return {
+    specs: asked.ports.map(parsePortSpec),
+    containers: asked.containers,
+    mode: oneOf('--mode', asked.mode ?? 'auto', modes),
+    via: oneOf('--via', asked.via ?? 'auto', ways),
+    allow: (asked.allow ?? []).map(text => network('--allow', text)),
+    deny: (asked.deny ?? []).map(text => network('--deny', text)),
+    waitMs: parseDuration(asked.wait ?? '0s', '--wait'),
+    drainMs: parseDuration(asked.drain ?? '0s', '--drain'),
+    replace: asked.replace ?? false,
+    ...(proxyProtocol && { proxyProtocol }),
+    ...(maxConnections && { maxConnections }),
+    ...(asked.expires !== undefined && { expiresAt: now + parseDuration(asked.expires, '--expires') }),
+  }
+}
+
+/** Checks the shape; what the words mean is checked one by one. */
+function asWords(value: unknown): PublishWords {
+  const words = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
+  for (const [key, each] of Object.entries(words)) {
+    const list = ['ports', 'containers', 'allow', 'deny'].includes(key)
+    const fits = list
+      ? Array.isArray(each) && each.every(item => typeof item === 'string')
+      : typeof each === (key === 'replace' ? 'boolean' : 'string')
+    if (!fits) throw refuse(`${key}: ${JSON.stringify(each)} is not what was expected there`)
+  }
+  return {
+    ...words,
+    ports: (words.ports ?? []) as string[],
+    containers: (words.containers ?? []) as string[],
+  }
+}
+
+function oneOf<Word extends string>(what: string, text: string, words: readonly Word[]): Word {
+  const word = words.find(each => each === text)
+  if (word === undefined) throw refuse(`${what}: ${JSON.stringify(text)} is not ${words.join(', ')}`)
+  return word
+}
+
+function positive(what: string, text: string): number {
+  const number = /^\d{1,9}$/.test(text) ? Number(text) : 0
+  if (number === 0) throw refuse(`${what}: ${JSON.stringify(text)} is not a number from 1 on`)
+  return number
+}
+
+/** A network, or a single address. */
+function network(what: string, text: string): Cidr {
+  const ip = tryParseIp(text)
+  return ip === undefined ? parseCidr(text, what) : cidrOf(ip, bitsOf(familyOf(ip)))
+}
+
+const refuse = (message: string): TsnetError => new TsnetError('invalid-environment', message)
