@@ -1,7 +1,11 @@
 /**
  * The command, for people; runtimes call the same executable with CNI_COMMAND set, see cni/.
  *
- *     tsnet demo       shows what tsnet does, in a sandbox
+ *     tsnet publish 8080:80 web    a port of any running container on the host
+ *     tsnet unpublish 8080         and off it again
+ *     tsnet ports                  what is published
+ *     tsnet daemon                 serves what is published
+ *     tsnet demo                   shows what tsnet does, in a sandbox
  *
  * Exit codes: 0 done, 1 it failed, 2 it was called wrongly. What was asked for goes to stdout, errors to
  * stderr; `--json` makes stdout one JSON document, an error included.
@@ -11,7 +15,8 @@
  */
 
 import { Command, CommanderError } from 'commander'
-import { messageOf, TsnetError } from '../model/errors.ts'
+import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import type { PublishWords } from '../model/publish-request.ts'
 import { paint, type Terminal } from './terminal.ts'
 import { VERSION } from './version.ts'
 
@@ -26,7 +31,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     // Help and version are commander's successes, everything else of its own a wrong call that it explained.
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2
     report(thrown, args.includes('--json'), terminal)
-    return 1
+    return hasCode(thrown, 'invalid-environment') ? 2 : 1
   }
 }
 
@@ -49,7 +54,59 @@ function commands(terminal: Terminal): Command {
       const { demo } = await import('./demo.ts')
       await demo(terminal, { json: options.json === true })
     })
+  addPublishing(program, terminal)
   return program
+}
+
+const listOf = (value: string, earlier: string[] = []): string[] => [...earlier, value]
+
+function addPublishing(program: Command, terminal: Terminal): void {
+  program
+    .command('publish')
+    .description('publish ports of a running container on this host')
+    .argument('<words...>', 'ports as docker run -p takes them, then the container (several: web1,web2)')
+    .option('--mode <mode>', 'auto, nat (the kernel alone) or proxy (the proxy alone)')
+    .option('--via <way>', 'auto, bridge, or netns: dial from inside the container')
+    .option('--proxy-protocol <version>', 'v1 or v2: tell the container who the client is')
+    .option('--allow <cidr>', 'only these clients; may be given several times', listOf)
+    .option('--deny <cidr>', 'not these clients; may be given several times', listOf)
+    .option('--max-connections <number>', 'at the same time, on each port')
+    .option('--expires <time>', 'unpublish after this time, such as 1h')
+    .option('--wait <time>', 'hold connections until the container listens')
+    .option('--drain <time>', 'let connections finish when it ends')
+    .option('--replace', 'take the port over from another container without refusing a connection')
+    .option('--json', 'print what was published as JSON')
+    .action(async (words: string[], { json, ...options }: Partial<PublishWords> & { json?: true }) => {
+      const { publish } = await import('./publish.ts')
+      const containers = words.at(-1)?.split(',') ?? []
+      await publish(terminal, { ...options, ports: words.slice(0, -1), containers }, { json: json === true })
+    })
+  program
+    .command('unpublish')
+    .description('end publications, by host port or container')
+    .argument('[words...]', 'host ports, containers or ids')
+    .option('--all', 'everything that tsnet publish published')
+    .option('--json', 'print what was ended as JSON')
+    .action(async (words: string[], options: { json?: true; all?: true }) => {
+      const { unpublish } = await import('./publish.ts')
+      await unpublish(terminal, words, { json: options.json === true, all: options.all === true })
+    })
+  program
+    .command('ports')
+    .description('list what is published')
+    .option('--json', 'print it as JSON')
+    .action(async (options: { json?: true }) => {
+      const { ports } = await import('./publish.ts')
+      await ports(terminal, { json: options.json === true })
+    })
+  program
+    .command('daemon')
+    .description('serve what is published, in the foreground')
+    .option('--config <file>', 'settings')
+    .action(async (options: { config?: string }) => {
+      const { daemon } = await import('./daemon.ts')
+      await daemon(terminal, options)
+    })
 }
 
 function report(thrown: unknown, json: boolean, terminal: Terminal): void {
