@@ -1,5 +1,6 @@
 /** The process around the plugin: descriptors, signals and the exit code. */
 
+import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
 import { messageOf } from '../model/errors.ts'
 import { answer } from './cni.ts'
@@ -17,8 +18,12 @@ answer({
   env,
   calledAs: basename(argv[1] ?? ''),
   readStdin: command === 'VERSION' ? readStdinIfPiped : readStdin,
-  operations: () => import('../network/network.ts'),
+  operations: () => (daemonMayRun() ? import('../control/held-ports.ts') : import('../network/network.ts')),
 }).then(({ stdout, exitCode }) => process.exit(deliver(stdout) ? exitCode : 1))
+
+/** Asked before anything is loaded for it. */
+const daemonMayRun = (): boolean =>
+  env.TSNET_DAEMON !== 'off' && existsSync(`${env.TSNET_RUN_DIR ?? '/run/tsnet'}/control.sock`)
 
 /** False where nobody listens any more: what was asked is done, but the caller does not know. */
 function deliver(stdout: string): boolean {

@@ -20,6 +20,7 @@ import { controlSocket } from '../control/control.ts'
 import { ControlServer } from '../control/server.ts'
 import { type FileLock, lockFile } from '../ffi/lock.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { AttachmentPorts } from '../network/attachment-ports.ts'
 import { Publisher } from '../network/publisher.ts'
 import { runDirectory } from '../network/state.ts'
 import { startProxy } from '../proxy/proxy.ts'
@@ -49,10 +50,18 @@ export async function runDaemon({ settingsPath, log, ready }: DaemonOptions): Pr
     )
     control?.tell({ event, about })
   })
+  const attachments = new AttachmentPorts(proxy)
+  const fault = (owner: string, thrown: unknown) =>
+    log(`ports of ${owner} are not served: ${messageOf(thrown)}`)
   await publisher.restore()
-  control = new ControlServer(server, handlersOf(publisher))
+  await attachments.tend(fault)
+  control = new ControlServer(server, handlersOf(publisher, attachments))
   await listen(server)
-  const tending = tend(publisher, () => settings.tendMs, log)
+  const look = async () => {
+    await publisher.tend()
+    await attachments.tend(fault)
+  }
+  const tending = tend(look, () => settings.tendMs, log)
   const reload = () => {
     settings = reread(settingsPath, settings, log)
   }
@@ -98,11 +107,15 @@ function listen(server: Server): Promise<void> {
 }
 
 /** Looks after the publications again and again, each time after the last has ended. */
-function tend(publisher: Publisher, pauseMs: () => number, log: (line: string) => void): { stop(): void } {
+function tend(
+  look: () => Promise<void>,
+  pauseMs: () => number,
+  log: (line: string) => void,
+): { stop(): void } {
   let timer: NodeJS.Timeout
   const again = () => {
     timer = setTimeout(() => {
-      publisher.tend().then(again, thrown => {
+      look().then(again, thrown => {
         log(`looking after containers failed: ${messageOf(thrown)}`)
         again()
       })

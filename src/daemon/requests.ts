@@ -4,10 +4,11 @@ import type { Handlers } from '../control/server.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { Publication } from '../model/publication.ts'
 import { parsePublishRequest } from '../model/publish-request.ts'
+import type { AttachmentPorts } from '../network/attachment-ports.ts'
 import type { Publisher } from '../network/publisher.ts'
 
 /** The handlers of a daemon, by name. */
-export const handlersOf = (publisher: Publisher): Handlers => ({
+export const handlersOf = (publisher: Publisher, attachments: AttachmentPorts): Handlers => ({
   ping: () => ({ pid: process.pid }),
   publish: words => publisher.publish(parsePublishRequest(words)),
   unpublish: async words => {
@@ -16,7 +17,15 @@ export const handlersOf = (publisher: Publisher): Handlers => ({
     return selected
   },
   ports: () => publisher.list(),
+  serve: words => attachments.serve(ownerOf(words)),
+  release: words => attachments.release(ownerOf(words)),
 })
+
+function ownerOf(words: unknown): string {
+  const { owner } = (words ?? {}) as { owner?: unknown }
+  if (typeof owner === 'string' && /^[0-9a-f]{16}$/.test(owner)) return owner
+  throw new TsnetError('invalid-environment', `owner: ${JSON.stringify(owner)} is not an owner tag`)
+}
 
 /** The publications that are named, by id, which all must be there; or all. */
 function select(publications: Publication[], words: unknown): Publication[] {

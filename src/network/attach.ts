@@ -143,6 +143,7 @@ async function build(
     request,
     owner,
     plan.leases.map(lease => lease.address),
+    context.loopbackServed,
   )
   const nat = intent && { backend: chooseBackend(rest.natBackend), intent }
   undertaking = { ...undertaking, leases: plan.leases, ...present({ nat }) }

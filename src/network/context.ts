@@ -4,4 +4,6 @@ export interface Context {
   trace?: (equivalent: string) => void
   /** Accept a container in our own network namespace (CNI_NETNS_OVERRIDE). */
   allowOwnNetns?: boolean
+  /** The proxy answers on loopback addresses, so the kernel need not. */
+  loopbackServed?: boolean
 }

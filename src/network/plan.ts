@@ -2,8 +2,9 @@
  * From a request to what has to be done, as plain values.
  */
 
-import { type Cidr, type Family, familyOf } from '../model/address.ts'
+import { type Cidr, type Family, familyOf, isLoopback } from '../model/address.ts'
 import type { AttachRequest, NamespaceId, NatIntent, Undertaking } from '../model/network.ts'
+import type { PortMapping } from '../model/port-mapping.ts'
 
 /** What is written down before anything is changed: no address is known yet. */
 export function undertakingOf(
@@ -33,8 +34,14 @@ export function undertakingOf(
  * What the rules have to achieve; undefined where none are needed: a network without addresses, or one
  * that the host takes no part in.
  */
-export function natIntentOf(request: AttachRequest, owner: string, addresses: Cidr[]): NatIntent | undefined {
-  const { network, ports } = request
+export function natIntentOf(
+  request: AttachRequest,
+  owner: string,
+  addresses: Cidr[],
+  loopbackServed = false,
+): NatIntent | undefined {
+  const { network } = request
+  const ports = loopbackServed ? request.ports.filter(isNotLoopback) : request.ports
   const { bridge, ipMasq } = network
   const routed = bridge.isGateway || bridge.isDefaultGateway
   if (addresses.length === 0 || !(routed || ipMasq || ports.length > 0)) return undefined
@@ -44,3 +51,5 @@ export function natIntentOf(request: AttachRequest, owner: string, addresses: Ci
 /** The families of a list of addresses, each once. */
 export const familiesOf = (addresses: readonly Cidr[]): Family[] =>
   [...new Set(addresses.map(familyOf))].sort()
+
+const isNotLoopback = ({ hostIp }: PortMapping): boolean => hostIp === undefined || !isLoopback(hostIp)

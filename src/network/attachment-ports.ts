@@ -1,0 +1,75 @@
+/**
+ * The published ports of attachments, held by the proxy as well: it answers on 127.0.0.1 and [::1], where
+ * the kernel's rules cannot lead, and for IPv6 clients of a container that has only IPv4. All else goes by
+ * the rules and never reaches it. And a port that is listened on cannot be taken by another process.
+ */
+
+import { familyOf, ipOf } from '../model/address.ts'
+import type { Attachment } from '../model/network.ts'
+import { describeHostPorts, type PortMapping } from '../model/port-mapping.ts'
+import type { Proxy as DataPlane, Publication } from '../proxy/proxy.ts'
+import { listEntries, readEntry } from './state.ts'
+
+export class AttachmentPorts {
+  readonly #proxy: DataPlane
+  /** Publications of the proxy by the owner they serve. */
+  readonly #served = new Map<string, string[]>()
+
+  constructor(proxy: DataPlane) {
+    this.#proxy = proxy
+  }
+
+  /** Serves the ports of an attachment, all or none. @throws TsnetError */
+  async serve(
+    owner: string,
+    handedIn: (id: string) => number[][] | undefined = () => undefined,
+  ): Promise<void> {
+    const entry = readEntry(owner)
+    if (entry?.state !== 'attached' || this.#served.has(owner)) return
+    const ids: string[] = []
+    this.#served.set(owner, ids)
+    try {
+      for (const publication of forwardings(owner, entry.attachment)) {
+        this.#proxy.publish(publication, handedIn(publication.id))
+        ids.push(publication.id)
+      }
+    } catch (thrown) {
+      await this.release(owner)
+      throw thrown
+    }
+  }
+
+  /** Lets the ports of an attachment go. Idempotent. */
+  async release(owner: string): Promise<void> {
+    const ids = this.#served.get(owner) ?? []
+    this.#served.delete(owner)
+    await Promise.all(ids.map(id => this.#proxy.withdraw(id)))
+  }
+
+  /** Serves what is attached and lets go what is not, whoever did that without saying so. */
+  async tend(onFault: (owner: string, thrown: unknown) => void): Promise<void> {
+    const attached = new Set<string>()
+    for (const { owner, entry } of listEntries()) {
+      if (entry.state !== 'attached' || entry.attachment.ports.length === 0) continue
+      attached.add(owner)
+      if (!this.#served.has(owner)) await this.serve(owner).catch(thrown => onFault(owner, thrown))
+    }
+    for (const owner of [...this.#served.keys()]) if (!attached.has(owner)) await this.release(owner)
+  }
+}
+
+function forwardings(owner: string, { leases, ports }: Attachment): Publication[] {
+  const addresses = leases.map(lease => ipOf(lease.address))
+  const address = addresses.find(each => familyOf(each) === 4) ?? addresses[0]
+  if (address === undefined) return []
+  return ports.map(mapping => ({
+    id: `${owner}:${describeHostPorts(mapping)}`,
+    protocol: mapping.protocol,
+    ...hostOf(mapping),
+    hostPort: mapping.hostPort,
+    count: mapping.count,
+    targets: [{ ip: address, port: mapping.containerPort }],
+  }))
+}
+
+const hostOf = ({ hostIp }: PortMapping) => (hostIp === undefined ? {} : { hostIps: [hostIp] })
