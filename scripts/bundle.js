@@ -18,7 +18,12 @@ const doors = ['cni', 'cli']
 const require = createRequire(import.meta.url)
 
 await build({
-  entryPoints: Object.fromEntries(doors.map(door => [door, `src/${door}/main.ts`])),
+  entryPoints: {
+    ...Object.fromEntries(doors.map(door => [door, `src/${door}/main.ts`])),
+    // Started by the daemon, as a thread that loads this file.
+    'proxy-worker': 'src/proxy/worker.ts',
+  },
+  define: { 'import.meta.url': 'bundleUrl' },
   outdir: 'dist/bundle',
   outExtension: { '.js': '.cjs' },
   bundle: true,
@@ -87,7 +92,8 @@ function quickIpNum(building) {
 
 /** Makes a bundle a function, since V8 knows a script again by its text, and stores what V8 makes of it. */
 function compile(door) {
-  const source = `(function(require,module,__dirname){${readFileSync(`${door}.cjs`, 'utf8')}\n})`
+  const url = `const bundleUrl='file://'+encodeURI(__dirname)+'/${door.split('/').pop()}.cjs';`
+  const source = `(function(require,module,__dirname){${url}${readFileSync(`${door}.cjs`, 'utf8')}\n})`
   writeFileSync(`${door}.cjs`, source)
   setFlagsFromString('--no-lazy')
   const script = new Script(source, { filename: `${door}.cjs` })

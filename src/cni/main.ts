@@ -22,8 +22,9 @@ answer({
 }).then(({ stdout, exitCode }) => process.exit(deliver(stdout) ? exitCode : 1))
 
 /** Asked before anything is loaded for it. */
-const daemonMayRun = (): boolean =>
-  env.TSNET_DAEMON !== 'off' && existsSync(`${env.TSNET_RUN_DIR ?? '/run/tsnet'}/control.sock`)
+function daemonMayRun(): boolean {
+  return env.TSNET_DAEMON !== 'off' && existsSync(`${env.TSNET_RUN_DIR ?? '/run/tsnet'}/control.sock`)
+}
 
 /** False where nobody listens any more: what was asked is done, but the caller does not know. */
 function deliver(stdout: string): boolean {

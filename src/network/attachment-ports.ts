@@ -7,15 +7,15 @@
 import { familyOf, ipOf } from '../model/address.ts'
 import type { Attachment } from '../model/network.ts'
 import { describeHostPorts, type PortMapping } from '../model/port-mapping.ts'
-import type { Proxy as DataPlane, Publication } from '../proxy/proxy.ts'
+import type { PortProxy, Publication } from '../proxy/proxy.ts'
 import { listEntries, readEntry } from './state.ts'
 
 export class AttachmentPorts {
-  readonly #proxy: DataPlane
+  readonly #proxy: PortProxy
   /** Publications of the proxy by the owner they serve. */
   readonly #served = new Map<string, string[]>()
 
-  constructor(proxy: DataPlane) {
+  constructor(proxy: PortProxy) {
     this.#proxy = proxy
   }
 

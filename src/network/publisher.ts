@@ -20,7 +20,7 @@ import type { PortSpec } from '../model/port-spec.ts'
 import type { Container, Publication, PublishRequest } from '../model/publication.ts'
 import { everyStep, type Undo, withUndo } from '../model/undo.ts'
 import { chooseBackend, flushConntrack } from '../nat/nat.ts'
-import type { Counters, Proxy as DataPlane } from '../proxy/proxy.ts'
+import type { Counters, PortProxy } from '../proxy/proxy.ts'
 import { isThere } from './container.ts'
 import { containerPorts, hostPortChoices } from './host-ports.ts'
 import { listPublications, removePublication, writePublication } from './owners.ts'
@@ -43,10 +43,10 @@ export type PublicationEvent =
   | 'ended'
 
 export class Publisher {
-  readonly #proxy: DataPlane
+  readonly #proxy: PortProxy
   readonly #tell: (event: PublicationEvent, about: Publication) => void
 
-  constructor(proxy: DataPlane, tell: (event: PublicationEvent, about: Publication) => void = () => {}) {
+  constructor(proxy: PortProxy, tell: (event: PublicationEvent, about: Publication) => void = () => {}) {
     this.#proxy = proxy
     this.#tell = tell
   }
