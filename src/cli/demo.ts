@@ -11,6 +11,7 @@
 
 import { realpathSync } from 'node:fs'
 import { diff, type Host, lab, type Namespace, snapshot, type World } from '../lab/lab.ts'
+import { forcedBackend } from '../model/environment.ts'
 import { TsnetError } from '../model/errors.ts'
 import { chooseBackend } from '../nat/nat.ts'
 import { rulesOf } from './demo-rules.ts'
@@ -58,7 +59,7 @@ interface Sandbox {
 /** @throws TsnetError `missing` with what to install; anything that did not work as it should */
 export async function demo(terminal: Terminal, options: { json: boolean }): Promise<void> {
   checkRequirements()
-  const backend = chooseBackend(process.env.TSNET_NAT === 'nftables' ? 'nftables' : undefined)
+  const backend = chooseBackend(forcedBackend(process.env))
   const screen = options.json ? { ...terminal, out: () => {}, lively: false } : terminal
   screen.out(`${paint(screen, 'bold', 'A web server in a container, published on port 8080 of its host.')}\n`)
   screen.out('All of it is namespaces made for this; the network of this machine is not touched.\n\n')

@@ -5,7 +5,7 @@
  * touched. Keys that we do not know are somebody else's.
  */
 
-import { TsnetError } from '../model/errors.ts'
+import { forcedBackend, natBackends } from '../model/environment.ts'
 import { type Json, shown } from '../model/json.ts'
 import { readIpOrCidr, readMac } from '../model/json-values.ts'
 import type { AttachRequest, NatBackend, Network } from '../model/network.ts'
@@ -19,8 +19,6 @@ import { checkNetworkName } from './names.ts'
 import { readPorts } from './ports.ts'
 import type { Call, Environment } from './request.ts'
 import type { Version } from './versions.ts'
-
-const backends: readonly NatBackend[] = ['iptables', 'nftables']
 
 /** @throws TsnetError naming the key and the value */
 export function readNetwork(config: Json, version: Version, call: Call, env: Environment): Network {
@@ -74,25 +72,16 @@ const WITHOUT_ADDRESS = 'cannot be without an ipam section, which gives the cont
 function readBackend(config: Json, env: Environment): NatBackend | undefined {
   const [one, other] = ['ipMasqBackend', 'backend'].map(key => {
     const text = config.get(key).text()
-    const backend = backends.find(known => known === text)
+    const backend = natBackends.find(known => known === text)
     if (text !== undefined && backend === undefined) {
-      config.get(key).refuse(`is neither ${backends.join(' nor ')}`, 'unsupported-field')
+      config.get(key).refuse(`is neither ${natBackends.join(' nor ')}`, 'unsupported-field')
     }
     return backend
   })
   if (one !== undefined && other !== undefined && one !== other) {
     config.get('backend').refuse(`contradicts ipMasqBackend ${shown(one)}`, 'unsupported-field')
   }
-  const forced = env.TSNET_NAT
-  if (!forced) return one ?? other
-  return (
-    backends.find(known => known === forced) ??
-    refuseEnvironment(`TSNET_NAT: ${shown(forced)} is neither ${backends.join(' nor ')}`)
-  )
-}
-
-function refuseEnvironment(message: string): never {
-  throw new TsnetError('invalid-environment', message)
+  return forcedBackend(env) ?? one ?? other
 }
 
 /**

@@ -19,10 +19,12 @@ import { join } from 'node:path'
 import { controlSocket } from '../control/control.ts'
 import { ControlServer } from '../control/server.ts'
 import { type FileLock, lockFile } from '../ffi/lock.ts'
+import { forcedBackend } from '../model/environment.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import type { Publication } from '../model/publication.ts'
 import { AttachmentPorts } from '../network/attachment-ports.ts'
-import { Publisher } from '../network/publisher.ts'
-import { runDirectory } from '../network/state.ts'
+import { type PublicationEvent, Publisher } from '../network/publisher.ts'
+import { removeEmptyParents, runDirectory } from '../network/state.ts'
 import { startProxy } from '../proxy/proxy.ts'
 import { activatedSocket, notify } from './readiness.ts'
 import { handlersOf } from './requests.ts'
@@ -39,17 +41,19 @@ export interface DaemonOptions {
 /** Runs until a signal ends it. @throws TsnetError when it cannot start */
 export async function runDaemon({ settingsPath, log, ready }: DaemonOptions): Promise<void> {
   let settings = readSettings(settingsPath)
+  const backend = forcedBackend(process.env)
   mkdirSync(runDirectory(), { recursive: true, mode: 0o700 })
-  using _alone = await lockAlone()
+  using alone = await lockAlone()
   const proxy = startProxy({ workers: settings.workers, onFault: log })
   const server = createServer()
   let control: ControlServer | undefined
-  const publisher = new Publisher(proxy, (event, about) => {
+  const tell = (event: PublicationEvent, about: Publication) => {
     log(
       `${event} ${about.hostPort}/${about.protocol} → ${about.containers.map(each => each.name).join(', ')}`,
     )
     control?.tell({ event, about })
-  })
+  }
+  const publisher = new Publisher(proxy, { tell, backend })
   const attachments = new AttachmentPorts(proxy)
   const fault = (owner: string, thrown: unknown) =>
     log(`ports of ${owner} are not served: ${messageOf(thrown)}`)
@@ -76,6 +80,8 @@ export async function runDaemon({ settingsPath, log, ready }: DaemonOptions): Pr
   server.close()
   control.close()
   await proxy.close({ drainMs: settings.drainMs })
+  alone[Symbol.dispose]()
+  removeEmptyParents(controlSocket())
 }
 
 async function lockAlone(): Promise<FileLock> {

@@ -89,7 +89,12 @@ function positive(what: string, text: string): number {
 /** A network, or a single address. */
 function network(what: string, text: string): Cidr {
   const ip = tryParseIp(text)
-  return ip === undefined ? parseCidr(text, what) : cidrOf(ip, bitsOf(familyOf(ip)))
+  if (ip !== undefined) return cidrOf(ip, bitsOf(familyOf(ip)))
+  try {
+    return parseCidr(text)
+  } catch {
+    throw refuse(`${what}: ${JSON.stringify(text)} is not an address or a network, such as 10.1.0.0/16`)
+  }
 }
 
 const refuse = (message: string): TsnetError => new TsnetError('invalid-environment', message)

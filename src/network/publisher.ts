@@ -16,6 +16,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { hasCode, TsnetError } from '../model/errors.ts'
+import type { NatBackend } from '../model/network.ts'
 import type { PortSpec } from '../model/port-spec.ts'
 import type { Container, Publication, PublishRequest } from '../model/publication.ts'
 import { everyStep, type Undo, withUndo } from '../model/undo.ts'
@@ -42,13 +43,22 @@ export type PublicationEvent =
   | 'expired'
   | 'ended'
 
+export interface PublisherOptions {
+  /** Hears what happens. */
+  tell?: (event: PublicationEvent, about: Publication) => void
+  /** The firewall to use; absent: as chooseBackend decides. */
+  backend?: NatBackend | undefined
+}
+
 export class Publisher {
   readonly #proxy: PortProxy
   readonly #tell: (event: PublicationEvent, about: Publication) => void
+  readonly #backend: NatBackend | undefined
 
-  constructor(proxy: PortProxy, tell: (event: PublicationEvent, about: Publication) => void = () => {}) {
+  constructor(proxy: PortProxy, { tell = () => {}, backend }: PublisherOptions = {}) {
     this.#proxy = proxy
     this.#tell = tell
+    this.#backend = backend
   }
 
   /** @throws TsnetError; nothing of the request is published then */
@@ -127,7 +137,10 @@ export class Publisher {
   async #serve(draft: Publication, undo: Undo): Promise<Publication> {
     const intent = natPart(draft)
     const forwarding = proxyPart(draft)
-    const publication = { ...draft, ...(intent && { nat: { backend: chooseBackend(), intent } }) }
+    const publication = {
+      ...draft,
+      ...(intent && { nat: { backend: chooseBackend(this.#backend), intent } }),
+    }
     undo.push('the record', () => removePublication(draft.id))
     writePublication(publication)
     undo.push('the claim on host ports', () => releasePorts(draft.id, [portsOf(draft)]))
@@ -159,7 +172,7 @@ export class Publisher {
     const running = { ...draft, containers: containers.filter(each => isThere(each.netns)) }
     if (publication.mode !== 'nat') await this.#proxy.retarget(publication.id, targetsOf(running))
     const intent = running.containers.length === 0 ? undefined : natPart(running)
-    const changed = { ...draft, ...(intent && { nat: { backend: chooseBackend(), intent } }) }
+    const changed = { ...draft, ...(intent && { nat: { backend: chooseBackend(this.#backend), intent } }) }
     await removeRules(publication)
     writePublication(changed)
     await addRules(changed)

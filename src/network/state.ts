@@ -177,7 +177,8 @@ function remove(path: string): void {
   removeEmptyParents(path)
 }
 
-function removeEmptyParents(path: string): void {
+/** Removes the folders above a path of the run directory as far as they are empty. */
+export function removeEmptyParents(path: string): void {
   // A directory that somebody chose for us stays; our own default goes.
   const top = process.env.TSNET_RUN_DIR ?? dirname(runDirectory())
   for (let folder = dirname(path); folder.length > top.length; folder = dirname(folder)) {

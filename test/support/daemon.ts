@@ -1,0 +1,40 @@
+/** The daemon and the command on a host of the lab, as a person runs them. */
+
+import { resolve } from 'node:path'
+import { type Finished, type Host, type Running, type RunOptions, waitFor } from 'tsnet/lab'
+import type { NatBackend } from '../../src/model/network.ts'
+import type { Served } from '../../src/network/publisher.ts'
+
+export const EXECUTABLE = resolve('dist/bin/tsnet')
+
+export class Command {
+  readonly host: Host
+  readonly #env: Record<string, string>
+
+  constructor(host: Host, backend: NatBackend) {
+    this.host = host
+    this.#env = { TSNET_NAT: backend }
+  }
+
+  /** Starts the daemon and waits until it is ready. */
+  async daemon(...words: string[]): Promise<Running> {
+    const daemon = this.host.start(EXECUTABLE, 'daemon', ...words, { env: this.#env })
+    await waitFor(() => daemon.stdout.includes('ready'), { what: 'the daemon to be ready', withinMs: 10_000 })
+    return daemon
+  }
+
+  /** `tsnet …`; throws unless it ends with 0. */
+  run(...words: string[]): Promise<Finished> {
+    return this.host.run(EXECUTABLE, ...words, { env: this.#env })
+  }
+
+  /** `tsnet …`, whatever it ends with. */
+  try(...words: string[]): Promise<Finished> {
+    const options: RunOptions = { env: this.#env, mayFail: true }
+    return this.host.run(EXECUTABLE, ...words, options)
+  }
+
+  async ports(): Promise<Served[]> {
+    return JSON.parse((await this.run('ports', '--json')).stdout) as Served[]
+  }
+}
