@@ -22,6 +22,7 @@ import { type FileLock, lockFile } from '../ffi/lock.ts'
 import { forcedBackend } from '../model/environment.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { Publication } from '../model/publication.ts'
+import { prepareNft } from '../nat/nat.ts'
 import { AttachmentPorts } from '../network/attachment-ports.ts'
 import { type PublicationEvent, Publisher } from '../network/publisher.ts'
 import { removeEmptyParents, runDirectory } from '../network/state.ts'
@@ -44,6 +45,7 @@ export async function runDaemon({ settingsPath, log, ready }: DaemonOptions): Pr
   const backend = forcedBackend(process.env)
   mkdirSync(runDirectory(), { recursive: true, mode: 0o700 })
   using alone = await lockAlone()
+  prepareNft() // before there are a thousand listening sockets
   const proxy = startProxy({ workers: settings.workers, onFault: log })
   const server = createServer()
   let control: ControlServer | undefined

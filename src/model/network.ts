@@ -174,6 +174,12 @@ export interface NatIntent {
   /** Drop what others send straight to the container's addresses. */
   guardDirect: boolean
   ports: PortMapping[]
+  /**
+   * Absent: all that an attachment needs. `guest`: the addresses are somebody else's container's; it may be
+   * reached through ports that are published, and no further. `ports`: the ports alone, to addresses that
+   * an intent of a guest speaks of.
+   */
+  part?: 'guest' | 'ports'
 }
 
 /**

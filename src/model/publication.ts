@@ -86,5 +86,5 @@ export interface Publication extends PublishOptions {
   /** ISO 8601. */
   createdAt: string
   /** The kernel rules, where it has some. */
-  nat?: { backend: NatBackend; intent: NatIntent }
+  nat?: { backend: NatBackend; ports: NatIntent; guest: NatIntent }
 }

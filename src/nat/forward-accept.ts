@@ -61,6 +61,15 @@ function filterChains(...wanted: { family: Family; name: string }[]): (Chain | u
   })
 }
 
+/**
+ * True where iptables' FORWARD drops by policy: with the nftables backend nothing that is published reaches
+ * a guest there.
+ */
+export const forwardDrops = (families: Family[]): boolean =>
+  filterChains(...families.map(family => ({ family, name: 'FORWARD' }))).some(
+    chain => chain?.policy === NF_DROP,
+  )
+
 const header = (family: Family): string => (family === 4 ? 'ip' : 'ip6')
 
 /**
@@ -92,7 +101,8 @@ export const forwardAccepts = (rules: Rules, closed: Family[]): string[] =>
 
 const acceptRules = ({ bridge, families }: Rules, closed: Family[]): { family: Family; rule: string }[] =>
   families
-    .filter(({ family }) => closed.includes(family))
+    // A guest's direct reach must not change, and these rules cannot tell what was published: see forwardDrops.
+    .filter(({ family, guest }) => closed.includes(family) && !guest)
     .flatMap(({ family, addresses }) =>
       addresses.flatMap(({ ip }) => [
         { family, rule: `iifname "${bridge}" ${header(family)} saddr ${ip}` },

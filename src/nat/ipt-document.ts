@@ -96,21 +96,23 @@ function guardRules({ family, addresses, guard }: FamilyRules, bridge: string, c
   )
 }
 
-function forwardRules({ family, addresses, guard }: FamilyRules, bridge: string, comment: string): string[] {
-  const known = guard === 'none' ? '' : ' -m conntrack --ctstate RELATED,ESTABLISHED,DNAT'
+function forwardRules(rules: FamilyRules, bridge: string, comment: string): string[] {
+  const { family, addresses, guard, guest } = rules
+  const answers = guest ? ' -m conntrack --ctstate RELATED,ESTABLISHED' : ''
+  const known = guard === 'none' && !guest ? '' : ' -m conntrack --ctstate RELATED,ESTABLISHED,DNAT'
   return addresses.flatMap(({ ip }) => [
-    `-s ${host(family, ip)} -i ${bridge} ${comment} -j ACCEPT`,
+    `-s ${host(family, ip)} -i ${bridge}${answers} ${comment} -j ACCEPT`,
     `-d ${host(family, ip)} -o ${bridge}${known} ${comment} -j ACCEPT`,
   ])
 }
 
 function postroutingRules(rules: FamilyRules, bridge: string, comment: string): string[] {
-  const { family, addresses, published, masquerade, loopback } = rules
+  const { family, addresses, hairpin, masquerade, loopback } = rules
   const masqueraded = `-m conntrack --ctstate DNAT ${comment} -j MASQUERADE`
   return addresses.flatMap(({ ip, network }) => {
     const own = host(family, ip)
     return [
-      ...(published.length > 0 ? [`-s ${network} -d ${own} -o ${bridge} ${masqueraded}`] : []),
+      ...(hairpin ? [`-s ${network} -d ${own} -o ${bridge} ${masqueraded}`] : []),
       ...(loopback ? [`-s 127.0.0.0/8 -d ${own} -o ${bridge} ${masqueraded}`] : []),
       ...(masquerade
         ? [

@@ -50,7 +50,9 @@ import { planRules, type Rules } from './rules.ts'
 import { spoofGuardOwners } from './spoof.ts'
 
 export { flushConntrack } from './conntrack.ts'
+export { forwardDrops } from './forward-accept.ts'
 export { closeForwarding, type ForwardingChange, openForwarding } from './forwarding.ts'
+export { prepareNft } from './nft-run.ts'
 export { installSpoofGuard, type SpoofGuard, verifySpoofGuard, withdrawSpoofGuard } from './spoof.ts'
 
 const backends = {

@@ -50,16 +50,23 @@ function addressElements(
   network: string,
   length: number,
 ): Element[] {
-  const { family, published, masquerade, guard, loopback } = rules
+  const { family, hairpin, masquerade, guard, loopback, guest } = rules
   const kind = `${family}_${length}`
+  if (guest) {
+    return [
+      { set: `guest${family}`, key: `${ip} . "${bridge}"` },
+      { set: `guest_near${kind}`, key: `${ip} . ${network}` },
+      { set: `guest_hairpin${family}`, key: ip, value: `jump guest_hairpin${kind}` },
+    ]
+  }
   const elements: Element[] = [{ set: `home${family}`, key: `${ip} . "${bridge}"` }]
   if (guard === 'all') elements.push({ set: `guarded${family}`, key: ip })
   if (guard === 'new') elements.push({ set: `guarded_new${family}`, key: ip })
-  if (masquerade || published.length > 0) elements.push({ set: `near${kind}`, key: `${ip} . ${network}` })
+  if (masquerade || hairpin) elements.push({ set: `near${kind}`, key: `${ip} . ${network}` })
   if (masquerade) {
     elements.push({ set: `masquerade${family}`, key: ip, value: `jump masquerade${kind}` })
   }
-  if (published.length > 0) {
+  if (hairpin) {
     elements.push({ set: `hairpin${family}`, key: ip, value: `jump hairpin${kind}` })
   }
   if (loopback) elements.push({ set: 'loopback', key: `${ip} . "${bridge}"` })
@@ -162,6 +169,11 @@ const base = [
     map(`masquerade${family}`, `${address} : verdict`),
     map(`hairpin${family}`, `${address} : verdict`),
   ]),
+  '# containers of others, which are reached through published ports and no further',
+  ...both((family, address) => [
+    set(`guest${family}`, `${address} . ifname`),
+    map(`guest_hairpin${family}`, `${address} : verdict`),
+  ]),
   '',
   ...chain('in_use'),
   '',
@@ -205,6 +217,7 @@ const base = [
     'nat hook postrouting priority srcnat + 10',
     ...both((family, _, header) => [
       `ct status dnat ${header} daddr vmap @hairpin${family}`,
+      `ct status dnat ${header} daddr vmap @guest_hairpin${family}`,
       `${header} saddr vmap @masquerade${family}`,
     ]),
   ),
@@ -216,6 +229,8 @@ const base = [
       `${header} saddr . iifname @home${family} return`,
       `${header} daddr . oifname @home${family} ct state { established, related } return`,
       `${header} daddr . oifname @home${family} ct status dnat return`,
+      `${header} daddr . oifname @guest${family} ct status dnat return`,
+      `${header} saddr . iifname @guest${family} ct state { established, related } return`,
       `${header} daddr . oifname @home${family} ${header} daddr != @guarded${family} ${header} daddr != @guarded_new${family} return`,
     ]),
     'drop',
@@ -228,16 +243,21 @@ function subnetChains(family: Family, length: number): string[] {
   const [header, address, multicast] =
     family === 4 ? ['ip', 'ipv4_addr', '224.0.0.0/4'] : ['ip6', 'ipv6_addr', 'ff00::/8']
   const kind = `${family}_${length}`
-  const near = (container: string, other: string): string =>
-    `${header} ${container} . ${masked(`${header} ${other}`, family, length)} @near${kind}`
+  const near = (container: string, other: string, prefix = ''): string =>
+    `${header} ${container} . ${masked(`${header} ${other}`, family, length)} @${prefix}near${kind}`
   return [
     '',
     `# containers in subnets of /${length}`,
     set(`near${kind}`, `${address} . ${address}`),
+    set(`guest_near${kind}`, `${address} . ${address}`),
     ...chain(
       `hairpin${kind}`,
       `${header} daddr . oifname @home${family} ${near('daddr', 'saddr')} masquerade`,
       ...(family === 4 ? ['ip saddr 127.0.0.0/8 ip daddr . oifname @loopback masquerade'] : []),
+    ),
+    ...chain(
+      `guest_hairpin${kind}`,
+      `${header} daddr . oifname @guest${family} ${near('daddr', 'saddr', 'guest_')} masquerade`,
     ),
     ...chain(
       `masquerade${kind}`,

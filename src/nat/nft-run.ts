@@ -9,6 +9,14 @@ import { onceHere } from './here.ts'
 
 const contextHere = onceHere(() => new NftContext())
 
+/**
+ * Opens the library's socket now. It waits for answers with select(2), which ends the whole process for a
+ * descriptor from 1024 on; a process that will have so many calls this while it has few.
+ */
+export function prepareNft(): void {
+  if (hasLibnftables()) contextHere()
+}
+
 /** What speaks nft here, or undefined. */
 export const findNft = (): string | undefined => (hasLibnftables() ? 'libnftables' : findCommand('nft'))
 

@@ -43,6 +43,10 @@ export interface FamilyRules {
   guard: 'none' | 'all' | 'new'
   /** Ports of one host address first, then those of any. */
   published: Published[]
+  /** What was published and comes from the container's own subnet has to get our address. */
+  hairpin: boolean
+  /** The addresses are somebody else's: nothing but published connections concerns us. */
+  guest: boolean
   /** A port is published on 127.0.0.0/8: the bridge has to carry such packets. */
   loopback: boolean
 }
@@ -90,9 +94,12 @@ export function planRules(intent: NatIntent): Rules {
       const served = mappings.filter(mapping => serves(family, mapping))
       return {
         family,
-        addresses: own.map(cidr => ({ ip: ipOf(cidr), network: networkOf(cidr) })),
+        addresses:
+          intent.part === 'ports' ? [] : own.map(cidr => ({ ip: ipOf(cidr), network: networkOf(cidr) })),
         masquerade: intent.ipMasq,
         guard: !intent.guardDirect ? 'none' : intent.ipMasq ? 'all' : 'new',
+        hairpin: intent.part === 'guest' || served.length > 0,
+        guest: intent.part === 'guest',
         published: publish(served, target),
         loopback: served.some(({ hostIp }) => hostIp !== undefined && isLoopback(hostIp)),
       }

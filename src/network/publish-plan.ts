@@ -11,7 +11,7 @@
 
 import { familyOf, type Ip, ipOf, isLoopback } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
-import type { NatIntent } from '../model/network.ts'
+import { type NatIntent, ownerTag } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
 import type { Container, Publication } from '../model/publication.ts'
 import type { Publication as Forwarding, Target } from '../proxy/proxy.ts'
@@ -19,8 +19,14 @@ import type { Publication as Forwarding, Target } from '../proxy/proxy.ts'
 /** What a container's own services listen on, at the least. */
 const LOOPBACK = '127.0.0.1' as Ip
 
+/** What the kernel has to do: let connections reach the container, and lead the ports there. */
+interface NatPart {
+  guest: NatIntent
+  ports: NatIntent
+}
+
 /** The kernel's part; undefined where all of it is the proxy's. @throws TsnetError for `--mode nat` then */
-export function natPart(publication: Publication): NatIntent | undefined {
+export function natPart(publication: Publication): NatPart | undefined {
   if (publication.mode === 'proxy') return undefined
   const obstacle = natObstacle(publication)
   if (obstacle !== undefined) {
@@ -34,13 +40,12 @@ export function natPart(publication: Publication): NatIntent | undefined {
   const addresses = container.addresses.filter(
     address => family === undefined || familyOf(address) === family,
   )
+  const intent = { bridge: container.bridge, addresses, ipMasq: false, guardDirect: false }
+  const { dev, ino } = container.netns
+  const owner = ownerTag({ network: 'guest', containerId: `${dev}:${ino}`, ifname: addresses.join() })
   return {
-    owner: publication.id,
-    bridge: container.bridge,
-    addresses,
-    ipMasq: false,
-    guardDirect: false,
-    ports: [portsOf(publication)],
+    guest: { ...intent, owner, ports: [], part: 'guest' },
+    ports: { ...intent, owner: publication.id, ports: [portsOf(publication)], part: 'ports' },
   }
 }
 

@@ -20,15 +20,16 @@ import type { NatBackend } from '../model/network.ts'
 import type { PortSpec } from '../model/port-spec.ts'
 import type { Container, Publication, PublishRequest } from '../model/publication.ts'
 import { everyStep, type Undo, withUndo } from '../model/undo.ts'
-import { chooseBackend, flushConntrack } from '../nat/nat.ts'
+import { chooseBackend, flushConntrack, forwardDrops } from '../nat/nat.ts'
 import type { Counters, PortProxy } from '../proxy/proxy.ts'
 import { isThere } from './container.ts'
 import { containerPorts, hostPortChoices } from './host-ports.ts'
 import { listPublications, removePublication, writePublication } from './owners.ts'
+import { familiesOf } from './plan.ts'
 import { claimPorts, releasePorts } from './port-claims.ts'
 import { natPart, portsOf, proxyPart, targetsOf } from './publish-plan.ts'
 import { resolve } from './resolve.ts'
-import { installRules, withdrawRules } from './shared.ts'
+import { admitGuest, dismissGuest, installRules, withdrawRules } from './shared.ts'
 
 /** A publication and what happened on it. */
 export type Served = Publication & { counters?: Counters }
@@ -135,11 +136,11 @@ export class Publisher {
   }
 
   async #serve(draft: Publication, undo: Undo): Promise<Publication> {
-    const intent = natPart(draft)
+    const nat = this.#natPart(draft)
     const forwarding = proxyPart(draft)
     const publication = {
       ...draft,
-      ...(intent && { nat: { backend: chooseBackend(this.#backend), intent } }),
+      ...(nat && { nat }),
     }
     undo.push('the record', () => removePublication(draft.id))
     writePublication(publication)
@@ -171,8 +172,8 @@ export class Publisher {
     const draft: Publication = { ...rest, containers }
     const running = { ...draft, containers: containers.filter(each => isThere(each.netns)) }
     if (publication.mode !== 'nat') await this.#proxy.retarget(publication.id, targetsOf(running))
-    const intent = running.containers.length === 0 ? undefined : natPart(running)
-    const changed = { ...draft, ...(intent && { nat: { backend: chooseBackend(this.#backend), intent } }) }
+    const nat = running.containers.length === 0 ? undefined : this.#natPart(running)
+    const changed = { ...draft, ...(nat && { nat }) }
     await removeRules(publication)
     writePublication(changed)
     await addRules(changed)
@@ -189,6 +190,19 @@ export class Publisher {
     if (publication.nat === undefined && !running && containers.map(each => each.netns.ino).join() === before)
       return
     this.#tell(running ? 'moved' : 'waiting', await this.#lead(publication, containers))
+  }
+
+  /** The kernel's part; none where what the rules let pass would be dropped by others'. */
+  #natPart(publication: Publication): Publication['nat'] {
+    const part = natPart(publication)
+    if (part === undefined) return undefined
+    const backend = chooseBackend(this.#backend)
+    if (backend !== 'nftables' || !forwardDrops(familiesOf(part.ports.addresses))) return { backend, ...part }
+    if (publication.mode === 'auto') return undefined
+    throw new TsnetError(
+      'unsupported-field',
+      "--mode nat: iptables' FORWARD drops by policy, which nftables cannot overrule; use TSNET_NAT=iptables or --mode proxy",
+    )
   }
 
   async #end(publication: Publication, why: PublicationEvent): Promise<void> {
@@ -242,12 +256,16 @@ async function findAgain(container: Container): Promise<Container | undefined> {
 }
 
 async function addRules(publication: Publication): Promise<void> {
-  if (publication.nat === undefined) return
-  await installRules(publication.nat.backend, publication.nat.intent)
+  const { id, nat } = publication
+  if (nat === undefined) return
+  await admitGuest(nat.backend, nat.guest, id)
+  await installRules(nat.backend, nat.ports)
   // A flow that the proxy served until now would keep its old way.
   flushConntrack([], [portsOf(publication)])
 }
 
 async function removeRules({ id, nat }: Publication): Promise<void> {
-  if (nat !== undefined) await withdrawRules(nat.backend, id, nat.intent)
+  if (nat === undefined) return
+  await withdrawRules(nat.backend, id, nat.ports)
+  await dismissGuest(nat.backend, nat.guest, id)
 }

@@ -15,6 +15,7 @@ import { addUser, isLastUser, readState, removeUser, whileLocked, writeState } f
 const bridgeOf = (name: string): string => `bridge-${name}`
 const loanOf = (name: string): string => `bridges/${name}.json`
 const rulesOf = (backend: NatBackend): string => `nat-${backend}`
+const guestOf = (owner: string): string => `guest-${owner}`
 const NAT = 'nat'
 const FORWARDING = 'forwarding'
 const HOST = 'host.json'
@@ -83,6 +84,27 @@ export async function withdrawRules(backend: NatBackend, owner: string, intent?:
     const last = isLastUser(rulesOf(backend), owner)
     await withdraw(backend, owner, { last, ...(intent !== undefined && { intent }) })
     removeUser(rulesOf(backend), owner)
+  })
+}
+
+/**
+ * Lets published ports reach a container that is somebody else's; several publications share that.
+ * @param user id of the publication
+ */
+export async function admitGuest(backend: NatBackend, guest: NatIntent, user: string): Promise<void> {
+  const resource = guestOf(guest.owner)
+  await whileLocked(resource, async () => {
+    if (isLastUser(resource, user)) await installRules(backend, guest)
+    addUser(resource, user)
+  })
+}
+
+/** The last publication takes that back. Idempotent. */
+export async function dismissGuest(backend: NatBackend, guest: NatIntent, user: string): Promise<void> {
+  const resource = guestOf(guest.owner)
+  await whileLocked(resource, async () => {
+    if (isLastUser(resource, user)) await withdrawRules(backend, guest.owner, guest)
+    removeUser(resource, user)
   })
 }
 
