@@ -8,7 +8,6 @@ export const numbers: Record<ErrorCode, number> = {
   'incompatible-version': 1,
   'unsupported-field': 2,
   'unknown-container': 3,
-  'not-running': 3,
   'invalid-environment': 4,
   io: 5,
   decode: 6,
@@ -21,6 +20,7 @@ export const numbers: Record<ErrorCode, number> = {
   kernel: 103,
   delegate: 104,
   missing: 105,
+  'not-running': 106,
   internal: 999,
 }
 
