@@ -56,4 +56,8 @@ export const FOREIGN_BRIDGE = [
   'ip link add cni0 address 02:00:00:00:00:99 type bridge ageing_time 12300 mcast_snooping 0',
   'ip link add port0 master cni0 type veth peer name port1',
   'for link in cni0 port0 port1; do ip link set $link addrgenmode none; ip link set $link up; done',
+  // The kernel notices the carrier some time later, and adds this route then.
+  'for link in cni0 port0 port1; do',
+  '  until ip -6 route show table local dev $link | grep -q ff00::/8; do sleep 0.01; done',
+  'done',
 ].join('\n')
