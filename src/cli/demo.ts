@@ -20,6 +20,7 @@ import { paint, step, type Terminal } from './terminal.ts'
 
 const HOST_PORT = 8080
 const CONTAINER_PORT = 80
+const ECHO_PORT = 7
 const HOST = ['192.168.50.1', 'fd50::1'] as const
 const CLIENT = ['192.168.50.2', 'fd50::2'] as const
 
@@ -85,16 +86,31 @@ async function perform(world: World, backend: DemoReport['backend'], screen: Ter
   const sandbox = await step(screen, 'a sandbox: a host, a client on its network, a container', () =>
     makeSandbox(world),
   )
-  const { host, client, web } = sandbox
+  const { host } = sandbox
   const before = await snapshot(host)
-  const result = JSON.parse(
-    await step(screen, `CNI ADD: a network, and port ${HOST_PORT} for its port ${CONTAINER_PORT}`, () =>
-      callPlugin(sandbox, 'ADD'),
-    ),
+  const answer = await step(
+    screen,
+    `CNI ADD: a network, and port ${HOST_PORT} for its port ${CONTAINER_PORT}`,
+    () => callPlugin(sandbox, 'ADD'),
   )
   const topology = world.draw()
   show(screen, topology)
+  const fetched = await fetchPages(sandbox, screen)
+  const outside = await reachOutside(sandbox, screen)
+  const rules = await rulesOf(host, backend)
+  screen.out(`\n${paint(screen, 'bold', `The rules that do it (${backend}):`)}\n`)
+  show(screen, rules)
+  await step(screen, 'CNI DEL', () => callPlugin(sandbox, 'DEL'))
+  const differences = await step(
+    screen,
+    'the host is compared with what it was: links, rules, files …',
+    async () => diff(before, await snapshot(host)),
+  )
+  return { backend, topology, result: JSON.parse(answer), fetched, outside, rules, ...sorted(differences) }
+}
 
+/** From the client and from the host itself, by the host's addresses. */
+async function fetchPages({ client, host }: Sandbox, screen: Terminal): Promise<DemoReport['fetched']> {
   const fetched: DemoReport['fetched'] = []
   for (const place of [client, host]) {
     for (const ip of HOST) {
@@ -104,26 +120,19 @@ async function perform(world: World, backend: DemoReport['backend'], screen: Ter
       fetched.push({ from: place.name, url, body })
     }
   }
-  const outside: Record<string, string> = {}
+  return fetched
+}
+
+/** The client knows no way back to the container: it answers whom it sees, and that is the host. */
+async function reachOutside({ web }: Sandbox, screen: Terminal): Promise<DemoReport['outside']> {
+  const outside: DemoReport['outside'] = {}
   for (const ip of CLIENT) {
-    await step(screen, `the container reaches the client at ${ip}`, async () => {
-      const { peer } = await web.ask('tcp', ip, 7)
-      outside[ip] = peer
-    })
-    screen.out(`      which sees it as ${outside[ip]}\n`)
+    const what = `the container reaches the client at ${ip}`
+    const { peer } = await step(screen, what, () => web.ask('tcp', ip, ECHO_PORT))
+    screen.out(`      which sees it as ${peer}\n`)
+    outside[ip] = peer
   }
-
-  const rules = await rulesOf(host, backend)
-  screen.out(`\n${paint(screen, 'bold', `The rules that do it (${backend}):`)}\n`)
-  show(screen, rules)
-
-  await step(screen, 'CNI DEL', () => callPlugin(sandbox, 'DEL'))
-  const differences = await step(
-    screen,
-    'the host is compared with what it was: links, rules, files …',
-    async () => diff(before, await snapshot(host)),
-  )
-  return { backend, topology, result, fetched, outside, rules, ...sorted(differences) }
+  return outside
 }
 
 /** Connections that ended are remembered by the kernel for a while, whoever had them. */
@@ -137,9 +146,9 @@ async function makeSandbox(world: World): Promise<Sandbox> {
   const host = await world.host('host')
   const client = await world.host('client')
   const web = await host.namespace('web')
-  const [v4, v6] = HOST.map((ip, i) => `${ip}/${i === 0 ? 24 : 64}`)
-  world.wire([host, 'lan0', v4 ?? '', v6 ?? ''], [client, 'eth0', `${CLIENT[0]}/24`, `${CLIENT[1]}/64`])
-  client.listen('tcp', 7)
+  const withLengths = ([v4, v6]: readonly [string, string]) => [`${v4}/24`, `${v6}/64`] as const
+  world.wire([host, 'lan0', ...withLengths(HOST)], [client, 'eth0', ...withLengths(CLIENT)])
+  client.listen('tcp', ECHO_PORT)
   web.serveHttp(CONTAINER_PORT, peer => `Hello from the container! You are ${peer}.`)
   return { host, client, web }
 }

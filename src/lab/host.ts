@@ -126,4 +126,13 @@ function nsenter(holder: Holder, netFd: number): string[] {
   return ['nsenter', `--mount=/proc/${pid}/ns/mnt`, `--pid=/proc/${pid}/ns/pid`, `--net=${net}`, '--']
 }
 
-export const startHost = async (name: string): Promise<Host> => new Host(name, await startHolder(OWN_FOLDERS))
+/** Makes a host. @throws TsnetError, see startHolder */
+export async function startHost(name: string): Promise<Host> {
+  const holder = await startHolder(OWN_FOLDERS)
+  try {
+    return new Host(name, holder)
+  } catch (thrown) {
+    await holder.end()
+    throw thrown
+  }
+}

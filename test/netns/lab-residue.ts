@@ -5,6 +5,8 @@
 import t from 'tap'
 import { diff, type Host, lab, snapshot } from 'tsnet/lab'
 
+t.setTimeout(300_000) // on a busy machine
+
 /** What a command leaves, by kind: `[command, the sentence that reports it]`. */
 const cases: [command: string, sentence: RegExp][] = [
   ['ip link add br0 type bridge', /^link host br0 appeared: bridge, down, mtu 1500/],

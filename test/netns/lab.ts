@@ -13,6 +13,8 @@ import t from 'tap'
 import { CommandError, type Host, lab, type Namespace, NoAnswer, type World, waitFor } from 'tsnet/lab'
 import { readSysctl, writeSysctl } from '../../src/netns/sysctl.ts'
 
+t.setTimeout(300_000) // on a busy machine
+
 interface Small {
   world: World
   host: Host
