@@ -49,17 +49,21 @@ export interface Variant {
 
 const COMMANDS = ['iptables-restore', 'iptables-save', 'ip6tables-restore', 'ip6tables-save']
 
-export const variants: Variant[] = [
-  { name: 'iptables-nft', backend: 'iptables', env: {} },
-  {
-    name: 'iptables-legacy',
-    backend: 'iptables',
-    env: { PATH: '/run/legacy:/usr/sbin:/usr/bin:/sbin:/bin' },
-  },
-  { name: 'libnftables', backend: 'nftables', env: {} },
-  // A library that cannot be loaded stands before the real one.
-  { name: 'nft', backend: 'nftables', env: { LD_LIBRARY_PATH: '/run/broken' } },
-]
+export const iptablesNft: Variant = { name: 'iptables-nft', backend: 'iptables', env: {} }
+export const iptablesLegacy: Variant = {
+  name: 'iptables-legacy',
+  backend: 'iptables',
+  env: { PATH: '/run/legacy:/usr/sbin:/usr/bin:/sbin:/bin' },
+}
+export const libnftables: Variant = { name: 'libnftables', backend: 'nftables', env: {} }
+/** A library that cannot be loaded stands before the real one. */
+export const nftCommand: Variant = {
+  name: 'nft',
+  backend: 'nftables',
+  env: { LD_LIBRARY_PATH: '/run/broken' },
+}
+
+export const variants = [iptablesNft, iptablesLegacy, libnftables, nftCommand]
 
 export interface Failure {
   code: ErrorCode | 'unexpected'
