@@ -108,7 +108,8 @@ export async function installIptables(rules: Rules): Promise<void> {
   const failed = results.find(result => result.status === 'rejected')
   if (failed === undefined) return
   try {
-    await withdrawIptables(rules.owner, { last: false })
+    // The shared chains that we made go too, and only those that nobody uses.
+    await withdrawIptables(rules.owner, { last: true })
   } catch (thrown) {
     throw new AggregateError([failed.reason, thrown])
   }

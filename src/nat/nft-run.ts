@@ -29,8 +29,13 @@ export async function runNft(commands: readonly string[], options: NftOptions = 
   if (hasLibnftables()) return contextHere().run(text, options)
   const nft = findCommand('nft')
   if (nft === undefined) throw missingNft()
-  const flags = [...(options.json ? ['-j'] : []), ...(options.terse ? ['-t'] : [])]
-  const { code, stdout, stderr } = await runCommand(nft, [...flags, '-f', '-'], text)
+  // For JSON, nft reads a file twice, which a pipe does not allow; what lists is short.
+  const command = options.json
+    ? [nft, '-j', ...(options.terse ? ['-t'] : []), text]
+    : // It opens its stdin by name: a pipe will do, but not the socket that Node gives it.
+      ['/bin/sh', '-c', 'cat | exec "$0" -f -', nft]
+  const [path = nft, ...words] = command
+  const { code, stdout, stderr } = await runCommand(path, words, options.json ? '' : text)
   return { ok: code === 0, output: stdout, error: stderr }
 }
 
