@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import type { Place } from 'tsnet/lab'
 import type { Counters, Publication } from '../../src/proxy/proxy.ts'
 
 const PROGRAM = fileURLToPath(new URL('./proxy-child.js', import.meta.url))
@@ -60,11 +61,13 @@ export class ProxyProcess implements AsyncDisposable {
 export interface ProcessOptions {
   files?: number
   workers?: number
+  /** The place whose ports are published; absent: this machine. */
+  at?: Place
 }
 
 export async function startProxyProcess(
   publications: Partial<Publication>[],
-  { files, workers = 1 }: ProcessOptions = {},
+  { files, workers = 1, at }: ProcessOptions = {},
 ): Promise<ProxyProcess> {
   const given = publications.map((publication, index) => ({
     id: `publication ${index}`,
@@ -75,7 +78,8 @@ export async function startProxyProcess(
   }))
   const limit = files === undefined ? '' : `ulimit -n ${files} && `
   const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env
-  const script = `${limit}exec "$@"`
+  const enter = at === undefined ? '' : `nsenter --net=/proc/${process.pid}/fd/${at.netns.fd} -- `
+  const script = `${limit}exec ${enter}"$@"`
   const words = [process.execPath, PROGRAM, JSON.stringify(given), String(workers)]
   const child = spawn('sh', ['-c', script, 'sh', ...words], { env, stdio: ['pipe', 'pipe', 'pipe'] })
   const proxy = new ProxyProcess(child)

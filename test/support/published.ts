@@ -1,5 +1,6 @@
 /** A proxy for a file of tests, and publications on ports that the kernel chooses. */
 
+import type { Place } from 'tsnet/lab'
 import type { Ip } from '../../src/model/address.ts'
 import {
   type Counters,
@@ -24,8 +25,10 @@ export class TestProxy implements AsyncDisposable {
   readonly faults: string[] = []
   #ids = 0
 
-  constructor(options: ProxyOptions = {}) {
-    this.proxy = startProxy({ onFault: message => this.faults.push(message), ...options })
+  /** @param at the place whose ports are published; absent: this machine */
+  constructor(options: ProxyOptions = {}, at?: Place) {
+    const start = () => startProxy({ onFault: message => this.faults.push(message), ...options })
+    this.proxy = at === undefined ? start() : at.inside(start)
   }
 
   /** Publishes for a port of 127.0.0.1, or for given targets; the rest as `more` says. */
