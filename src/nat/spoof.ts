@@ -51,6 +51,8 @@ function chainsOf({ mac, addresses }: SpoofGuard): { container: string[]; advert
   return {
     container: [
       `ether saddr != ${mac} drop`,
+      // A tag is not seen by the rules below, which look at what is inside.
+      'ether type != { ip, arp, ip6 } drop',
       // 0.0.0.0 asks whether an address is free, RFC 5227.
       `ether type arp arp htype 1 arp ptype ip arp saddr ether ${mac} arp saddr ip { ${['0.0.0.0', ...v4].join(', ')} } accept`,
       'udp sport { 67, 547 } drop',
