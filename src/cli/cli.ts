@@ -64,7 +64,10 @@ function addPublishing(program: Command, terminal: Terminal): void {
   program
     .command('publish')
     .description('publish ports of a running container on this host')
-    .argument('<words...>', 'ports as docker run -p takes them, then the container (several: web1,web2)')
+    .argument(
+      '<words...>',
+      'ports as docker run -p takes them (none: all that it listens on), then the container (several: web1,web2)',
+    )
     .option('--mode <mode>', 'auto, nat (the kernel alone) or proxy (the proxy alone)')
     .option('--via <way>', 'auto, bridge, or netns: dial from inside the container')
     .option('--proxy-protocol <version>', 'v1 or v2: tell the container who the client is')

@@ -40,6 +40,8 @@ export interface Container {
   addresses: Cidr[]
   /** The bridge of the host that its first address lies behind. */
   bridge?: string
+  /** An IPv4 address in its namespace that is not loopback's, whether the host can reach it or not. */
+  ownAddress?: Ip
 }
 
 /** `auto`: the kernel for traffic from outside and the proxy for loopback. */
@@ -66,6 +68,7 @@ export interface PublishOptions {
 }
 
 export interface PublishRequest extends PublishOptions {
+  /** None: every TCP port that the containers listen on. */
   specs: PortSpec[]
   /** References of one container, or of several that share the load. */
   containers: string[]

@@ -10,7 +10,7 @@ import type { PublishMode, PublishRequest, PublishVia } from './publication.ts'
 
 /** All as text, as options come. */
 export interface PublishWords {
-  /** `-p` specifications. */
+  /** `-p` specifications; none: every TCP port that the container listens on. */
   ports: string[]
   containers: string[]
   mode?: string
@@ -30,14 +30,20 @@ const modes: readonly PublishMode[] = ['auto', 'nat', 'proxy']
 const ways: readonly PublishVia[] = ['auto', 'bridge', 'netns']
 const versions = { v1: 1, v2: 2 } as const
 
+/** What somebody who forgot the container wrote in its place. */
+const PORTS = /:\d+(-\d+)?(\/\w+)?$/
+
 /**
  * @param now milliseconds since the epoch, from which `expires` counts
  * @throws TsnetError `invalid-environment` naming the option and the value
  */
 export function parsePublishRequest(words: unknown, now = Date.now()): PublishRequest {
   const asked = asWords(words)
-  if (asked.ports.length === 0) throw refuse('name at least one port, such as 8080:80')
-  if (asked.containers.length === 0) throw refuse('name a container')
+  const [container] = asked.containers
+  if (container === undefined) throw refuse('name a container')
+  if (asked.ports.length === 0 && PORTS.test(container)) {
+    throw refuse(`name a container after the ports: ${JSON.stringify(container)} is none`)
+  }
   const proxyProtocol =
     asked.proxyProtocol && versions[oneOf('--proxy-protocol', asked.proxyProtocol, ['v1', 'v2'])]
   const maxConnections = asked.maxConnections && positive('--max-connections', asked.maxConnections)

@@ -119,5 +119,8 @@ function targetIn(container: Container, { target, via }: Publication): Target {
       `--via bridge: container ${container.name} has no address behind a bridge of this host; use --via netns`,
     )
   }
-  return { ip: LOOPBACK, port: target.port, netns: container.netns.path }
+  // From loopback to loopback every client of the world would look like the container itself.
+  const { ownAddress: source } = container
+  const dial = { ip: LOOPBACK, port: target.port, netns: container.netns.path }
+  return source === undefined ? dial : { ...dial, source }
 }

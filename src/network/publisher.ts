@@ -24,11 +24,12 @@ import { chooseBackend, flushConntrack, forwardDrops } from '../nat/nat.ts'
 import type { Counters, PortProxy } from '../proxy/proxy.ts'
 import { isThere } from './container.ts'
 import { containerPorts, hostPortChoices } from './host-ports.ts'
+import { listeningSpecs } from './listening.ts'
 import { listPublications, removePublication, writePublication } from './owners.ts'
 import { familiesOf } from './plan.ts'
 import { claimPorts, releasePorts } from './port-claims.ts'
 import { natPart, portsOf, proxyPart, targetsOf } from './publish-plan.ts'
-import { resolve } from './resolve.ts'
+import { findAgain, resolve } from './resolve.ts'
 import { admitGuest, dismissGuest, installRules, withdrawRules } from './shared.ts'
 
 /** A publication and what happened on it. */
@@ -67,7 +68,8 @@ export class Publisher {
     const containers = await Promise.all(request.containers.map(resolve))
     return withUndo(async undo => {
       const published: Publication[] = []
-      for (const spec of request.specs) {
+      const specs = request.specs.length === 0 ? listeningSpecs(containers, request.via) : request.specs
+      for (const spec of specs) {
         const draft = draftOf(request, containers, spec)
         const earlier = request.replace ? findSame(draft) : undefined
         published.push(
@@ -182,7 +184,7 @@ export class Publisher {
 
   /** Containers of a publication went away, or came back as others. */
   async #follow(publication: Publication): Promise<void> {
-    const found = await Promise.all(publication.containers.map(findAgain))
+    const found = await Promise.all(publication.containers.map(follow))
     const containers = found.filter(each => each !== undefined)
     if (containers.length === 0) return this.#end(publication, 'ended')
     const before = publication.containers.map(each => each.netns.ino).join()
@@ -245,10 +247,10 @@ const findSame = (draft: Publication): Publication | undefined =>
   )
 
 /** The same container after a restart; itself while it does not run; undefined when it is gone. */
-async function findAgain(container: Container): Promise<Container | undefined> {
+async function follow(container: Container): Promise<Container | undefined> {
   if (isThere(container.netns)) return container
   try {
-    return await resolve(container.reference)
+    return await findAgain(container)
   } catch (thrown) {
     if (hasCode(thrown, 'unknown-container', 'invalid-netns')) return undefined
     return container

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { listNames, readJson } from './files.ts'
 import type { Found } from './found.ts'
 
-export function listCniCache(folder = '/var/lib/cni/results'): Found[] {
+export function listCniCache(folder: string): Found[] {
   return listNames(folder).flatMap(name => {
     const cached = readJson(join(folder, name))
     const { kind, containerId, netns } = cached ?? {}

@@ -1,45 +1,40 @@
 /**
  * containerd, and through it pods of Kubernetes, from the bundles of its running tasks:
- * `<state>/io.containerd.runtime.v2.task/<namespace>/<id>/{init.pid,config.json}`.
+ * `STATE/io.containerd.runtime.v2.task/NAMESPACE/ID/{init.pid,config.json}`. A container without a task has
+ * none and is not found. nerdctl leaves the name that it gave in the annotations.
  */
 
-import { dirname, join } from 'node:path'
-import { listNames, readJson, readText } from './files.ts'
+import { join } from 'node:path'
+import { listNames, readText } from './files.ts'
 import type { Found } from './found.ts'
+import { annotationsIn, podFound, readOciState } from './oci-state.ts'
+import { livingPid } from './process.ts'
 
-/** CONTAINERD_ADDRESS names the socket, which lies in the state directory. */
-export const containerdState = (environment: NodeJS.ProcessEnv = process.env): string =>
-  environment.CONTAINERD_ADDRESS === undefined ? '/run/containerd' : dirname(environment.CONTAINERD_ADDRESS)
+const TASKS = 'io.containerd.runtime.v2.task'
 
-export function listContainerd(state = containerdState()): Found[] {
-  const tasks = join(state, 'io.containerd.runtime.v2.task')
-  return listNames(tasks).flatMap(namespace =>
-    listNames(join(tasks, namespace)).flatMap(id => {
-      const bundle = join(tasks, namespace, id)
-      const pid = Number(readText(join(bundle, 'init.pid')) ?? 0)
-      const pod = podOf(readJson(join(bundle, 'config.json'))?.annotations)
-      const found = { id, pid, aliases: [`${namespace}/${id}`] }
-      return [
-        { ...found, runtime: 'containerd' as const, name: id },
-        ...(pod === undefined
-          ? []
-          : [
-              {
-                ...found,
-                runtime: 'cri' as const,
-                name: pod.name,
-                aliases: [`${pod.namespace}/${pod.name}`],
-              },
-            ]),
-      ]
-    }),
+/** @param runcRoot where the runtimes that containerd calls keep their state */
+export function listContainerd(states: readonly string[], runcRoot: string): Found[] {
+  const tasks = states.map(state => join(state, TASKS))
+  return tasks.flatMap(folder =>
+    listNames(folder).flatMap(namespace =>
+      listNames(join(folder, namespace)).flatMap(id => {
+        const bundle = join(folder, namespace, id)
+        const annotations = annotationsIn(bundle)
+        const name = annotations['nerdctl/name']
+        const pid =
+          readOciState(join(runcRoot, namespace), id)?.pid ??
+          livingPid(Number(readText(join(bundle, 'init.pid'))))
+        return [
+          {
+            runtime: 'containerd' as const,
+            id,
+            name: typeof name === 'string' ? name : id,
+            scope: namespace,
+            pid,
+          },
+          ...podFound(annotations, id, pid),
+        ]
+      }),
+    ),
   )
-}
-
-/** The pod that a bundle is the sandbox of, by containerd's CRI annotations. */
-function podOf(annotations: unknown): { namespace: string; name: string } | undefined {
-  const words = (annotations ?? {}) as Record<string, unknown>
-  const name = words['io.kubernetes.cri.sandbox-name']
-  if (words['io.kubernetes.cri.container-type'] !== 'sandbox' || typeof name !== 'string') return undefined
-  return { namespace: String(words['io.kubernetes.cri.sandbox-namespace'] ?? 'default'), name }
 }

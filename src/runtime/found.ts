@@ -1,6 +1,7 @@
 /** What a runtime says of one container, and which of several a reference means. */
 
 import type { Runtime } from '../model/publication.ts'
+import type { Reference } from './reference.ts'
 
 export interface Found {
   runtime: Runtime
@@ -8,22 +9,48 @@ export interface Found {
   id: string
   /** As people call it; the id where it has no name. */
   name: string
-  /** Other words it answers to: a pod's `namespace/name`, containerd's `namespace/id`. */
-  aliases?: string[]
-  /** Its first process; absent or 0: it is not running. */
+  /** Within which names are unique: containerd's namespace, or a pod's. */
+  scope?: string
+  /** Other words it answers to. */
+  aliases?: readonly string[]
+  /** Its first process; 0: it is not running; absent: not asked for yet. */
   pid?: number
   /** The namespace's path, where the runtime names one. */
   netnsPath?: string
 }
 
+/** A runtime of this host, or one way to ask it. */
+export interface Source {
+  runtime: Runtime
+  /**
+   * All its containers, running or not.
+   * @throws TsnetError `missing`: this runtime is not here; anything else: it is, and does not answer
+   */
+  list(): Found[] | Promise<Found[]>
+  /** Adds the first process of a container that was listed without. */
+  locate?(found: Found): Promise<Found>
+}
+
+/** The one reference that means this container and no other, also after a restart. */
+export const referenceOf = ({ runtime, scope, name }: Found): string =>
+  `${runtime}:${scope === undefined ? '' : `${scope}/`}${name}`
+
+/** Ids that are made by machines; only their beginnings are enough. */
+const LONG_ID = /^[0-9a-f]{32,}$/
+
 /** How well a name fits: 2 its name, alias or whole id, 1 the beginning of its id, 0 not at all. */
-export function fit(found: Found, name: string): 0 | 1 | 2 {
-  if (found.name === name || found.id === name || found.aliases?.includes(name)) return 2
-  return found.id.startsWith(name) ? 1 : 0
+function fit(found: Found, name: string): 0 | 1 | 2 {
+  const slash = name.indexOf('/')
+  if (found.scope !== undefined && slash >= 0) {
+    const { scope, ...rest } = found
+    return scope === name.slice(0, slash) ? fit(rest, name.slice(slash + 1)) : 0
+  }
+  if (found.name === name || found.id === name || found.aliases?.includes(name) === true) return 2
+  return LONG_ID.test(found.id) && found.id.startsWith(name) ? 1 : 0
 }
 
 /** Those that fit best. */
-export function bestOf(all: readonly Found[], name: string): Found[] {
+export function bestOf(all: readonly Found[], { name }: Reference): Found[] {
   const fits = all.map(found => fit(found, name))
   const best = Math.max(1, ...fits)
   return all.filter((_, i) => fits[i] === best)

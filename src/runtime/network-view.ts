@@ -3,7 +3,7 @@
  * host can reach, and the bridge they lie behind.
  */
 
-import type { Cidr } from '../model/address.ts'
+import { type Cidr, familyOf, type Ip, ipOf } from '../model/address.ts'
 import { listAddresses } from '../netlink/address.ts'
 import { findLink, type Link, listLinks } from '../netlink/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
@@ -14,6 +14,8 @@ const SCOPE_GLOBAL = 0
 export interface NetworkView {
   addresses: Cidr[]
   bridge?: string
+  /** An IPv4 address of its own, reachable or not, that is not loopback's. */
+  ownAddress?: Ip
 }
 
 export function lookInto(netns: Netns): NetworkView {
@@ -22,17 +24,18 @@ export function lookInto(netns: Netns): NetworkView {
     return { links: listLinks(nl), addresses: listAddresses(nl) }
   })
   using host = openNetlink()
+  const usable = addresses.filter(each => each.scope === SCOPE_GLOBAL && !each.tentative && !each.dadFailed)
   const reachable = links.flatMap(link => {
     const bridge = bridgeOf(host, link)
-    const own = addresses.filter(
-      each => each.index === link.index && each.scope === SCOPE_GLOBAL && !each.tentative && !each.dadFailed,
-    )
+    const own = usable.filter(each => each.index === link.index)
     return bridge === undefined ? [] : own.map(each => ({ address: each.address, bridge }))
   })
   const bridge = reachable[0]?.bridge
+  const own = usable.find(each => familyOf(each.address) === 4)
   return {
     addresses: reachable.filter(each => each.bridge === bridge).map(each => each.address),
     ...(bridge !== undefined && { bridge }),
+    ...(own !== undefined && { ownAddress: ipOf(own.address) }),
   }
 }
 
