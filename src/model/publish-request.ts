@@ -31,7 +31,7 @@ const ways: readonly PublishVia[] = ['auto', 'bridge', 'netns']
 const versions = { v1: 1, v2: 2 } as const
 
 /** What somebody who forgot the container wrote in its place. */
-const PORTS = /:\d+(-\d+)?(\/\w+)?$/
+const PORTS = /^[\d[].*:\d+(-\d+)?(\/\w+)?$/
 
 /**
  * @param now milliseconds since the epoch, from which `expires` counts
