@@ -214,6 +214,8 @@ export class Publisher {
       async () => {
         if (this.#proxy.counters().has(id)) await this.#proxy.withdraw(id, { drainMs })
       },
+      // Flows that the rules have begun would go on without them.
+      () => publication.nat && flushConntrack([], [portsOf(publication)]),
       () => releasePorts(id, [portsOf(publication)]),
       () => removePublication(id),
     ])

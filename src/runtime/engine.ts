@@ -10,12 +10,13 @@ import type { Found, Source } from './found.ts'
 /** A whole answer takes no longer, however slowly it drips. */
 const ANSWER_WITHIN_MS = 5_000
 
+export interface Engine extends Source {
+  list(): Promise<Found[]>
+  locate(found: Found): Promise<Found>
+}
+
 /** @param withinMs how long an answer may take */
-export function engine(
-  runtime: 'docker' | 'podman',
-  socket: string,
-  withinMs = ANSWER_WITHIN_MS,
-): Required<Source> {
+export function engine(runtime: 'docker' | 'podman', socket: string, withinMs = ANSWER_WITHIN_MS): Engine {
   const get = async (path: string) => {
     try {
       return await ask(socket, path, withinMs)

@@ -11,9 +11,10 @@ export class Command {
   readonly host: Host
   readonly #env: Record<string, string>
 
-  constructor(host: Host, backend: NatBackend) {
+  /** @param env beside what every command of a host has */
+  constructor(host: Host, backend: NatBackend, env: Record<string, string> = {}) {
     this.host = host
-    this.#env = { TSNET_NAT: backend }
+    this.#env = { TSNET_NAT: backend, ...env }
   }
 
   /** Starts the daemon and waits until it is ready. */

@@ -6,7 +6,7 @@
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs'
-import type { Host } from 'tsnet/lab'
+import type { Host, Running } from 'tsnet/lab'
 import { makeRootFilesystem } from './busybox.ts'
 import type { NetworkList } from './libcni.ts'
 import { installPlugins } from './plugins.ts'
@@ -25,6 +25,10 @@ events_logger = "file"
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 `
+
+const FOLDERS = ['--root', '/srv/podman', '--runroot', '/run/podman', '--tmpdir', '/run/podman/tmp']
+const OPTIONS = [...FOLDERS, '--storage-driver', 'vfs', '--runtime', 'runc']
+const ENVIRONMENT = { CONTAINERS_CONF: '/srv/containers.conf', TMPDIR: '/srv' }
 
 export class Podman {
   readonly host: Host
@@ -51,10 +55,13 @@ export class Podman {
 
   /** Runs `podman`. @throws CommandError */
   async run(...args: string[]): Promise<string> {
-    const folders = ['--root', '/srv/podman', '--runroot', '/run/podman', '--tmpdir', '/run/podman/tmp']
-    const env = { CONTAINERS_CONF: '/srv/containers.conf', TMPDIR: '/srv' }
-    const options = [...folders, '--storage-driver', 'vfs', '--runtime', 'runc']
-    return (await this.host.run('podman', ...options, ...args, { env })).stdout.trim()
+    return (await this.host.run('podman', ...OPTIONS, ...args, { env: ENVIRONMENT })).stdout.trim()
+  }
+
+  /** Starts the service that answers on /run/podman/podman.sock. */
+  serve(): Running {
+    const words = ['system', 'service', '--time', '0', 'unix:///run/podman/podman.sock']
+    return this.host.start('podman', ...OPTIONS, ...words, { env: ENVIRONMENT })
   }
 
   /** Starts a container. @param options of `podman run`, such as `-p 8080:80` */

@@ -1,0 +1,118 @@
+/**
+ *     host
+ *     ├─ br0 10.9.0.1/24 ── web eth0 10.9.0.2/24 fd09::2/64
+ *     ├─ veth1 (of no bridge) ── lonely eth0 10.8.0.2/24
+ *     └─ bare has nothing but lo
+ */
+
+import t, { type Test } from 'tap'
+import { lab, type Namespace } from 'tsnet/lab'
+import { TsnetError } from '../../src/model/errors.ts'
+import type { Runtime } from '../../src/model/publication.ts'
+import type { Found, Source } from '../../src/runtime/found.ts'
+import { lookInto } from '../../src/runtime/network-view.ts'
+import { listListening, resolveAgain, resolveContainer } from '../../src/runtime/runtime.ts'
+import { longId } from '../support/runtime-files.ts'
+
+async function open(t: Test) {
+  const world = await lab()
+  t.teardown(() => world.end())
+  const host = await world.host('host')
+  const [web, lonely, bare] = [
+    await host.namespace('web'),
+    await host.namespace('lonely'),
+    await host.namespace('bare'),
+  ]
+  world.wire([host, 'veth0'], [web, 'eth0', '10.9.0.2/24', 'fd09::2/64'])
+  world.wire([host, 'veth1', '10.8.0.1/24'], [lonely, 'eth0', '10.8.0.2/24'])
+  host.bridge('br0', { addresses: ['10.9.0.1/24', 'fd09::1/64'], ports: ['veth0'] })
+  return { host, web, lonely, bare }
+}
+
+const found = (runtime: Runtime, name: string, at: Namespace, more: Partial<Found> = {}): Found => ({
+  runtime,
+  id: name,
+  name,
+  netnsPath: at.host.path(at.path),
+  ...more,
+})
+const knowing = (...containers: Found[]): Source => ({
+  runtime: containers[0]?.runtime ?? 'docker',
+  list: () => containers,
+})
+const resolve = (text: string, ...sources: Source[]) => resolveContainer(text, [], sources)
+
+t.test('what the host can reach of a container is behind a bridge', async t => {
+  const { host, web, lonely, bare } = await open(t)
+  const view = (at: Namespace) => host.inside(() => lookInto(at.netns))
+  t.same(view(web), { addresses: ['10.9.0.2/24', 'fd09::2/64'], bridge: 'br0', ownAddress: '10.9.0.2' })
+  t.same(view(lonely), { addresses: [], ownAddress: '10.8.0.2' })
+  t.same(view(bare), { addresses: [] })
+})
+
+t.test('several names for one namespace are one container, by the name that people use', async t => {
+  const { web } = await open(t)
+  const id = longId('4f')
+  const docker = knowing(found('docker', 'web', web, { id }))
+  const containerd = knowing(found('containerd', id, web, { scope: 'moby' }))
+  for (const name of ['web', id, '4f0', `containerd:moby/${id}`]) {
+    const { reference, netns } = await resolve(name, docker, containerd)
+    t.equal(reference, name.startsWith('containerd') ? `containerd:moby/${id}` : 'docker:web')
+    t.match(netns, { dev: web.netns.id.dev, ino: web.netns.id.ino })
+  }
+})
+
+t.test('a name that several containers have is refused, and each of them named', async t => {
+  const { web, lonely, bare } = await open(t)
+  const sources = [
+    knowing(found('docker', 'web', web, { id: longId('4f2a') })),
+    knowing(found('lxc', 'web', lonely)),
+    knowing(found('containerd', 'web', bare, { scope: 'default' })),
+  ]
+  await t.rejects(resolve('web', ...sources), {
+    code: 'unknown-container',
+    message:
+      'container "web" could be any of docker:web (4f2a00000000), lxc:web (web), containerd:default/web (web); name one of these',
+  })
+  for (const reference of ['docker:web', 'lxc:web', 'containerd:default/web']) {
+    t.equal((await resolve(reference, ...sources)).reference, reference)
+  }
+})
+
+t.test('a runtime that fails or lags takes nothing from what another answers', async t => {
+  const { web } = await open(t)
+  const failing: Source = { runtime: 'docker', list: () => Promise.reject(new TsnetError('io', 'hangs')) }
+  const stuck: Source = {
+    runtime: 'podman',
+    list: () => [{ runtime: 'podman', id: 'web', name: 'web' }],
+    locate: () => Promise.reject(new TsnetError('io', 'hangs')),
+  }
+  t.equal((await resolve('web', failing, stuck, knowing(found('lxc', 'web', web)))).reference, 'lxc:web')
+})
+
+t.test('a container is followed into its new namespace', async t => {
+  const { web, lonely } = await open(t)
+  const before = await resolve('web', knowing(found('docker', 'web', web)))
+  const after = await resolveAgain(before, [], [knowing(found('docker', 'web', lonely))])
+  t.equal(after.netns.ino, lonely.netns.id.ino)
+  await t.rejects(resolveAgain(before, [], [knowing(found('lxc', 'web', lonely))]), {
+    code: 'unknown-container',
+  })
+})
+
+t.test('ports that are listened on are read in the namespace of the container', async t => {
+  const { host, web, bare } = await open(t)
+  host.listen('tcp', 7)
+  web.listen('tcp', 80)
+  web.listen('udp', 53)
+  web.listen('tcp', 8080, '10.9.0.2')
+  web.listen('tcp', 5432, '127.0.0.1')
+  web.listen('tcp', 6379, '::1')
+  t.same(listListening(web.netns), [
+    { port: 80, loopback: false },
+    { port: 5432, loopback: true },
+    { port: 6379, loopback: true },
+    { port: 8080, loopback: false },
+  ])
+  t.same(listListening(bare.netns), [])
+})

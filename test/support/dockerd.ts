@@ -1,0 +1,52 @@
+/**
+ * A dockerd of its own on a host of the lab, with its own containerd.
+ *
+ *     /srv/docker   images and containers      /run/docker   its state      /run/docker.sock
+ */
+
+import { type Host, type Running, waitFor } from 'tsnet/lab'
+import { makeRootFilesystem, webServer } from './busybox.ts'
+
+const IMAGE = 'busybox:1'
+
+const FOLDERS = ['--data-root', '/srv/docker', '--exec-root', '/run/docker', '--pidfile', '/run/docker.pid']
+
+export class Dockerd {
+  readonly host: Host
+  readonly #process: Running
+
+  private constructor(host: Host, process: Running) {
+    this.host = host
+    this.#process = process
+  }
+
+  static async start(host: Host): Promise<Dockerd> {
+    await host.tmpfs('/srv')
+    makeRootFilesystem(host.path('/srv/rootfs'))
+    await host.run('tar', '-C', '/srv/rootfs', '-cf', '/srv/image.tar', '.')
+    const docker = new Dockerd(host, host.start('dockerd', ...FOLDERS, '--storage-driver', 'vfs'))
+    await waitFor(() => docker.run('version'), { what: 'dockerd to answer', withinMs: 30_000 })
+    await docker.run('import', '/srv/image.tar', IMAGE)
+    return docker
+  }
+
+  /** Runs `docker`. @throws CommandError */
+  async run(...args: string[]): Promise<string> {
+    return (await this.host.run('docker', ...args)).stdout.trim()
+  }
+
+  /** Starts a web server. @param options of `docker run` */
+  async web(name: string, ...options: string[]): Promise<void> {
+    await this.run('run', '-d', '--name', name, ...options, IMAGE, ...webServer('web'))
+  }
+
+  /** Its address on docker0. */
+  address(name: string): Promise<string> {
+    return this.run('inspect', '--format', '{{.NetworkSettings.IPAddress}}', name)
+  }
+
+  /** Stops it, with its containers. */
+  async stop(): Promise<void> {
+    await this.#process.stop()
+  }
+}
