@@ -101,7 +101,7 @@ function pickOne(text: string, running: Container[]): Container {
     if (!containers.has(key)) containers.set(key, container)
   }
   const [only, ...others] = containers.values()
-  if (only === undefined) throw new TypeError('nothing to pick from')
+  if (only === undefined) throw new TypeError('no container was passed')
   if (others.length > 0) {
     const names = [only, ...others].map(each => `${each.reference} (${each.id.slice(0, 12)})`)
     throw new TsnetError(
@@ -156,8 +156,7 @@ function failure(text: string, all: Found[], chosen: Found[], troubles: unknown[
     return new TsnetError(code, `${what} was not found: ${troubles.map(messageOf).join('; ')}`, { cause })
   }
   if (chosen.length > 0) return new TsnetError('not-running', `${what} is not running; start it first`)
-  const byId = new Map(all.toReversed().map(each => [each.id, referenceOf(each)]))
-  const names = [...byId.values()].toReversed()
+  const names = all.filter((each, i) => all.findIndex(({ id }) => id === each.id) === i).map(referenceOf)
   const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : ''
   const hint =
     names.length === 0
