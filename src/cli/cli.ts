@@ -106,7 +106,8 @@ function addPublishing(program: Command, terminal: Terminal): void {
     .command('daemon')
     .description('serve what is published, in the foreground')
     .option('--config <file>', 'settings')
-    .action(async (options: { config?: string }) => {
+    .option('--replace', 'take over from the daemon that runs, with its connections')
+    .action(async (options: { config?: string; replace?: boolean }) => {
       const { daemon } = await import('./daemon.ts')
       await daemon(terminal, options)
     })

@@ -10,10 +10,11 @@ import type { Terminal } from './terminal.ts'
 /** Runs the daemon in the foreground; one line on stdout when it is ready, its log on stderr. */
 export async function daemon(
   terminal: Terminal,
-  { config = SETTINGS_FILE }: { config?: string },
+  { config = SETTINGS_FILE, replace = false }: { config?: string; replace?: boolean },
 ): Promise<void> {
   await runDaemon({
     settingsPath: config,
+    replace,
     ready: line => terminal.out(`${line}\n`),
     log: line => terminal.error(`${line}\n`),
   })

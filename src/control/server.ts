@@ -4,8 +4,14 @@ import type { Server, Socket } from 'node:net'
 import { TsnetError } from '../model/errors.ts'
 import { asRequest, type Event, readLines, reportOf, writeLine } from './control.ts'
 
+/** Who asks. */
+export interface Peer {
+  /** Calls back when it has gone; at once if it has already. */
+  onGone(work: () => void): void
+}
+
 /** What can be asked for, by name. */
-export type Handlers = Record<string, (parameters: unknown) => unknown>
+export type Handlers = Record<string, (parameters: unknown, peer: Peer) => unknown>
 
 /** How many peers may be connected at once. */
 const CONNECTIONS_MAX = 1024
@@ -63,6 +69,10 @@ export class ControlServer {
         `the daemon does not know how to ${JSON.stringify(operation)}`,
       )
     }
-    return handler(parameters)
+    const onGone = (work: () => void) => {
+      if (socket.destroyed) work()
+      else socket.once('close', work)
+    }
+    return handler(parameters, { onGone })
   }
 }

@@ -11,11 +11,13 @@
  * Start: lock → proxy → serve what is written down → listen → say so (stdout, sd_notify).
  * Every second it looks after the containers. SIGHUP reads the settings again. SIGTERM and SIGINT end it:
  * it stops accepting, connections may finish until the deadline, rules and files stay for its successor.
+ * With `replace` it takes the sockets and connections of the daemon that runs (handover.ts).
  */
 
 import { mkdirSync, rmSync } from 'node:fs'
-import { createServer, type Server } from 'node:net'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { connectControl } from '../control/client.ts'
 import { controlSocket } from '../control/control.ts'
 import { ControlServer } from '../control/server.ts'
 import { type FileLock, lockFile } from '../ffi/lock.ts'
@@ -27,68 +29,95 @@ import { AttachmentPorts } from '../network/attachment-ports.ts'
 import { type PublicationEvent, Publisher } from '../network/publisher.ts'
 import { removeEmptyParents, runDirectory } from '../network/state.ts'
 import { startProxy } from '../proxy/proxy.ts'
-import { activatedSocket, notify } from './readiness.ts'
+import { type Handover, inherit, LINGER_MS } from './handover.ts'
+import { listen } from './listen.ts'
+import { notify } from './readiness.ts'
 import { handlersOf } from './requests.ts'
 import { readSettings, type Settings } from './settings.ts'
+import { Succession } from './succession.ts'
+import { tend } from './tend.ts'
 
 export interface DaemonOptions {
   settingsPath: string
+  /** Take over from the daemon that runs, without anyone noticing. */
+  replace?: boolean
   /** Hears one line for each thing that happens. */
   log: (line: string) => void
   /** Is called once, when everything that is written down is served and the control socket answers. */
   ready: (line: string) => void
 }
 
-/** Runs until a signal ends it. @throws TsnetError when it cannot start */
-export async function runDaemon({ settingsPath, log, ready }: DaemonOptions): Promise<void> {
+/** Runs until a signal or a successor ends it. @throws TsnetError when it cannot start */
+export async function runDaemon({ settingsPath, log, ready, replace = false }: DaemonOptions): Promise<void> {
   let settings = readSettings(settingsPath)
   const backend = forcedBackend(process.env)
   mkdirSync(runDirectory(), { recursive: true, mode: 0o700 })
-  using alone = await lockAlone()
+  using predecessor = replace ? await connectControl() : undefined
+  let alone = predecessor === undefined ? await lockAlone() : undefined
   prepareNft() // before there are a thousand listening sockets
-  const proxy = startProxy({ workers: settings.workers, onFault: log })
-  const server = createServer()
-  let control: ControlServer | undefined
+  const { workers } = ((await predecessor?.ask('ping')) as { workers: number } | undefined) ?? settings
+  const proxy = startProxy({ workers, onFault: log })
+
   const tell = (event: PublicationEvent, about: Publication) => {
-    log(
-      `${event} ${about.hostPort}/${about.protocol} → ${about.containers.map(each => each.name).join(', ')}`,
-    )
-    control?.tell({ event, about })
+    const names = about.containers.map(each => each.name).join(', ')
+    log(`${event} ${about.hostPort}/${about.protocol} → ${names}`)
+    control.tell({ event, about })
   }
-  const publisher = new Publisher(proxy, { tell, backend })
-  const attachments = new AttachmentPorts(proxy)
   const fault = (owner: string, thrown: unknown) =>
     log(`ports of ${owner} are not served: ${messageOf(thrown)}`)
-  await publisher.restore()
-  await attachments.tend(fault)
-  control = new ControlServer(server, handlersOf(publisher, attachments))
+  const publisher = new Publisher(proxy, { tell, backend })
+  const attachments = new AttachmentPorts(proxy)
+  const tending = tend(
+    async () => {
+      await publisher.tend()
+      await attachments.tend(fault)
+    },
+    () => settings.tendMs,
+    log,
+  )
+  const succession = new Succession(proxy, tending)
+  const server = createServer()
+  const handlers = { ...handlersOf(publisher, attachments), ...succession.handlers }
+  const control = new ControlServer(server, handlers)
+
+  const inherited = predecessor && inherit((await predecessor.ask('hand-over')) as Handover)
+  const handedIn = (id: string) => inherited?.sockets.get(id)
+  await publisher.restore(handedIn)
+  await attachments.tend(fault, handedIn)
+  if (inherited !== undefined) await proxy.thaw(inherited.connections)
   await listen(server)
-  const look = async () => {
-    await publisher.tend()
-    await attachments.tend(fault)
-  }
-  const tending = tend(look, () => settings.tendMs, log)
+  await predecessor?.ask('handed-over')
+  alone ??= await lockAlone()
+  tending.start()
+
   const reload = () => {
     settings = reread(settingsPath, settings, log)
   }
   process.on('SIGHUP', reload)
   ready(`tsnet daemon ready on ${controlSocket()} (pid ${process.pid})`)
-  notify('READY=1')
+  notify(`MAINPID=${process.pid}\nREADY=1`)
 
-  log(`${await endSignal()}: stopping`)
-  notify('STOPPING=1')
+  const why = await Promise.race([endSignal(), succession.done])
+  log(`${why}: stopping`)
   process.off('SIGHUP', reload)
   tending.stop()
   server.close()
   control.close()
+  if (why === 'succeeded') {
+    alone[Symbol.dispose]()
+    await proxy.close({ drainMs: LINGER_MS })
+    return
+  }
+  notify('STOPPING=1')
   await proxy.close({ drainMs: settings.drainMs })
+  rmSync(controlSocket(), { force: true })
   alone[Symbol.dispose]()
   removeEmptyParents(controlSocket())
 }
 
 async function lockAlone(): Promise<FileLock> {
   try {
-    return await lockFile(join(runDirectory(), 'daemon.lock'), { withinMs: 500, removeAfter: true })
+    return await lockFile(join(runDirectory(), 'daemon.lock'), { withinMs: 2_000, removeAfter: true })
   } catch (cause) {
     if (!hasCode(cause, 'try-again')) throw cause
     throw new TsnetError(
@@ -97,40 +126,6 @@ async function lockAlone(): Promise<FileLock> {
       { cause },
     )
   }
-}
-
-/** On the socket that a service manager opened, or on our own. */
-function listen(server: Server): Promise<void> {
-  const fd = activatedSocket()
-  const path = controlSocket()
-  // We hold the lock, so whoever made this socket is gone.
-  if (fd === undefined) rmSync(path, { force: true })
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    const before = process.umask(0o177)
-    if (fd === undefined) server.listen(path, () => resolve())
-    else server.listen({ fd }, () => resolve())
-    process.umask(before)
-  })
-}
-
-/** Looks after the publications again and again, each time after the last has ended. */
-function tend(
-  look: () => Promise<void>,
-  pauseMs: () => number,
-  log: (line: string) => void,
-): { stop(): void } {
-  let timer: NodeJS.Timeout
-  const again = () => {
-    timer = setTimeout(() => {
-      look().then(again, thrown => {
-        log(`looking after containers failed: ${messageOf(thrown)}`)
-        again()
-      })
-    }, pauseMs())
-  }
-  again()
-  return { stop: () => clearTimeout(timer) }
 }
 
 function reread(path: string, current: Settings, log: (line: string) => void): Settings {

@@ -9,7 +9,6 @@ import type { Publisher } from '../network/publisher.ts'
 
 /** The handlers of a daemon, by name. */
 export const handlersOf = (publisher: Publisher, attachments: AttachmentPorts): Handlers => ({
-  ping: () => ({ pid: process.pid }),
   publish: words => publisher.publish(parsePublishRequest(words)),
   unpublish: async words => {
     const selected = select(publisher.list(), words)

@@ -48,6 +48,8 @@ export interface Libc {
   unshare(flags: number): number
   ioctl(fd: number, request: number, argument: number): number
   flock(fd: number, operation: number): number
+  pidfd_open(pid: number, flags: number): number
+  pidfd_getfd(pidfd: number, target: number, flags: number): number
   syscall(number: number, a: number, b: Memory, c: Memory, d: number): number
   fstatfs(fd: number, buffer: Memory): number
   getrandom(buffer: Memory, length: number, flags: number): number
@@ -83,6 +85,8 @@ const prototypes: { [name in keyof Libc]: string } = {
   unshare: 'int unshare(int flags)',
   ioctl: 'int ioctl(int fd, unsigned long request, unsigned long argument)',
   flock: 'int flock(int fd, int operation)',
+  pidfd_open: 'int pidfd_open(int pid, unsigned int flags)',
+  pidfd_getfd: 'int pidfd_getfd(int pidfd, int targetfd, unsigned int flags)',
   syscall: 'long syscall(long number, long a, const void *b, const void *c, long d)',
   fstatfs: 'int fstatfs(int fd, void *buf)',
   getrandom: 'int64_t getrandom(void *buf, size_t len, unsigned int flags)',

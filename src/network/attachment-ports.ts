@@ -10,6 +10,9 @@ import { describeHostPorts, type PortMapping } from '../model/port-mapping.ts'
 import type { PortProxy, Publication } from '../proxy/proxy.ts'
 import { listEntries, readEntry } from './state.ts'
 
+/** Sockets that another process held for a publication of the proxy. */
+export type HandedIn = (id: string) => number[][] | undefined
+
 export class AttachmentPorts {
   readonly #proxy: PortProxy
   /** Publications of the proxy by the owner they serve. */
@@ -20,10 +23,7 @@ export class AttachmentPorts {
   }
 
   /** Serves the ports of an attachment, all or none. @throws TsnetError */
-  async serve(
-    owner: string,
-    handedIn: (id: string) => number[][] | undefined = () => undefined,
-  ): Promise<void> {
+  async serve(owner: string, handedIn: HandedIn = () => undefined): Promise<void> {
     const entry = readEntry(owner)
     if (entry?.state !== 'attached' || this.#served.has(owner)) return
     const ids: string[] = []
@@ -47,12 +47,12 @@ export class AttachmentPorts {
   }
 
   /** Serves what is attached and lets go what is not, whoever did that without saying so. */
-  async tend(onFault: (owner: string, thrown: unknown) => void): Promise<void> {
+  async tend(onFault: (owner: string, thrown: unknown) => void, handedIn?: HandedIn): Promise<void> {
     const attached = new Set<string>()
     for (const { owner, entry } of listEntries()) {
       if (entry.state !== 'attached' || entry.attachment.ports.length === 0) continue
       attached.add(owner)
-      if (!this.#served.has(owner)) await this.serve(owner).catch(thrown => onFault(owner, thrown))
+      if (!this.#served.has(owner)) await this.serve(owner, handedIn).catch(thrown => onFault(owner, thrown))
     }
     for (const owner of [...this.#served.keys()]) if (!attached.has(owner)) await this.release(owner)
   }

@@ -2,6 +2,7 @@
 
 import type { Protocol } from '../model/port-mapping.ts'
 import type { Destination } from './destination.ts'
+import type { FrozenConnection } from './frozen.ts'
 import type { Options } from './publication.ts'
 
 export interface Assignment {
@@ -27,10 +28,14 @@ export type Command =
   | { kind: 'silence'; request: number; id: string }
   /** Done when the last client has left, or was reset after drainMs. */
   | { kind: 'drain'; request: number; id: string; drainMs: number }
+  /** Everything stands still: no client is taken, and the connections come back with `done`. */
+  | { kind: 'freeze'; request: number }
+  /** Clients are taken again, and these connections go on. */
+  | { kind: 'thaw'; request: number; connections: FrozenConnection[] }
   | { kind: 'stop'; request: number }
 
 /** From a worker to its maker. */
 export type Report =
-  | { kind: 'done'; request: number }
+  | { kind: 'done'; request: number; frozen?: FrozenConnection[] }
   /** A source threw; whatever it served was ended, all else goes on. */
   | { kind: 'fault'; message: string }

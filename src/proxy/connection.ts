@@ -21,6 +21,7 @@ import { MSG_NOSIGNAL, optionOf, SHUT_WR, SO_ERROR, SO_LINGER, SOL_SOCKET } from
 import type { Balance } from './balance.ts'
 import { ACTIVE, BYTES_IN, BYTES_OUT, FAILED } from './counters.ts'
 import { setStreamOptions } from './dial.ts'
+import type { FrozenConnection } from './frozen.ts'
 import { Half } from './half.ts'
 import {
   EPOLLERR,
@@ -91,6 +92,52 @@ export class Connection implements Source, Task, Timed {
       this.reset()
       throw thrown
     }
+  }
+
+  /** Goes on with a connection that stood still, in this process or another. @throws SystemError */
+  thaw({ target, choice, up, down }: FrozenConnection): void {
+    if (target === undefined) {
+      this.begin()
+      return
+    }
+    const { reactor } = this.service
+    this.service.count(this.#port, ACTIVE, 1)
+    this.service.active++
+    this.#target = target
+    this.#choice = choice
+    this.#balance.enter(choice)
+    this.#state = 'open'
+    this.#up.thaw(up)
+    this.#down.thaw(down)
+    this.#activeAt = reactor.now
+    try {
+      for (const [side, fd] of [this.#client, target].entries()) {
+        reactor.descriptors.own(fd)
+        reactor.add(fd, ALL_EVENTS, this, side) // epoll says at once what there is
+      }
+    } catch (thrown) {
+      this.reset()
+      throw thrown
+    }
+    this.#watchIdle()
+  }
+
+  /** Stands still and lets go of both sockets without closing them. */
+  freeze(): Omit<FrozenConnection, 'id'> | undefined {
+    if (this.#state === 'gone') return undefined
+    const { reactor, tools } = this.service
+    const open = this.#state === 'open'
+    reactor.timers.clear(this)
+    const up = this.#up.freeze(tools)
+    const down = this.#down.freeze(tools)
+    if (!open) this.#dropTarget()
+    const frozen = { port: this.#port, client: this.#client, choice: this.#choice, up, down }
+    for (const fd of [this.#client, this.#target]) if (fd >= 0) reactor.remove(fd)
+    if (open) this.#balance.leave(this.#choice)
+    this.#state = 'gone'
+    this.service.count(this.#port, ACTIVE, -1)
+    this.service.left()
+    return open ? { ...frozen, target: this.#target } : frozen
   }
 
   ready(_fd: number, events: number, side: number): void {

@@ -16,6 +16,7 @@
 import { constants } from 'node:os'
 import { errno, libc } from '../ffi/ffi.ts'
 import { MSG_NOSIGNAL } from '../ffi/socket.ts'
+import type { FrozenHalf } from './frozen.ts'
 import type { Pipe, Pipes } from './pipes.ts'
 
 const SPLICE_F_MOVE = 1
@@ -89,6 +90,36 @@ export class Half {
     if (this.#pipe !== undefined) tools.pipes.giveBack(this.#pipe)
     this.#pipe = undefined
     this.#pending = undefined
+  }
+
+  /** Stands still: what is in flight comes out as bytes. */
+  freeze(tools: Tools): FrozenHalf {
+    const pending = this.#pending ?? this.#drainPipe()
+    this.release(tools)
+    const { endPassed } = this
+    return { ended: this.#ended, endPassed, ...(pending !== undefined && { pending }) }
+  }
+
+  /** Goes on from where another one stood still. */
+  thaw({ ended, endPassed, pending }: FrozenHalf): void {
+    this.#ended = ended
+    this.#pending = pending
+    this.endPassed = endPassed
+    this.finished = ended && pending === undefined
+    this.writable = true
+  }
+
+  #drainPipe(): Uint8Array | undefined {
+    const pipe = this.#pipe
+    if (pipe === undefined) return undefined
+    const bytes = new Uint8Array(pipe.held)
+    for (let at = 0; at < bytes.length; ) {
+      const count = libc.read(pipe.read, bytes.subarray(at), bytes.length - at)
+      if (count <= 0) break
+      at += count
+    }
+    pipe.held = 0
+    return bytes
   }
 
   #copy(from: number, to: number, tools: Tools, whole: boolean): Progress {

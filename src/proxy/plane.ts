@@ -4,6 +4,7 @@ import type { Assignment, Command } from './assignment.ts'
 import { Datagrams } from './datagrams.ts'
 import { Descriptors } from './descriptors.ts'
 import { Dialer } from './dial.ts'
+import type { FrozenConnection } from './frozen.ts'
 import { BUFFER_BYTES, PIPE_BYTES } from './half.ts'
 import { Pipes } from './pipes.ts'
 import { Reactor } from './reactor.ts'
@@ -26,15 +27,28 @@ export class DataPlane implements Plane {
   }
 
   /** Carries out a command, and calls back when that is done. */
-  obey(command: Command, done: () => void): void {
+  obey(command: Command, done: (frozen?: FrozenConnection[]) => void): void {
     if (command.kind === 'serve') this.#serve(command.assignment)
     else if (command.kind === 'retarget') this.#services.get(command.id)?.retarget(command.destinations)
     else if (command.kind === 'silence') this.#services.get(command.id)?.silence()
     else if (command.kind === 'drain') {
       this.#drain(command.id, command.drainMs, done)
       return
-    } else this.reactor.stop()
+    } else if (command.kind === 'freeze') {
+      done(this.#freeze())
+      return
+    } else if (command.kind === 'thaw') this.#thaw(command.connections)
+    else this.reactor.stop()
     done()
+  }
+
+  #freeze(): FrozenConnection[] {
+    return [...this.#services].flatMap(([id, service]) => service.freeze().map(each => ({ ...each, id })))
+  }
+
+  #thaw(connections: FrozenConnection[]): void {
+    for (const connection of connections) this.#services.get(connection.id)?.adopt(connection)
+    for (const service of this.#services.values()) service.thaw()
   }
 
   #serve(assignment: Assignment): void {

@@ -42,6 +42,7 @@ import { currentNetns, inside, type Netns, type Sync, sameNamespace } from '../n
 import type { Assignment } from './assignment.ts'
 import { type Counters, counterTable, forgetActive, sumCounters } from './counters.ts'
 import { closeDestination, type Destination, openDestinations } from './destination.ts'
+import type { FrozenConnection } from './frozen.ts'
 import { closeListeners, type Listeners, openListeners } from './listener.ts'
 import {
   checkPublication,
@@ -53,6 +54,7 @@ import {
 import { WorkerThread } from './thread.ts'
 
 export type { Counters } from './counters.ts'
+export type { FrozenConnection, FrozenHalf } from './frozen.ts'
 export type { IpTarget, Publication, PublicationOptions, Target, UnixTarget } from './publication.ts'
 
 export interface ProxyOptions {
@@ -95,6 +97,11 @@ export class PortProxy implements AsyncDisposable {
     this.#onFault = onFault
     for (let index = 0; index < workers; index++) this.#workers.push(this.#hire(index))
     process.on('exit', this.#onExit)
+  }
+
+  /** How many worker threads there are. */
+  get workers(): number {
+    return this.#workers.length
   }
 
   /**
@@ -156,6 +163,23 @@ export class PortProxy implements AsyncDisposable {
     await Promise.all(this.#workers.map(worker => worker.order({ kind: 'drain', id, drainMs })))
     this.#entries.delete(id)
     entry.destinations.forEach(closeDestination)
+  }
+
+  /**
+   * Everything stands still until `thaw`: clients wait in the kernel, nothing is read or written.
+   * @returns the connections, which are the caller's until they are thawed, here or in another process
+   */
+  async freeze(): Promise<FrozenConnection[]> {
+    const frozen = await Promise.all(this.#workers.map(worker => worker.order({ kind: 'freeze' })))
+    return frozen.flatMap(each => each ?? [])
+  }
+
+  /** Goes on; with connections of another process, whose publications have to be here by now. */
+  async thaw(connections: readonly FrozenConnection[]): Promise<void> {
+    const shares = this.#workers.map((_, i) => connections.filter((__, j) => j % this.#workers.length === i))
+    await Promise.all(
+      this.#workers.map((worker, i) => worker.order({ kind: 'thaw', connections: shares[i] ?? [] })),
+    )
   }
 
   /** What happened on all ports of each publication, by its id. */

@@ -6,6 +6,7 @@ import { Balance } from './balance.ts'
 import { ACTIVE, FIELDS, REFUSED } from './counters.ts'
 import type { Destination } from './destination.ts'
 import type { Dialer } from './dial.ts'
+import type { FrozenConnection } from './frozen.ts'
 import type { Tools } from './half.ts'
 import { EPOLLIN, type Reactor, type Source } from './reactor.ts'
 import type { Timed } from './timers.ts'
@@ -100,6 +101,23 @@ export abstract class Service implements Source, Timed {
     this.#paused = []
     this.reactor.timers.clear(this)
   }
+
+  /** Takes no clients for now; they wait in the kernel. @returns those that can be handed over */
+  freeze(): Omit<FrozenConnection, 'id'>[] {
+    if (!this.#silent) for (const fd of this.sockets) this.reactor.remove(fd)
+    this.#silent = true
+    return []
+  }
+
+  /** Takes clients again. */
+  thaw(): void {
+    if (!this.#silent) return
+    this.#silent = false
+    for (const [tag, fd] of this.sockets.entries()) this.reactor.add(fd, EPOLLIN, this, tag)
+  }
+
+  /** Goes on with a client of another process, or of ours before it stood still. */
+  abstract adopt(connection: FrozenConnection): void
 
   /** Calls back when the last client has left; those that are still here after drainMs are reset. */
   drain(drainMs: number, done: () => void): void {

@@ -11,6 +11,7 @@ import { type Endpoint, readSockaddr } from '../ffi/sockaddr.ts'
 import { SOCK_CLOEXEC, SOCK_NONBLOCK } from '../ffi/socket.ts'
 import { Connection, resetOnClose } from './connection.ts'
 import { ACCEPTED } from './counters.ts'
+import type { FrozenConnection } from './frozen.ts'
 import { proxyHeader } from './proxy-header.ts'
 import { Service } from './service.ts'
 
@@ -53,6 +54,19 @@ export class StreamService extends Service {
     for (const source of this.reactor.sources()) {
       if (source instanceof Connection && source.service === this) source.reset()
     }
+  }
+
+  override freeze(): Omit<FrozenConnection, 'id'>[] {
+    super.freeze()
+    const connections = new Set([...this.reactor.sources()].filter(source => source instanceof Connection))
+    return [...connections].flatMap(connection => {
+      const frozen = connection.service === this ? connection.freeze() : undefined
+      return frozen === undefined ? [] : [frozen]
+    })
+  }
+
+  override adopt(connection: FrozenConnection): void {
+    new Connection(this, connection.port, connection.client).thaw(connection)
   }
 
   /** What a target is told about its client before anything else. */

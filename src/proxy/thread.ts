@@ -10,6 +10,7 @@ import { Worker } from 'node:worker_threads'
 import { libc, must } from '../ffi/ffi.ts'
 import type { Command, Report } from './assignment.ts'
 import { Descriptors, reclaim } from './descriptors.ts'
+import type { FrozenConnection } from './frozen.ts'
 import type { WorkerData } from './worker.ts'
 
 const EFD_CLOEXEC_NONBLOCK = 0x80800
@@ -23,7 +24,7 @@ export class WorkerThread {
   readonly #worker: Worker
   readonly #wake = must('eventfd', libc.eventfd(0, EFD_CLOEXEC_NONBLOCK))
   readonly #marks = Descriptors.table()
-  readonly #pending = new Map<number, () => void>()
+  readonly #pending = new Map<number, (frozen?: FrozenConnection[]) => void>()
   #requests = 0
   #stopping = false
   #ended = false
@@ -42,7 +43,7 @@ export class WorkerThread {
     let cause: unknown
     this.#worker.on('message', (report: Report) => {
       if (report.kind === 'fault') onFault(report.message)
-      else this.#finish(report.request)
+      else this.#finish(report.request, report.frozen)
     })
     this.#worker.on('error', thrown => {
       cause = thrown
@@ -56,9 +57,12 @@ export class WorkerThread {
     })
   }
 
-  /** Settles when the worker has done it, or is no more. */
-  order(order: Order): Promise<void> {
-    if (this.#ended) return Promise.resolve()
+  /**
+   * Settles when the worker has done it, or is no more.
+   * @returns for `freeze` the connections that stand still
+   */
+  order(order: Order): Promise<FrozenConnection[] | undefined> {
+    if (this.#ended) return Promise.resolve(undefined)
     const request = this.#requests++
     return new Promise(resolve => {
       this.#pending.set(request, resolve)
@@ -90,8 +94,8 @@ export class WorkerThread {
     }
   }
 
-  #finish(request: number): void {
-    this.#pending.get(request)?.()
+  #finish(request: number, frozen?: FrozenConnection[]): void {
+    this.#pending.get(request)?.(frozen)
     this.#pending.delete(request)
   }
 }

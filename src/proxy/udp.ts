@@ -44,6 +44,9 @@ export class DatagramService extends Service {
 
   protected takeLast(): void {}
 
+  /** Sessions are not handed over: a client's next datagram begins a new one. */
+  override adopt(): void {}
+
   override silence(): void {
     super.silence()
     this.reset()

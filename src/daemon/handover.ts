@@ -1,0 +1,77 @@
+/**
+ * A daemon takes over from another, of the same or another version, and nobody notices.
+ *
+ *     successor                                  predecessor
+ *     starts, and is ready to serve
+ *     ── hand-over ─────────────────────────────▶ stands still
+ *     ◀── sockets and connections, by number ────
+ *     copies the descriptors (pidfd_getfd)
+ *     serves all of it
+ *     ── handed-over ───────────────────────────▶ forgets it, and ends a moment later
+ *
+ * While both stand still, clients wait in the kernel. If the successor dies before the last word, the
+ * predecessor goes on as if nothing had been asked. Replies to UDP clients that are on their way go
+ * through the predecessor, which stays long enough for that.
+ */
+
+import type { Fd } from '../ffi/fd.ts'
+import { copyDescriptor, openProcess } from '../ffi/pidfd.ts'
+import type { FrozenConnection, FrozenHalf, PortProxy } from '../proxy/proxy.ts'
+
+/** How long a predecessor stays for replies that are on their way. */
+export const LINGER_MS = 1_000
+
+/** What is handed over, as JSON. Numbers are the predecessor's. */
+export interface Handover {
+  pid: number
+  workers: number
+  /** By publication: for each worker, its sockets. */
+  sockets: Record<string, number[][]>
+  connections: WireConnection[]
+}
+
+type WireHalf = Omit<FrozenHalf, 'pending'> & { pending?: string }
+type WireConnection = Omit<FrozenConnection, 'up' | 'down'> & { up: WireHalf; down: WireHalf }
+
+/** What a proxy that stands still hands over. */
+export function describeHandover(proxy: PortProxy, connections: FrozenConnection[]): Handover {
+  const ids = [...proxy.counters().keys()]
+  return {
+    pid: process.pid,
+    workers: proxy.workers,
+    sockets: Object.fromEntries(ids.map(id => [id, proxy.sockets(id)])),
+    connections: connections.map(each => ({ ...each, up: toWire(each.up), down: toWire(each.down) })),
+  }
+}
+
+/** What a successor goes on with. Numbers are its own. */
+export interface Inheritance {
+  sockets: Map<string, number[][]>
+  connections: FrozenConnection[]
+}
+
+/** Copies all that is handed over. @throws SystemError */
+export function inherit({ pid, sockets, connections }: Handover): Inheritance {
+  using predecessor: Fd = openProcess(pid)
+  const copy = (number: number) => copyDescriptor(predecessor, number)
+  return {
+    sockets: new Map(Object.entries(sockets).map(([id, all]) => [id, all.map(each => each.map(copy))])),
+    connections: connections.map(({ target, ...each }) => ({
+      ...each,
+      client: copy(each.client),
+      ...(target !== undefined && { target: copy(target) }),
+      up: fromWire(each.up),
+      down: fromWire(each.down),
+    })),
+  }
+}
+
+const toWire = ({ pending, ...half }: FrozenHalf): WireHalf => ({
+  ...half,
+  ...(pending !== undefined && { pending: Buffer.from(pending).toString('base64') }),
+})
+
+const fromWire = ({ pending, ...half }: WireHalf): FrozenHalf => ({
+  ...half,
+  ...(pending !== undefined && { pending: new Uint8Array(Buffer.from(pending, 'base64')) }),
+})

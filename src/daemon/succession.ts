@@ -1,0 +1,53 @@
+/** The predecessor's side of a hand-over, see handover.ts. */
+
+import type { Handlers, Peer } from '../control/server.ts'
+import { TsnetError } from '../model/errors.ts'
+import type { PortProxy } from '../proxy/proxy.ts'
+import { describeHandover, type Handover, LINGER_MS } from './handover.ts'
+import type { Tending } from './tend.ts'
+
+export class Succession {
+  /** Settles when a successor serves everything and what was on its way has arrived. */
+  readonly done: Promise<'succeeded'>
+  readonly #proxy: PortProxy
+  readonly #tending: Tending
+  #succeeded: (why: 'succeeded') => void = () => {}
+  #state: 'serving' | 'standing still' | 'handed over' = 'serving'
+
+  constructor(proxy: PortProxy, tending: Tending) {
+    this.#proxy = proxy
+    this.#tending = tending
+    this.done = new Promise(resolve => {
+      this.#succeeded = resolve
+    })
+  }
+
+  get handlers(): Handlers {
+    return {
+      ping: () => ({ pid: process.pid, workers: this.#proxy.workers }),
+      'hand-over': (_, peer) => this.#handOver(peer),
+      'handed-over': () => this.#handedOver(),
+    }
+  }
+
+  async #handOver(peer: Peer): Promise<Handover> {
+    if (this.#state !== 'serving') throw new TsnetError('try-again', 'another daemon is taking over already')
+    this.#state = 'standing still'
+    this.#tending.stop()
+    const connections = await this.#proxy.freeze()
+    peer.onGone(() => {
+      if (this.#state !== 'standing still') return
+      this.#state = 'serving'
+      this.#tending.start()
+      void this.#proxy.thaw(connections)
+    })
+    return describeHandover(this.#proxy, connections)
+  }
+
+  #handedOver(): void {
+    if (this.#state !== 'standing still')
+      throw new TsnetError('invalid-environment', 'nothing was handed over')
+    this.#state = 'handed over'
+    setTimeout(() => this.#succeeded('succeeded'), LINGER_MS)
+  }
+}
