@@ -50,6 +50,8 @@ export interface Libc {
   flock(fd: number, operation: number): number
   pidfd_open(pid: number, flags: number): number
   pidfd_getfd(pidfd: number, target: number, flags: number): number
+  /** Ends the process at once: nothing is flushed, no exit handler runs. */
+  _exit(status: number): void
   syscall(number: number, a: number, b: Memory, c: Memory, d: number): number
   fstatfs(fd: number, buffer: Memory): number
   getrandom(buffer: Memory, length: number, flags: number): number
@@ -87,6 +89,7 @@ const prototypes: { [name in keyof Libc]: string } = {
   flock: 'int flock(int fd, int operation)',
   pidfd_open: 'int pidfd_open(int pid, unsigned int flags)',
   pidfd_getfd: 'int pidfd_getfd(int pidfd, int targetfd, unsigned int flags)',
+  _exit: 'void _exit(int status)',
   syscall: 'long syscall(long number, long a, const void *b, const void *c, long d)',
   fstatfs: 'int fstatfs(int fd, void *buf)',
   getrandom: 'int64_t getrandom(void *buf, size_t len, unsigned int flags)',
