@@ -6,30 +6,12 @@
  */
 
 import { listAddresses } from '../netlink/address.ts'
-import { attributes, payload } from '../netlink/attributes.ts'
-import { s32, struct, u8, u32 } from '../netlink/codecs.ts'
 import { type Link, listLinks } from '../netlink/link.ts'
-import type { Netlink } from '../netlink/netlink.ts'
+import { netnsNumber } from '../netlink/namespace.ts'
 import { sameNamespace } from '../netns/netns.ts'
 import type { Pictured, PicturedLink } from './draw.ts'
 import { converse } from './links.ts'
 import type { Place } from './place.ts'
-
-const RTM_GETNSID = 90 // linux/rtnetlink.h
-
-/** struct rtgenmsg, padded, and NETNSA_* of linux/net_namespace.h */
-const numbering = payload(struct(4, { family: [0, u8] }), attributes({ id: [1, s32], fd: [3, u32] }))
-
-/**
- * The number that the namespace of the conversation has for another one; -1 for none.
- * Equivalent to: ip netns list-id target-nsid …
- */
-function numberOf(nl: Netlink, place: Place): number {
-  const { fd } = place.netns
-  const request = { equivalent: 'ip netns list-id', type: RTM_GETNSID }
-  const message = nl.get({ ...request, payload: [numbering.encode({ header: {}, attributes: { fd } })] })
-  return numbering.decode(message.payload).attributes.id ?? -1
-}
 
 interface Seen {
   place: Place
@@ -46,7 +28,7 @@ function look(place: Place, all: readonly Place[]): Seen {
       if (scope === 0) addresses.set(index, [...(addresses.get(index) ?? []), address])
     }
     const others = all.filter(other => !sameNamespace(other.netns.id, place.netns.id))
-    const numbers = new Map(others.map(other => [numberOf(nl, other), other]))
+    const numbers = new Map(others.map(other => [netnsNumber(nl, other.netns.fd), other]))
     numbers.delete(-1)
     return { place, links: listLinks(nl).filter(link => link.name !== 'lo'), addresses, numbers }
   })

@@ -46,6 +46,7 @@ export const RTM_GETQDISC = 38
 export const RTM_NEWTFILTER = 44
 export const RTM_DELTFILTER = 45
 export const RTM_GETTFILTER = 46
+export const RTM_GETNSID = 90
 
 // sys/socket.h
 export const AF_UNSPEC = 0

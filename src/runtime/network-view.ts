@@ -6,6 +6,7 @@
 import { type Cidr, familyOf, type Ip, ipOf } from '../model/address.ts'
 import { listAddresses } from '../netlink/address.ts'
 import { findLink, type Link, listLinks } from '../netlink/link.ts'
+import { netnsNumber } from '../netlink/namespace.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { inside, type Netns } from '../netns/netns.ts'
 
@@ -25,8 +26,9 @@ export function lookInto(netns: Netns): NetworkView {
   })
   using host = openNetlink()
   const usable = addresses.filter(each => each.scope === SCOPE_GLOBAL && !each.tentative && !each.dadFailed)
+  const number = netnsNumber(host, netns.fd)
   const reachable = links.flatMap(link => {
-    const bridge = bridgeOf(host, link)
+    const bridge = bridgeOf(host, link, number)
     const own = usable.filter(each => each.index === link.index)
     return bridge === undefined ? [] : own.map(each => ({ address: each.address, bridge }))
   })
@@ -39,12 +41,15 @@ export function lookInto(netns: Netns): NetworkView {
   }
 }
 
-/** The host's bridge that the other end of a container's veth is a port of. */
-function bridgeOf(host: Netlink, link: Link): string | undefined {
+/**
+ * The host's bridge that the other end of a container's veth is a port of.
+ * @param number by which the host knows the container's namespace
+ */
+function bridgeOf(host: Netlink, link: Link, number: number): string | undefined {
   if (link.kind !== 'veth' || link.peerIndex === undefined) return undefined
   const port = findLink(host, { index: link.peerIndex })
-  // Indices are used in every namespace anew: the pair is one only if each names the other.
-  if (port?.kind !== 'veth' || port.peerIndex !== link.index || port.masterIndex === undefined)
-    return undefined
+  // Indices are used in every namespace anew: a container within another container can have the same.
+  const ends = port?.kind === 'veth' && port.peerIndex === link.index && port.peerNetnsId === number
+  if (!ends || number < 0 || port.masterIndex === undefined) return undefined
   return findLink(host, { index: port.masterIndex })?.name
 }

@@ -50,6 +50,14 @@ t.test('what the host can reach of a container is behind a bridge', async t => {
   t.same(view(bare), { addresses: [] })
 })
 
+t.test('a container of another host is not behind our bridge, even with the same numbers', async t => {
+  const [ours, theirs] = [await open(t), await open(t)]
+  t.same(
+    ours.host.inside(() => lookInto(theirs.web.netns)),
+    { addresses: [], ownAddress: '10.9.0.2' },
+  )
+})
+
 t.test('several names for one namespace are one container, by the name that people use', async t => {
   const { web } = await open(t)
   const id = longId('4f')
