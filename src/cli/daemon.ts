@@ -1,10 +1,13 @@
 /** `tsnet daemon`, and speaking to it. */
 
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type ControlClient, connectControl } from '../control/client.ts'
 import { runDaemon } from '../daemon/daemon.ts'
 import { SETTINGS_FILE } from '../daemon/settings.ts'
-import { TsnetError } from '../model/errors.ts'
+import { messageOf, TsnetError } from '../model/errors.ts'
+import { runDirectory } from '../network/state.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Runs the daemon in the foreground; one line on stdout when it is ready, its log on stderr. */
@@ -33,31 +36,35 @@ export async function daemonAtHand(): Promise<ControlClient> {
   return started
 }
 
-function startDaemon(): Promise<void> {
+/** In the run directory: what a daemon says that was started by the way. */
+const LOG = 'daemon.log'
+
+async function startDaemon(): Promise<void> {
   const [, script = ''] = process.argv
-  const child = spawn(process.execPath, [script, 'daemon'], {
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  mkdirSync(runDirectory(), { recursive: true, mode: 0o700 })
+  const path = join(runDirectory(), LOG)
+  // Not a pipe: that would break when we end, and the daemon with the next line that it writes.
+  const log = openSync(path, 'w', 0o600)
+  const child = spawn(process.execPath, [script, 'daemon'], { detached: true, stdio: ['ignore', 'pipe', log] })
+  closeSync(log)
+  try {
+    await firstLine(child)
+  } catch (cause) {
+    const said = readFileSync(path, 'utf8').trim()
+    throw new TsnetError('io', `the daemon did not start: ${said || messageOf(cause)}`, { cause })
+  } finally {
+    // From here on it is on its own.
+    child.stdout?.destroy()
+    child.unref()
+  }
+}
+
+function firstLine(child: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
-    let said = ''
-    const timer = setTimeout(
-      () => settle(new Error(`not ready after ${START_WITHIN_MS / 1000} s`)),
-      START_WITHIN_MS,
-    )
-    const settle = (failure?: Error) => {
-      clearTimeout(timer)
-      // From here on it is on its own; its pipes must not keep us.
-      for (const stream of [child.stdout, child.stderr]) stream.destroy()
-      child.unref()
-      if (failure === undefined) resolve()
-      else reject(new TsnetError('io', `the daemon did not start: ${said.trim() || failure.message}`))
-    }
-    child.stdout.once('data', () => settle())
-    child.stderr.on('data', chunk => {
-      said += chunk
-    })
-    child.once('error', settle)
-    child.once('exit', code => settle(new Error(`it ended with ${code}`)))
+    const late = new Error(`not ready after ${START_WITHIN_MS / 1000} s`)
+    setTimeout(() => reject(late), START_WITHIN_MS).unref()
+    child.stdout?.once('data', () => resolve())
+    child.once('error', reject)
+    child.once('exit', code => reject(new Error(`it ended with ${code}`)))
   })
 }

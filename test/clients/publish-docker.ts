@@ -5,6 +5,8 @@
 
 import t, { type Test } from 'tap'
 import { waitFor } from 'tsnet/lab'
+import type { Publication } from '../../src/model/publication.ts'
+import { Command } from '../support/daemon.ts'
 import { Dockerd } from '../support/dockerd.ts'
 import { Publishing } from '../support/publish.ts'
 import { at, openSite } from '../support/site.ts'
@@ -50,6 +52,15 @@ t.test(
   },
 )
 
+/** Waits until the publication leads to the address that web has now. */
+async function follows({ command }: Publishing, docker: Dockerd): Promise<void> {
+  const moved = async () => {
+    const [published] = await command.ports()
+    return published?.containers[0]?.addresses[0]?.startsWith(`${await docker.address('web')}/`)
+  }
+  await waitFor(moved, { what: 'the publication to follow', withinMs: 10_000 })
+}
+
 const LOCAL = '/bin/busybox httpd -f -p 127.0.0.1:80 -h /www/web'.split(' ')
 
 t.test('a publication follows a docker container over restarts, and ends with it', async t => {
@@ -59,15 +70,55 @@ t.test('a publication follows a docker container over restarts, and ends with it
   await docker.run('stop', '-t', '0', 'web')
   await docker.run('run', '-d', '--name', 'other', 'busybox:1', '/bin/busybox', 'sleep', '1000')
   await docker.run('start', 'web')
-  const moved = async () => {
-    const [published] = await publishing.command.ports()
-    return published?.containers[0]?.addresses[0]?.startsWith(`${await docker.address('web')}/`)
-  }
-  await waitFor(moved, { what: 'the publication to follow', withinMs: 10_000 })
+  await follows(publishing, docker)
   await publishing.reaches(t)
 
   await docker.run('rm', '-f', 'web')
   await publishing.ended()
   await publishing.refuses(t)
   await docker.run('rm', '-f', 'other')
+})
+
+t.test('a publication waits while there is no dockerd', async t => {
+  const { docker, publishing } = await open(t, docker => docker.web('web'))
+  await publishing.published(t, '8080:80', 'web')
+  await docker.down()
+  // Two rounds of looking after it: it is neither ended nor led to another.
+  const { command } = publishing
+  await t.rejects(command.run('publish', '8081:80', 'docker:web'), /docker does not listen on/)
+  await new Promise(resolve => setTimeout(resolve, 2_500))
+  t.equal((await command.ports()).length, 1)
+  await docker.up()
+  await docker.run('start', 'web')
+  await follows(publishing, docker)
+  await publishing.reaches(t)
+})
+
+t.test('without ports, and without a daemon, all that a container listens on is published', async t => {
+  const site = await openSite()
+  t.teardown(() => site.world.end())
+  const docker = await Dockerd.start(site.host)
+  const servers = 'busybox httpd -f -p 80 -h /www/web & busybox httpd -f -p 127.0.0.1:81 -h /www/db'
+  await docker.run('run', '-d', '--name', 'web', 'busybox:1', '/bin/sh', '-c', servers)
+  const command = new Command(site.host, 'iptables')
+  await waitFor(
+    async () => (await docker.run('exec', 'web', '/bin/busybox', 'netstat', '-ltn')).includes(':81 '),
+    {
+      what: 'the servers to listen',
+    },
+  )
+
+  const publish = async (...words: string[]) =>
+    JSON.parse((await command.run('publish', '--json', ...words, 'web')).stdout) as Publication[]
+  const who = async ({ hostPort }: Publication) =>
+    (await site.host.fetch(`http://127.0.0.1:${hostPort}/cgi-bin/who`)).body.slice(0, 3)
+  const reachable = await publish()
+  t.match(reachable, [{ target: { port: 80 }, protocol: 'tcp' }])
+  t.same(await Promise.all(reachable.map(who)), ['web'])
+  const inside = await publish('--via', 'netns')
+  t.same(await Promise.all(inside.map(who)), ['web', 'db '])
+
+  await docker.run('run', '-d', '--name', 'idle', 'busybox:1', '/bin/busybox', 'sleep', '1000')
+  await t.rejects(command.run('publish', 'idle'), /no TCP port is listened on/)
+  await t.rejects(command.run('publish', '8080:80'), /name a container after the ports/)
 })

@@ -13,21 +13,30 @@ const FOLDERS = ['--data-root', '/srv/docker', '--exec-root', '/run/docker', '--
 
 export class Dockerd {
   readonly host: Host
-  readonly #process: Running
+  #process: Running | undefined
 
-  private constructor(host: Host, process: Running) {
+  private constructor(host: Host) {
     this.host = host
-    this.#process = process
   }
 
   static async start(host: Host): Promise<Dockerd> {
     await host.tmpfs('/srv')
     makeRootFilesystem(host.path('/srv/rootfs'))
     await host.run('tar', '-C', '/srv/rootfs', '-cf', '/srv/image.tar', '.')
-    const docker = new Dockerd(host, host.start('dockerd', ...FOLDERS, '--storage-driver', 'vfs'))
-    await waitFor(() => docker.run('version'), { what: 'dockerd to answer', withinMs: 30_000 })
+    const docker = new Dockerd(host)
+    await docker.up()
     await docker.run('import', '/srv/image.tar', IMAGE)
     return docker
+  }
+
+  async up(): Promise<void> {
+    this.#process = this.host.start('dockerd', ...FOLDERS, '--storage-driver', 'vfs')
+    await waitFor(() => this.run('version'), { what: 'dockerd to answer', withinMs: 30_000 })
+  }
+
+  /** Ends it, and its containers with it. */
+  async down(): Promise<void> {
+    await this.#process?.stop()
   }
 
   /** Runs `docker`. @throws CommandError */
@@ -43,10 +52,5 @@ export class Dockerd {
   /** Its address on docker0. */
   address(name: string): Promise<string> {
     return this.run('inspect', '--format', '{{.NetworkSettings.IPAddress}}', name)
-  }
-
-  /** Stops it, with its containers. */
-  async stop(): Promise<void> {
-    await this.#process.stop()
   }
 }
