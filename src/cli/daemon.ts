@@ -45,7 +45,10 @@ async function startDaemon(): Promise<void> {
   const path = join(runDirectory(), LOG)
   // Not a pipe: that would break when we end, and the daemon with the next line that it writes.
   const log = openSync(path, 'w', 0o600)
-  const child = spawn(process.execPath, [script, 'daemon'], { detached: true, stdio: ['ignore', 'pipe', log] })
+  const child = spawn(process.execPath, [script, 'daemon'], {
+    detached: true,
+    stdio: ['ignore', 'pipe', log],
+  })
   closeSync(log)
   try {
     await firstLine(child)

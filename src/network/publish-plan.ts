@@ -5,6 +5,10 @@
  *     nat     the kernel alone: fastest, clients keep their address, nothing on loopback
  *     proxy   the proxy alone: the host's INPUT firewall applies
  *
+ * Over the bridge or from inside the namespace (`--via`): auto is the bridge wherever the container has an
+ * address there, even while its service listens on the container's loopback alone. What listens may change at
+ * any moment, and over the bridge clients keep their address; `--via netns` is for those who know.
+ *
  * Rules can only lead to an address behind a bridge. What they cannot do (several containers, a socket
  * path, PROXY protocol, limits on who and how many) is the proxy's alone.
  */

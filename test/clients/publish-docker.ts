@@ -83,10 +83,9 @@ t.test('a publication waits while there is no dockerd', async t => {
   const { docker, publishing } = await open(t, docker => docker.web('web'))
   await publishing.published(t, '8080:80', 'web')
   await docker.down()
-  // Two rounds of looking after it: it is neither ended nor led to another.
   const { command } = publishing
   await t.rejects(command.run('publish', '8081:80', 'docker:web'), /docker does not listen on/)
-  await new Promise(resolve => setTimeout(resolve, 2_500))
+  await publishing.logged('waiting 8080/tcp')
   t.equal((await command.ports()).length, 1)
   await docker.up()
   await docker.run('start', 'web')

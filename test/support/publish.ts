@@ -74,6 +74,11 @@ export class Publishing {
     }
   }
 
+  /** Waits until the daemon says so. */
+  async logged(text: string): Promise<void> {
+    await waitFor(() => this.#daemon.stderr.includes(text), { what: text, withinMs: 10_000 })
+  }
+
   /** Waits until nothing is published any more. */
   async ended(): Promise<void> {
     const gone = async () => (await this.command.ports()).length === 0
