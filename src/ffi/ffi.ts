@@ -125,6 +125,19 @@ export function bindLazily<Library extends object>(
   return library
 }
 
+const heap = bindLazily<{ malloc_trim(pad: number): number }>(() => koffi.load(null), {
+  malloc_trim: 'int malloc_trim(size_t pad)',
+})
+
+/** Gives free memory of the C heap back to the kernel. Only glibc keeps so much that it needs asking. */
+export function releaseMemory(): void {
+  try {
+    heap.malloc_trim(0)
+  } catch {
+    // another C library
+  }
+}
+
 /** Opens a shared library by its soname. @throws Error when the loader does not find it */
 export const openLibrary = (soname: string): LibraryHandle => koffi.load(soname)
 

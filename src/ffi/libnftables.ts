@@ -9,7 +9,7 @@
  * Source: nftables/libnftables.h, libnftables(3).
  */
 
-import { bindLazily, openLibrary } from './ffi.ts'
+import { bindLazily, openLibrary, releaseMemory } from './ffi.ts'
 
 const SONAME = 'libnftables.so.1'
 const NFT_CTX_DEFAULT = 0
@@ -37,6 +37,9 @@ const library = bindLazily<Functions>(() => openLibrary(SONAME), {
   nft_ctx_output_set_flags: 'void nft_ctx_output_set_flags(void *context, unsigned int flags)',
   nft_run_cmd_from_buffer: 'int nft_run_cmd_from_buffer(void *context, const char *commands)',
 })
+
+/** From this many characters on, what a run leaves in the C library's heap is worth giving back. */
+const LARGE = 100_000
 
 /** What a run said. */
 export interface NftResult {
@@ -68,11 +71,13 @@ export class NftContext implements Disposable {
     const flags = (json ? NFT_CTX_OUTPUT_JSON : 0) | (terse ? NFT_CTX_OUTPUT_TERSE : 0)
     library.nft_ctx_output_set_flags(this.#context, flags)
     const code = library.nft_run_cmd_from_buffer(this.#context, commands)
-    return {
+    const result = {
       ok: code === 0,
       output: library.nft_ctx_get_output_buffer(this.#context) ?? '',
       error: library.nft_ctx_get_error_buffer(this.#context) ?? '',
     }
+    if (commands.length > LARGE) releaseMemory()
+    return result
   }
 
   /** Closes the socket, see above. */

@@ -82,15 +82,30 @@ function portElements(family: Family, port: Published): Element[] {
   }))
 }
 
-/** The command that adds an element, and fails where it is there already. */
-export const createElement = (element: Element, owner: string): string =>
-  `create element ${TABLE} ${element.set} { ${elementText(element, owner)} }`
+/**
+ * The commands that add elements, and fail where one is there already. What goes to one set is one command,
+ * which takes libnftables less memory than one for each of ten thousand ports.
+ */
+export const createElements = (elements: readonly Element[], owner: string): string[] =>
+  bySet('create', elements, element => elementText(element, owner))
+
+/** The commands that remove elements, and fail where one is not there. */
+export const deleteElements = (elements: readonly Element[]): string[] =>
+  bySet('delete', elements, ({ key }) => key)
+
+function bySet(verb: string, elements: readonly Element[], text: (element: Element) => string): string[] {
+  const sets = new Map<string, string[]>()
+  for (const element of elements) {
+    const texts = sets.get(element.set) ?? []
+    texts.push(text(element))
+    sets.set(element.set, texts)
+  }
+  return [...sets].map(([set, texts]) => `${verb} element ${TABLE} ${set} { ${texts.join(', ')} }`)
+}
 
 /** An element as nft prints it. */
 export const elementText = ({ key, value }: Element, owner: string): string =>
   `${key} comment "${commentOf(owner)}"${value === undefined ? '' : ` : ${value}`}`
-
-export const deleteElement = ({ set, key }: Element): string => `delete element ${TABLE} ${set} { ${key} }`
 
 /** The command that prints an element and fails where it is not there. */
 export const getElement = ({ set, key }: Element): string => `get element ${TABLE} ${set} { ${key} }`

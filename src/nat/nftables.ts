@@ -18,8 +18,8 @@ import {
 import {
   baseChains,
   baseDocument,
-  createElement,
-  deleteElement,
+  createElements,
+  deleteElements,
   deleteTable,
   type Element,
   elementsOf,
@@ -37,7 +37,7 @@ const ATTEMPTS = 10
 /** @throws TsnetError `conflict`, `kernel` */
 export async function installNft(rules: Rules): Promise<void> {
   const { owner } = rules
-  const create = elementsOf(rules).map(element => createElement(element, owner))
+  const create = createElements(elementsOf(rules), owner)
   for (let attempt = 1; ; attempt++) {
     const accepts = forwardAccepts(rules, await openForwardChains(rules))
     let result = await runNft([...create, ...accepts])
@@ -57,7 +57,7 @@ export async function withdrawNft(
   for (let attempt = 1; ; attempt++) {
     const elements = rules !== undefined && attempt === 1 ? elementsOf(rules) : await ownElements(owner)
     const accepts = await forwardRemovals(owner)
-    const deletions = [...elements.map(deleteElement), ...accepts.commands]
+    const deletions = [...deleteElements(elements), ...accepts.commands]
     let result = await runNft(last ? [...deletions, ...deleteTable] : deletions)
     // Somebody else is there, or the table is gone already.
     if (last && !result.ok) result = await runNft(deletions)
@@ -100,7 +100,7 @@ export async function ownersNft(): Promise<string[]> {
 }
 
 export function describeNft(rules: Rules): string {
-  const elements = elementsOf(rules).map(element => createElement(element, rules.owner))
+  const elements = createElements(elementsOf(rules), rules.owner)
   return `${[...baseDocument(rules), '', `# what ${commentOf(rules.owner)} has in them`, ...elements].join('\n')}\n`
 }
 

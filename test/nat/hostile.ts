@@ -65,8 +65,9 @@ const NAME = '[A-Za-z0-9_.][A-Za-z0-9_.-]{0,14}'
 const COMMENT = '"tsnet:0123456789abcdef"'
 
 const NFT_KEY = String.raw`(?:${ADDRESS}|\d+|tcp|udp|sctp|0x01234567 \. 0x89abcdef|"${NAME}")`
-const NFT_ELEMENT = new RegExp(
-  String.raw`^create element inet tsnet [a-z_]+[46]?(?:_\w+)? \{ ${NFT_KEY}(?: \. ${NFT_KEY})* comment ${COMMENT}(?: : (?:jump \w+|${ADDRESS} \. \d+))? \}$`,
+const NFT_ELEMENT = String.raw`${NFT_KEY}(?: \. ${NFT_KEY})* comment ${COMMENT}(?: : (?:jump \w+|${ADDRESS} \. \d+))?`
+const NFT_ELEMENTS = new RegExp(
+  String.raw`^create element inet tsnet [a-z_]+[46]?(?:_\w+)? \{ ${NFT_ELEMENT}(?:, ${NFT_ELEMENT})* \}$`,
 )
 // The rest of the document is our own text; what is in it of an intent is the length of a prefix.
 const NFT_BASE = /^(?:$|#|(?:add|flush) (?:table|map|set|chain|rule) inet tsnet)/
@@ -79,7 +80,7 @@ const IPT_FRAME =
   /^(?:$|# ip6?tables-restore --noflush -w 60|\*(?:raw|mangle|filter|nat)|COMMIT|-N TSNET-[A-Z]+|-A (?:PREROUTING|OUTPUT|POSTROUTING|FORWARD)(?: -m addrtype --dst-type LOCAL)? -j TSNET-[A-Z]+)$/
 
 const grammars: Record<NatBackend, (line: string) => boolean> = {
-  nftables: line => NFT_CHARACTERS.test(line) && (NFT_ELEMENT.test(line) || NFT_BASE.test(line)),
+  nftables: line => NFT_CHARACTERS.test(line) && (NFT_ELEMENTS.test(line) || NFT_BASE.test(line)),
   iptables: line => IPT_RULE.test(line) || IPT_FRAME.test(line),
 }
 
