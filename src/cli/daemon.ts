@@ -15,6 +15,8 @@ export async function daemon(
   terminal: Terminal,
   { config = SETTINGS_FILE, replace = false }: { config?: string; replace?: boolean },
 ): Promise<void> {
+  // Whoever started it in the background has left; its log then has no reader, which is no reason to end.
+  process.stderr.on('error', () => {})
   await runDaemon({
     settingsPath: config,
     replace,
@@ -30,10 +32,11 @@ const START_WITHIN_MS = 20_000
 export async function daemonAtHand(): Promise<ControlClient> {
   const running = await connectControl()
   if (running !== undefined) return running
-  await startDaemon()
+  // Another call may start one at the same time; ours then finds that it is not alone.
+  const failure = await startDaemon().catch((thrown: unknown) => thrown)
   const started = await connectControl()
-  if (started === undefined) throw new TsnetError('io', 'the daemon started, but does not answer')
-  return started
+  if (started !== undefined) return started
+  throw failure ?? new TsnetError('io', 'the daemon started, but does not answer')
 }
 
 /** In the run directory: what a daemon says that was started by the way. */

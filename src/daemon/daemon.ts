@@ -14,7 +14,7 @@
  * With `replace` it takes the sockets and connections of the daemon that runs (handover.ts).
  */
 
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { connectControl } from '../control/client.ts'
@@ -30,7 +30,7 @@ import { type PublicationEvent, Publisher } from '../network/publisher.ts'
 import { removeEmptyParents, runDirectory } from '../network/state.ts'
 import { startProxy } from '../proxy/proxy.ts'
 import { type Handover, inherit, LINGER_MS } from './handover.ts'
-import { listen } from './listen.ts'
+import { type Listening, listen } from './listen.ts'
 import { notify } from './readiness.ts'
 import { handlersOf } from './requests.ts'
 import { readSettings, type Settings } from './settings.ts'
@@ -75,8 +75,16 @@ export async function runDaemon({ settingsPath, log, ready, replace = false }: D
     () => settings.tendMs,
     log,
   )
-  const succession = new Succession(proxy, tending)
+  process.on('SIGHUP', () => {
+    settings = reread(settingsPath, settings, log)
+    tending.paceChanged()
+  })
   const server = createServer()
+  let listening: Listening | undefined
+  const succession = new Succession(proxy, tending, {
+    handed: () => listening?.handed,
+    leave: () => void (listening?.handed !== undefined && server.close()),
+  })
   const handlers = { ...handlersOf(publisher, attachments), ...succession.handlers }
   const control = new ControlServer(server, handlers)
 
@@ -85,22 +93,18 @@ export async function runDaemon({ settingsPath, log, ready, replace = false }: D
   await publisher.restore(handedIn)
   await attachments.tend(fault, handedIn)
   if (inherited !== undefined) await proxy.thaw(inherited.connections)
-  await listen(server)
-  await predecessor?.ask('handed-over')
-  alone ??= await lockAlone()
+  if (inherited?.notify !== undefined) process.env.NOTIFY_SOCKET ??= inherited.notify
+  listening = await listen(server, log, inherited?.control)
+  await predecessor?.ask('handed-over', { pid: process.pid })
+  alone ??= await lockAlone(SUCCESSION_WITHIN_MS)
   tending.start()
 
-  const reload = () => {
-    settings = reread(settingsPath, settings, log)
-  }
-  process.on('SIGHUP', reload)
   ready(`tsnet daemon ready on ${controlSocket()} (pid ${process.pid})`)
   notify(`MAINPID=${process.pid}\nREADY=1`)
 
   const why = await Promise.race([endSignal(), succession.done])
   log(`${why}: stopping`)
-  process.off('SIGHUP', reload)
-  tending.stop()
+  await tending.stop()
   server.close()
   control.close()
   if (why === 'succeeded') {
@@ -110,14 +114,18 @@ export async function runDaemon({ settingsPath, log, ready, replace = false }: D
   }
   notify('STOPPING=1')
   await proxy.close({ drainMs: settings.drainMs })
-  rmSync(controlSocket(), { force: true })
+  listening.remove()
   alone[Symbol.dispose]()
   removeEmptyParents(controlSocket())
 }
 
-async function lockAlone(): Promise<FileLock> {
+/** How long another may need to end: one that runs on does not; a predecessor lingers first. */
+const END_WITHIN_MS = 2_000
+const SUCCESSION_WITHIN_MS = LINGER_MS + 30_000
+
+async function lockAlone(withinMs = END_WITHIN_MS): Promise<FileLock> {
   try {
-    return await lockFile(join(runDirectory(), 'daemon.lock'), { withinMs: 2_000, removeAfter: true })
+    return await lockFile(join(runDirectory(), 'daemon.lock'), { withinMs, removeAfter: true })
   } catch (cause) {
     if (!hasCode(cause, 'try-again')) throw cause
     throw new TsnetError(

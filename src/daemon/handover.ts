@@ -28,19 +28,30 @@ export interface Handover {
   /** By publication: for each worker, its sockets. */
   sockets: Record<string, number[][]>
   connections: WireConnection[]
+  /** The control socket, where it is a service manager's. */
+  control?: number
+  /** Where the service manager listens, NOTIFY_SOCKET. */
+  notify?: string
 }
 
 type WireHalf = Omit<FrozenHalf, 'pending'> & { pending?: string }
 type WireConnection = Omit<FrozenConnection, 'up' | 'down'> & { up: WireHalf; down: WireHalf }
 
 /** What a proxy that stands still hands over. */
-export function describeHandover(proxy: PortProxy, connections: FrozenConnection[]): Handover {
+export function describeHandover(
+  proxy: PortProxy,
+  connections: FrozenConnection[],
+  control: number | undefined,
+): Handover {
   const ids = [...proxy.counters().keys()]
+  const { NOTIFY_SOCKET } = process.env
   return {
     pid: process.pid,
     workers: proxy.workers,
     sockets: Object.fromEntries(ids.map(id => [id, proxy.sockets(id)])),
     connections: connections.map(each => ({ ...each, up: toWire(each.up), down: toWire(each.down) })),
+    ...(control !== undefined && { control }),
+    ...(NOTIFY_SOCKET && { notify: NOTIFY_SOCKET }),
   }
 }
 
@@ -48,10 +59,12 @@ export function describeHandover(proxy: PortProxy, connections: FrozenConnection
 export interface Inheritance {
   sockets: Map<string, number[][]>
   connections: FrozenConnection[]
+  control?: number
+  notify?: string
 }
 
 /** Copies all that is handed over. @throws SystemError */
-export function inherit({ pid, sockets, connections }: Handover): Inheritance {
+export function inherit({ pid, sockets, connections, control, notify }: Handover): Inheritance {
   using predecessor: Fd = openProcess(pid)
   const copy = (number: number) => copyDescriptor(predecessor, number)
   return {
@@ -63,6 +76,8 @@ export function inherit({ pid, sockets, connections }: Handover): Inheritance {
       up: fromWire(each.up),
       down: fromWire(each.down),
     })),
+    ...(control !== undefined && { control: copy(control) }),
+    ...(notify !== undefined && { notify }),
   }
 }
 

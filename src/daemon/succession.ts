@@ -4,19 +4,30 @@ import type { Handlers, Peer } from '../control/server.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { PortProxy } from '../proxy/proxy.ts'
 import { describeHandover, type Handover, LINGER_MS } from './handover.ts'
+import { notify } from './readiness.ts'
 import type { Tending } from './tend.ts'
+
+/** The daemon's end of the control socket, as far as a successor is concerned. */
+export interface Door {
+  /** The service manager's socket, if that is what we listen on. */
+  handed(): number | undefined
+  /** The successor listens: who connects from now on is its. */
+  leave(): void
+}
 
 export class Succession {
   /** Settles when a successor serves everything and what was on its way has arrived. */
   readonly done: Promise<'succeeded'>
   readonly #proxy: PortProxy
   readonly #tending: Tending
+  readonly #door: Door
   #succeeded: (why: 'succeeded') => void = () => {}
   #state: 'serving' | 'standing still' | 'handed over' = 'serving'
 
-  constructor(proxy: PortProxy, tending: Tending) {
+  constructor(proxy: PortProxy, tending: Tending, door: Door) {
     this.#proxy = proxy
     this.#tending = tending
+    this.#door = door
     this.done = new Promise(resolve => {
       this.#succeeded = resolve
     })
@@ -26,14 +37,14 @@ export class Succession {
     return {
       ping: () => ({ pid: process.pid, workers: this.#proxy.workers }),
       'hand-over': (_, peer) => this.#handOver(peer),
-      'handed-over': () => this.#handedOver(),
+      'handed-over': words => this.#handedOver(words),
     }
   }
 
   async #handOver(peer: Peer): Promise<Handover> {
     if (this.#state !== 'serving') throw new TsnetError('try-again', 'another daemon is taking over already')
     this.#state = 'standing still'
-    this.#tending.stop()
+    await this.#tending.stop()
     const connections = await this.#proxy.freeze()
     peer.onGone(() => {
       if (this.#state !== 'standing still') return
@@ -41,13 +52,17 @@ export class Succession {
       this.#tending.start()
       void this.#proxy.thaw(connections)
     })
-    return describeHandover(this.#proxy, connections)
+    return describeHandover(this.#proxy, connections, this.#door.handed())
   }
 
-  #handedOver(): void {
+  #handedOver(words: unknown): void {
     if (this.#state !== 'standing still')
       throw new TsnetError('invalid-environment', 'nothing was handed over')
     this.#state = 'handed over'
+    this.#door.leave()
+    const { pid } = (words ?? {}) as { pid?: unknown }
+    // Only from its main process does a service manager take that there is another.
+    if (Number.isSafeInteger(pid)) notify(`MAINPID=${pid}`)
     setTimeout(() => this.#succeeded('succeeded'), LINGER_MS)
   }
 }

@@ -4,29 +4,38 @@ import { messageOf } from '../model/errors.ts'
 
 export interface Tending {
   start(): void
-  stop(): void
+  /** Settles when nothing is looked after any more. */
+  stop(): Promise<void>
+  /** The pause is another one from now on. */
+  paceChanged(): void
 }
 
 export function tend(look: () => Promise<void>, pauseMs: () => number, log: (line: string) => void): Tending {
   let timer: NodeJS.Timeout | undefined
   let going = false
+  let looking: Promise<void> | undefined
+  const schedule = () => {
+    clearTimeout(timer)
+    if (going && looking === undefined) timer = setTimeout(again, pauseMs())
+  }
   const again = () => {
-    if (!going) return
-    timer = setTimeout(() => {
-      look()
-        .catch(thrown => log(`looking after containers failed: ${messageOf(thrown)}`))
-        .then(again)
-    }, pauseMs())
+    looking = look()
+      .catch(thrown => log(`looking after containers failed: ${messageOf(thrown)}`))
+      .then(() => {
+        looking = undefined
+        schedule()
+      })
   }
   return {
     start() {
-      if (going) return
       going = true
-      again()
+      schedule()
     },
-    stop() {
+    async stop() {
       going = false
       clearTimeout(timer)
+      await looking
     },
+    paceChanged: schedule,
   }
 }

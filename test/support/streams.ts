@@ -14,7 +14,7 @@ export interface TestServer extends AsyncDisposable {
 /** A server at a free port of 127.0.0.1, or where `at` says. Errors of its sockets are the client's matter. */
 export async function serve(
   onConnection: (socket: Socket) => void,
-  at: ListenOptions = { host: '127.0.0.1' },
+  at: ListenOptions & { fd?: number } = { host: '127.0.0.1' },
 ): Promise<TestServer> {
   const sockets: Socket[] = []
   const server: Server = createServer({ allowHalfOpen: true }, socket => {

@@ -1,0 +1,32 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { defaults, readSettings } from '../../src/daemon/settings.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'tsnet-settings-'))
+t.teardown(() => rmSync(folder, { recursive: true }))
+const path = join(folder, 'tsnetd.json')
+
+t.test('what a file does not say is as by default, and so is all of a file that is not there', async t => {
+  t.same(readSettings(path), defaults)
+  writeFileSync(path, '{"drainMs": 0}')
+  t.same(readSettings(path), { ...defaults, drainMs: 0 })
+})
+
+t.test('what is wrong in a file is named: file, key and value', async t => {
+  for (const [text, code, message] of [
+    ['{"workers": 0}', 'invalid-config', 'workers must be a whole number from 1 to 64, not 0'],
+    ['{"tendMs": "1s"}', 'invalid-config', 'tendMs must be a whole number from 100 to 60000, not "1s"'],
+    ['{"drainMs": 1.5}', 'invalid-config', 'drainMs must be a whole number from 0 to 3600000, not 1.5'],
+    ['{"drainMs": null}', 'invalid-config', 'not null'],
+    ['{"worker": 1}', 'invalid-config', 'there is no setting "worker"'],
+    ['{"__proto__": 1}', 'invalid-config', 'there is no setting "__proto__"'],
+    ['[]', 'invalid-config', 'must hold an object'],
+    ['', 'decode', 'is not JSON'],
+  ] as const) {
+    writeFileSync(path, text)
+    t.throws(() => readSettings(path), { code, message: new RegExp(`${path}.*${message}`) }, text)
+  }
+  t.throws(() => readSettings(folder), { code: 'io', message: new RegExp(folder) })
+})

@@ -1,0 +1,152 @@
+/**
+ * The control socket of a daemon: who opened it, who may connect, what is said on it. And the daemon that
+ * runs with the rights of its unit, or in the background.
+ */
+
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import t, { type Test } from 'tap'
+import { waitFor } from 'tsnet/lab'
+import { Command, EXECUTABLE } from '../support/daemon.ts'
+import { BACKENDS, HOST, Scene } from '../support/scene.ts'
+import { UnitFile } from '../support/unit-file.ts'
+
+const CONTROL = '/run/tsnet/control.sock'
+
+async function open(t: Test): Promise<{ scene: Scene; tsnet: Command }> {
+  const scene = await Scene.open('iptables', 'web')
+  t.teardown(() => scene.close())
+  return { scene, tsnet: new Command(scene.host, 'iptables') }
+}
+
+t.test('a socket that a service manager opened is answered on, handed on, and left where it is', async t => {
+  const { scene, tsnet } = await open(t)
+  const { host } = scene
+  const words = ['-E', 'TSNET_NAT=iptables', '-l', CONTROL, EXECUTABLE, 'daemon']
+  const first = host.start('systemd-socket-activate', ...words)
+  await waitFor(async () => (await host.run('ss', '-xlH')).stdout.includes(CONTROL), {
+    what: 'the manager to listen',
+  })
+  const inode = async () => (await host.run('stat', '-c', '%i', CONTROL)).stdout
+  const before = await inode()
+  t.notMatch(first.stdout, 'ready')
+  t.same(await tsnet.ports(), [], 'who asks waits for the daemon to start')
+  await tsnet.run('publish', '8080:80', 'netns:web')
+
+  const second = await tsnet.daemon('--replace')
+  t.equal((await first.finished).code, 0)
+  t.equal(await inode(), before)
+  t.equal((await tsnet.ports()).length, 1)
+  t.equal((await host.ask('tcp', '127.0.0.1', 8080)).place, 'web')
+  t.equal((await second.stop('SIGTERM')).code, 0)
+  t.equal(await inode(), before)
+})
+
+t.test('nobody who talks nonsense to the control socket is felt by others', async t => {
+  const { scene, tsnet } = await open(t)
+  await tsnet.daemon()
+  await tsnet.run('publish', '8080:80', 'netns:web')
+  const answers = async (after: string) => {
+    t.equal((await scene.client.ask('tcp', HOST[4], 8080)).place, 'web', after)
+    t.equal((await tsnet.ports()).length, 1, after)
+  }
+  const talk = async (say: (socket: Socket) => void, after: string) => {
+    const socket = connect(scene.host.path(CONTROL))
+    socket.on('error', () => {})
+    const closed = new Promise(resolve => socket.once('close', resolve))
+    await once(socket, 'connect')
+    say(socket)
+    await Promise.all([closed, answers(after)])
+  }
+  await talk(socket => socket.resume().write('GET / HTTP/1.1\r\n\r\n'), 'garbage')
+  await talk(socket => socket.resume().write('{"id":"one","do":"ports"}\n'), 'what is not a request')
+  await talk(socket => socket.resume().end('{"id":1,"do":"por'), 'half a line')
+  await talk(socket => {
+    const chunk = Buffer.alloc(1024 * 1024, 'x')
+    const more = () => socket.destroyed || socket.write(chunk, more)
+    more()
+  }, 'an endless line')
+  await talk(socket => {
+    // Each answer is as long as the question; after some megabytes nobody takes them.
+    const question = (id: number) => `${JSON.stringify({ id, do: 'x'.repeat(1024 * 1024) })}\n`
+    for (let id = 0; id < 40; id++) socket.write(question(id))
+  }, 'one that never reads')
+  const idle = connect(scene.host.path(CONTROL))
+  await once(idle, 'connect')
+  await answers('one that says nothing')
+  idle.destroy()
+})
+
+t.test('the control socket is for root alone', async t => {
+  const { scene, tsnet } = await open(t)
+  const { host } = scene
+  const daemon = await tsnet.daemon()
+  const modes = await host.run('stat', '-c', '%a %u %F', '/run/tsnet', CONTROL)
+  t.equal(modes.stdout, '700 0 directory\n600 0 socket\n')
+  const { stdout } = await host.run('ss', '-xlH')
+  t.same(
+    stdout.match(/\S*(?:tsnet|@)\S*/g),
+    [`${CONTROL}.${innerPid(scene)}`],
+    'the name it was bound with, and no abstract one',
+  )
+  const asUser = () =>
+    host.run(
+      ...['setpriv', '--reuid=1000', '--regid=1000', '--clear-groups'],
+      ...['socat', '-u', '/dev/null', `UNIX-CONNECT:${CONTROL}`],
+      { mayFail: true },
+    )
+  t.match(await asUser(), { code: 1, stderr: /Permission denied/ })
+  await host.run('chmod', '711', '/run/tsnet')
+  t.match(await asUser(), { code: 1, stderr: /Permission denied/ }, 'by its own mode as well')
+  await host.run('chmod', '666', CONTROL)
+  t.equal((await asUser()).code, 0, 'nothing else was in the way')
+  t.equal((await daemon.stop('SIGTERM')).code, 0)
+})
+
+for (const backend of BACKENDS) {
+  t.test(`${backend}: it does its work with the rights that its unit leaves it`, async t => {
+    const scene = await Scene.open(backend, 'web')
+    t.teardown(() => scene.close())
+    const { host } = scene
+    await scene.network('front', 10).add(scene.get('web'))
+    const unit = new UnitFile('conf/tsnetd.service')
+    const rights = unit.setting('Service', 'CapabilityBoundingSet').replace(/ ?CAP_(\w+)/g, ',+$1')
+    const daemon = host.start(
+      ...['setpriv', `--bounding-set=-all${rights.toLowerCase()}`, '--no-new-privs'],
+      ...[EXECUTABLE, 'daemon'],
+      { env: { TSNET_NAT: backend } },
+    )
+    await waitFor(() => daemon.stdout.includes('ready'), { what: 'the daemon', withinMs: 10_000 })
+    const tsnet = new Command(host, backend)
+    await tsnet.run('publish', '80:80', '81:80/udp', 'web')
+    await tsnet.run('publish', '82:80', '--via', 'netns', 'web')
+    for (const [protocol, port] of [
+      ['tcp', 80],
+      ['udp', 81],
+      ['tcp', 82],
+    ] as const) {
+      t.equal((await scene.client.ask(protocol, HOST[4], port)).place, 'web')
+      t.equal((await host.ask(protocol, '::1', port)).place, 'web')
+    }
+    await tsnet.run('unpublish', '--all')
+    t.equal((await daemon.stop('SIGTERM')).code, 0)
+  })
+}
+
+t.test('a daemon that publish started lives on, and two that start at once agree', async t => {
+  const { scene, tsnet } = await open(t)
+  await Promise.all([
+    tsnet.run('publish', '8080:80', 'netns:web'),
+    tsnet.run('publish', '8081:80', 'netns:web'),
+  ])
+  for (const port of [8082, 8083]) await tsnet.run('publish', `${port}:80`, 'netns:web')
+  t.equal((await tsnet.ports()).length, 4)
+  for (const port of [8080, 8081, 8082, 8083])
+    t.equal((await scene.host.ask('tcp', '127.0.0.1', port)).place, 'web')
+  t.equal(daemons(scene).length, 1)
+})
+
+const daemons = (scene: Scene) =>
+  scene.host.processes().filter(({ command }) => command.includes(`${EXECUTABLE} daemon`))
+
+const innerPid = (scene: Scene): number | undefined => daemons(scene)[0]?.pid
