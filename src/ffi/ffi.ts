@@ -44,6 +44,22 @@ export interface Libc {
   write(fd: number, data: Memory, length: number): number
   fcntl(fd: number, command: number, argument: number): number
   close(fd: number): number
+  poll(fds: Memory, count: number, timeoutMs: number): number
+  posix_spawn(
+    pid: Memory,
+    path: string,
+    actions: Memory,
+    attributes: Memory,
+    argv: (string | null)[],
+    env: (string | null)[],
+  ): number
+  posix_spawn_file_actions_init(actions: Memory): number
+  posix_spawn_file_actions_adddup2(actions: Memory, fd: number, target: number): number
+  posix_spawn_file_actions_destroy(actions: Memory): number
+  posix_spawnattr_init(attributes: Memory): number
+  posix_spawnattr_setflags(attributes: Memory, flags: number): number
+  posix_spawnattr_destroy(attributes: Memory): number
+  waitpid(pid: number, status: Memory, options: number): number
   setns(fd: number, nstype: number): number
   unshare(flags: number): number
   ioctl(fd: number, request: number, argument: number): number
@@ -83,6 +99,16 @@ const prototypes: { [name in keyof Libc]: string } = {
   write: 'int64_t write(int fd, const void *buf, size_t count)',
   fcntl: 'int fcntl(int fd, int command, long argument)',
   close: 'int close(int fd)',
+  poll: 'int poll(void *fds, unsigned long count, int timeout)',
+  posix_spawn:
+    'int posix_spawn(void *pid, const char *path, void *actions, void *attr, const char **argv, const char **envp)',
+  posix_spawn_file_actions_init: 'int posix_spawn_file_actions_init(void *actions)',
+  posix_spawn_file_actions_adddup2: 'int posix_spawn_file_actions_adddup2(void *actions, int fd, int target)',
+  posix_spawn_file_actions_destroy: 'int posix_spawn_file_actions_destroy(void *actions)',
+  posix_spawnattr_init: 'int posix_spawnattr_init(void *attr)',
+  posix_spawnattr_setflags: 'int posix_spawnattr_setflags(void *attr, short flags)',
+  posix_spawnattr_destroy: 'int posix_spawnattr_destroy(void *attr)',
+  waitpid: 'int waitpid(int pid, void *status, int options)',
   setns: 'int setns(int fd, int nstype)',
   unshare: 'int unshare(int flags)',
   ioctl: 'int ioctl(int fd, unsigned long request, unsigned long argument)',

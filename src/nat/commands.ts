@@ -3,9 +3,9 @@
  * as arguments.
  */
 
-import { spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
+import { type Finished, runCommand } from '../ffi/command.ts'
 
 /** Administrators' commands are not on everybody's PATH, least of all a container runtime's. */
 const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin', '/usr/bin', '/bin']
@@ -27,34 +27,17 @@ function isExecutable(path: string): boolean {
   }
 }
 
-export interface Finished {
-  /** Exit code; 255 for a command that a signal ended. */
-  code: number
-  stdout: string
-  stderr: string
-}
-
 /**
- * Runs a command in a session of its own, so that a signal meant for us does not stop it halfway.
- * @throws Error when it cannot be started
+ * Runs a command with a clean environment.
+ * @throws SystemError when it cannot be started
  */
-export function runCommand(path: string, args: string[], stdin = ''): Promise<Finished> {
-  const { XTABLES_LOCKFILE, PATH } = process.env
-  const env = { LC_ALL: 'C', PATH, ...(XTABLES_LOCKFILE !== undefined && { XTABLES_LOCKFILE }) }
-  const child = spawn(path, args, { env, detached: true, timeout: TIMEOUT_MS, killSignal: 'SIGKILL' })
-  return new Promise((resolve, reject) => {
-    let stdout = ''
-    let stderr = ''
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text
-    })
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr += text
-    })
-    child.on('error', reject)
-    child.on('close', code => resolve({ code: code ?? 255, stdout, stderr }))
-    // A command that ends before it has read everything says why on stderr.
-    child.stdin.on('error', () => {})
-    child.stdin.end(stdin)
-  })
+export function run(
+  path: string,
+  args: string[],
+  rest: { stdin?: string; until?: string } = {},
+): Promise<Finished> {
+  const { PATH = SYSTEM_FOLDERS.join(':'), XTABLES_LOCKFILE } = process.env
+  const env = ['LC_ALL=C', `PATH=${PATH}`]
+  if (XTABLES_LOCKFILE !== undefined) env.push(`XTABLES_LOCKFILE=${XTABLES_LOCKFILE}`)
+  return runCommand(path, args, { ...rest, env, withinMs: TIMEOUT_MS })
 }

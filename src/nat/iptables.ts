@@ -15,9 +15,10 @@
  * that uses them all.
  */
 
+import type { Finished } from '../ffi/command.ts'
 import type { Family } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
-import { type Finished, findCommand, runCommand } from './commands.ts'
+import { findCommand, run } from './commands.ts'
 import {
   freshFile,
   removalFile,
@@ -68,9 +69,18 @@ function need(family: Family, what: 'restore' | 'save'): string {
   return path
 }
 
-/** Feeds a file to iptables-restore. @returns nothing when it was taken, else what iptables said */
+/** Printed by `--verbose` when every part of a file is in force. */
+const DONE = '# all is done'
+
+/**
+ * Feeds a file to iptables-restore.
+ * @returns nothing when it was taken, else what iptables said
+ */
 export async function restore(family: Family, file: string): Promise<Finished | undefined> {
-  const result = await runCommand(need(family, 'restore'), ['--noflush', '-w', String(LOCK_WAIT_S)], file)
+  const args = ['--noflush', '--verbose', '-w', String(LOCK_WAIT_S)]
+  // What it does after that is to close its socket, and wait for a grace period if it deleted something.
+  const rest = { stdin: `${file}${DONE}\n`, until: DONE }
+  const result = await run(need(family, 'restore'), args, rest)
   if (result.code === 0) return undefined
   if (result.code === RESOURCE_PROBLEM && result.stderr.includes('xtables lock')) {
     throw new TsnetError('try-again', `iptables: somebody held the xtables lock for ${LOCK_WAIT_S} s`)
@@ -79,7 +89,7 @@ export async function restore(family: Family, file: string): Promise<Finished | 
 }
 
 export async function listRules(family: Family): Promise<Listing> {
-  const { code, stdout, stderr } = await runCommand(need(family, 'save'), [])
+  const { code, stdout, stderr } = await run(need(family, 'save'), [])
   if (code !== 0) throw new TsnetError('kernel', `${commandName(family, 'save')}: ${stderr.trim()}`)
   return readListing(stdout)
 }

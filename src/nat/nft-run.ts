@@ -4,7 +4,7 @@
 
 import { hasLibnftables, NftContext, type NftOptions, type NftResult } from '../ffi/libnftables.ts'
 import { TsnetError } from '../model/errors.ts'
-import { findCommand, runCommand } from './commands.ts'
+import { findCommand, run } from './commands.ts'
 import { onceHere } from './here.ts'
 
 const contextHere = onceHere(() => new NftContext())
@@ -30,12 +30,9 @@ export async function runNft(commands: readonly string[], options: NftOptions = 
   const nft = findCommand('nft')
   if (nft === undefined) throw missingNft()
   // For JSON, nft reads a file twice, which a pipe does not allow; what lists is short.
-  const command = options.json
-    ? [nft, '-j', ...(options.terse ? ['-t'] : []), text]
-    : // It opens its stdin by name: a pipe will do, but not the socket that Node gives it.
-      ['/bin/sh', '-c', 'cat | exec "$0" -f -', nft]
-  const [path = nft, ...words] = command
-  const { code, stdout, stderr } = await runCommand(path, words, options.json ? '' : text)
+  const { code, stdout, stderr } = options.json
+    ? await run(nft, ['-j', ...(options.terse ? ['-t'] : []), text])
+    : await run(nft, ['-f', '-'], { stdin: text })
   return { ok: code === 0, output: stdout, error: stderr }
 }
 
