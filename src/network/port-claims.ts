@@ -23,17 +23,22 @@ const LOCK = 'ports'
 
 /**
  * Claims all ports of an attachment, or none.
+ * @param probe false where whoever calls listens on the ports next, and finds out that way
  * @throws TsnetError `conflict` naming the port and who has it; `invalid-config` for an address that is
  *   not one of this host
  */
-export async function claimPorts(owner: string, mappings: readonly PortMapping[]): Promise<void> {
+export async function claimPorts(
+  owner: string,
+  mappings: readonly PortMapping[],
+  { probe = true }: { probe?: boolean } = {},
+): Promise<void> {
   if (mappings.length === 0) return
   const buckets = [...new Set(mappings.flatMap(bucketsOf))]
   await whileLocked(LOCK, () => {
     for (const claim of buckets.flatMap(readBucket)) {
       for (const mapping of mappings) refuseConflict(owner, mapping, claim)
     }
-    for (const mapping of mappings) probePorts(mapping)
+    if (probe) for (const mapping of mappings) probePorts(mapping)
     for (const bucket of buckets) {
       // What still meets ours is void, or ours from an attempt that died.
       const others = readBucket(bucket).filter(claim => !mappings.some(mapping => portsMeet(mapping, claim)))

@@ -21,13 +21,14 @@ import type { PortSpec } from '../model/port-spec.ts'
 import type { Container, Publication, PublishRequest } from '../model/publication.ts'
 import { everyStep, type Undo, withUndo } from '../model/undo.ts'
 import { chooseBackend, flushConntrack, forwardDrops } from '../nat/nat.ts'
-import type { Counters, PortProxy } from '../proxy/proxy.ts'
+import type { Counters, Publication as Forwarding, PortProxy } from '../proxy/proxy.ts'
 import { isThere } from './container.ts'
 import { containerPorts, hostPortChoices } from './host-ports.ts'
 import { listeningSpecs } from './listening.ts'
 import { listPublications, removePublication, writePublication } from './owners.ts'
 import { familiesOf } from './plan.ts'
 import { claimPorts, releasePorts } from './port-claims.ts'
+import { probePorts } from './port-probe.ts'
 import { natPart, portsOf, proxyPart, targetsOf } from './publish-plan.ts'
 import { findAgain, resolve } from './resolve.ts'
 import { admitGuest, dismissGuest, installRules, withdrawRules } from './shared.ts'
@@ -147,15 +148,25 @@ export class Publisher {
     undo.push('the record', () => removePublication(draft.id))
     writePublication(publication)
     undo.push('the claim on host ports', () => releasePorts(draft.id, [portsOf(draft)]))
-    await claimPorts(draft.id, [portsOf(draft)])
+    await claimPorts(draft.id, [portsOf(draft)], { probe: forwarding === undefined })
     if (forwarding !== undefined) {
-      this.#proxy.publish(forwarding)
+      this.#listen(forwarding, draft)
       undo.push('the listening sockets', () => this.#proxy.withdraw(draft.id))
     }
     undo.push('the rules', () => removeRules(publication))
     await addRules(publication)
     this.#tell('published', publication)
     return publication
+  }
+
+  /** @throws TsnetError `conflict` naming the process that listens there */
+  #listen(forwarding: Forwarding, draft: Publication): void {
+    try {
+      this.#proxy.publish(forwarding)
+    } catch (thrown) {
+      if (hasCode(thrown, 'conflict')) probePorts(portsOf(draft))
+      throw thrown
+    }
   }
 
   /** Other containers behind the same port. The socket stays, so nobody is refused. */
