@@ -12,8 +12,8 @@ import { podman } from './podman.ts'
 
 /** @param attached containers that tsnet itself put on a network */
 export function sourcesOf(attached: readonly Found[], places: Places = placesOf()): Source[] {
-  const containerd = () => listContainerd(places.containerd, places.containerdRunc)
-  const oci = () => [...listOciStates(places.runc), ...listOciStates(places.crun)]
+  const containerd = once(() => listContainerd(places.containerd, places.containerdRunc))
+  const oci = once(() => [...listOciStates(places.runc), ...listOciStates(places.crun)])
   const only = (runtime: Runtime, list: () => Found[]): Source => ({
     runtime,
     list: () => list().filter(found => found.runtime === runtime),
@@ -28,4 +28,13 @@ export function sourcesOf(attached: readonly Found[], places: Places = placesOf(
     only('crun', oci),
     { runtime: 'cni', list: () => [...attached, ...listCniCache(places.cniCache)] },
   ]
+}
+
+/** Several sources read the same files, and shall see the same. */
+function once<T>(work: () => T): () => T {
+  let done: { value: T } | undefined
+  return () => {
+    done ??= { value: work() }
+    return done.value
+  }
 }
