@@ -13,11 +13,13 @@ export const MSG_NOSIGNAL = 0x4000
 
 export const SOL_SOCKET = 1
 export const SO_REUSEADDR = 2
+export const SO_TYPE = 3
 export const SO_ERROR = 4
 export const SO_RCVBUF = 8
 export const SO_KEEPALIVE = 9
 export const SO_LINGER = 13
 export const SO_REUSEPORT = 15
+export const SO_ACCEPTCONN = 30
 export const SO_RCVBUFFORCE = 33
 
 export const IPPROTO_IP = 0

@@ -10,8 +10,7 @@
  * What accepted sockets inherit is set here once: no delay, keepalive.
  */
 
-import { constants } from 'node:os'
-import { errno, errnoName, libc, must } from '../ffi/ffi.ts'
+import { libc, must } from '../ffi/ffi.ts'
 import { AF_INET6, domainOf, readSockaddr, sockaddr } from '../ffi/sockaddr.ts'
 import {
   IP_PKTINFO,
@@ -30,7 +29,7 @@ import {
 } from '../ffi/socket.ts'
 import type { Ip } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
-import { describeHostPorts } from '../model/port-mapping.ts'
+import { bindError } from './bind-error.ts'
 import { setStreamOptions, socketKinds } from './dial.ts'
 import { defaultOptions, type Publication } from './publication.ts'
 
@@ -40,10 +39,6 @@ const ANY_V4 = '0.0.0.0' as Ip
 const ANY_V6 = '::' as Ip
 /** How often another port is tried where the kernel's choice is taken on another address. */
 const EPHEMERAL_TRIES = 16
-
-const ESOCKTNOSUPPORT = 94 // Node does not list it
-
-const { EADDRINUSE, EADDRNOTAVAIL, EACCES, EMFILE, ENFILE, EPROTONOSUPPORT } = constants.errno
 
 /** Open sockets of a publication. */
 export interface Listeners {
@@ -97,8 +92,7 @@ function openForWorker(publication: Publication, listeners: Listeners, shared: b
 
 /** Opens a publication's sockets on one address, or on all. */
 function opener(publication: Publication, ip: Ip | undefined): (port: number, shared: boolean) => number {
-  const { protocol, options } = publication
-  const keepaliveMs = options?.keepaliveMs ?? defaultOptions.keepaliveMs
+  const { protocol } = publication
   const [type, number] = socketKinds[protocol]
   const address = ip ?? (hasIpv6() ? ANY_V6 : ANY_V4)
   const domain = domainOf(address)
@@ -106,20 +100,17 @@ function opener(publication: Publication, ip: Ip | undefined): (port: number, sh
   const view = new DataView(bytes.buffer)
   return (port, shared) => {
     const fd = libc.socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, number)
-    if (fd < 0) throw failure(publication, ip, port)
+    if (fd < 0) throw bindError(publication, ip, port)
     if (domain === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, ip === undefined ? 0 : 1)
     if (shared) setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1)
-    if (protocol === 'udp') prepareDatagrams(fd, address)
-    else {
-      // Lets a port in TIME_WAIT pass, never one that is listened on. Two UDP sockets could share one.
-      setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1)
-      setStreamOptions(fd, protocol, keepaliveMs)
-    }
+    // Lets a port in TIME_WAIT pass, never one that is listened on. Two UDP sockets could share one.
+    if (protocol !== 'udp') setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+    prepareSocket(fd, publication, address)
     view.setUint16(2, port)
     if (libc.bind(fd, bytes, bytes.length) === 0 && (protocol === 'udp' || libc.listen(fd, BACKLOG) === 0)) {
       return fd
     }
-    const thrown = failure(publication, ip, port)
+    const thrown = bindError(publication, ip, port)
     libc.close(fd)
     throw thrown
   }
@@ -131,8 +122,15 @@ function hasIpv6(): boolean {
   return fd >= 0
 }
 
-/** With a wildcard address, each datagram says to which of this host's addresses it came. */
-function prepareDatagrams(fd: number, address: Ip): void {
+/**
+ * What a socket at an address needs beside being bound: accepted sockets inherit their options, and
+ * datagrams to a wildcard address say to which of this host's addresses they came.
+ */
+export function prepareSocket(fd: number, { protocol, options }: Publication, address: Ip): void {
+  if (protocol !== 'udp') {
+    setStreamOptions(fd, protocol, options?.keepaliveMs ?? defaultOptions.keepaliveMs)
+    return
+  }
   setReceiveBuffer(fd, UDP_BUFFER_BYTES)
   if (address === ANY_V4) setOption(fd, IPPROTO_IP, IP_PKTINFO, 1)
   if (address === ANY_V6) setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
@@ -142,39 +140,4 @@ function portOf(fd: number): number {
   const address = new Uint8Array(28)
   must('getsockname', libc.getsockname(fd, address, new Uint8Array(new Int32Array([28]).buffer)))
   return readSockaddr(address).port
-}
-
-/** The error of the last call, in words. */
-function failure(publication: Publication, ip: Ip | undefined, port: number): TsnetError {
-  const { protocol } = publication
-  const number = errno()
-  const what = describeHostPorts({
-    protocol,
-    ...(ip === undefined ? {} : { hostIp: ip }),
-    hostPort: port,
-    containerPort: 1,
-    count: 1,
-  })
-  if (number === EADDRINUSE) {
-    return new TsnetError(
-      'conflict',
-      `port ${what} is already in use; choose another host port or stop its user`,
-    )
-  }
-  if (number === EADDRNOTAVAIL) {
-    return new TsnetError('invalid-config', `the address of port ${what} is not an address of this host`)
-  }
-  if (number === EMFILE || number === ENFILE) {
-    const all = publication.count * (publication.hostIps?.length ?? 1)
-    return new TsnetError(
-      'exhausted',
-      `port ${what} cannot be opened: ${all} sockets are needed, and no descriptor is left. ` +
-        'Raise the limit on open files (ulimit -n)',
-    )
-  }
-  if ([EPROTONOSUPPORT, ESOCKTNOSUPPORT].includes(number)) {
-    return new TsnetError('missing', `port ${what}: this kernel has no ${protocol.toUpperCase()}`)
-  }
-  const hint = number === EACCES ? ' (ports below 1024 need CAP_NET_BIND_SERVICE)' : ''
-  return new TsnetError('kernel', `port ${what} cannot be opened: ${errnoName(number)}${hint}`)
 }

@@ -1,5 +1,6 @@
 /** A worker's data plane: its loop, what its services share, and the services by the publication's id. */
 
+import { libc } from '../ffi/ffi.ts'
 import type { Assignment, Command } from './assignment.ts'
 import { Datagrams } from './datagrams.ts'
 import { Descriptors } from './descriptors.ts'
@@ -47,7 +48,11 @@ export class DataPlane implements Plane {
   }
 
   #thaw(connections: FrozenConnection[]): void {
-    for (const connection of connections) this.#services.get(connection.id)?.adopt(connection)
+    for (const connection of connections) {
+      const service = this.#services.get(connection.id)
+      if (service !== undefined) service.adopt(connection)
+      else for (const fd of [connection.client, connection.target ?? -1]) libc.close(fd)
+    }
     for (const service of this.#services.values()) service.thaw()
   }
 

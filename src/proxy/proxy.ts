@@ -39,6 +39,7 @@
 
 import { TsnetError } from '../model/errors.ts'
 import { currentNetns, inside, type Netns, type Sync, sameNamespace } from '../netns/netns.ts'
+import { adoptListeners } from './adopt.ts'
 import type { Assignment } from './assignment.ts'
 import { type Counters, counterTable, forgetActive, sumCounters } from './counters.ts'
 import { closeDestination, type Destination, openDestinations } from './destination.ts'
@@ -91,7 +92,7 @@ export class PortProxy implements AsyncDisposable {
   readonly #onExit = () => {
     for (const worker of this.#workers) worker.stopNow()
   }
-  #closed = false
+  #closing: Promise<void> | undefined
 
   constructor({ workers = 1, onFault = () => {} }: ProxyOptions) {
     this.#onFault = onFault
@@ -106,16 +107,16 @@ export class PortProxy implements AsyncDisposable {
 
   /**
    * Binds the ports and begins to serve them.
-   * @param handedIn sockets from another proxy's `sockets`, in their order, which had as many workers; they
-   *   are ours from now on
+   * @param handedIn open sockets, as `sockets` of a proxy with as many workers gives them, or systemd or
+   *   dockerd; they are ours from now on
    * @returns the first host port, which the kernel chose if the publication left that to it
-   * @throws TsnetError as openListeners, openDestinations, checkPublication; `conflict` for an id that is
+   * @throws TsnetError as openListeners, adoptListeners, openDestinations, checkPublication; `conflict` for an id that is
    *   published. Nothing has changed then.
    */
   publish(publication: Publication, handedIn?: readonly (readonly number[])[]): number {
     const { id } = publication
     checkPublication(publication)
-    if (this.#closed) throw new TsnetError('internal', 'the proxy is closed')
+    if (this.#closing) throw new TsnetError('internal', 'the proxy is closed')
     if (this.#entries.has(id)) {
       throw new TsnetError('conflict', `publication ${JSON.stringify(id)} is there already`)
     }
@@ -201,21 +202,25 @@ export class PortProxy implements AsyncDisposable {
     return this.#entry(id).listeners.sockets.map(sockets => [...sockets])
   }
 
-  /** Ends everything: ports are free, clients that have not finished after drainMs are reset. */
-  async close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
-    this.#closed = true
-    await Promise.all(
-      [...this.#entries].map(([id, entry]) =>
-        entry.withdrawing ? undefined : this.withdraw(id, { drainMs }),
-      ),
-    )
-    await Promise.all(this.#workers.map(worker => worker.stop()))
-    process.off('exit', this.#onExit)
-    this.#home[Symbol.dispose]()
+  /**
+   * Ends everything: ports are free, clients that have not finished after drainMs are reset. Asked again, it
+   * settles with the first.
+   */
+  close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#end(drainMs)
+    return this.#closing
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  async #end(drainMs: number): Promise<void> {
+    const there = [...this.#entries].filter(([, { withdrawing }]) => !withdrawing)
+    await Promise.all(there.map(([id]) => this.withdraw(id, { drainMs })))
+    await Promise.all(this.#workers.map(worker => worker.stop()))
+    process.off('exit', this.#onExit)
+    this.#home[Symbol.dispose]()
   }
 
   #entry(id: string): Entry {
@@ -226,15 +231,8 @@ export class PortProxy implements AsyncDisposable {
 
   #listeners(publication: Publication, handedIn: readonly (readonly number[])[] | undefined): Listeners {
     const workers = this.#workers.length
-    if (handedIn === undefined) return this.#atHome(() => openListeners(publication, workers))
-    const needed = publication.count * (publication.hostIps?.length ?? 1)
-    if (handedIn.length !== workers || handedIn.some(sockets => sockets.length !== needed)) {
-      throw new TsnetError(
-        'invalid-config',
-        `publication ${JSON.stringify(publication.id)} needs ${needed} sockets for each of ${workers} workers`,
-      )
-    }
-    return { hostPort: publication.hostPort, sockets: handedIn.map(sockets => [...sockets]) }
+    if (handedIn !== undefined) return adoptListeners(publication, handedIn, workers)
+    return this.#atHome(() => openListeners(publication, workers))
   }
 
   #assign({ publication, listeners, destinations, counters }: Entry, worker: number): void {
@@ -265,10 +263,10 @@ export class PortProxy implements AsyncDisposable {
   }
 
   #replace(index: number, cause: unknown): void {
-    if (this.#closed) return
+    if (this.#closing) return
     this.#onFault(`worker ${index} died and is replaced: ${cause instanceof Error ? cause.stack : cause}`)
     const again = () => {
-      if (this.#closed) return
+      if (this.#closing) return
       this.#workers[index] = this.#hire(index)
       for (const entry of this.#entries.values()) {
         const table = entry.counters[index]

@@ -93,6 +93,11 @@ export class Reactor {
     this.#sources[fd] = source
   }
 
+  /** Gives a watched descriptor to another owner; tag and events stay. */
+  pass(fd: number, source: Source): void {
+    this.#sources[fd] = source
+  }
+
   /** Asks for other events. `tag` must be that of `add`. */
   change(fd: number, events: number, tag: number): void {
     this.#control(EPOLL_CTL_MOD, fd, events, tag)

@@ -40,6 +40,7 @@ export abstract class Service implements Source, Timed {
   #paused: [fd: number, tag: number][] = []
   #onEmpty: (() => void) | undefined
   #silent = false
+  #frozen = false
 
   constructor(plane: Plane, assignment: Assignment) {
     this.reactor = plane.reactor
@@ -96,25 +97,34 @@ export abstract class Service implements Source, Timed {
   silence(): void {
     if (this.#silent) return
     this.#silent = true
-    this.takeLast()
-    for (const fd of this.sockets) this.reactor.remove(fd)
+    if (!this.#frozen) {
+      this.takeLast()
+      for (const fd of this.sockets) this.reactor.remove(fd)
+    }
     this.#paused = []
     this.reactor.timers.clear(this)
   }
 
-  /** Takes no clients for now; they wait in the kernel. @returns those that can be handed over */
+  /**
+   * Stands still: clients wait in the kernel. One that takes no clients any more goes on with those it has.
+   * @returns the clients that can be handed over
+   */
   freeze(): Omit<FrozenConnection, 'id'>[] {
-    if (!this.#silent) for (const fd of this.sockets) this.reactor.remove(fd)
-    this.#silent = true
-    return []
+    if (this.#silent || this.#frozen) return []
+    this.#frozen = true
+    for (const fd of this.sockets) this.reactor.remove(fd)
+    return this.freezeClients()
   }
 
   /** Takes clients again. */
   thaw(): void {
-    if (!this.#silent) return
-    this.#silent = false
+    if (!this.#frozen) return
+    this.#frozen = false
+    if (this.#silent) return
     for (const [tag, fd] of this.sockets.entries()) this.reactor.add(fd, EPOLLIN, this, tag)
   }
+
+  protected abstract freezeClients(): Omit<FrozenConnection, 'id'>[]
 
   /** Goes on with a client of another process, or of ours before it stood still. */
   abstract adopt(connection: FrozenConnection): void
@@ -144,6 +154,7 @@ export abstract class Service implements Source, Timed {
     }
     const paused = this.#paused
     this.#paused = []
+    if (this.#frozen) return
     for (const [fd, tag] of paused) this.reactor.change(fd, EPOLLIN, tag)
   }
 

@@ -1,5 +1,5 @@
 /**
- * A published range of TCP or SCTP ports: accepts clients and starts a Connection for each.
+ * A published range of TCP or SCTP ports: accepts clients and starts to dial for each.
  *
  * Out of descriptors, a listener would be reported as ready over and over. The reserve descriptor is given
  * up to accept and reset those who wait; out of anything else, the listener is left alone for a moment.
@@ -9,11 +9,13 @@ import { constants } from 'node:os'
 import { errno, libc } from '../ffi/ffi.ts'
 import { type Endpoint, readSockaddr } from '../ffi/sockaddr.ts'
 import { SOCK_CLOEXEC, SOCK_NONBLOCK } from '../ffi/socket.ts'
-import { Connection, resetOnClose } from './connection.ts'
-import { ACCEPTED } from './counters.ts'
+import { Connection } from './connection.ts'
+import { ACCEPTED, ACTIVE } from './counters.ts'
+import { Dialling } from './dialling.ts'
 import type { FrozenConnection } from './frozen.ts'
 import { proxyHeader } from './proxy-header.ts'
 import { Service } from './service.ts'
+import { resetOnClose, StreamClient } from './stream-client.ts'
 
 /** Accepted in one turn before others get theirs. */
 const TURN_ACCEPTS = 64
@@ -51,22 +53,37 @@ export class StreamService extends Service {
   }
 
   override reset(): void {
-    for (const source of this.reactor.sources()) {
-      if (source instanceof Connection && source.service === this) source.reset()
-    }
+    for (const client of this.#clients()) client.reset()
   }
 
-  override freeze(): Omit<FrozenConnection, 'id'>[] {
-    super.freeze()
-    const connections = new Set([...this.reactor.sources()].filter(source => source instanceof Connection))
-    return [...connections].flatMap(connection => {
-      const frozen = connection.service === this ? connection.freeze() : undefined
-      return frozen === undefined ? [] : [frozen]
-    })
+  protected override freezeClients(): Omit<FrozenConnection, 'id'>[] {
+    return this.#clients().map(client => client.freeze())
   }
 
-  override adopt(connection: FrozenConnection): void {
-    new Connection(this, connection.port, connection.client).thaw(connection)
+  override adopt(frozen: FrozenConnection): void {
+    const { port, client, target, choice } = frozen
+    if (target === undefined) new Dialling(this, port, client).begin()
+    else new Connection(this, port, client, target, this.balance, choice).thaw(frozen)
+  }
+
+  /** A client is here. */
+  enter(port: number): void {
+    this.active++
+    this.count(port, ACTIVE, 1)
+  }
+
+  /** A client has left: counted first, since who sees its socket close may look at the counters. */
+  leave(port: number, client: number): void {
+    this.count(port, ACTIVE, -1)
+    this.reactor.close(client)
+    this.left()
+  }
+
+  /** A client goes on elsewhere. */
+  letGo(port: number, client: number): void {
+    this.count(port, ACTIVE, -1)
+    this.reactor.remove(client)
+    this.left()
   }
 
   /** What a target is told about its client before anything else. */
@@ -78,6 +95,15 @@ export class StreamService extends Service {
       this.#endpoint(client, 'getpeername'),
       this.#endpoint(client, 'getsockname'),
     )
+  }
+
+  /** All that there are: each is watched by one or two sockets. */
+  #clients(): StreamClient[] {
+    const clients = new Set<StreamClient>()
+    for (const source of this.reactor.sources()) {
+      if (source instanceof StreamClient && source.service === this) clients.add(source)
+    }
+    return [...clients]
   }
 
   /** @returns false when no more can be accepted for now */
@@ -101,7 +127,7 @@ export class StreamService extends Service {
       this.#turnAway(client, port)
       return true
     }
-    new Connection(this, port, client).begin()
+    new Dialling(this, port, client).begin()
     return true
   }
 

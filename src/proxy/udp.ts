@@ -47,6 +47,10 @@ export class DatagramService extends Service {
   /** Sessions are not handed over: a client's next datagram begins a new one. */
   override adopt(): void {}
 
+  protected override freezeClients(): [] {
+    return []
+  }
+
   override silence(): void {
     super.silence()
     this.reset()

@@ -1,0 +1,168 @@
+/** Sockets and connections that go from one proxy to another, or stand still for a while. */
+
+import { randomBytes } from 'node:crypto'
+import { openSync } from 'node:fs'
+import t from 'tap'
+import { waitFor } from 'tsnet/lab'
+import { copyDescriptor, openProcess } from '../../src/ffi/pidfd.ts'
+import type { FrozenConnection } from '../../src/proxy/proxy.ts'
+import { openUdp, udpEcho } from '../support/datagrams.ts'
+import { LOOPBACK, type Published, TestProxy } from '../support/published.ts'
+import { closedPort, connect, echo, exchange, outcome, readAll, serve } from '../support/streams.ts'
+
+// What another process would do, within one.
+const ourselves = openProcess(process.pid)
+const copy = (fd: number) => copyDescriptor(ourselves, fd)
+
+const copied = ({ target, ...each }: FrozenConnection): FrozenConnection => ({
+  ...each,
+  client: copy(each.client),
+  ...(target !== undefined && { target: copy(target) }),
+})
+
+/** Publishes the same with sockets of another proxy. */
+function succeed(
+  from: TestProxy,
+  web: Published,
+  to: TestProxy,
+  target: number,
+  protocol: 'tcp' | 'udp' = 'tcp',
+) {
+  const targets = [{ ip: LOOPBACK, port: target }]
+  const sockets = from.proxy.sockets(web.id).map(each => each.map(copy))
+  to.proxy.publish({ id: web.id, protocol, hostPort: web.port, count: 1, targets }, sockets)
+}
+
+t.test('connections in every state go on in another proxy, and nothing is lost', async t => {
+  await using server = await serve(echo)
+  await using old = new TestProxy()
+  await using fresh = new TestProxy({ workers: 1 })
+  const web = old.publish(server.port, { options: { waitMs: 20_000 } })
+  const idle = await connect(web.port)
+  const ended = await connect(web.port)
+  ended.end('the end was passed on')
+  const full = await connect(web.port)
+  full.pause()
+  const bytes = randomBytes(24 << 20)
+  full.end(bytes)
+  await waitFor(() => server.sockets.length === 3 && web.counters().bytesOut > 0, {
+    what: 'all to be connected',
+  })
+
+  const frozen = await old.proxy.freeze()
+  const late = connect(web.port)
+  t.equal(frozen.filter(({ target }) => target !== undefined).length, frozen.length)
+  succeed(old, web, fresh, server.port)
+  await fresh.proxy.thaw(frozen.map(copied))
+  await old.proxy.close()
+
+  idle.end('hello')
+  t.equal(String(await readAll(idle)), 'hello')
+  t.equal(String(await readAll(ended)), 'the end was passed on')
+  t.ok((await readAll(full.resume())).equals(bytes), 'what was in flight, and the rest')
+  const client = await late
+  client.end('came meanwhile')
+  t.equal(String(await readAll(client)), 'came meanwhile')
+  await waitFor(() => fresh.proxy.counters().get(web.id)?.active === 0, { what: 'all to be gone' })
+})
+
+t.test('a client who waits for a target goes on waiting in another proxy', async t => {
+  await using old = new TestProxy()
+  await using fresh = new TestProxy()
+  const target = await closedPort()
+  const options = { waitMs: 20_000 }
+  const web = old.publish(target, { options })
+  const client = await connect(web.port)
+  client.end('patient')
+  await waitFor(() => web.counters().active === 1, { what: 'the client' })
+  const frozen = await old.proxy.freeze()
+  t.equal(frozen.length, 1)
+  t.notOk('target' in (frozen[0] ?? {}))
+  const sockets = old.proxy.sockets(web.id).map(each => each.map(copy))
+  const targets = [{ ip: LOOPBACK, port: target }]
+  fresh.proxy.publish(
+    { id: web.id, protocol: 'tcp', hostPort: web.port, count: 1, targets, options },
+    sockets,
+  )
+  await fresh.proxy.thaw(frozen.map(copied))
+  await old.proxy.close()
+  await using _server = await serve(echo, { host: '127.0.0.1', port: target })
+  t.equal(String(await readAll(client)), 'patient')
+})
+
+t.test('a proxy that stood still goes on itself; what was withdrawn meanwhile stays so', async t => {
+  await using server = await serve(echo)
+  await using proxy = new TestProxy()
+  const web = proxy.publish(server.port)
+  const other = proxy.publish(server.port)
+  const client = await connect(web.port)
+  client.write('before ')
+  await waitFor(() => web.counters().bytesOut === 7, { what: 'the echo' })
+  const frozen = await proxy.proxy.freeze()
+  client.write('meanwhile ')
+  await proxy.proxy.withdraw(other.id)
+  await proxy.proxy.thaw(frozen)
+  client.end('after')
+  t.equal(String(await readAll(client)), 'before meanwhile after')
+  t.equal(String(await exchange(web.port, 'new')), 'new')
+  t.equal(await outcome(other.port), 'ECONNREFUSED')
+})
+
+t.test('a withdrawal goes on while everything else stands still', async t => {
+  await using server = await serve(echo)
+  await using proxy = new TestProxy()
+  const web = proxy.publish(server.port)
+  const client = await connect(web.port)
+  client.write('x')
+  await waitFor(() => web.counters().bytesOut === 1, { what: 'the echo' })
+  const withdrawn = proxy.proxy.withdraw(web.id, { drainMs: 20_000 })
+  t.strictSame(await proxy.proxy.freeze(), [])
+  client.end('y')
+  t.equal(String(await readAll(client)), 'xy')
+  await withdrawn
+  await proxy.proxy.thaw([])
+})
+
+t.test('UDP goes on with the sockets of another proxy', async t => {
+  await using server = await udpEcho()
+  await using old = new TestProxy()
+  await using fresh = new TestProxy()
+  const web = old.publish(server.port, { protocol: 'udp' })
+  await using client = await openUdp()
+  client.send('1', web.port, '127.0.0.1')
+  await waitFor(() => client.heard.length === 1, { what: 'the first reply' })
+  await old.proxy.freeze()
+  client.send('2', web.port, '127.0.0.1')
+  succeed(old, web, fresh, server.port, 'udp')
+  await fresh.proxy.thaw([])
+  await waitFor(() => client.heard.length === 2, { what: 'the second reply' })
+  t.match(client.heard[1]?.from, { port: web.port })
+})
+
+t.test('sockets that do not fit are refused and stay open', async t => {
+  await using server = await serve(echo)
+  await using proxy = new TestProxy()
+  await using other = new TestProxy()
+  const tcp = proxy.publish(server.port)
+  const udp = proxy.publish(server.port, { protocol: 'udp' })
+  const connected = await connect(tcp.port)
+  const [[listening = -1] = []] = proxy.proxy.sockets(tcp.id)
+  const [[datagrams = -1] = []] = proxy.proxy.sockets(udp.id)
+  const file = openSync('/dev/null', 'r')
+  const targets = [{ ip: LOOPBACK, port: server.port }]
+  const publish = (hostPort: number, sockets: number[][]) =>
+    other.proxy.publish({ id: 'x', protocol: 'tcp', hostPort, count: 1, targets }, sockets)
+  const cases: [number, number[][], RegExp][] = [
+    [tcp.port, [], /1 sockets are needed for each of 1 workers/],
+    [tcp.port, [[listening, listening]], /1 sockets are needed/],
+    [1, [[listening]], new RegExp(`descriptor ${listening} is bound to port ${tcp.port}`)],
+    [udp.port, [[datagrams]], /another protocol/],
+    [tcp.port, [[file]], /is no socket \(ENOTSOCK\)/],
+  ]
+  for (const [hostPort, sockets, message] of cases) {
+    t.throws(() => publish(hostPort, sockets), { code: 'invalid-config', message })
+  }
+  connected.destroy()
+  t.equal(publish(0, [[copy(listening)]]), tcp.port)
+  t.equal(String(await exchange(tcp.port, 'either of both')), 'either of both')
+})
