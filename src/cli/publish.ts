@@ -1,12 +1,13 @@
 /** `tsnet publish`, `unpublish` and `ports`. */
 
-import { connectControl } from '../control/client.ts'
+import { type ControlClient, connectControl } from '../control/client.ts'
 import { isUnspecified, tryParseIp } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { portRange } from '../model/port-mapping.ts'
 import { parsePortSpec } from '../model/port-spec.ts'
 import type { Publication } from '../model/publication.ts'
 import { type PublishWords, parsePublishRequest } from '../model/publish-request.ts'
+import { listPublications } from '../network/owners.ts'
 import type { Served } from '../network/publisher.ts'
 import { daemonAtHand } from './daemon.ts'
 import { tableOf } from './table.ts'
@@ -34,8 +35,10 @@ export async function unpublish(
   if (all === words.length > 0) {
     throw new TsnetError('invalid-environment', 'name the ports and containers to unpublish, or say --all')
   }
-  using client = await connectControl()
-  const published = client === undefined ? [] : ((await client.ask('ports')) as Served[])
+  // Rules serve on without a daemon; ending them takes one.
+  using client =
+    (await connectControl()) ?? (listPublications().length > 0 ? await daemonAtHand() : undefined)
+  const published = await publishedBy(client)
   const chosen = all ? published : choose(published, words)
   const ended =
     chosen.length === 0 ? [] : await client?.ask('unpublish', { ids: chosen.map(each => each.id) })
@@ -46,7 +49,7 @@ export async function unpublish(
 /** Lists what is published. */
 export async function ports(terminal: Terminal, { json }: Output): Promise<void> {
   using client = await connectControl()
-  const published = client === undefined ? [] : ((await client.ask('ports')) as Served[])
+  const published = await publishedBy(client)
   if (json) {
     terminal.out(`${JSON.stringify(published)}\n`)
     return
@@ -54,6 +57,10 @@ export async function ports(terminal: Terminal, { json }: Output): Promise<void>
   const head = ['HOST', 'CONTAINER', 'TARGET', 'BY', 'CONNECTIONS', 'IN', 'OUT', 'ID']
   terminal.out(`${tableOf(head, published.map(row))}\n`)
 }
+
+/** Without a daemon: what is written down, and nothing is counted. */
+const publishedBy = async (client: ControlClient | undefined): Promise<Served[]> =>
+  client === undefined ? listPublications() : ((await client.ask('ports')) as Served[])
 
 function row(served: Served): string[] {
   const { counters, containers, id } = served
