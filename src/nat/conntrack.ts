@@ -82,15 +82,26 @@ interface Tuple {
  * @throws NetlinkError
  */
 export function flushConntrack(addresses: Ip[], mappings: PortMapping[]): void {
+  if (addresses.length === 0 && !mappings.some(({ protocol }) => protocol === 'udp')) return
   if (readSysctl('net/netfilter/nf_conntrack_count') === undefined) return
-  const udp = mappings.filter(({ protocol }) => protocol === 'udp')
-  if (addresses.length === 0 && udp.length === 0) return
-  const nl = netfilterHere()
+  forgetConnections(netfilterHere(), addresses, mappings, localAddresses)
+}
+
+/** As flushConntrack, in a conversation with a kernel whose host has these addresses. */
+export function forgetConnections(
+  nl: Netlink,
+  addresses: Ip[],
+  mappings: PortMapping[],
+  local: (family: Family) => Set<Ip>,
+): void {
   for (const address of addresses) flushAddress(nl, address)
+  const udp = mappings.filter(({ protocol }) => protocol === 'udp')
   if (udp.length === 0) return
   // A port is published to the container's families; without an address to go by, to both.
   const families = ([4, 6] as const).filter(family => addresses.some(address => familyOf(address) === family))
-  for (const family of families.length > 0 ? families : ([4, 6] as const)) flushPorts(nl, family, udp)
+  for (const family of families.length > 0 ? families : ([4, 6] as const)) {
+    flushPorts(nl, family, udp, local(family))
+  }
 }
 
 /** What the container began carries its address in the original direction, what came to it in the reply. */
@@ -113,8 +124,7 @@ function flushAddress(nl: Netlink, address: Ip): void {
  * What was sent to this host at a published port. A container's own questions to port 53 of others go on.
  * To walk through the table for each address and port is cheaper than to list it, up to a point.
  */
-function flushPorts(nl: Netlink, family: Family, mappings: PortMapping[]): void {
-  const local = localAddresses(family)
+function flushPorts(nl: Netlink, family: Family, mappings: PortMapping[], local: Set<Ip>): void {
   const served = mappings
     .filter(({ hostIp }) => hostIp === undefined || familyOf(hostIp) === family)
     .map(({ hostIp, ...rest }) => ({

@@ -34,9 +34,9 @@ const text = (value: unknown): string => (typeof value === 'string' ? value : ''
 
 /** The objects of one kind in a listing. */
 function objects(result: NftResult, ...kinds: string[]): Json[] {
-  const { nftables } = JSON.parse(result.output || '{}') as { nftables?: unknown }
-  if (!Array.isArray(nftables)) return []
-  return nftables.flatMap(item => {
+  const listing: unknown = JSON.parse(result.output || '{}')
+  if (!isObject(listing) || !Array.isArray(listing.nftables)) return []
+  return listing.nftables.flatMap(item => {
     const value = isObject(item) ? kinds.map(kind => item[kind]).find(isObject) : undefined
     return value === undefined ? [] : [value]
   })
