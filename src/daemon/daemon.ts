@@ -85,7 +85,7 @@ export async function runDaemon({ settingsPath, log, ready, replace = false }: D
     handed: () => listening?.handed,
     leave: () => void (listening?.handed !== undefined && server.close()),
   })
-  const handlers = { ...handlersOf(publisher, attachments), ...succession.handlers }
+  const handlers = { ...succession.guard(handlersOf(publisher, attachments)), ...succession.handlers }
   const control = new ControlServer(server, handlers)
 
   const inherited = predecessor && inherit((await predecessor.ask('hand-over')) as Handover)

@@ -1,5 +1,10 @@
-/** The predecessor's side of a hand-over, see handover.ts. */
+/**
+ * The predecessor's side of a hand-over, see handover.ts.
+ *
+ * What is asked meanwhile waits, and is then asked of the successor; what has begun ends before it.
+ */
 
+import { connectControl } from '../control/client.ts'
 import type { Handlers, Peer } from '../control/server.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { PortProxy } from '../proxy/proxy.ts'
@@ -22,6 +27,9 @@ export class Succession {
   readonly #tending: Tending
   readonly #door: Door
   #succeeded: (why: 'succeeded') => void = () => {}
+  readonly #working = new Set<Promise<unknown>>()
+  #decided: Promise<void> = Promise.resolve()
+  #decide: () => void = () => {}
   #state: 'serving' | 'standing still' | 'handed over' = 'serving'
 
   constructor(proxy: PortProxy, tending: Tending, door: Door) {
@@ -41,9 +49,32 @@ export class Succession {
     }
   }
 
+  /** Handlers that do their work unless a successor does. */
+  guard(handlers: Handlers): Handlers {
+    const guarded = Object.entries(handlers).map(([operation, handler]): [string, Handlers[string]] => [
+      operation,
+      async (words, peer) => {
+        await this.#decided
+        const work = async () =>
+          this.#state === 'handed over' ? askSuccessor(operation, words) : handler(words, peer)
+        return this.#note(work())
+      },
+    ])
+    return Object.fromEntries(guarded)
+  }
+
+  #note<T>(work: Promise<T>): Promise<T> {
+    this.#working.add(work)
+    return work.finally(() => this.#working.delete(work))
+  }
+
   async #handOver(peer: Peer): Promise<Handover> {
     if (this.#state !== 'serving') throw new TsnetError('try-again', 'another daemon is taking over already')
     this.#state = 'standing still'
+    this.#decided = new Promise(resolve => {
+      this.#decide = resolve
+    })
+    await Promise.allSettled(this.#working)
     await this.#tending.stop()
     const connections = await this.#proxy.freeze()
     peer.onGone(() => {
@@ -51,6 +82,7 @@ export class Succession {
       this.#state = 'serving'
       this.#tending.start()
       void this.#proxy.thaw(connections)
+      this.#decide()
     })
     return describeHandover(this.#proxy, connections, this.#door.handed())
   }
@@ -63,6 +95,15 @@ export class Succession {
     const { pid } = (words ?? {}) as { pid?: unknown }
     // Only from its main process does a service manager take that there is another.
     if (Number.isSafeInteger(pid)) notify(`MAINPID=${pid}`)
-    setTimeout(() => this.#succeeded('succeeded'), LINGER_MS)
+    this.#decide()
+    setTimeout(() => {
+      void Promise.allSettled(this.#working).then(() => this.#succeeded('succeeded'))
+    }, LINGER_MS)
   }
+}
+
+async function askSuccessor(operation: string, words: unknown): Promise<unknown> {
+  using successor = await connectControl()
+  if (successor === undefined) throw new TsnetError('try-again', 'the daemon is being replaced')
+  return await successor.ask(operation, words)
 }

@@ -77,6 +77,34 @@ t.test('nobody who talks nonsense to the control socket is felt by others', asyn
   idle.destroy()
 })
 
+t.test('what is asked while a daemon follows another is done by one of them', async t => {
+  const { scene, tsnet } = await open(t)
+  await tsnet.daemon()
+  const successor = connect(scene.host.path(CONTROL))
+  successor.write(`${JSON.stringify({ id: 1, do: 'hand-over' })}\n`)
+  await once(successor, 'data')
+  const waiting = tsnet.run('publish', '8080:80', 'netns:web')
+  const asked = scene.host.start('socat', '-t9', '-', `UNIX-CONNECT:${CONTROL}`, {
+    stdin: `${JSON.stringify({ id: 1, do: 'ping' })}\n${JSON.stringify({ id: 2, do: 'ports' })}\n`,
+  })
+  await waitFor(() => asked.stdout.includes('"id":1'), { what: 'the daemon to answer' })
+  t.notMatch(asked.stdout, '"id":2', 'what a successor would know better waits')
+  successor.destroy()
+  await waiting
+  t.equal((await scene.host.ask('tcp', '127.0.0.1', 8080)).place, 'web', 'no successor came')
+
+  const ports = ['8081', '8082', '8083']
+  const [second] = await Promise.all([
+    tsnet.daemon('--replace'),
+    ...ports.map(port => tsnet.run('publish', `${port}:80`, 'netns:web')),
+  ])
+  const third = await tsnet.daemon('--replace')
+  await second.finished
+  for (const port of ['8080', ...ports])
+    t.equal((await scene.host.ask('tcp', '127.0.0.1', Number(port))).place, 'web', port)
+  t.equal((await third.stop('SIGTERM')).code, 0)
+})
+
 t.test('the control socket is for root alone', async t => {
   const { scene, tsnet } = await open(t)
   const { host } = scene
