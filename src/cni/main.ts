@@ -9,19 +9,29 @@ import { readStdin, readStdinIfPiped, writeStdout } from './stdin.ts'
 const { env, argv } = process
 const command = env.CNI_COMMAND
 
-// A runtime that is stopped takes its children along; what these two began they finish all the same.
-if (command === 'DEL' || command === 'GC') {
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE'] as const) process.on(signal, () => {})
+let leave: (status: number) => void = process.exit
+void run()
+
+async function run(): Promise<void> {
+  if (command === 'DEL' || command === 'GC') await finishWhatIsBegun()
+  const { stdout, exitCode } = await answer({
+    env,
+    calledAs: basename(argv[1] ?? ''),
+    readStdin: command === 'VERSION' ? readStdinIfPiped : readStdin,
+    operations,
+  })
+  leave(deliver(stdout) ? exitCode : 1)
 }
 
-let leave: (status: number) => void = process.exit
-
-answer({
-  env,
-  calledAs: basename(argv[1] ?? ''),
-  readStdin: command === 'VERSION' ? readStdinIfPiped : readStdin,
-  operations,
-}).then(({ stdout, exitCode }) => leave(deliver(stdout) ? exitCode : 1))
+/** A runtime that is stopped takes its children along; these two calls go on all the same. */
+async function finishWhatIsBegun(): Promise<void> {
+  try {
+    const { ignoreSignals } = await import('../ffi/signals.ts')
+    ignoreSignals('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE')
+  } catch {
+    // Without libc nothing can be begun, as the answer will say.
+  }
+}
 
 async function operations(): Promise<Operations> {
   const operations = await (daemonMayRun()

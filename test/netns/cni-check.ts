@@ -72,6 +72,27 @@ for (const [what, [harm, says]] of Object.entries(harms)) {
   })
 }
 
+t.test("section 2, CHECK: iptables' rules that are gone are an error", async t => {
+  const scene = await Scene.open('iptables', 'a')
+  t.teardown(() => scene.close())
+  const front = scene.network('front', 10)
+  const options = { ports: [{ hostPort: 8001, containerPort: 80 }] }
+  const result = await front.add(scene.get('a'), options)
+  for (const command of ['iptables', 'ip6tables']) {
+    await front.check(scene.get('a'), result, options)
+    const { stdout: saved } = await scene.host.run(`${command}-save`)
+    await scene.host.run(command, '-t', 'nat', '-F')
+    await t.rejects(
+      front.check(scene.get('a'), result, options),
+      { code: 102, message: new RegExp(`${command}: table nat lacks`) },
+      command,
+    )
+    await scene.host.run(`${command}-restore`, { stdin: saved })
+  }
+  await front.delete(scene.get('a'), options)
+  t.strictSame(await scene.residue(), [])
+})
+
 t.test('section 2, CHECK: what plugins behind us added is none of our business', async () => {
   const { scene, front } = await open('a')
   const a = scene.get('a')

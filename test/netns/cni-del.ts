@@ -3,7 +3,10 @@
  * section in a name is that of the spec's text.
  */
 
+import { readFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import t from 'tap'
+import { hasCode } from '../../src/model/errors.ts'
 import { linkNames } from '../support/kernel-links.ts'
 import { Scene } from '../support/scene.ts'
 
@@ -68,3 +71,43 @@ t.test(
     t.same((await linkNames(scene.get('a'))).sort(), ['eth1', 'eth2'], 'eth1 is not of that network')
   },
 )
+
+t.test(
+  'section 2, DEL: is completed although SIGTERM, SIGINT, SIGHUP and SIGPIPE arrive all the while',
+  async t => {
+    const { scene, front } = await open('a')
+    await front.add(scene.get('a'))
+    const env = { CNI_COMMAND: 'DEL', CNI_CONTAINERID: 'a', CNI_NETNS: '/run/netns/a', CNI_IFNAME: 'eth0' }
+    const running = scene.host.start(process.execPath, `${process.cwd()}/dist/bin/tsnet`, {
+      env: { ...env, TSNET_NAT: front.backend },
+      stdin: JSON.stringify(front.config),
+    })
+    let arrived = 0
+    let ended = false
+    const finished = running.finished.finally(() => {
+      ended = true
+    })
+    while (!ended) {
+      try {
+        const { pid } = running
+        if (pid !== undefined && ignores(pid, constants.signals.SIGHUP)) {
+          for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE'] as const) process.kill(pid, signal)
+          arrived++
+        }
+      } catch (thrown) {
+        if (!hasCode(thrown, 'ESRCH', 'ENOENT')) throw thrown // it has just ended
+      }
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    t.match(await finished, { code: 0, stdout: '', stderr: '' })
+    t.ok(arrived > 0, `${arrived} times`)
+    t.strictSame(await scene.residue(), [])
+  },
+)
+
+/** True while a process has the kernel drop a signal. */
+function ignores(pid: number, signal: number): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  const [, mask = '0'] = /^SigIgn:\t([0-9a-f]+)$/m.exec(status) ?? []
+  return ((BigInt(`0x${mask}`) >> BigInt(signal - 1)) & 1n) === 1n
+}
