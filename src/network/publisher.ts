@@ -14,24 +14,23 @@
  * belong to another container by then.
  */
 
-import { randomBytes } from 'node:crypto'
 import { hasCode, TsnetError } from '../model/errors.ts'
 import type { NatBackend } from '../model/network.ts'
 import type { PortSpec } from '../model/port-spec.ts'
 import type { Container, Publication, PublishRequest } from '../model/publication.ts'
 import { everyStep, type Undo, withUndo } from '../model/undo.ts'
-import { chooseBackend, flushConntrack, forwardDrops } from '../nat/nat.ts'
+import { flushConntrack } from '../nat/nat.ts'
 import type { Counters, Publication as Forwarding, PortProxy } from '../proxy/proxy.ts'
 import { isThere } from './container.ts'
-import { containerPorts, hostPortChoices } from './host-ports.ts'
+import { draftOf, findSame } from './draft.ts'
+import { hostPortChoices } from './host-ports.ts'
 import { listeningSpecs } from './listening.ts'
 import { listPublications, removePublication, writePublication } from './owners.ts'
-import { familiesOf } from './plan.ts'
 import { claimPorts, releasePorts } from './port-claims.ts'
 import { probePorts } from './port-probe.ts'
-import { natPart, portsOf, proxyPart, targetsOf } from './publish-plan.ts'
+import { portsOf, proxyPart, targetsOf } from './publish-plan.ts'
+import { addRules, removeRules, rulesFor } from './publish-rules.ts'
 import { findAgain, resolve } from './resolve.ts'
-import { admitGuest, dismissGuest, installRules, withdrawRules } from './shared.ts'
 
 /** A publication and what happened on it. */
 export type Served = Publication & { counters?: Counters }
@@ -139,12 +138,9 @@ export class Publisher {
   }
 
   async #serve(draft: Publication, undo: Undo): Promise<Publication> {
-    const nat = this.#natPart(draft)
+    const nat = rulesFor(draft, this.#backend)
     const forwarding = proxyPart(draft)
-    const publication = {
-      ...draft,
-      ...(nat && { nat }),
-    }
+    const publication = { ...draft, ...(nat && { nat }) }
     undo.push('the record', () => removePublication(draft.id))
     writePublication(publication)
     undo.push('the claim on host ports', () => releasePorts(draft.id, [portsOf(draft)]))
@@ -185,7 +181,7 @@ export class Publisher {
     const draft: Publication = { ...rest, containers }
     const running = { ...draft, containers: containers.filter(each => isThere(each.netns)) }
     if (publication.mode !== 'nat') await this.#proxy.retarget(publication.id, targetsOf(running))
-    const nat = running.containers.length === 0 ? undefined : this.#natPart(running)
+    const nat = running.containers.length === 0 ? undefined : rulesFor(running, this.#backend)
     const changed = { ...draft, ...(nat && { nat }) }
     await removeRules(publication)
     writePublication(changed)
@@ -205,19 +201,6 @@ export class Publisher {
     this.#tell(running ? 'moved' : 'waiting', await this.#lead(publication, containers))
   }
 
-  /** The kernel's part; none where what the rules let pass would be dropped by others'. */
-  #natPart(publication: Publication): Publication['nat'] {
-    const part = natPart(publication)
-    if (part === undefined) return undefined
-    const backend = chooseBackend(this.#backend)
-    if (backend !== 'nftables' || !forwardDrops(familiesOf(part.ports.addresses))) return { backend, ...part }
-    if (publication.mode === 'auto') return undefined
-    throw new TsnetError(
-      'unsupported-field',
-      "--mode nat: iptables' FORWARD drops by policy, which nftables cannot overrule; use TSNET_NAT=iptables or --mode proxy",
-    )
-  }
-
   async #end(publication: Publication, why: PublicationEvent): Promise<void> {
     const { id, drainMs } = publication
     await everyStep([
@@ -234,31 +217,6 @@ export class Publisher {
   }
 }
 
-function draftOf(request: PublishRequest, containers: Container[], spec: PortSpec): Publication {
-  const { specs: _, containers: __, replace: ___, ...options } = request
-  return {
-    ...options,
-    id: randomBytes(8).toString('hex'),
-    protocol: spec.protocol,
-    ...(spec.hostIp !== undefined && { hostIp: spec.hostIp }),
-    hostPort: spec.host?.first ?? 0,
-    count: containerPorts(spec.container),
-    target: 'socket' in spec.container ? spec.container : { port: spec.container.first },
-    containers,
-    createdAt: new Date().toISOString(),
-  }
-}
-
-/** The publication that has the very host ports of another. */
-const findSame = (draft: Publication): Publication | undefined =>
-  listPublications().find(
-    each =>
-      each.protocol === draft.protocol &&
-      each.hostIp === draft.hostIp &&
-      each.hostPort === draft.hostPort &&
-      each.count === draft.count,
-  )
-
 /** The same container after a restart; itself while it does not run; undefined when it is gone. */
 async function follow(container: Container): Promise<Container | undefined> {
   if (isThere(container.netns)) return container
@@ -268,19 +226,4 @@ async function follow(container: Container): Promise<Container | undefined> {
     if (hasCode(thrown, 'unknown-container', 'invalid-netns')) return undefined
     return container
   }
-}
-
-async function addRules(publication: Publication): Promise<void> {
-  const { id, nat } = publication
-  if (nat === undefined) return
-  await admitGuest(nat.backend, nat.guest, id)
-  await installRules(nat.backend, nat.ports)
-  // A flow that the proxy served until now would keep its old way.
-  flushConntrack([], [portsOf(publication)])
-}
-
-async function removeRules({ id, nat }: Publication): Promise<void> {
-  if (nat === undefined) return
-  await withdrawRules(nat.backend, id, nat.ports)
-  await dismissGuest(nat.backend, nat.guest, id)
 }

@@ -1,0 +1,33 @@
+/** A publication before it has its host port. */
+
+import { randomBytes } from 'node:crypto'
+import type { PortSpec } from '../model/port-spec.ts'
+import type { Container, Publication, PublishRequest } from '../model/publication.ts'
+import { containerPorts } from './host-ports.ts'
+import { listPublications } from './owners.ts'
+
+/** One port or range of a request. */
+export function draftOf(request: PublishRequest, containers: Container[], spec: PortSpec): Publication {
+  const { specs: _, containers: __, replace: ___, ...options } = request
+  return {
+    ...options,
+    id: randomBytes(8).toString('hex'),
+    protocol: spec.protocol,
+    ...(spec.hostIp !== undefined && { hostIp: spec.hostIp }),
+    hostPort: spec.host?.first ?? 0,
+    count: containerPorts(spec.container),
+    target: 'socket' in spec.container ? spec.container : { port: spec.container.first },
+    containers,
+    createdAt: new Date().toISOString(),
+  }
+}
+
+/** The publication that has the very host ports of another. */
+export const findSame = (draft: Publication): Publication | undefined =>
+  listPublications().find(
+    each =>
+      each.protocol === draft.protocol &&
+      each.hostIp === draft.hostIp &&
+      each.hostPort === draft.hostPort &&
+      each.count === draft.count,
+  )
