@@ -35,7 +35,8 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   }
 }
 
-function commands(terminal: Terminal): Command {
+/** Every command with its arguments and options. */
+export function commands(terminal: Terminal): Command {
   const program = new Command('tsnet')
     .description('Puts containers on networks and their ports on the host.')
     .version(VERSION)
