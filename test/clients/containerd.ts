@@ -9,17 +9,7 @@ import { webServer } from '../support/busybox.ts'
 import { type Container, Containerd } from '../support/containerd.ts'
 import { type NetworkList, readNetworkList, withKeys } from '../support/libcni.ts'
 import { pluginsOf } from '../support/plugins.ts'
-import {
-  at,
-  clientReads,
-  closeFirewall,
-  ECHO,
-  families,
-  inUrl,
-  leftovers,
-  openSite,
-  type Site,
-} from '../support/site.ts'
+import { at, clientReads, ECHO, families, inUrl, leftovers, type Site, siteFor } from '../support/site.ts'
 
 t.setTimeout(240_000) // of the whole file; tap's own 30 s are short where other work goes on
 
@@ -34,9 +24,7 @@ interface Scene extends Site {
 
 /** Two web servers, `web` published at port 8080. */
 async function open(t: Test, list: NetworkList): Promise<Scene> {
-  const site = await openSite()
-  t.teardown(() => site.world.end())
-  await closeFirewall(site.host)
+  const site = await siteFor(t)
   const containerd = await Containerd.start(site.host, list)
   const before = await snapshot(site.host)
   const portMappings = [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }]
@@ -102,8 +90,7 @@ for (const backend of ['iptables', 'nftables']) {
 }
 
 t.test('GC takes away what is left of a container that ctr forgot', async t => {
-  const site = await openSite()
-  t.teardown(() => site.world.end())
+  const site = await siteFor(t)
   const { host } = site
   const list = readNetworkList('ports')
   const containerd = await Containerd.start(host, list)

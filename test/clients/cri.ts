@@ -10,7 +10,7 @@ import { webServer } from '../support/busybox.ts'
 import { Containerd, IMAGE } from '../support/containerd.ts'
 import type { CriClient, Pod } from '../support/cri.ts'
 import { readNetworkList, withKeys } from '../support/libcni.ts'
-import { at, clientReads, closeFirewall, families, leftovers, openSite, type Site } from '../support/site.ts'
+import { at, clientReads, families, leftovers, type Site, siteFor } from '../support/site.ts'
 
 t.setTimeout(240_000) // of the whole file; tap's own 30 s are short where other work goes on
 
@@ -28,9 +28,7 @@ interface Scene extends Site {
 }
 
 async function open(t: Test, backend: string): Promise<Scene> {
-  const site = await openSite()
-  t.teardown(() => site.world.end())
-  await closeFirewall(site.host)
+  const site = await siteFor(t)
   const list = withKeys(readNetworkList('ports'), { ipMasqBackend: backend })
   const containerd = await Containerd.start(site.host, list)
   const cri = await containerd.cri()

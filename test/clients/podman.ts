@@ -8,17 +8,7 @@ import { type Snapshot, snapshot } from 'tsnet/lab'
 import { webServer } from '../support/busybox.ts'
 import { type NetworkList, readNetworkList, withKeys } from '../support/libcni.ts'
 import { Podman } from '../support/podman.ts'
-import {
-  at,
-  clientReads,
-  closeFirewall,
-  ECHO,
-  families,
-  inUrl,
-  leftovers,
-  openSite,
-  type Site,
-} from '../support/site.ts'
+import { at, clientReads, ECHO, families, inUrl, leftovers, type Site, siteFor } from '../support/site.ts'
 
 t.setTimeout(240_000) // of the whole file; tap's own 30 s are short where other work goes on
 
@@ -30,9 +20,7 @@ interface Scene extends Site {
 }
 
 async function open(t: Test, list: NetworkList): Promise<Scene> {
-  const site = await openSite()
-  t.teardown(() => site.world.end())
-  await closeFirewall(site.host)
+  const site = await siteFor(t)
   const podman = await Podman.start(site.host, list)
   await podman.run('container', 'ls') // makes what podman keeps for itself
   return { ...site, podman, before: await snapshot(site.host) }

@@ -6,6 +6,7 @@
  *               2001:db8:1::/64             2001:db8:2::/64
  */
 
+import type { Test } from 'tap'
 import { diff, type Host, lab, type Snapshot, type World, waitFor } from 'tsnet/lab'
 
 export interface Site {
@@ -55,7 +56,7 @@ export async function openSite(): Promise<Site> {
  * Makes the host's firewall one that was there before us, as Docker leaves it: iptables' tables exist,
  * nothing is forwarded by default, and there is a rule of somebody else.
  */
-export async function closeFirewall(host: Host): Promise<void> {
+async function closeFirewall(host: Host): Promise<void> {
   const documents = [
     ...['*raw', ':PREROUTING ACCEPT', ':OUTPUT ACCEPT', 'COMMIT'],
     ...['*nat', ':PREROUTING ACCEPT', ':INPUT ACCEPT', ':OUTPUT ACCEPT', ':POSTROUTING ACCEPT', ':OTHERS -'],
@@ -68,6 +69,14 @@ export async function closeFirewall(host: Host): Promise<void> {
   ] as const) {
     await host.run(command, { stdin: `${text}\n` })
   }
+}
+
+/** A site for one test, gone with it, whose host forwards nothing by itself. */
+export async function siteFor(t: Test): Promise<Site> {
+  const site = await openSite()
+  t.teardown(() => site.world.end())
+  await closeFirewall(site.host)
+  return site
 }
 
 /**
