@@ -112,3 +112,14 @@ export const listedOwners = (result: NftResult): string[] => [
 ]
 
 export const listedKeys = (result: NftResult): string[] => elements(result).map(({ key }) => key)
+
+/** The elements in what nft prints as text, each behind the name of its set: `ports4 tcp . 80 comment …`. */
+export function printedElements(output: string): Set<string> {
+  const found = new Set<string>()
+  for (const [, set, elements = ''] of output.matchAll(
+    /^\s*(?:set|map) (\S+) \{[^{}]*elements = \{([^{}]*)\}/gm,
+  )) {
+    for (const element of elements.split(',')) found.add(`${set} ${element.trim()}`)
+  }
+  return found
+}

@@ -7,6 +7,7 @@
  * The kernel refuses an element that exists, so two attachments cannot have one host port.
  */
 
+import type { NftResult } from '../ffi/libnftables.ts'
 import { TsnetError } from '../model/errors.ts'
 import {
   deleteUnusedChains,
@@ -27,7 +28,14 @@ import {
   getElement,
   TABLE,
 } from './nft-document.ts'
-import { elementsOfOwner, listedChains, listedKeys, listedOwners, listedRules } from './nft-listing.ts'
+import {
+  elementsOfOwner,
+  listedChains,
+  listedKeys,
+  listedOwners,
+  listedRules,
+  printedElements,
+} from './nft-listing.ts'
 import { isBusy, isMissing, isTaken, nftError, runNft } from './nft-run.ts'
 import { commentOf, type Rules } from './rules.ts'
 
@@ -114,14 +122,15 @@ export async function verifyNft(rules: Rules): Promise<string[]> {
 
 async function missingElements(rules: Rules): Promise<string[]> {
   const elements = elementsOf(rules)
-  const missing = (output: string) =>
-    elements.filter(element => !output.includes(elementText(element, rules.owner)))
-  const all = await runNft(elements.map(getElement))
-  if (all.ok && missing(all.output).length === 0) return []
-  // One that is missing makes nft say nothing of the others.
-  let output = ''
-  for (const element of elements) output += (await runNft([getElement(element)])).output
-  return missing(output).map(element => `nftables: ${element.set} lacks ${elementText(element, rules.owner)}`)
+  const missing = ({ output }: NftResult) => {
+    const there = printedElements(output)
+    return elements.filter(element => !there.has(`${element.set} ${elementText(element, rules.owner)}`))
+  }
+  const asked = await runNft(elements.map(getElement))
+  if (asked.ok && missing(asked).length === 0) return []
+  // One that is missing makes nft say nothing of the others; the table says everything, at its length.
+  const all = await runNft([`list table ${TABLE}`])
+  return missing(all).map(element => `nftables: ${element.set} lacks ${elementText(element, rules.owner)}`)
 }
 
 async function brokenChains(rules: Rules): Promise<string[]> {

@@ -9,6 +9,7 @@ import {
   listedOwners,
   listedRules,
   listedTables,
+  printedElements,
 } from '../../src/nat/nft-listing.ts'
 
 const result = (value: unknown) => ({ ok: true, output: JSON.stringify(value), error: '' })
@@ -93,6 +94,36 @@ t.test('chains and rules, with where they lead', async t => {
     },
     { chain: 'FORWARD', handle: 8, expressions: ['xt', 'drop'] },
   ])
+})
+
+t.test('elements are read from text as well', async t => {
+  const printed = `table inet tsnet {
+	map ports4 {
+		type inet_proto . inet_service : ipv4_addr . inet_service
+		elements = { tcp . 80 comment "a" : 10.1.0.2 . 80,
+			     tcp . 81 comment "a" : 10.1.0.2 . 81 }
+	}
+
+	set empty {
+		type ipv4_addr
+	}
+
+	set home4 {
+		type ipv4_addr . ifname
+		elements = { 10.1.0.2 . "br0" comment "a" }
+	}
+
+	chain raw { }
+}
+`
+  t.strictSame(
+    [...printedElements(printed)],
+    [
+      'ports4 tcp . 80 comment "a" : 10.1.0.2 . 80',
+      'ports4 tcp . 81 comment "a" : 10.1.0.2 . 81',
+      'home4 10.1.0.2 . "br0" comment "a"',
+    ],
+  )
 })
 
 t.test('an element that we would not have made is not named', async t => {
