@@ -27,9 +27,10 @@
  * withdraw      the same rules by their text; where they are not all there, look and remove what is
  *
  * Limits: iptables matches one rule after the other, so its cost grows with the number of attachments and
- * ranges; nftables looks up. A drop in somebody else's nft table cannot be overruled by ours. Packets that
- * a bridge hands over without routing them (br_netfilter) come back to the container that sent them only
- * where its port is in hairpin mode.
+ * ranges; nftables looks up. A drop in somebody else's nft table, or by the policy of the other variant of
+ * iptables (legacy beside nft), cannot be overruled by ours. The empty built-in tables that iptables makes
+ * when it is first used stay. Packets that a bridge hands over without routing them (br_netfilter) come
+ * back to the container that sent them only where its port is in hairpin mode.
  */
 
 import { TsnetError } from '../model/errors.ts'

@@ -16,17 +16,14 @@ import {
   missingForwardAccepts,
   openForwardChains,
 } from './forward-accept.ts'
+import { baseChains, baseDocument, deleteTable, TABLE } from './nft-base.ts'
 import {
-  baseChains,
-  baseDocument,
   createElements,
   deleteElements,
-  deleteTable,
   type Element,
   elementsOf,
   elementText,
   getElement,
-  TABLE,
 } from './nft-document.ts'
 import {
   elementsOfOwner,

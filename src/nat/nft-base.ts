@@ -1,0 +1,201 @@
+/**
+ * The nftables backend as text: one table `inet tsnet` whose rules never change.
+ *
+ * The rules look packets up in sets and maps; what they find decides (nft-document.ts). So a port costs the
+ * same to add, to remove and to match whether there are ten or ten thousand. Sets with intervals are
+ * avoided, since nft reads them whole before it changes one element: whether an address is in a container's
+ * subnet is a look-up of the container's address and the other's network, with one set for each prefix
+ * length in use.
+ *
+ * `owners` is who uses the table. Its elements jump to a chain, and the kernel deletes no chain that is
+ * jumped to: so the transaction that deletes chain and table fails while anybody is left.
+ *
+ * Our hooks come after those of iptables (dstnat, srcnat): who published a port first there keeps it.
+ */
+
+import { type Family, ipAt, lengthOf } from '../model/address.ts'
+import type { Rules } from './rules.ts'
+
+export const TABLE = 'inet tsnet'
+
+/** Deletes the table unless an owner or a forwarding guard is left in it. */
+export const deleteTable = [
+  `delete chain ${TABLE} in_use`,
+  `flush chain ${TABLE} unrelated`,
+  `delete chain ${TABLE} unrelated`,
+  `delete table ${TABLE}`,
+]
+
+/** The table with all that these rules need; changes nothing where it is there already. */
+export const baseDocument = ({ families }: Pick<Rules, 'families'>): string[] => [
+  ...base,
+  ...families.flatMap(({ family, addresses }) =>
+    [...new Set(addresses.map(({ network }) => lengthOf(network)))].flatMap(length =>
+      subnetChains(family, length),
+    ),
+  ),
+]
+
+/** The chains of the base and how each of their rules ends, for comparing with a listing. */
+export function baseChains(rules: Pick<Rules, 'families'>): Map<string, string[]> {
+  const chains = new Map<string, string[]>()
+  for (const line of baseDocument(rules)) {
+    const [, verb, name = '', rule] = /^(add chain|add rule) inet tsnet (\S+) ?(.*)/.exec(line) ?? []
+    if (verb === 'add chain') chains.set(name, [])
+    if (verb === 'add rule') chains.get(name)?.push(endOf(rule ?? ''))
+  }
+  return chains
+}
+
+/** The statement a rule ends in, by its name in nft's JSON. */
+const endOf = (rule: string): string =>
+  /.*\b(drop|return|masquerade|jump|dnat(?= ip6? to)|vmap)\b/.exec(rule)?.[1] ?? ''
+
+const chain = (name: string, ...rules: string[]): string[] => hooked(name, '', ...rules)
+
+function hooked(name: string, hook: string, ...rules: string[]): string[] {
+  const spec = hook === '' ? '' : ` { type ${hook}; }`
+  return [
+    `add chain ${TABLE} ${name}${spec}`,
+    `flush chain ${TABLE} ${name}`,
+    ...rules.map(rule => `add rule ${TABLE} ${name} ${rule}`),
+  ]
+}
+
+const map = (name: string, type: string): string => `add map ${TABLE} ${name} { type ${type}; }`
+const set = (name: string, type: string): string => `add set ${TABLE} ${name} { type ${type}; }`
+
+const both = (make: (family: Family, address: string, header: string) => string[]): string[] => [
+  ...make(4, 'ipv4_addr', 'ip'),
+  ...make(6, 'ipv6_addr', 'ip6'),
+]
+
+const base = [
+  `add table ${TABLE}`,
+  '# who uses this table, and families that are closed to forwarding of others',
+  map('owners', 'mark . mark : verdict'),
+  map('closed', 'nf_proto : verdict'),
+  '# a container and its bridge; containers that nobody but the host may address; those reached from 127.0.0.0/8',
+  ...both((family, address) => [
+    set(`home${family}`, `${address} . ifname`),
+    set(`guarded${family}`, address),
+    set(`guarded_new${family}`, address),
+  ]),
+  set('loopback', 'ipv4_addr . ifname'),
+  '# published ports: of any address of the host, and of one',
+  ...both((family, address) => [
+    map(`ports${family}`, `inet_proto . inet_service : ${address} . inet_service`),
+    map(`ports${family}_at`, `${address} . inet_proto . inet_service : ${address} . inet_service`),
+  ]),
+  '# containers that leave under the address of the host, and those with published ports',
+  ...both((family, address) => [
+    map(`masquerade${family}`, `${address} : verdict`),
+    map(`hairpin${family}`, `${address} : verdict`),
+  ]),
+  '# containers of others, which are reached through published ports and no further',
+  ...both((family, address) => [
+    set(`guest${family}`, `${address} . ifname`),
+    map(`guest_hairpin${family}`, `${address} : verdict`),
+  ]),
+  '',
+  ...chain('in_use'),
+  '',
+  '# loopback addresses come from the host itself, containers are addressed by it and on their bridge',
+  ...hooked(
+    'raw_prerouting',
+    'filter hook prerouting priority raw',
+    'iifname != "lo" ip daddr 127.0.0.0/8 drop',
+    ...both((family, _, header) => [
+      `${header} daddr @guarded${family} ${header} daddr . iifname != @home${family} drop`,
+    ]),
+  ),
+  ...hooked(
+    'mangle_prerouting',
+    'filter hook prerouting priority mangle',
+    ...both((family, _, header) => [
+      `${header} daddr @guarded_new${family} ${header} daddr . iifname != @home${family} ct state != { established, related } drop`,
+    ]),
+  ),
+  '',
+  '# what is sent to an address of the host goes to the container that published the port',
+  ...chain(
+    'publish',
+    'ip6 saddr fe80::/10 return',
+    'ip6 daddr { ::1, fe80::/10 } return',
+    ...both((family, _, header) => [
+      `dnat ${header} to ${header} daddr . meta l4proto . th dport map @ports${family}_at`,
+      `${family === 4 ? 'ip daddr != 127.0.0.0/8 ' : ''}dnat ${header} to meta l4proto . th dport map @ports${family}`,
+    ]),
+  ),
+  ...hooked(
+    'nat_prerouting',
+    'nat hook prerouting priority dstnat + 10',
+    'fib daddr type local jump publish',
+  ),
+  ...hooked('nat_output', 'nat hook output priority -90', 'fib daddr type local jump publish'),
+  '',
+  '# answers that would go past us are made to come back; what leaves the network gets our address',
+  ...hooked(
+    'nat_postrouting',
+    'nat hook postrouting priority srcnat + 10',
+    ...both((family, _, header) => [
+      `ct status dnat ${header} daddr vmap @hairpin${family}`,
+      `ct status dnat ${header} daddr vmap @guest_hairpin${family}`,
+      `${header} saddr vmap @masquerade${family}`,
+    ]),
+  ),
+  '',
+  '# where the host forwards for our sake, it forwards for nobody else',
+  ...chain(
+    'unrelated',
+    ...both((family, _, header) => [
+      `${header} saddr . iifname @home${family} return`,
+      `${header} daddr . oifname @home${family} ct state { established, related } return`,
+      `${header} daddr . oifname @home${family} ct status dnat return`,
+      `${header} daddr . oifname @guest${family} ct status dnat return`,
+      `${header} saddr . iifname @guest${family} ct state { established, related } return`,
+      `${header} daddr . oifname @home${family} ${header} daddr != @guarded${family} ${header} daddr != @guarded_new${family} return`,
+    ]),
+    'drop',
+  ),
+  ...hooked('filter_forward', 'filter hook forward priority filter', 'meta nfproto vmap @closed'),
+]
+
+/** What depends on the prefix length of a container's subnet. */
+function subnetChains(family: Family, length: number): string[] {
+  const [header, address, multicast] =
+    family === 4 ? ['ip', 'ipv4_addr', '224.0.0.0/4'] : ['ip6', 'ipv6_addr', 'ff00::/8']
+  const kind = `${family}_${length}`
+  const near = (container: string, other: string, prefix = ''): string =>
+    `${header} ${container} . ${masked(`${header} ${other}`, family, length)} @${prefix}near${kind}`
+  return [
+    '',
+    `# containers in subnets of /${length}`,
+    set(`near${kind}`, `${address} . ${address}`),
+    set(`guest_near${kind}`, `${address} . ${address}`),
+    ...chain(
+      `hairpin${kind}`,
+      `${header} daddr . oifname @home${family} ${near('daddr', 'saddr')} masquerade`,
+      ...(family === 4 ? ['ip saddr 127.0.0.0/8 ip daddr . oifname @loopback masquerade'] : []),
+    ),
+    ...chain(
+      `guest_hairpin${kind}`,
+      `${header} daddr . oifname @guest${family} ${near('daddr', 'saddr', 'guest_')} masquerade`,
+    ),
+    ...chain(
+      `masquerade${kind}`,
+      `${header} saddr . oifname @home${family} return`,
+      `${header} daddr ${multicast} return`,
+      `${near('saddr', 'daddr')} return`,
+      'masquerade',
+    ),
+  ]
+}
+
+/** The network of an address, as an expression. */
+function masked(address: string, family: Family, length: number): string {
+  const bits = family === 4 ? 32 : 128
+  if (length === bits) return address
+  const mask = ((1n << BigInt(bits)) - 1n) ^ ((1n << BigInt(bits - length)) - 1n)
+  return `(${address} & ${ipAt(mask, family)})`
+}
