@@ -5,7 +5,8 @@
  * what it did, newest first; tear-down goes to the end and reports all that failed at once.
  */
 
-type Step = () => void | Promise<void>
+/** Something done, or taken back. What it returns is of no interest. */
+export type Step = () => void | Promise<void>
 
 export class Undo {
   #steps: { what: string; undo: Step }[] = []

@@ -31,3 +31,9 @@ export const findSame = (draft: Publication): Publication | undefined =>
       each.hostPort === draft.hostPort &&
       each.count === draft.count,
   )
+
+/** What a publication keeps when its target is replaced, in a form that can be compared. */
+export const limitsOf = (publication: Publication): string => {
+  const { mode, allow, deny, waitMs, maxConnections, proxyProtocol } = publication
+  return JSON.stringify([mode, allow, deny, waitMs, maxConnections, proxyProtocol])
+}

@@ -22,7 +22,7 @@ import { everyStep, type Undo, withUndo } from '../model/undo.ts'
 import { flushConntrack } from '../nat/nat.ts'
 import type { Counters, Publication as Forwarding, PortProxy } from '../proxy/proxy.ts'
 import { isThere } from './container.ts'
-import { draftOf, findSame } from './draft.ts'
+import { draftOf, findSame, limitsOf } from './draft.ts'
 import { hostPortChoices } from './host-ports.ts'
 import { listeningSpecs } from './listening.ts'
 import { listPublications, removePublication, writePublication } from './owners.ts'
@@ -75,7 +75,7 @@ export class Publisher {
         published.push(
           earlier === undefined
             ? await this.#add(draft, spec, undo)
-            : await this.#replace(earlier, containers, undo),
+            : await this.#replace(earlier, draft, undo),
         )
       }
       return published
@@ -165,12 +165,24 @@ export class Publisher {
     }
   }
 
-  /** Other containers behind the same port. The socket stays, so nobody is refused. */
-  async #replace(earlier: Publication, containers: Container[], undo: Undo): Promise<Publication> {
+  /**
+   * Another target behind the same port. The socket stays, so nobody is refused; what the proxy was told
+   * about who may connect stays with it.
+   */
+  async #replace(earlier: Publication, draft: Publication, undo: Undo): Promise<Publication> {
+    if (limitsOf(earlier) !== limitsOf(draft)) {
+      throw new TsnetError(
+        'unsupported-field',
+        `--replace keeps mode and limits of what is published on port ${earlier.hostPort}; repeat its options, or unpublish it first`,
+      )
+    }
+    const { target, via, drainMs, expiresAt } = draft
+    const { expiresAt: _, ...rest } = earlier
+    const next = { ...rest, target, via, drainMs, ...(expiresAt !== undefined && { expiresAt }) }
     undo.push(`the publication of ${earlier.hostPort}`, async () => {
       await this.#lead(earlier, earlier.containers)
     })
-    const publication = await this.#lead(earlier, containers)
+    const publication = await this.#lead(next, draft.containers)
     this.#tell('replaced', publication)
     return publication
   }

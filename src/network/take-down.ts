@@ -2,7 +2,7 @@
  * Takes down an attachment in whatever state it is: complete, half made, half taken down, or known by its
  * key alone.
  *
- *     traffic off → rules → conntrack → shaping → link → bridge → host ports → addresses
+ *     traffic off → rules and link → bridge → conntrack → host ports → addresses
  *
  * The host end goes down first, so that there is no moment in which the container can be reached without
  * its guards. The addresses come last, when no flow and no rule leads to them any more, and stay taken
@@ -10,6 +10,7 @@
  * points to it. Every step is idempotent; all are tried whatever fails.
  */
 
+import { setImmediate } from 'node:timers/promises'
 import { disconnect, silence } from '../bridge/bridge.ts'
 import { giveBack } from '../ipam/ipam.ts'
 import { ipOf } from '../model/address.ts'
@@ -21,7 +22,7 @@ import {
   ownerTag,
   type Undertaking,
 } from '../model/network.ts'
-import { everyStep } from '../model/undo.ts'
+import { everyStep, type Step } from '../model/undo.ts'
 import { chooseBackend, flushConntrack, withdrawSpoofGuard } from '../nat/nat.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { unshape } from '../shaping/shaping.ts'
@@ -36,11 +37,14 @@ export async function takeDown(undertaking: Undertaking, { trace }: Context = {}
   const addresses = leases.map(lease => ipOf(lease.address))
   await everyStep([
     () => silence(owner, trace),
-    async () => nat && (await withdrawRules(nat.backend, owner, nat.intent)),
+    () =>
+      sideBySide(
+        async () => nat && (await withdrawRules(nat.backend, owner, nat.intent)),
+        () => undertaking.bandwidth && removeShaping(owner, trace),
+        () => leaveBridge(bridgeName, owner, trace),
+      ),
     async () => undertaking.macspoofchk && (await withdrawSpoofGuard(nat?.backend, owner)),
     () => flushConntrack(addresses, ports),
-    () => undertaking.bandwidth && removeShaping(owner, trace),
-    () => leaveBridge(bridgeName, owner, trace),
     () => releasePorts(owner, ports),
   ])
   await giveBack(ipam, undertaking, undertaking.netns.path)
@@ -66,6 +70,17 @@ export async function takeDownUnrecorded(
     () => disconnect({ owner }, trace),
   ])
   if (ipam !== undefined) await giveBack(ipam, key, netnsPath)
+}
+
+/**
+ * The rules' command and the deletion of the link each wait for the kernel (RCU) some twenty milliseconds.
+ * The command is another process: it waits while we do.
+ */
+async function sideBySide(rules: Step, ...link: Step[]): Promise<void> {
+  const begun = Promise.resolve(rules())
+  begun.catch(() => {}) // looked at below
+  await setImmediate() // the command has been started
+  await everyStep([...link, () => begun])
 }
 
 /** Where a backend is not installed, nothing was ever made with it. */

@@ -123,6 +123,13 @@ for (const backend of BACKENDS) {
     await t.resolves(asked, 'no question was refused or lost')
     t.equal((await scene.client.ask('tcp', HOST[4], 8080)).place, 'api')
     t.equal((await tsnet.ports()).length, 1)
+
+    const other = await tsnet.try('publish', '--replace', '--wait', '5s', '8080:80', 'web')
+    t.match(other.stderr, /--replace keeps mode and limits of what is published on port 8080/)
+    scene.get('web').listen('tcp', 81)
+    await tsnet.run('publish', '--replace', '8080:81', 'web')
+    t.equal((await scene.host.ask('tcp', '127.0.0.1', 8080)).place, 'web')
+    t.same((await tsnet.ports())[0]?.target, { port: 81 }, 'another port of the container, too')
   })
 
   t.test(`${backend}: ten thousand ports are one publication`, async t => {
