@@ -28,8 +28,8 @@ export interface CommandOptions {
   /** Killed after this time. */
   withinMs: number
   /**
-   * Come back with code 0 as soon as stdout holds this, and leave the command alone with what it has still
-   * to do.
+   * Come back with code 0 as soon as stdout holds this. Stdin stays open until then and a moment longer, so
+   * that a command which reads to its end begins only later what it does after that.
    */
   until?: string
 }
@@ -42,6 +42,9 @@ const WNOHANG = 1
 const POLLIN = 1
 const TURN_MS = 1
 
+/** How long stdin stays open for a command that has said, or has still not said, what was waited for. */
+const HOLD_MS = { said: 100, silent: 1000 }
+
 /** Above this many commands at a time nobody may hold the event loop. */
 const FEW = 2
 let running = 0
@@ -52,23 +55,35 @@ let running = 0
  * @throws SystemError when it cannot be started
  */
 export async function runCommand(path: string, args: string[], options: CommandOptions): Promise<Finished> {
-  const child = new Child(path, args, options.env ?? [], options.stdin ?? '')
-  const deadline = performance.now() + options.withinMs
+  const { env = [], stdin = '', until, withinMs } = options
+  const child = new Child(path, args, env, stdin)
+  if (until === undefined) child.endInput()
+  const began = performance.now()
   running++
   try {
     for (;;) {
       const open = child.pump()
-      if (options.until !== undefined && child.stdout.includes(options.until)) return child.abandon()
+      if (until !== undefined && child.stdout.includes(until)) {
+        child.leave()
+        return { code: 0, stdout: child.stdout, stderr: child.stderr }
+      }
       const code = open ? undefined : child.reap()
-      if (code !== undefined) return { code, stdout: child.stdout, stderr: child.stderr }
-      if (performance.now() > deadline) child.kill()
+      if (code !== undefined) {
+        child.close()
+        return { code, stdout: child.stdout, stderr: child.stderr }
+      }
+      const elapsedMs = performance.now() - began
+      if (elapsedMs > HOLD_MS.silent) child.endInput()
+      if (elapsedMs > withinMs) child.kill()
       if (running > FEW) await sleep(TURN_MS)
       else child.wait(TURN_MS)
       await setImmediate()
     }
+  } catch (thrown) {
+    child.close()
+    throw thrown
   } finally {
     running--
-    child.close()
   }
 }
 
@@ -77,6 +92,7 @@ class Child {
   readonly #stdin: Pipe
   readonly #streams: Pipe[]
   #unsent: Uint8Array
+  #inputEnds = false
   readonly #texts: Buffer[][] = [[], []]
 
   constructor(path: string, args: string[], env: string[], stdin: string) {
@@ -127,7 +143,13 @@ class Child {
       }
       this.#unsent = this.#unsent.subarray(length)
     }
-    this.#stdin.close()
+    this.#unsent = this.#unsent.subarray(this.#unsent.length)
+    if (this.#inputEnds) this.#stdin.close()
+  }
+
+  /** What was given is all there is. */
+  endInput(): void {
+    this.#inputEnds = true
   }
 
   /** Until there is something to read, or time is up. */
@@ -152,12 +174,15 @@ class Child {
     process.kill(-this.#pid, 'SIGKILL')
   }
 
-  /** Leaves the child to itself; it is reaped in passing, so that a long-lived process collects no zombies. */
-  abandon(): Finished {
+  /**
+   * Leaves the child to itself. Its input ends with our process or a little later, and it is reaped in
+   * passing, so that a long-lived process collects no zombies.
+   */
+  leave(): void {
     const later = setInterval(() => {
+      this.close()
       if (this.reap() !== undefined) clearInterval(later)
-    }, 50).unref()
-    return { code: 0, stdout: this.stdout, stderr: this.stderr }
+    }, HOLD_MS.said).unref()
   }
 
   close(): void {

@@ -1,8 +1,8 @@
 /**
  * The iptables backend: one `iptables-restore` a family and operation, where all is as expected.
  *
- *     install    add the rules, provided that our chains are jumped to; where they are not, look what is
- *                there (iptables-save) and add what is missing
+ *     install    add the rules, provided that our chains are jumped to; else make the chains as well; where
+ *                that does not do either, look what is there (iptables-save) and add what is missing
  *     withdraw   delete the rules by their text; where one is missing, look and delete what is there
  *
  * Each table changes as a whole or not at all, and so does its part of a file: `-N` fails for a chain that
@@ -78,7 +78,8 @@ const DONE = '# all is done'
  */
 export async function restore(family: Family, file: string): Promise<Finished | undefined> {
   const args = ['--noflush', '--verbose', '-w', String(LOCK_WAIT_S)]
-  // What it does after that is to close its socket, and wait for a grace period if it deleted something.
+  // At the end of its input it closes its socket. After a deletion that waits for a grace period, and keeps
+  // a link from being deleted meanwhile; so let it be later.
   const rest = { stdin: `${file}${DONE}\n`, until: DONE }
   const result = await run(need(family, 'restore'), args, rest)
   if (result.code === 0) return undefined
@@ -127,7 +128,9 @@ export async function installIptables(rules: Rules): Promise<void> {
 }
 
 async function installTables(family: Family, tables: Table[], owner: string): Promise<void> {
-  let failure = await restore(family, steadyFile(tables))
+  // All our chains are there, or none: these two need no look.
+  if ((await restore(family, steadyFile(tables))) === undefined) return
+  let failure = await restore(family, freshFile(tables))
   const tried: string[] = []
   while (failure !== undefined) {
     const file = completion(tables, await listRules(family), owner)
