@@ -28,8 +28,9 @@
  * Cost. Taking and releasing look at a few files of known names, however many leases there are. All are
  * read only when the pool is full, by GC, and by a release of what we have no record of.
  *
- * Limits. A folder belongs to one host: to another every lease would seem to be from another boot. A container that host-local gave an address is not known to us, so a second ADD for it is not
- * refused as a duplicate. On a file system without flock or hard links nothing works.
+ * Limits. A folder belongs to one host: to another every lease would seem to be from another boot. A
+ * container that host-local gave an address is not known to us, so a second ADD for it is not refused as a
+ * duplicate. On a file system without flock or hard links nothing works.
  */
 
 import type { Ip } from '../model/address.ts'
@@ -53,9 +54,8 @@ export type { LeaseOwner } from './record.ts'
  * Takes addresses for an attachment: one from each range set, the requested ones where they belong.
  * On any failure all that this call took is given back.
  * @throws TsnetError `exhausted` no address left, or a requested one taken: a collection may free some;
- *   `conflict` the attachment has
- *   addresses already; `invalid-config` ranges or requests that make no sense; `try-again`; `io`;
- *   `delegate` with the plugin's own code; `missing` no such plugin
+ *   `conflict` the attachment has addresses already; `invalid-config` ranges or requests that make no
+ *   sense; `try-again`; `io`; `delegate` with the plugin's own code; `missing` no such plugin
  */
 export async function obtain(
   options: IpamOptions,

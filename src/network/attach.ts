@@ -32,9 +32,9 @@ import {
 } from '../nat/nat.ts'
 import { findLink } from '../netlink/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
+import { currentBootId } from '../netns/alive.ts'
 import { inside, type Netns } from '../netns/netns.ts'
 import { shape } from '../shaping/shaping.ts'
-import { bootId } from './boot.ts'
 import { collect } from './collect.ts'
 import { openContainer } from './container.ts'
 import type { Context } from './context.ts'
@@ -117,7 +117,7 @@ async function build(
   undo: Undo,
 ): Promise<Attachment> {
   const { network, ports } = request
-  let undertaking = undertakingOf(request, { path: request.netns, ...netns.id }, bootId())
+  let undertaking = undertakingOf(request, { path: request.netns, ...netns.id }, currentBootId())
   const record = () => writeEntry(owner, { state: 'attaching', attachment: undertaking })
   undo.push('the record', () => removeEntry(owner))
   record()

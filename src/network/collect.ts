@@ -7,8 +7,7 @@
 import { collectLeases } from '../ipam/ipam.ts'
 import type { AttachmentKey, Network, Undertaking } from '../model/network.ts'
 import { everyStep } from '../model/undo.ts'
-import { goneCheck } from '../netns/alive.ts'
-import { bootId } from './boot.ts'
+import { currentBootId, goneCheck } from '../netns/alive.ts'
 import type { Context } from './context.ts'
 import { type Entry, listEntries, readEntry, removeEntry, unlessLocked } from './state.ts'
 import { takeDown, takeDownUnrecorded } from './take-down.ts'
@@ -69,7 +68,7 @@ const entriesOf = (network: Network) =>
 
 /** A check of attachments: true for one made before the last boot, or whose namespace exists no more. */
 function deadCheck(): (attachment: Undertaking) => boolean {
-  const boot = bootId()
+  const boot = currentBootId()
   const isGone = goneCheck()
   return attachment => attachment.bootId !== boot || isGone(attachment.netns)
 }
