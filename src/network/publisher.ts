@@ -103,7 +103,7 @@ export class Publisher {
   async restore(handedIn: (id: string) => number[][] | undefined = () => undefined): Promise<void> {
     for (const publication of listPublications()) {
       try {
-        const forwarding = proxyPart(publication)
+        const forwarding = proxyPart(runningOnly(publication))
         if (forwarding !== undefined) this.#proxy.publish(forwarding, handedIn(publication.id))
       } catch {
         await this.#end(publication, 'ended')
@@ -191,7 +191,7 @@ export class Publisher {
   async #lead(publication: Publication, containers: Container[]): Promise<Publication> {
     const { nat: _, ...rest } = publication
     const draft: Publication = { ...rest, containers }
-    const running = { ...draft, containers: containers.filter(each => isThere(each.netns)) }
+    const running = runningOnly(draft)
     if (publication.mode !== 'nat') await this.#proxy.retarget(publication.id, targetsOf(running))
     const nat = running.containers.length === 0 ? undefined : rulesFor(running, this.#backend)
     const changed = { ...draft, ...(nat && { nat }) }
@@ -228,6 +228,12 @@ export class Publisher {
     this.#tell(why, publication)
   }
 }
+
+/** Without the containers that do not run: the address that one had may be another's by now. */
+const runningOnly = (publication: Publication): Publication => ({
+  ...publication,
+  containers: publication.containers.filter(each => isThere(each.netns)),
+})
 
 /** The same container after a restart; itself while it does not run; undefined when it is gone. */
 async function follow(container: Container): Promise<Container | undefined> {

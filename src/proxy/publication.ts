@@ -16,7 +16,7 @@ export interface Publication {
   hostPort: number
   /** How many consecutive ports; the n-th leads to the n-th port of each target. */
   count: number
-  /** One is chosen for each client: the one with the fewest. At least one. */
+  /** One is chosen for each client: the one with the fewest. None: clients are held, or refused. */
   targets: readonly Target[]
   options?: PublicationOptions
 }
@@ -125,7 +125,6 @@ export function checkPublication(publication: Publication): void {
 /** @throws TsnetError `invalid-config`, `unsupported-field` */
 export function checkTargets({ id, protocol, count }: Publication, targets: readonly Target[]): void {
   const what = `publication ${JSON.stringify(id)}`
-  if (targets.length === 0) throw new TsnetError('invalid-config', `${what} has no target`)
   for (const target of targets) {
     if ('ip' in target) {
       if (isPortRange(target.port, count)) continue

@@ -104,6 +104,15 @@ t.test('a port is free again when its publication has ended', async t => {
   t.equal(String(await exchange(again.port, 'at once')), 'at once')
 })
 
+t.test('without a target the port is held and its clients are reset, until there is one', async t => {
+  await using server = await serve(echo)
+  const web = proxy.publish(server.port)
+  await proxy.proxy.retarget(web.id, [])
+  await t.rejects(exchange(web.port, 'to nobody'), { code: 'ECONNRESET' })
+  await proxy.proxy.retarget(web.id, [{ ip: LOOPBACK, port: server.port }])
+  t.equal(String(await exchange(web.port, 'back again')), 'back again')
+})
+
 t.test('what cannot be published changes nothing', async t => {
   await using server = await serve(echo)
   const web = proxy.publish(server.port)
@@ -111,11 +120,9 @@ t.test('what cannot be published changes nothing', async t => {
   const error = { code: 'conflict', message: new RegExp(`port ${web.port}/tcp is already in use`) }
   t.throws(() => proxy.publish(server.port, { hostPort: web.port }), error)
   t.throws(() => proxy.publish(server.port, { id: web.id }), { code: 'conflict', message: /there already/ })
-  t.throws(() => proxy.publish([]), { code: 'invalid-config' })
   const netns = '/proc/self/ns/uts'
   t.throws(() => proxy.publish([{ ip: LOOPBACK, port: 1, netns }]), { code: 'invalid-netns' })
   t.throws(() => proxy.publish([{ root: '/nowhere', path: 's' }]), { code: 'unknown-container' })
-  await t.rejects(proxy.proxy.retarget(web.id, []), { code: 'invalid-config' })
   t.equal(proxy.proxy.counters().size, before)
   t.equal(String(await exchange(web.port, 'still served')), 'still served')
 })
