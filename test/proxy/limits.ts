@@ -32,7 +32,7 @@ t.test('out of descriptors: clients are reset and counted, those who are served 
   const counters = await waitFor(
     async () => {
       const numbers = (await proxy.ask('counters'))['publication 0']
-      return numbers?.refused === resets ? numbers : undefined
+      return numbers?.refused === resets && numbers.accepted === 1002 ? numbers : undefined
     },
     { what: 'each to be counted' },
   )
