@@ -1,4 +1,4 @@
-// Makes dist/bin/tsnet and what it loads. A CNI call is a process of its own, so this is about its start:
+// Makes dist/bin/tsnet, what it loads, and the links by which it plays other roles. A CNI call is a process of its own, so this is about its start:
 //
 //   one file for each front door     every file that Node looks for costs half a millisecond
 //   its compiled form beside it      V8 takes it instead of compiling, if it is the same V8
@@ -9,11 +9,12 @@
 //
 // Each of them is left out where it does not fit, and the call takes longer.
 
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { setFlagsFromString } from 'node:v8'
 import { Script } from 'node:vm'
 import { build } from 'esbuild'
+import { roles } from '../dist/lib/src/cni/roles.js'
 
 const doors = ['cni', 'cli']
 // Packages that most calls do without.
@@ -47,6 +48,7 @@ await build({
 bringKoffi()
 for (const door of doors) compile(`dist/bundle/${door}`)
 writeExecutable('dist/bin')
+linkDropIns('dist/drop-in')
 
 /**
  * A module becomes an object whose members load it: one of Node's own, unless Node has loaded it in any
@@ -130,4 +132,11 @@ script.runInThisContext()(require, module, folder)
 `,
   )
   chmodSync(`${folder}/tsnet`, 0o755)
+}
+
+/** A folder that can stand in CNI_PATH before the reference's: their names, all of them us. */
+function linkDropIns(folder) {
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder)
+  for (const role of roles.filter(role => role !== 'tsnet')) symlinkSync('../bin/tsnet', `${folder}/${role}`)
 }

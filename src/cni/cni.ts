@@ -1,17 +1,16 @@
 /**
  * The CNI plugin: a call comes in as environment and JSON, an answer goes out as JSON and an exit code.
  *
- *     CNI_COMMAND, …   stdin                                       stdout, exit code
- *          │             │                                             ▲
- *     request.ts      json.ts ──▶ config.ts ──▶ network/ ──▶ result.ts or errors.ts
- *     (which call)   (Go's way)  (plain values)  (the work)   (the caller's version)
+ *     CNI_COMMAND, …   stdin                                            stdout, exit code
+ *          │             │                                                  ▲
+ *     request.ts      json.ts ──▶ roles.ts ──▶ config.ts ──▶ network/ ──▶ result.ts or errors.ts
+ *     (which call)   (Go's way)  (which plugin) (plain values) (the work)   (the caller's version)
  *
- * One process does what a chain of bridge, host-local, portmap and bandwidth does. The order of checks is
+ * The name by which we are called decides which plugin we are: `tsnet`, which does in one process what a
+ * chain of bridge, host-local, portmap and bandwidth does, or one of those. The order of checks is
  * libcni's: environment, JSON, name, version, then everything that the configuration says. Nothing is
- * touched before all of it was found good; and a call that fails has no effect.
- *
- * DEL is forgiving. What was made is on record, so of the configuration only the name of the network is
- * needed; the rest serves where the record is lost. It finishes what it began: see main.ts.
+ * touched before all of it was found good; and a call that fails has no effect. DEL and GC finish what
+ * they began: see main.ts.
  *
  * The JSON is read as Go reads it (json.ts), since every caller is written in Go; the answers are exact
  * for each version of the spec (result.ts), since not every reader is tolerant.
@@ -19,26 +18,13 @@
  * Limits: no VLAN of the bridge's own in results; an `args` section other than `args.cni` is not read.
  */
 
-import { type Json, parseJson } from '../model/json.ts'
-import type { attach, check, collect, DetachHint, detach, status } from '../network/network.ts'
-import { readAttachRequest, readNetwork, readValidAttachments } from './config.ts'
+import { parseJson } from '../model/json.ts'
 import { errorObject } from './errors.ts'
-import { readIpam } from './ipam-config.ts'
 import { checkNetworkName } from './names.ts'
-import { readPrevious } from './previous.ts'
+import type { Operations, Plugin, PluginCall } from './plugin.ts'
 import { type Call, type Environment, readCall } from './request.ts'
-import { noAddresses, resultOf, shapeResult } from './result.ts'
-import { roleOf } from './roles.ts'
-import { atLeast, checkCommandIsIn, newest, readVersion, type Version, versions } from './versions.ts'
-
-/** What the plugin needs to be done; src/network does it. */
-export interface Operations {
-  attach: typeof attach
-  detach: typeof detach
-  check: typeof check
-  collect: typeof collect
-  status: typeof status
-}
+import { loadPlugin, roleOf } from './roles.ts'
+import { checkCommandIsIn, newest, readVersion, type Version, versions } from './versions.ts'
 
 /** Where a call comes from. */
 export interface Caller {
@@ -66,82 +52,31 @@ export async function answer(caller: Caller): Promise<Answer> {
     checkNetworkName(config.get('name').text())
     version = readVersion(config)
     checkCommandIsIn(version, call.command)
-    roleOf(caller.calledAs, config)
-    return success(await carryOut(call, config, version, caller))
+    const plugin = await loadPlugin(roleOf(caller.calledAs, config))
+    const { env, operations } = caller
+    return success(await carryOut(plugin, { call, config, version, env, operations }))
   } catch (thrown) {
     return { stdout: print(errorObject(thrown, call?.command, version)), exitCode: 1 }
   }
 }
 
-async function carryOut(
-  call: Call,
-  config: Json,
-  version: Version,
-  caller: Caller,
-): Promise<object | undefined> {
-  switch (call.command) {
+async function carryOut(plugin: Plugin, asked: PluginCall): Promise<object | undefined> {
+  switch (asked.call.command) {
     case 'ADD':
-      return add(call, config, version, caller)
-    case 'DEL': {
-      const { detach } = await caller.operations()
-      await detach(keyOf(call, config), hintFor(call, config, version))
+      return plugin.add(asked)
+    case 'DEL':
+      await plugin.del(asked)
       return undefined
-    }
-    case 'CHECK': {
-      const request = readAttachRequest(config, version, call, caller.env)
-      const previous =
-        readPrevious(config) ?? config.get('prevResult').refuse('is missing; CHECK compares with it')
-      const { check } = await caller.operations()
-      const raw = config.get('prevResult').object()
-      await check(request, { ...previous, raw }, { allowOwnNetns: call.allowOwnNetns })
+    case 'CHECK':
+      await plugin.check(asked)
       return undefined
-    }
-    case 'GC': {
-      const network = readNetwork(config, version, call, caller.env)
-      const valid = readValidAttachments(config)
-      const { collect } = await caller.operations()
-      await collect(network, valid)
+    case 'GC':
+      await plugin.gc(asked)
       return undefined
-    }
-    case 'STATUS': {
-      const network = readNetwork(config, version, call, caller.env)
-      const { status } = await caller.operations()
-      await status(network)
-      return undefined
-    }
+    case 'STATUS':
+      await plugin.status(asked)
   }
   return undefined
-}
-
-async function add(call: Call, config: Json, version: Version, caller: Caller): Promise<object> {
-  const request = readAttachRequest(config, version, call, caller.env)
-  const previous = readPrevious(config)
-  if (request.network.ipam.kind === 'none' && !atLeast(version, '0.3.0')) throw noAddresses(version)
-  const { attach, detach } = await caller.operations()
-  const attachment = await attach(request, { allowOwnNetns: call.allowOwnNetns })
-  try {
-    return shapeResult(resultOf(attachment, previous), version)
-  } catch (thrown) {
-    await detach(keyOf(call, config), hintFor(call, config, version))
-    throw thrown
-  }
-}
-
-const keyOf = (call: Call, config: Json) => ({
-  network: checkNetworkName(config.get('name').text()),
-  containerId: call.containerId,
-  ifname: call.ifname,
-})
-
-/** What DEL still knows. A configuration that became unreadable since ADD is no reason to keep things. */
-function hintFor(call: Call, config: Json, version: Version): DetachHint {
-  const hint: DetachHint = call.netns === '' ? {} : { netns: call.netns }
-  try {
-    hint.ipam = readIpam(config, { version, path: call.path, args: call.args })
-  } catch {
-    // Then the record alone must do.
-  }
-  return hint
 }
 
 /** Echoes the version of the question, as the spec wants it; none of ours where it does not ask in JSON. */

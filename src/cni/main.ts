@@ -2,14 +2,15 @@
 
 import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
+import { exit } from '../ffi/exit.ts'
 import { messageOf } from '../model/errors.ts'
-import { answer, type Operations } from './cni.ts'
+import { answer } from './cni.ts'
+import type { Operations } from './plugin.ts'
 import { readStdin, readStdinIfPiped, writeStdout } from './stdin.ts'
 
 const { env, argv } = process
 const command = env.CNI_COMMAND
 
-let leave: (status: number) => void = process.exit
 void run()
 
 async function run(): Promise<void> {
@@ -20,7 +21,7 @@ async function run(): Promise<void> {
     readStdin: command === 'VERSION' ? readStdinIfPiped : readStdin,
     operations,
   })
-  leave(deliver(stdout) ? exitCode : 1)
+  exit.now(deliver(stdout) ? exitCode : 1)
 }
 
 /** A runtime that is stopped takes its children along; these two calls go on all the same. */
@@ -33,15 +34,8 @@ async function finishWhatIsBegun(): Promise<void> {
   }
 }
 
-async function operations(): Promise<Operations> {
-  const operations = await (daemonMayRun()
-    ? import('../control/held-ports.ts')
-    : import('../network/network.ts'))
-  // libc is loaded now. Its exit spares Node taking itself apart, for 2 ms that nobody needs.
-  const { libc } = await import('../ffi/ffi.ts')
-  leave = status => libc._exit(status)
-  return operations
-}
+const operations = (): Promise<Operations> =>
+  daemonMayRun() ? import('../control/held-ports.ts') : import('../network/network.ts')
 
 /** Asked before anything is loaded for it. */
 function daemonMayRun(): boolean {

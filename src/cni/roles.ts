@@ -1,18 +1,25 @@
 /**
- * What this executable plays under which name: one table, role → parts that run.
+ * What this executable plays under which name: one table, role → plugin, loaded when it is called for.
  *
- * A runtime finds a plugin by its `type`, which is a file name; so a link to us decides what we are.
+ * A runtime finds a plugin by its `type`, which is a file name; so a link to us decides what we are. The
+ * roles beside `tsnet` are drop-ins for the reference plugins of the same name: dist/drop-in has a link
+ * for each of them.
  */
 
 import type { Json } from '../model/json.ts'
+import type { Plugin } from './plugin.ts'
 
-export const roles = {
-  tsnet: ['bridge', 'ipam', 'nat', 'shaping'],
-} as const
+const plugins = {
+  tsnet: async () => (await import('./tsnet-role.ts')).tsnet,
+} satisfies Record<string, () => Promise<Plugin>>
 
-export type Role = keyof typeof roles
+export type Role = keyof typeof plugins
 
-const isRole = (name: string): name is Role => Object.hasOwn(roles, name)
+export const roles = Object.keys(plugins) as Role[]
+
+export const loadPlugin = (role: Role): Promise<Plugin> => plugins[role]()
+
+const isRole = (name: string): name is Role => Object.hasOwn(plugins, name)
 
 /**
  * The role of the name that we were called by, else that of the configuration's `type`.
@@ -27,6 +34,6 @@ export function roleOf(calledAs: string, config: Json): Role {
     : type.refuse(
         `is no plugin of this executable, nor is ${JSON.stringify(calledAs)}`,
         'unsupported-field',
-        `it plays: ${Object.keys(roles).join(', ')}`,
+        `it plays: ${roles.join(', ')}`,
       )
 }

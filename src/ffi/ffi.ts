@@ -14,6 +14,7 @@
 
 import { constants } from 'node:os'
 import koffi, { type LibraryHandle } from 'koffi'
+import { exit } from './exit.ts'
 
 /** A C `void *` argument: memory that the callee may read or fill; null where C takes NULL. */
 export type Memory = Uint8Array | null
@@ -127,6 +128,7 @@ const prototypes: { [name in keyof Libc]: string } = {
 
 /** libc: the process has it loaded already, whichever one it is. */
 export const libc: Libc = bindLazily<Libc>(() => koffi.load(null), prototypes)
+exit.now = status => libc._exit(status)
 
 /**
  * The functions of a library, each bound at its first call.

@@ -1,6 +1,7 @@
 /** Calls the plugin with operations that only write down what they are asked. */
 
-import { type Answer, answer, type Operations } from '../../src/cni/cni.ts'
+import { type Answer, answer } from '../../src/cni/cni.ts'
+import type { Operations } from '../../src/cni/plugin.ts'
 import { parseCidr, parseIp } from '../../src/model/address.ts'
 import type { Attachment, AttachRequest } from '../../src/model/network.ts'
 
