@@ -1,12 +1,12 @@
 /**
  * Kernel settings under /proc/sys/net of the thread's network namespace.
  *
- * Only names made of our own constants and a checked interface name come here. The file is opened without
+ * Only names made of our own constants and of checked parts come here. The file is opened without
  * following a link at its end and must lie on procfs: in a container's mount namespace something else
  * could be mounted over it.
  */
 
-import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, constants, existsSync, openSync, readSync, writeSync } from 'node:fs'
 import { libc, must } from '../ffi/ffi.ts'
 import { hasCode } from '../model/errors.ts'
 
@@ -18,10 +18,13 @@ const PROC_SUPER_MAGIC = 0x9fa0 // linux/magic.h
  */
 export function readSysctl(name: string): string | undefined {
   return withFile(name, constants.O_RDONLY, fd => {
-    const buffer = Buffer.alloc(256)
+    const buffer = Buffer.alloc(4096)
     return buffer.toString('utf8', 0, readSync(fd, buffer)).trim()
   })
 }
+
+/** True where the kernel has the setting. */
+export const hasSysctl = (name: string): boolean => existsSync(`/proc/sys/${name}`)
 
 /**
  * Writes a setting without looking at it first.

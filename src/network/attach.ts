@@ -34,7 +34,7 @@ import { findLink } from '../netlink/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { currentBootId } from '../netns/alive.ts'
 import { inside, type Netns } from '../netns/netns.ts'
-import { shape } from '../shaping/shaping.ts'
+import { ifbName, shape } from '../shaping/shaping.ts'
 import { collect } from './collect.ts'
 import { openContainer } from './container.ts'
 import type { Context } from './context.ts'
@@ -188,7 +188,8 @@ function shapeLink(
   const { bandwidth } = request
   if (bandwidth === undefined) return undefined
   using nl = openNetlink(context.trace)
-  return shape(nl, { hostInterface: hostInterface.name, mtu: hostInterface.mtu, bandwidth, owner }, undo)
+  const target = { hostInterface: hostInterface.name, mtu: hostInterface.mtu, bandwidth, ifb: ifbName(owner) }
+  return shape(nl, target, undo)
 }
 
 async function guardLink(attachment: Attachment, owner: string, undo: Undo): Promise<void> {

@@ -8,7 +8,7 @@ import { type Attachment, type AttachRequest, ownerTag, type Route } from '../mo
 import { verifyRules, verifySpoofGuard } from '../nat/nat.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { sameNamespace } from '../netns/netns.ts'
-import { verifyShaping } from '../shaping/shaping.ts'
+import { ifbName, verifyShaping } from '../shaping/shaping.ts'
 import { openContainer } from './container.ts'
 import type { Context } from './context.ts'
 import { readEntry } from './state.ts'
@@ -85,5 +85,6 @@ async function verifyFirewall(attachment: Attachment, owner: string): Promise<st
 function verifyLimits({ bandwidth, hostInterface }: Attachment, owner: string): string[] {
   if (bandwidth === undefined) return []
   using nl = openNetlink()
-  return verifyShaping(nl, { hostInterface: hostInterface.name, mtu: hostInterface.mtu, bandwidth, owner })
+  const { name, mtu } = hostInterface
+  return verifyShaping(nl, { hostInterface: name, mtu, bandwidth, ifb: ifbName(owner) })
 }

@@ -25,7 +25,7 @@ import {
 import { everyStep, type Step } from '../model/undo.ts'
 import { chooseBackend, flushConntrack, withdrawSpoofGuard } from '../nat/nat.ts'
 import { openNetlink } from '../netlink/netlink.ts'
-import { unshape } from '../shaping/shaping.ts'
+import { ifbName, unshape } from '../shaping/shaping.ts'
 import type { Context } from './context.ts'
 import { releasePorts } from './port-claims.ts'
 import { leaveBridge, withdrawRules } from './shared.ts'
@@ -96,5 +96,5 @@ async function ifInstalled(backend: NatBackend, work: (backend: NatBackend) => P
 
 function removeShaping(owner: string, trace: Context['trace']): void {
   using nl = openNetlink(trace)
-  unshape(nl, owner)
+  unshape(nl, ifbName(owner))
 }

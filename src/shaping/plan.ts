@@ -22,12 +22,12 @@ const LIMIT_MAX = 0xffffffff
 export const ifbName = (owner: string): string => `bwp${owner.slice(0, 12)}`
 
 /** What is to be done for an attachment; empty without limits. */
-export function planShaping(target: { bandwidth: Bandwidth; mtu: number; owner: string }): ShapingPlan {
-  const { bandwidth, mtu, owner } = target
+export function planShaping(target: { bandwidth: Bandwidth; mtu: number; ifb: string }): ShapingPlan {
+  const { bandwidth, mtu, ifb } = target
   const { ingressRate, ingressBurst, egressRate, egressBurst } = bandwidth
   return {
     ...(ingressRate > 0 && { towards: bucketOf(ingressRate, ingressBurst, mtu) }),
-    ...(egressRate > 0 && { from: { name: ifbName(owner), bucket: bucketOf(egressRate, egressBurst, mtu) } }),
+    ...(egressRate > 0 && { from: { name: ifb, bucket: bucketOf(egressRate, egressBurst, mtu) } }),
   }
 }
 

@@ -19,9 +19,9 @@
  * let nothing through at all (test/netns/shaping.ts), so the bucket always holds one frame.
  *
  * Order: bucket towards the container; ifb, its bucket, the ingress hook, the redirect last, so that no packet
- * goes to a device that is not ready. Each step has its undo. The ifb is named after the attachment, `bwp` and
- * twelve digits of its owner tag: what carries that name is ours, and a left-over of an attempt that died
- * gives way. Tear-down needs only the owner: the hook and the bucket go with the veth pair, the ifb by name.
+ * goes to a device that is not ready. Each step has its undo. The ifb is named after the attachment, by us with
+ * `bwp` and twelve digits of its owner tag: what carries that name is ours, and a left-over of an attempt that
+ * died gives way. Tear-down needs only the name: the hook and the bucket go with the veth pair.
  *
  * Limits: one bucket a direction, for all protocols together; ARP counts too. Packets between the container
  * and its own addresses do not pass. The kernel needs sch_tbf, sch_ingress, cls_u32, act_mirred and ifb.
@@ -35,8 +35,10 @@ import { addIfb } from '../netlink/add-link.ts'
 import { changeLink, deleteLink, findLink, getLink } from '../netlink/link.ts'
 import type { Netlink } from '../netlink/netlink.ts'
 import { addIngress, addRedirect, addTokenBucket, deleteQdisc } from '../netlink/qdisc.ts'
-import { ifbName, planShaping } from './plan.ts'
+import { planShaping } from './plan.ts'
 
+export { ifbName } from './plan.ts'
+export { isRedirectedTo } from './redirects.ts'
 export { verifyShaping } from './verify.ts'
 
 /** Whom to shape, and how. */
@@ -46,8 +48,10 @@ export interface ShapingTarget {
   /** Of the veth pair, in bytes. */
   mtu: number
   bandwidth: Bandwidth
-  /** ownerTag of the attachment. */
-  owner: string
+  /** Name of the ifb device, should one be needed. */
+  ifb: string
+  /** What is written at the ifb for those who come across it. */
+  alias?: string
   /** Link group of the ifb, so that it can be deleted together with others. */
   group?: number
 }
@@ -67,9 +71,10 @@ export function shape(nl: Netlink, target: ShapingTarget, undo: Undo): Interface
   }
   if (from === undefined) return undefined
   const { name, bucket } = from
-  unshape(nl, target.owner)
-  const ifb = needs('ifb', () => addIfb(nl, present({ name, mtu: target.mtu, group: target.group })))
-  undo.push(`link ${name}`, () => unshape(nl, target.owner))
+  unshape(nl, name)
+  const { mtu, group, alias } = target
+  const ifb = needs('ifb', () => addIfb(nl, present({ name, mtu, group, alias })))
+  undo.push(`link ${name}`, () => unshape(nl, name))
   needs('sch_tbf', () => addTokenBucket(nl, ifb, bucket))
   changeLink(nl, ifb, { up: true })
   needs('sch_ingress', () => addIngress(nl, host))
@@ -79,8 +84,8 @@ export function shape(nl: Netlink, target: ShapingTarget, undo: Undo): Interface
 }
 
 /** Takes away what `shape` made beside the veth pair; any number of times, also when there is nothing. */
-export function unshape(nl: Netlink, owner: string): void {
-  const ifb = findLink(nl, { name: ifbName(owner) })
+export function unshape(nl: Netlink, name: string): void {
+  const ifb = findLink(nl, { name })
   if (ifb?.kind === 'ifb') gone(() => deleteLink(nl, ifb))
 }
 

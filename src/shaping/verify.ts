@@ -14,7 +14,7 @@ import { planShaping } from './plan.ts'
  */
 export function verifyShaping(
   nl: Netlink,
-  target: { hostInterface: string; mtu: number; bandwidth: Bandwidth; owner: string },
+  target: { hostInterface: string; mtu: number; bandwidth: Bandwidth; ifb: string },
 ): string[] {
   const { towards, from } = planShaping(target)
   if (towards === undefined && from === undefined) return []

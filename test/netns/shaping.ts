@@ -12,7 +12,6 @@ import { addTokenBucket, deleteQdisc, listIngressFilters, listQdiscs } from '../
 import { shape, unshape, verifyShaping } from '../../src/shaping/shaping.ts'
 import { type Kernel, kernel } from '../support/kernel.ts'
 
-const owner = '0123456789abcdef'
 const ifb = 'bwp0123456789ab'
 const MBIT = 1_000_000
 const bandwidth: Bandwidth = {
@@ -21,7 +20,7 @@ const bandwidth: Bandwidth = {
   egressRate: 16 * MBIT,
   egressBurst: 512_000,
 }
-const target = { hostInterface: 'v0', mtu: 1500, bandwidth, owner }
+const target = { hostInterface: 'v0', mtu: 1500, bandwidth, ifb }
 const none: Bandwidth = { ingressRate: 0, ingressBurst: 0, egressRate: 0, egressBurst: 0 }
 
 /** A host and a container on it, joined by v0 and eth0. */
@@ -125,8 +124,8 @@ t.test('taking down needs the owner only, and works any number of times', async 
   shape(world.nl, target, new Undo())
   shape(world.nl, { ...target, hostInterface: 'v0', owner: 'f'.repeat(16), bandwidth: none }, new Undo())
   deleteLink(world.nl, getLink(world.nl, { name: 'v0' }))
-  unshape(world.nl, owner)
-  unshape(world.nl, owner)
+  unshape(world.nl, ifb)
+  unshape(world.nl, ifb)
   t.strictSame(
     listLinks(world.nl).map(({ name }) => name),
     ['lo'],
@@ -136,7 +135,7 @@ t.test('taking down needs the owner only, and works any number of times', async 
 t.test('what merely has the name of an ifb of ours is left alone', async t => {
   await using world = await kernel()
   addVeth(world.nl, { name: ifb, peer: { name: 'p0' } })
-  unshape(world.nl, owner)
+  unshape(world.nl, ifb)
   t.ok(listLinks(world.nl).some(({ name }) => name === ifb))
 })
 

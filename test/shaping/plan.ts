@@ -3,7 +3,7 @@ import { ifbName, planShaping } from '../../src/shaping/plan.ts'
 
 const owner = 'a1b2c3d4e5f60718'
 const plan = (ingressRate: number, ingressBurst: number, egressRate = 0, egressBurst = 0, mtu = 1500) =>
-  planShaping({ bandwidth: { ingressRate, ingressBurst, egressRate, egressBurst }, mtu, owner })
+  planShaping({ bandwidth: { ingressRate, ingressBurst, egressRate, egressBurst }, mtu, ifb: ifbName(owner) })
 
 t.test('bits become bytes, and the queue holds 25 ms beside the burst', async t => {
   t.strictSame(plan(8_000_000, 800_000, 16_000_000, 160_000), {

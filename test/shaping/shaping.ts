@@ -9,7 +9,7 @@ const target = {
   hostInterface: 'v0',
   mtu: 1500,
   bandwidth: { ingressRate: 8000, ingressBurst: 80_000, egressRate: 8000, egressBurst: 80_000 },
-  owner: '0123456789abcdef',
+  ifb: 'bwp0123456789ab',
 }
 const yes: Turn = request => [ack(request)]
 const link: Turn = request => [object(request, captured('link-bridge-port').payload), ack(request)]

@@ -4,7 +4,7 @@ export const layers: readonly string[][] = [
   ['ffi'],
   ['netns'],
   ['netlink'],
-  ['bridge', 'ipam', 'nat', 'proxy', 'runtime', 'dns', 'shaping'],
+  ['bridge', 'ipam', 'nat', 'proxy', 'runtime', 'dns', 'shaping', 'tuning'],
   ['network'],
   ['control'],
   ['daemon'],
