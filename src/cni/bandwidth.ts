@@ -14,6 +14,18 @@ export function readBandwidth(config: Json): Bandwidth | undefined {
   return readLimits(config) ?? readLimits(config.get('runtimeConfig').get('bandwidth'))
 }
 
+const KEYS = ['ingressRate', 'ingressBurst', 'egressRate', 'egressBurst']
+
+/**
+ * As the reference plugin reads them: a configuration that names any of the keys, be it as 0, has the last
+ * word.
+ * @throws TsnetError `invalid-config`
+ */
+export function readReferenceBandwidth(config: Json): Bandwidth | undefined {
+  const isStatic = KEYS.some(key => config.get(key).present)
+  return readLimits(isStatic ? config : config.get('runtimeConfig').get('bandwidth'))
+}
+
 function readLimits(json: Json): Bandwidth | undefined {
   const rate = (key: string) => json.get(key).number(0, Number.MAX_SAFE_INTEGER) ?? 0
   const burst = (key: string) => json.get(key).number(0, MAX_BURST_BITS) ?? 0

@@ -11,6 +11,8 @@ import type { Plugin } from './plugin.ts'
 
 const plugins = {
   tsnet: async () => (await import('./tsnet-role.ts')).tsnet,
+  bandwidth: async () => (await import('./bandwidth-role.ts')).bandwidth,
+  tuning: async () => (await import('./tuning-role.ts')).tuning,
 } satisfies Record<string, () => Promise<Plugin>>
 
 export type Role = keyof typeof plugins

@@ -15,11 +15,14 @@ export class Json {
   readonly value: unknown
   /** `runtimeConfig.portMappings[0].hostPort` */
   readonly path: string
+  /** Of a whole document: the text it was parsed from, where keys can stand twice. */
+  readonly source: string
   #members: Map<string, [string, unknown]> | undefined
 
-  constructor(value: unknown, path: string) {
+  constructor(value: unknown, path: string, source = '') {
     this.value = value ?? undefined
     this.path = path
+    this.source = source
   }
 
   get present(): boolean {
@@ -110,7 +113,7 @@ export function parseJson(text: string): Json {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new TsnetError('decode', `stdin is not JSON: ${reason.slice(0, 200)}`, { cause })
   }
-  const document = new Json(value, '')
+  const document = new Json(value, '', text)
   if (!document.present || typeof value !== 'object' || Array.isArray(value)) {
     return document.refuse('is not an object', 'decode')
   }

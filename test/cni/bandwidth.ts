@@ -1,5 +1,5 @@
 import t from 'tap'
-import { readBandwidth } from '../../src/cni/bandwidth.ts'
+import { readBandwidth, readReferenceBandwidth } from '../../src/cni/bandwidth.ts'
 import { Json } from '../../src/model/json.ts'
 
 const read = (config: object) => readBandwidth(new Json(config, ''))
@@ -39,4 +39,13 @@ t.test('a limit that makes no sense is refused with its key and value', async t 
     [{ runtimeConfig: { bandwidth: { EgressRate: 5 } } }, /^runtimeConfig\.bandwidth\.EgressRate: 5/],
   ]
   for (const [config, message] of bad) t.throws(() => read(config), { code: 'invalid-config', message })
+})
+
+t.test('the drop-in has the last word where it names any of the keys, be it as 0', async t => {
+  const read = (config: object) => readReferenceBandwidth(new Json(config, ''))
+  const runtimeConfig = { bandwidth: { IngressRate: 8, IngressBurst: 80 } }
+  t.match(read({ runtimeConfig }), { ingressRate: 8, ingressBurst: 80, egressRate: 0 })
+  t.match(read({ runtimeConfig, egressRate: 9, egressBurst: 90 }), { ingressRate: 0, egressRate: 9 })
+  t.equal(read({ runtimeConfig, ingressRate: 0 }), undefined)
+  t.equal(read({}), undefined)
 })

@@ -118,11 +118,11 @@ t.test('a set-up that fails on its way leaves nothing', async t => {
   )
 })
 
-t.test('taking down needs the owner only, and works any number of times', async t => {
+t.test('taking down needs the name only, and works any number of times', async t => {
   await using world = await kernel()
   await joined(world)
   shape(world.nl, target, new Undo())
-  shape(world.nl, { ...target, hostInterface: 'v0', owner: 'f'.repeat(16), bandwidth: none }, new Undo())
+  shape(world.nl, { ...target, hostInterface: 'v0', ifb: 'bwpffffffffffff', bandwidth: none }, new Undo())
   deleteLink(world.nl, getLink(world.nl, { name: 'v0' }))
   unshape(world.nl, ifb)
   unshape(world.nl, ifb)

@@ -1,0 +1,78 @@
+/**
+ * The role `bandwidth`: a drop-in for the reference plugin of that name. It limits an interface that is
+ * there, and adds to the result of those before it the ifb that takes.
+ */
+
+import { TsnetError } from '../model/errors.ts'
+import type { Bandwidth } from '../model/network.ts'
+import { readReferenceBandwidth } from './bandwidth.ts'
+import { readValidAttachments } from './config.ts'
+import { checkNetworkName } from './names.ts'
+import type { Plugin, PluginCall } from './plugin.ts'
+import { type Result, readPrevious } from './previous.ts'
+import { shapeResult } from './result.ts'
+import { atLeast, versions } from './versions.ts'
+
+/** It came with chains. */
+const LEAST = '0.3.0'
+
+export const bandwidth: Plugin = {
+  async add(asked) {
+    refuseOld(asked)
+    const limits = readReferenceBandwidth(asked.config)
+    const result = previousOf(asked)
+    if (limits === undefined) return shapeResult(result, asked.version)
+    const { limit } = await import('../network/limit.ts')
+    const ifb = await limit(requestOf(asked, result, limits), { allowOwnNetns: asked.call.allowOwnNetns })
+    // The reference tells no more of it than these two.
+    const added = ifb === undefined ? [] : [{ name: ifb.name, mac: ifb.mac }]
+    const interfaces = [...result.interfaces, ...added]
+    return shapeResult({ ...result, interfaces }, asked.version)
+  },
+
+  async del(asked) {
+    const { unlimit } = await import('../network/limit.ts')
+    await unlimit(keyOf(asked))
+  },
+
+  async check(asked) {
+    const limits = readReferenceBandwidth(asked.config)
+    const result = previousOf(asked)
+    if (limits === undefined) return
+    const { checkLimit } = await import('../network/limit.ts')
+    await checkLimit(requestOf(asked, result, limits), { allowOwnNetns: asked.call.allowOwnNetns })
+  },
+
+  async gc({ config }) {
+    const { collectLimits } = await import('../network/limit.ts')
+    await collectLimits(checkNetworkName(config.get('name').text()), readValidAttachments(config))
+  },
+
+  async status({ config }) {
+    readReferenceBandwidth(config)
+  },
+}
+
+function refuseOld({ version }: PluginCall): void {
+  if (atLeast(version, LEAST)) return
+  const supported = versions.filter(each => atLeast(each, LEAST))
+  throw new TsnetError('incompatible-version', 'incompatible CNI versions', {
+    details: `config is ${JSON.stringify(version)}, plugin supports ${JSON.stringify(supported)}`,
+  })
+}
+
+const keyOf = ({ call, config }: PluginCall) => ({
+  network: checkNetworkName(config.get('name').text()),
+  containerId: call.containerId,
+  ifname: call.ifname,
+})
+
+const requestOf = (asked: PluginCall, { interfaces }: Result, limits: Bandwidth) => ({
+  ...keyOf(asked),
+  netns: asked.call.netns,
+  bandwidth: limits,
+  interfaces,
+})
+
+const previousOf = ({ config }: PluginCall): Result =>
+  readPrevious(config) ?? config.get('prevResult').refuse('is missing: must be called as chained plugin')
