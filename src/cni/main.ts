@@ -34,8 +34,10 @@ async function finishWhatIsBegun(): Promise<void> {
   }
 }
 
-const operations = (): Promise<Operations> =>
-  daemonMayRun() ? import('../control/held-ports.ts') : import('../network/network.ts')
+// A function, not a constant: it is asked for before the constants below `run` have their values.
+function operations(): Promise<Operations> {
+  return daemonMayRun() ? import('../control/held-ports.ts') : import('../network/network.ts')
+}
 
 /** Asked before anything is loaded for it. */
 function daemonMayRun(): boolean {
