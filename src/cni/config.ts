@@ -5,12 +5,13 @@
  * touched. Keys that we do not know are somebody else's.
  */
 
+import type { Ip } from '../model/address.ts'
 import { forcedBackend, natBackends } from '../model/environment.ts'
 import { type Json, shown } from '../model/json.ts'
 import { readIpOrCidr, readMac } from '../model/json-values.ts'
 import type { AttachRequest, NatBackend, Network } from '../model/network.ts'
 import { present } from '../model/present.ts'
-import { readArgs } from './args.ts'
+import { type Args, readArgs } from './args.ts'
 import { readBandwidth } from './bandwidth.ts'
 import { readBridge } from './bridge-config.ts'
 import { readDnsSettings } from './dns.ts'
@@ -46,8 +47,8 @@ export function readAttachRequest(
   const metadata = config.get('args').get('cni')
   // What is unknown to us in CNI_ARGS may be known to the plugin that we delegate to.
   const args = readArgs(call.args, network.ipam.kind === 'delegated')
-  const asked = [...args.ips, ...metadata.get('ips').list(), ...runtime.get('ips').list()]
-  const requestedIps = [...new Set(asked.map(readIpOrCidr).filter(ip => ip !== undefined))]
+  const asked = requestsIn(config, args)
+  const requestedIps = readRequests(asked)
   const ports = readPorts(runtime.get('portMappings'))
   if (network.ipam.kind === 'none') {
     if (ports.length > 0) runtime.get('portMappings').refuse(WITHOUT_ADDRESS, 'unsupported-field')
@@ -65,6 +66,18 @@ export function readAttachRequest(
     aliases: readAliases(runtime.get('aliases'), network.name, args.podName),
   })
 }
+
+/** Where addresses are asked for: CNI_ARGS, args.cni.ips, runtimeConfig.ips. */
+export const requestsIn = (config: Json, args: Args): Json[] => [
+  ...args.ips,
+  ...config.get('args').get('cni').get('ips').list(),
+  ...config.get('runtimeConfig').get('ips').list(),
+]
+
+/** The addresses asked for, each once. @throws TsnetError `invalid-config` */
+export const readRequests = (asked: Json[]): Ip[] => [
+  ...new Set(asked.map(readIpOrCidr).filter(ip => ip !== undefined)),
+]
 
 const WITHOUT_ADDRESS = 'cannot be without an ipam section, which gives the container its address'
 

@@ -39,7 +39,8 @@ export function readIpam(config: Json, surroundings: Surroundings): IpamOptions 
     : delegate(config, type, surroundings)
 }
 
-function readHostLocal(config: Json, version: Version): IpamOptions {
+/** host-local's keys, whatever the type says. @throws TsnetError `invalid-config` */
+export function readHostLocal(config: Json, version: Version): IpamOptions {
   const ipam = config.get('ipam')
   const ranges = [
     ...readRanges(config.get('runtimeConfig').get('ipRanges')),
@@ -56,6 +57,14 @@ function readHostLocal(config: Json, version: Version): IpamOptions {
     resolvConf: readPath(ipam.get('resolvConf')),
   })
 }
+
+/** All that it takes to give addresses back. */
+export const readHostLocalStore = (config: Json): IpamOptions => ({
+  kind: 'host-local',
+  ranges: [],
+  dataDir: readPath(config.get('ipam').get('dataDir')) ?? DATA_DIR,
+  routes: [],
+})
 
 // Results of these versions have room for one address of a family.
 function checkOnePerFamily(ranges: AddressRange[][], version: Version): void {

@@ -10,6 +10,8 @@ import type { Json } from '../model/json.ts'
 import type { Plugin } from './plugin.ts'
 
 const plugins = {
+  'host-local': async () => (await import('./host-local-role.ts')).hostLocal,
+  loopback: async () => (await import('./loopback-role.ts')).loopback,
   tsnet: async () => (await import('./tsnet-role.ts')).tsnet,
   bandwidth: async () => (await import('./bandwidth-role.ts')).bandwidth,
   tuning: async () => (await import('./tuning-role.ts')).tuning,

@@ -159,6 +159,10 @@ export async function release(files: NetworkFiles, key: AttachmentKey): Promise<
   else files.records.remove(key)
 }
 
+/** The addresses that an attachment holds. */
+export const held = (files: NetworkFiles, key: AttachmentKey): Ip[] =>
+  files.leases.exists ? files.heldBy(key, files.records.read(key)) : []
+
 /** What is wrong with the leases that an attachment should hold. */
 export function verify(files: NetworkFiles, key: AttachmentKey, leases: Lease[]): string[] {
   if (leases.length === 0)

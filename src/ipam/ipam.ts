@@ -38,7 +38,7 @@ import type { AttachmentKey, IpamOptions, Lease } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from './delegate.ts'
 import { NetworkFiles } from './files.ts'
-import { checkRoom, collect, release, take, verify } from './host-local.ts'
+import { checkRoom, collect, held, release, take, verify } from './host-local.ts'
 import type { Allocation } from './plugin-result.ts'
 import { normalise } from './pool.ts'
 import type { AttachmentName } from './reclaim.ts'
@@ -88,6 +88,11 @@ export async function giveBack(
 ): Promise<void> {
   if (options.kind === 'delegated') await delegateDel(options.delegation, key, netnsPath)
   if (options.kind === 'host-local') await release(new NetworkFiles(options.dataDir, key.network), key)
+}
+
+/** The addresses that an attachment holds, as far as our files or host-local's say. */
+export function heldLeases(options: IpamOptions, key: AttachmentKey): Ip[] {
+  return options.kind === 'host-local' ? held(new NetworkFiles(options.dataDir, key.network), key) : []
 }
 
 /**

@@ -19,7 +19,7 @@ import { takeDown, takeDownUnrecorded } from './take-down.ts'
  * @throws the error, or an AggregateError, after having done all that could be done
  */
 export async function collect(
-  network: Network,
+  network: Pick<Network, 'name' | 'ipam'>,
   valid: { containerId: string; ifname: string }[] | undefined,
   context: Context = {},
 ): Promise<AttachmentKey[]> {
@@ -63,7 +63,7 @@ const keyOf = ({ network, containerId, ifname }: AttachmentKey): AttachmentKey =
   ifname,
 })
 
-const entriesOf = (network: Network) =>
+const entriesOf = (network: Pick<Network, 'name'>) =>
   listEntries().filter(({ entry }) => entry.attachment.network === network.name)
 
 /** A check of attachments: true for one made before the last boot, or whose namespace exists no more. */
