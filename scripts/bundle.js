@@ -1,4 +1,5 @@
-// Makes dist/bin/tsnet, what it loads, and the links by which it plays other roles. A CNI call is a process of its own, so this is about its start:
+// Makes dist/bin/tsnet, what it loads, and the links by which it plays other roles. Where no daemon runs, a CNI
+// call is a process of its own, so this is about its start:
 //
 //   one file for each front door     every file that Node looks for costs half a millisecond
 //   its compiled form beside it      V8 takes it instead of compiling, if it is the same V8
@@ -9,7 +10,17 @@
 //
 // Each of them is left out where it does not fit, and the call takes longer.
 
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { setFlagsFromString } from 'node:v8'
 import { Script } from 'node:vm'
@@ -109,29 +120,27 @@ function compile(door) {
   writeFileSync(`${door}.bytecode`, script.createCachedData())
 }
 
+/** A C program where there is a compiler, else a script; see src/launcher. */
 function writeExecutable(folder) {
   mkdirSync(folder, { recursive: true })
-  // Without this, Node would take the file for an ES module, as package.json says of ours.
+  // Without this, Node would take the scripts for ES modules, as package.json says of ours.
   writeFileSync(`${folder}/package.json`, '{ "type": "commonjs" }\n')
-  writeFileSync(
-    `${folder}/tsnet`,
-    `#!/usr/bin/env node
-'use strict'
-const { readFileSync } = require('fs')
-const { Script } = require('vm')
-const folder = __dirname + '/../bundle'
-const door = folder + (process.env.CNI_COMMAND ? '/cni' : '/cli')
-let cachedData
-try {
-  cachedData = readFileSync(door + '.bytecode')
-} catch {}
-// esbuild writes ASCII, which is read fastest as this.
-const source = readFileSync(door + '.cjs', 'latin1')
-const script = new Script(source, { filename: door + '.cjs', cachedData })
-script.runInThisContext()(require, module, folder)
-`,
-  )
-  chmodSync(`${folder}/tsnet`, 0o755)
+  copyFileSync('src/launcher/tsnet.cjs', `${folder}/tsnet.cjs`)
+  copyFileSync('src/launcher/launch.cjs', `${folder}/launch.cjs`)
+  // Made beside and renamed: somebody may be executing the old one.
+  const made = `${folder}/tsnet.new`
+  if (!compileLauncher(made)) copyFileSync(`${folder}/launch.cjs`, made)
+  chmodSync(`${folder}/launch.cjs`, 0o755)
+  chmodSync(made, 0o755)
+  renameSync(made, `${folder}/tsnet`)
+}
+
+/** Without shared libraries, where the C library allows it: they take a third of the time to start. */
+function compileLauncher(made) {
+  const compile = (...options) =>
+    spawnSync('cc', ['-Os', '-s', ...options, '-o', made, 'src/launcher/launch.c'], { stdio: 'ignore' })
+      .status === 0
+  return compile('-static') || compile()
 }
 
 /** A folder that can stand in CNI_PATH before the reference's: their names, all of them us. */

@@ -8,6 +8,7 @@ import { runDaemon } from '../daemon/daemon.ts'
 import { SETTINGS_FILE } from '../daemon/settings.ts'
 import { messageOf, TsnetError } from '../model/errors.ts'
 import { runDirectory } from '../network/state.ts'
+import { executable } from './executable.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Runs the daemon in the foreground; one line on stdout when it is ready, its log on stderr. */
@@ -43,12 +44,11 @@ export async function daemonAtHand(): Promise<ControlClient> {
 const LOG = 'daemon.log'
 
 async function startDaemon(): Promise<void> {
-  const [, script = ''] = process.argv
   mkdirSync(runDirectory(), { recursive: true, mode: 0o700 })
   const path = join(runDirectory(), LOG)
   // Not a pipe: that would break when we end, and the daemon with the next line that it writes.
   const log = openSync(path, 'w', 0o600)
-  const child = spawn(process.execPath, [script, 'daemon'], {
+  const child = spawn(executable(), ['daemon'], {
     detached: true,
     stdio: ['ignore', 'pipe', log],
   })

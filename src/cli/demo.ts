@@ -9,12 +9,12 @@
  * was there before.
  */
 
-import { realpathSync } from 'node:fs'
 import { diff, type Host, lab, type Namespace, snapshot, type World } from '../lab/lab.ts'
 import { forcedBackend } from '../model/environment.ts'
 import { TsnetError } from '../model/errors.ts'
 import { chooseBackend } from '../nat/nat.ts'
 import { rulesOf } from './demo-rules.ts'
+import { executable } from './executable.ts'
 import { checkRequirements } from './requirements.ts'
 import { paint, step, type Terminal } from './terminal.ts'
 
@@ -155,8 +155,7 @@ async function makeSandbox(world: World): Promise<Sandbox> {
 
 /** Calls this executable as a container runtime does. */
 async function callPlugin({ host, web }: Sandbox, command: 'ADD' | 'DEL'): Promise<string> {
-  const executable = realpathSync(process.argv[1] ?? '')
-  const { code, stdout, stderr } = await host.run(process.execPath, executable, {
+  const { code, stdout, stderr } = await host.run(executable(), {
     env: {
       CNI_COMMAND: command,
       CNI_CONTAINERID: 'web',

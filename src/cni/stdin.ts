@@ -6,11 +6,19 @@ import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 /** A configuration with every port of a host published is about 5 MB. */
 const LIMIT_BYTES = 10_000_000
 
+/** Where the launcher that is a script leaves what it has read already, see launcher/launch.cjs. */
+const READ_BEFORE: unique symbol = Symbol.for('tsnet stdin')
+
 /**
  * The text on standard input up to its end.
  * @throws TsnetError `io`: it cannot be read, or there is too much; the rest is left unread
  */
 export function readStdin(): string {
+  const read = (globalThis as { [READ_BEFORE]?: Buffer })[READ_BEFORE]
+  if (read !== undefined) {
+    checkLength(read.length)
+    return read.toString()
+  }
   const chunks: Buffer[] = []
   let length = 0
   let chunk = Buffer.allocUnsafe(65_536)
@@ -18,12 +26,15 @@ export function readStdin(): string {
     const count = patiently('read', () => readSync(0, chunk, 0, chunk.length, null))
     if (count === 0) return Buffer.concat(chunks).toString()
     length += count
-    if (length >= LIMIT_BYTES) {
-      throw new TsnetError('io', `stdin: more than ${LIMIT_BYTES} bytes is no network configuration`)
-    }
+    checkLength(length)
     chunks.push(chunk.subarray(0, count))
     chunk = Buffer.allocUnsafe(65_536)
   }
+}
+
+function checkLength(length: number): void {
+  if (length < LIMIT_BYTES) return
+  throw new TsnetError('io', `stdin: more than ${LIMIT_BYTES} bytes is no network configuration`)
 }
 
 /** As readStdin; empty where stdin is a terminal or /dev/null, which VERSION need not wait for. */

@@ -334,7 +334,7 @@ const bad: Record<string, Bad> = {
 
 for (const [what, { env = {}, stdin = {}, code, names }] of Object.entries(bad)) {
   t.test(`${what}: error ${code}, and nothing is changed`, async t => {
-    const finished = await host.run(process.execPath, `${process.cwd()}/dist/bin/tsnet`, {
+    const finished = await host.run(`${process.cwd()}/dist/bin/tsnet`, {
       env: { ...environment, CNI_CONTAINERID: 'b', CNI_NETNS: '/run/netns/b', TSNET_NAT: 'nftables', ...env },
       stdin: typeof stdin === 'string' ? stdin : JSON.stringify({ ...front.config, ...stdin }),
       mayFail: true,

@@ -78,7 +78,7 @@ t.test(
     const { scene, front } = await open('a')
     await front.add(scene.get('a'))
     const env = { CNI_COMMAND: 'DEL', CNI_CONTAINERID: 'a', CNI_NETNS: '/run/netns/a', CNI_IFNAME: 'eth0' }
-    const running = scene.host.start(process.execPath, `${process.cwd()}/dist/bin/tsnet`, {
+    const running = scene.host.start(`${process.cwd()}/dist/bin/tsnet`, {
       env: { ...env, TSNET_NAT: front.backend },
       stdin: JSON.stringify(front.config),
     })

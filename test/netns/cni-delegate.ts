@@ -94,7 +94,7 @@ t.test('section 4, GC and STATUS: are passed on to the IPAM plugin', async t => 
   })
   await network.add(scene.get('a'), { env })
   const call = async (command: string, config: object = {}) => {
-    const { stdout } = await scene.host.run(process.execPath, `${process.cwd()}/dist/bin/tsnet`, {
+    const { stdout } = await scene.host.run(`${process.cwd()}/dist/bin/tsnet`, {
       env: { CNI_COMMAND: command, ...env },
       stdin: JSON.stringify({ ...network.config, ...config }),
       mayFail: true,

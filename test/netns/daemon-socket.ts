@@ -175,6 +175,6 @@ t.test('a daemon that publish started lives on, and two that start at once agree
 })
 
 const daemons = (scene: Scene) =>
-  scene.host.processes().filter(({ command }) => command.includes(`${EXECUTABLE} daemon`))
+  scene.host.processes().filter(({ command }) => command.includes('tsnet daemon'))
 
 const innerPid = (scene: Scene): number | undefined => daemons(scene)[0]?.pid

@@ -26,7 +26,6 @@ const find = (start: string): string => {
   return found
 }
 
-const NODE = process.execPath
 const HERE = process.cwd()
 
 // `install` checks that what it would install is installed, `run build` has been done, and `test` is us.
@@ -34,7 +33,7 @@ const NPM = `#!/bin/sh
 case "$*" in
   install) exec "$NPM" ls --all >/dev/null ;;
   test | 'run build') exec "$NPM" pkg get scripts.test scripts.build >/dev/null ;;
-  'run demo') exec "${NODE}" dist/bin/tsnet demo ;;
+  'run demo') exec dist/bin/tsnet demo ;;
   *) echo "npm $* is not prepared for" >&2; exit 1 ;;
 esac
 `

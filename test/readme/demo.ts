@@ -35,7 +35,7 @@ async function hostWithout(world: World, names: readonly string[]): Promise<Host
 
 function demo(args: string[], env: Record<string, string> = {}, options: { uid?: number } = {}) {
   const { PATH = '' } = process.env
-  return spawnSync(process.execPath, [EXECUTABLE, 'demo', ...args], {
+  return spawnSync(EXECUTABLE, ['demo', ...args], {
     encoding: 'utf8',
     env: { PATH, ...env },
     ...options,
@@ -78,7 +78,7 @@ for (const backend of ['iptables', 'nftables'] as const) {
 t.test('without iptables, nft and ip, libnftables is enough', async t => {
   await using world = await lab()
   const host = await hostWithout(world, [...FIREWALLS, 'ip', 'conntrack'])
-  const { stdout } = await host.run(process.execPath, EXECUTABLE, 'demo', '--json')
+  const { stdout } = await host.run(EXECUTABLE, 'demo', '--json')
   const report = JSON.parse(stdout) as DemoReport
   t.equal(report.backend, 'nftables')
   t.match(report.rules, /8080/)
@@ -88,7 +88,7 @@ t.test('without iptables, nft and ip, libnftables is enough', async t => {
 t.test('with no firewall at all, it says what to install', async t => {
   await using world = await lab()
   const host = await hostWithout(world, [...FIREWALLS, LIBRARY])
-  const { code, stderr } = await host.run(process.execPath, EXECUTABLE, 'demo', { mayFail: true })
+  const { code, stderr } = await host.run(EXECUTABLE, 'demo', { mayFail: true })
   t.equal(code, 1)
   t.match(stderr, /^tsnet: no firewall is there: .*\ninstall .*libnftables/)
 })
@@ -96,11 +96,11 @@ t.test('with no firewall at all, it says what to install', async t => {
 t.test('without the tools of the sandbox, it names them and their package', async t => {
   await using world = await lab()
   const host = await hostWithout(world, ['unshare', 'nsenter'])
-  const plain = await host.run(process.execPath, EXECUTABLE, 'demo', { mayFail: true })
+  const plain = await host.run(EXECUTABLE, 'demo', { mayFail: true })
   t.equal(plain.code, 1)
   t.equal(plain.stdout, '')
   t.match(plain.stderr, /^tsnet: .*unshare, nsenter: not found in PATH\nTry: .* install util-linux\n$/)
-  const json = await host.run(process.execPath, EXECUTABLE, 'demo', '--json', { mayFail: true })
+  const json = await host.run(EXECUTABLE, 'demo', '--json', { mayFail: true })
   t.match(JSON.parse(json.stdout), { error: { code: 'missing', message: /unshare/ } })
 })
 

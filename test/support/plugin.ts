@@ -85,7 +85,7 @@ export class Plugin {
   }
 
   async #run(command: string, env: Record<string, string>, config: object): Promise<string> {
-    const finished = await this.host.run(process.execPath, EXECUTABLE, {
+    const finished = await this.host.run(EXECUTABLE, {
       env: { CNI_COMMAND: command, CNI_PATH: '/opt/cni/bin', TSNET_NAT: this.backend, ...env },
       stdin: JSON.stringify({ ...this.config, ...config }),
       mayFail: true,

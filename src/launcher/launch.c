@@ -1,0 +1,125 @@
+/*
+ * What container runtimes execute: `tsnet`, and every link to it.
+ *
+ *     runtime ──exec──▶ this ──▶ the daemon, on <run directory>/call.sock
+ *                         └────▶ exec node <our folder>/tsnet.cjs NAME ARGUMENT…
+ *
+ * Starting Node takes many times what a CNI call does, so this asks a process that has been started:
+ *
+ *     ──▶ "<length>\n" <stdin>                                     all of it, as it came
+ *     ◀── "tsnet\n"                                                at once: it will be done
+ *     ◀── "<exit code> <length> <length>\n" <stdout> <stderr>      it is done
+ *
+ * It says nothing of itself. The daemon knows who is connected (SO_PEERCRED) and looks in /proc for its
+ * environment, command line and namespaces. Open, the connection says that the caller waits; closed after
+ * the answer, that it was read.
+ *
+ * Whatever else happens, this becomes Node, with the stdin that was read: there is no daemon, it serves
+ * another namespace and closes without a word, it is stuck, it answers garbage or half. A daemon that died
+ * in the midst left a journal, and the process id stays, by which Node knows what was begun for it.
+ *
+ * What is no CNI call, or has a device for stdin, goes to Node at once. Built by `npm run build` where
+ * there is `cc`; where there is none, launch.cjs does the same.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { STDIN_MAX = 10000000, PATIENCE_S = 10 };
+
+struct text { char *at; size_t length; };
+
+/* Reads on to the end, or until there are that many bytes; ends in NUL. -1 for an error. */
+static int read_to(int fd, struct text *text, size_t enough)
+{
+	for (ssize_t count = 1; count != 0 && text->length < enough;) {
+		char *at = realloc(text->at, text->length + 65537);
+		if (at == NULL) return -1;
+		text->at = at;
+		count = read(fd, at + text->length, 65536);
+		if (count > 0) text->length += count;
+		at[text->length] = 0;
+		if (count >= 0 || errno == EINTR) continue;
+		if (errno != EAGAIN || fd != STDIN_FILENO) return -1;
+		poll(&(struct pollfd){ fd, POLLIN, 0 }, 1, -1);
+	}
+	return 0;
+}
+
+static int write_all(int fd, const char *at, size_t length)
+{
+	while (length > 0) {
+		ssize_t count = write(fd, at, length);
+		if (count >= 0) at += count, length -= count;
+		else if (errno == EAGAIN && fd == STDOUT_FILENO) poll(&(struct pollfd){ fd, POLLOUT, 0 }, 1, -1);
+		else if (errno != EINTR) return -1;
+	}
+	return 0;
+}
+
+/* Comes back where there is no answer, with what was read of stdin. */
+static void ask_daemon(const char *command, struct text *input)
+{
+	const char *folder = getenv("TSNET_RUN_DIR");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int size = sizeof address.sun_path;
+	if (snprintf(address.sun_path, size, "%s/call.sock", folder ? folder : "/run/tsnet") >= size) return;
+	int daemon = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (daemon <= STDERR_FILENO) return;
+	struct timeval patience = { .tv_sec = PATIENCE_S }, forever = { 0 };
+	setsockopt(daemon, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+	setsockopt(daemon, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	if (connect(daemon, (struct sockaddr *)&address, sizeof address) < 0) return;
+	for (int i = 0; i < 3 && (!strcmp(command, "DEL") || !strcmp(command, "GC")); i++)
+		signal((int[]){ SIGTERM, SIGINT, SIGHUP }[i], SIG_IGN); /* what they begin is finished */
+	if (read_to(STDIN_FILENO, input, STDIN_MAX) < 0 || input->length >= STDIN_MAX) return;
+
+	char length[32];
+	struct text answer = { 0 };
+	if (write_all(daemon, length, sprintf(length, "%zu\n", input->length)) < 0) return;
+	if (write_all(daemon, input->at, input->length) < 0 || read_to(daemon, &answer, 1) < 0) return;
+	setsockopt(daemon, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
+	unsigned code, out, err;
+	int head = 0;
+	if (read_to(daemon, &answer, SIZE_MAX) < 0) return;
+	if (sscanf(answer.at, "tsnet\n%u %u %u%n", &code, &out, &err, &head) != 3) return;
+	if (answer.at[head++] != '\n' || (size_t)head + out + err != answer.length) return;
+	write_all(STDERR_FILENO, answer.at + head + out, err);
+	if (write_all(STDOUT_FILENO, answer.at + head, out) == 0) exit(code);
+	perror("tsnet: stdout");
+	exit(1);
+}
+
+int main(int argc, char **argv)
+{
+	const char *command = getenv("CNI_COMMAND"), *daemon = getenv("TSNET_DAEMON");
+	struct text input = { 0 };
+	struct stat in;
+	signal(SIGPIPE, SIG_IGN);
+	int is_call = command && *command && !(daemon && !strcmp(daemon, "off"));
+	if (is_call && fstat(STDIN_FILENO, &in) == 0 && !S_ISCHR(in.st_mode)) ask_daemon(command, &input);
+	if (input.length > 0) {
+		int again = memfd_create("stdin", 0);
+		if (write_all(again, input.at, input.length) < 0 || lseek(again, 0, SEEK_SET) < 0 || dup2(again, 0) < 0)
+			return perror("tsnet: stdin"), 1;
+	}
+
+	char script[PATH_MAX + 16] = "", *slash = argc > 0 ? strrchr(argv[0], '/') : NULL, *words[argc + 4];
+	if (readlink("/proc/self/exe", script, PATH_MAX) < 0) return perror("tsnet: /proc/self/exe"), 1;
+	strcpy(strrchr(script, '/'), "/tsnet.cjs");
+	memcpy(words, (char *[]){ "node", script, slash ? slash + 1 : argc > 0 ? argv[0] : "tsnet" }, 3 * sizeof *words);
+	for (int i = 1; i <= argc; i++) words[i + 2] = i < argc ? argv[i] : NULL;
+	execvp("node", words);
+	return perror("tsnet: node"), 127;
+}

@@ -1,0 +1,97 @@
+#!/usr/bin/env node
+// The launcher where there is no C compiler: the same as launch.c, which says what and why.
+'use strict'
+const { existsSync, fstatSync, readSync, writeSync } = require('node:fs')
+const { basename } = require('node:path')
+
+const STDIN_MAX = 10_000_000
+const PATIENCE_MS = 10_000
+const { CNI_COMMAND, TSNET_DAEMON, TSNET_RUN_DIR = '/run/tsnet' } = process.env
+const path = `${TSNET_RUN_DIR}/call.sock`
+
+if (CNI_COMMAND && TSNET_DAEMON !== 'off' && existsSync(path) && hasInput()) askDaemon()
+else becomeTsnet()
+
+function becomeTsnet(input) {
+  // Read again by cni/stdin.ts.
+  if (input !== undefined) globalThis[Symbol.for('tsnet stdin')] = input
+  const [node, link, ...rest] = process.argv
+  process.argv.splice(0, process.argv.length, node, `${__dirname}/tsnet.cjs`, basename(link), ...rest)
+  require('./tsnet.cjs')
+}
+
+function askDaemon() {
+  const daemon = require('node:net').connect(path)
+  const answer = []
+  let input
+  daemon.setTimeout(PATIENCE_MS, () => daemon.destroy())
+  daemon.on('error', () => {})
+  daemon.on('connect', () => {
+    // What they begin is finished.
+    if (CNI_COMMAND === 'DEL' || CNI_COMMAND === 'GC') {
+      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => {})
+    }
+    try {
+      input = readInput()
+    } catch {
+      return daemon.destroy()
+    }
+    if (input.length >= STDIN_MAX) return daemon.destroy()
+    daemon.write(`${input.length}\n`)
+    daemon.write(input)
+  })
+  daemon.on('data', chunk => {
+    daemon.setTimeout(0)
+    answer.push(chunk)
+  })
+  daemon.on('close', () => {
+    const whole = Buffer.concat(answer)
+    const head = /^tsnet\n(\d+) (\d+) (\d+)\n/.exec(whole.toString('latin1', 0, 64))
+    const [begin, code, out, err] = head === null ? [] : [head[0].length, ...head.slice(1).map(Number)]
+    if (whole.length !== begin + out + err) return becomeTsnet(input)
+    try {
+      writeAll(2, whole.subarray(begin + out))
+      writeAll(1, whole.subarray(begin, begin + out))
+    } catch (thrown) {
+      writeAll(2, Buffer.from(`tsnet: stdout: ${thrown.message}\n`))
+      process.exit(1)
+    }
+    process.exit(code)
+  })
+}
+
+function hasInput() {
+  try {
+    return !fstatSync(0).isCharacterDevice()
+  } catch {
+    return false
+  }
+}
+
+function readInput() {
+  const chunks = []
+  for (let length = 0; length < STDIN_MAX; ) {
+    const chunk = Buffer.allocUnsafe(65_536)
+    const count = patiently(() => readSync(0, chunk))
+    if (count === 0) break
+    length += count
+    chunks.push(chunk.subarray(0, count))
+  }
+  return Buffer.concat(chunks)
+}
+
+function writeAll(fd, bytes) {
+  for (let at = 0; at < bytes.length; ) at += patiently(() => writeSync(fd, bytes, at))
+}
+
+function patiently(attempt) {
+  for (;;) {
+    try {
+      return attempt()
+    } catch (thrown) {
+      if (thrown.code === 'EOF') return 0
+      if (thrown.code !== 'EAGAIN' && thrown.code !== 'EINTR') throw thrown
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    }
+  }
+}

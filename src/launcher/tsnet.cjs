@@ -1,0 +1,19 @@
+// Node's side of the launcher: `node tsnet.cjs NAME ARGUMENT…` loads the front door that is called for.
+'use strict'
+const { readFileSync } = require('node:fs')
+const { Script } = require('node:vm')
+
+// As if NAME had been executed itself.
+const [, , name, ...rest] = process.argv
+process.argv.splice(1, process.argv.length, `${__dirname}/${name}`, ...rest)
+
+const folder = `${__dirname}/../bundle`
+const door = folder + (process.env.CNI_COMMAND ? '/cni' : '/cli')
+let cachedData
+try {
+  cachedData = readFileSync(`${door}.bytecode`)
+} catch {}
+// esbuild writes ASCII, which is read fastest as this.
+const source = readFileSync(`${door}.cjs`, 'latin1')
+const script = new Script(source, { filename: `${door}.cjs`, cachedData })
+script.runInThisContext()(require, module, folder)
