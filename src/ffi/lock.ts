@@ -2,7 +2,8 @@
  * A lock on a file, by flock(2): gone with its holder, however that dies, and honoured between processes
  * and between tasks of one process alike (each lock has its own open file).
  *
- * Waiting is polling: a blocked flock could neither be given up at a deadline nor let other tasks run.
+ * Tasks of one process stand in line, and each is called by the one before. Between processes waiting is
+ * polling: a blocked flock could neither be given up at a deadline nor let other tasks run.
  */
 
 import { closeSync, constants, fstatSync, openSync, statSync, unlinkSync } from 'node:fs'
@@ -23,6 +24,8 @@ export interface LockOptions {
 export class FileLock implements Disposable {
   readonly #path: string
   readonly #removeAfter: boolean
+  /** Called once it is released. */
+  onRelease: () => void = () => {}
   #fd: number
 
   constructor(path: string, fd: number, removeAfter: boolean) {
@@ -37,6 +40,7 @@ export class FileLock implements Disposable {
     if (this.#removeAfter) unlinkSync(this.#path)
     closeSync(this.#fd)
     this.#fd = -1
+    this.onRelease()
   }
 }
 
@@ -59,23 +63,69 @@ export function tryLockFile(path: string, options: LockOptions = {}): FileLock |
   return new FileLock(path, fd, options.removeAfter ?? false)
 }
 
+/** The last in line for each path: settled when the next may try. */
+const lines = new Map<string, Promise<void>>()
+
 /**
  * Waits for the lock.
  * @throws TsnetError `try-again` when it is not free in time
  */
 export async function lockFile(path: string, options: LockOptions = {}): Promise<FileLock> {
-  const withinMs = options.withinMs ?? 60_000
+  const { withinMs = 60_000 } = options
+  const before = lines.get(path)
+  const { promise: done, resolve: leave } = withResolvers()
+  lines.set(path, done)
+  const left = () => {
+    if (lines.get(path) === done) lines.delete(path)
+    leave()
+  }
+  if (before !== undefined && !(await settles(before, withinMs))) {
+    // Whoever stands behind us still waits for the one before us.
+    void before.then(left)
+    throw notInTime(path, withinMs)
+  }
+  try {
+    const lock = await poll(path, options, withinMs)
+    lock.onRelease = left
+    return lock
+  } catch (thrown) {
+    left()
+    throw thrown
+  }
+}
+
+async function poll(path: string, options: LockOptions, withinMs: number): Promise<FileLock> {
   // Looked at only when there is something to wait for: Node's clock takes 1 ms to load.
   let deadline: number | undefined
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 1.5, 20)) {
     const lock = tryLockFile(path, options)
     if (lock !== undefined) return lock
     deadline ??= performance.now() + withinMs
-    if (performance.now() > deadline) {
-      throw new TsnetError('try-again', `${path} has been locked by another process for ${withinMs / 1000} s`)
-    }
+    if (performance.now() > deadline) throw notInTime(path, withinMs)
     // Uneven pauses keep a crowd from knocking all at once.
     await sleep(pauseMs * (0.5 + Math.random()))
+  }
+}
+
+const notInTime = (path: string, withinMs: number): TsnetError =>
+  new TsnetError('try-again', `${path} has been locked by another process for ${withinMs / 1000} s`)
+
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {}
+  const promise = new Promise<void>(settle => {
+    resolve = settle
+  })
+  return { promise, resolve }
+}
+
+/** False when the promise does not settle in time. */
+async function settles(promise: Promise<void>, withinMs: number): Promise<boolean> {
+  const ended = new AbortController()
+  try {
+    const late = sleep(withinMs, false, { signal: ended.signal }).catch(() => false)
+    return await Promise.race([promise.then(() => true), late])
+  } finally {
+    ended.abort()
   }
 }
 

@@ -6,7 +6,7 @@
  * whatever came from outside was parsed to a number first and printed anew.
  */
 
-import { IPv4, IPv6 } from 'ip-num'
+import { IPv6 } from 'ip-num'
 import { printAddress, readAddress } from './address-text.ts'
 import { TsnetError } from './errors.ts'
 
@@ -75,7 +75,9 @@ export function ipAt(value: bigint, family: Family): Ip {
   if (value < 0n || value >> BigInt(bitsOf(family)) !== 0n) {
     throw new RangeError(`${value} is not an IPv${family} address`)
   }
-  return parseIp((family === 4 ? new IPv4(value) : new IPv6(value)).toString())
+  return family === 4
+    ? ipFromBytes(Uint8Array.from([24n, 16n, 8n, 0n], shift => Number((value >> shift) & 0xffn)))
+    : parseIp(new IPv6(value).toString())
 }
 
 /** The address as 4 or 16 bytes, network byte order. */

@@ -1,9 +1,13 @@
 /**
  * What attachments of one host share: a bridge, a rule set, the switch that makes the host a router.
  *
- * Each has a lock, under which it is made and given up, and a list of users. The first user makes it, the
- * last one takes it back; who is last is known without counting. What was changed on things that are not
- * ours is written down before it happens: on an adopted bridge a *loan*, on the host a *forwarding change*.
+ * Each has a list of users. The first user makes it, the last one takes it back; who is last is known
+ * without counting. Bridge and switch are made and given up under a lock. The rules need none: the kernel
+ * itself refuses to delete what somebody uses, and whoever leaves a list looks afterwards whether anybody is
+ * left, so of any number that leave at once one sees to the rest.
+ *
+ * What was changed on things that are not ours is written down before it happens: on an adopted bridge a
+ * *loan*, on the host a *forwarding change*.
  */
 
 import { type BridgeLoan, disconnect } from '../bridge/bridge.ts'
@@ -16,7 +20,6 @@ const bridgeOf = (name: string): string => `bridge-${name}`
 const loanOf = (name: string): string => `bridges/${name}.json`
 const rulesOf = (backend: NatBackend): string => `nat-${backend}`
 const guestOf = (owner: string): string => `guest-${owner}`
-const NAT = 'nat'
 const FORWARDING = 'forwarding'
 const HOST = 'host.json'
 
@@ -62,11 +65,11 @@ export async function leaveBridge(
 
 /** Installs an attachment's rules and lets the host forward. */
 export async function installRules(backend: NatBackend, intent: NatIntent): Promise<void> {
-  await whileLocked(NAT, async () => {
-    addUser(rulesOf(backend), intent.owner)
+  addUser(rulesOf(backend), intent.owner)
+  await install(backend, intent)
+  // Only now: the guards are in place before the first packet can be forwarded.
+  await whileLocked(FORWARDING, async () => {
     addUser(FORWARDING, intent.owner)
-    await install(backend, intent)
-    // Only now: the guards are in place before the first packet can be forwarded.
     await openForwarding(backend, familiesOf(intent.addresses), change => {
       writeState(HOST, [...readChanges(), change])
     })
@@ -75,16 +78,18 @@ export async function installRules(backend: NatBackend, intent: NatIntent): Prom
 
 /** Takes an attachment's rules away, and with the last one all that was changed for them. Idempotent. */
 export async function withdrawRules(backend: NatBackend, owner: string, intent?: NatIntent): Promise<void> {
-  await whileLocked(NAT, async () => {
+  await whileLocked(FORWARDING, async () => {
     if (isLastUser(FORWARDING, owner)) {
       for (const change of readChanges().reverse()) await closeForwarding(change)
       writeState(HOST, undefined)
     }
     removeUser(FORWARDING, owner)
-    const last = isLastUser(rulesOf(backend), owner)
-    await withdraw(backend, owner, { last, ...(intent !== undefined && { intent }) })
-    removeUser(rulesOf(backend), owner)
   })
+  const users = rulesOf(backend)
+  const last = isLastUser(users, owner)
+  await withdraw(backend, owner, { last, ...(intent !== undefined && { intent }) })
+  removeUser(users, owner)
+  if (!last && isLastUser(users, owner)) await withdraw(backend, owner, { last: true })
 }
 
 /**

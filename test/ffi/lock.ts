@@ -33,3 +33,34 @@ t.test('a lock that removes its file hands over to all who wait, one at a time',
   await Promise.all(turns)
   t.notOk(existsSync(path))
 })
+
+t.test('tasks of one process get it in the order in which they asked', async t => {
+  const path = join(t.testdir(), 'lock')
+  const order: number[] = []
+  const turns = Array.from({ length: 5 }, async (_, i) => {
+    using _lock = await lockFile(path)
+    order.push(i)
+    await new Promise(resolve => setImmediate(resolve))
+  })
+  await Promise.all(turns)
+  t.same(order, [0, 1, 2, 3, 4])
+})
+
+t.test('who gives up in the line does not let those behind pass the holder', async t => {
+  const path = join(t.testdir(), 'lock')
+  const held = await lockFile(path)
+  const impatient = lockFile(path, { withinMs: 20 })
+  let entered = false
+  const patient = lockFile(path).then(lock => {
+    entered = true
+    return lock
+  })
+  await t.rejects(impatient, { code: 'try-again' })
+  await new Promise(resolve => setImmediate(resolve))
+  t.notOk(entered)
+  held[Symbol.dispose]()
+  const lock = await patient
+  t.ok(entered)
+  lock[Symbol.dispose]()
+  using _again = await lockFile(path)
+})
