@@ -12,6 +12,8 @@ export class ControlClient implements Disposable {
     { resolve: (result: unknown) => void; reject: (error: Error) => void }
   >()
   #nextId = 1
+  /** Settles when the connection has ended, whoever ended it. */
+  readonly closed: Promise<void>
 
   constructor(socket: Socket, hear: (event: Event) => void) {
     this.#socket = socket
@@ -20,6 +22,7 @@ export class ControlClient implements Disposable {
       if ('event' in said) hear(said)
       else this.#settle(said)
     })
+    this.closed = new Promise(resolve => socket.once('close', () => resolve()))
     socket.on('close', () => {
       const error = new TsnetError('io', 'the daemon closed the connection before it answered')
       for (const { reject } of this.#waiting.values()) reject(error)

@@ -1,28 +1,38 @@
 /** The daemon's end of the control socket. */
 
 import type { Server, Socket } from 'node:net'
+import { peerPid } from '../ffi/peer.ts'
 import { TsnetError } from '../model/errors.ts'
 import { asRequest, type Event, readLines, reportOf, writeLine } from './control.ts'
 
 /** Who asks. */
 export interface Peer {
+  /** Its process; 0 for one of another pid namespace. @throws SystemError when it is gone */
+  pid(): number
   /** Calls back when it has gone; at once if it has already. */
   onGone(work: () => void): void
+  /** It means to stay, and does not count among those that may be connected at once. */
+  stays(): void
+  /** Ends the connection. */
+  dismiss(): void
 }
 
 /** What can be asked for, by name. */
 export type Handlers = Record<string, (parameters: unknown, peer: Peer) => unknown>
 
-/** How many peers may be connected at once. */
+/** How many peers may be connected at once, beside those that stay. */
 const CONNECTIONS_MAX = 1024
 
 /** Connections of a server that answers with these handlers. */
 export class ControlServer {
+  readonly #server: Server
   readonly #handlers: Handlers
   readonly #watchers = new Set<Socket>()
   readonly #peers = new Set<Socket>()
+  readonly #staying = new Set<Socket>()
 
   constructor(server: Server, handlers: Handlers) {
+    this.#server = server
     this.#handlers = handlers
     server.maxConnections = CONNECTIONS_MAX
     server.on('connection', socket => this.#welcome(socket))
@@ -31,6 +41,11 @@ export class ControlServer {
   /** Tells everyone who watches. */
   tell(event: Event): void {
     for (const watcher of this.#watchers) writeLine(watcher, event)
+  }
+
+  /** How many peers are connected. */
+  get connected(): number {
+    return this.#peers.size
   }
 
   /** Lets every peer go. */
@@ -43,6 +58,8 @@ export class ControlServer {
     socket.on('close', () => {
       this.#peers.delete(socket)
       this.#watchers.delete(socket)
+      this.#staying.delete(socket)
+      this.#limit()
     })
     readLines(socket, value => {
       const request = asRequest(value)
@@ -69,10 +86,25 @@ export class ControlServer {
         `the daemon does not know how to ${JSON.stringify(operation)}`,
       )
     }
-    const onGone = (work: () => void) => {
-      if (socket.destroyed) work()
-      else socket.once('close', work)
+    return handler(parameters, this.#peerOf(socket))
+  }
+
+  #peerOf(socket: Socket): Peer {
+    return {
+      pid: () => peerPid(socket),
+      onGone: work => {
+        if (socket.destroyed) work()
+        else socket.once('close', work)
+      },
+      stays: () => {
+        if (!socket.destroyed) this.#staying.add(socket)
+        this.#limit()
+      },
+      dismiss: () => socket.destroy(),
     }
-    return handler(parameters, { onGone })
+  }
+
+  #limit(): void {
+    this.#server.maxConnections = CONNECTIONS_MAX + this.#staying.size
   }
 }

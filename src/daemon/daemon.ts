@@ -31,8 +31,9 @@ import { removeEmptyParents, runDirectory } from '../network/state.ts'
 import { startProxy } from '../proxy/proxy.ts'
 import { type Handover, inherit, LINGER_MS } from './handover.ts'
 import { type Listening, listen } from './listen.ts'
+import { Placeholders } from './placeholders.ts'
 import { notify } from './readiness.ts'
-import { handlersOf } from './requests.ts'
+import { handlersOf, personal } from './requests.ts'
 import { readSettings, type Settings } from './settings.ts'
 import { Succession } from './succession.ts'
 import { tend } from './tend.ts'
@@ -67,6 +68,7 @@ export async function runDaemon({ settingsPath, log, ready, replace = false }: D
     log(`ports of ${owner} are not served: ${messageOf(thrown)}`)
   const publisher = new Publisher(proxy, { tell, backend })
   const attachments = new AttachmentPorts(proxy)
+  const placeholders = new Placeholders(proxy)
   const tending = tend(
     async () => {
       await publisher.tend()
@@ -81,17 +83,19 @@ export async function runDaemon({ settingsPath, log, ready, replace = false }: D
   })
   const server = createServer()
   let listening: Listening | undefined
-  const succession = new Succession(proxy, tending, {
+  const succession = new Succession(proxy, placeholders, tending, {
     handed: () => listening?.handed,
     leave: () => void (listening?.handed !== undefined && server.close()),
   })
-  const handlers = { ...succession.guard(handlersOf(publisher, attachments)), ...succession.handlers }
+  const operations = handlersOf(publisher, attachments, placeholders)
+  const handlers = { ...succession.guard(operations, personal), ...succession.handlers }
   const control = new ControlServer(server, handlers)
 
   const inherited = predecessor && inherit((await predecessor.ask('hand-over')) as Handover)
   const handedIn = (id: string) => inherited?.sockets.get(id)
   await publisher.restore(handedIn)
   await attachments.tend(fault, handedIn)
+  placeholders.inherit(inherited?.placeholders ?? {}, handedIn)
   if (inherited !== undefined) await proxy.thaw(inherited.connections)
   if (inherited?.notify !== undefined) process.env.NOTIFY_SOCKET ??= inherited.notify
   listening = await listen(server, log, inherited?.control)

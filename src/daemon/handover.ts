@@ -17,6 +17,7 @@
 import type { Fd } from '../ffi/fd.ts'
 import { copyDescriptor, openProcess } from '../ffi/pidfd.ts'
 import type { FrozenConnection, FrozenHalf, PortProxy } from '../proxy/proxy.ts'
+import type { Calls } from './placeholders.ts'
 
 /** How long a predecessor stays for replies that are on their way. */
 export const LINGER_MS = 1_000
@@ -28,6 +29,8 @@ export interface Handover {
   /** By publication: for each worker, its sockets. */
   sockets: Record<string, number[][]>
   connections: WireConnection[]
+  /** Which of the publications are placeholders'. */
+  placeholders?: Calls
   /** The control socket, where it is a service manager's. */
   control?: number
   /** Where the service manager listens, NOTIFY_SOCKET. */
@@ -41,6 +44,7 @@ type WireConnection = Omit<FrozenConnection, 'up' | 'down'> & { up: WireHalf; do
 export function describeHandover(
   proxy: PortProxy,
   connections: FrozenConnection[],
+  placeholders: Calls,
   control: number | undefined,
 ): Handover {
   const ids = [...proxy.counters().keys()]
@@ -50,6 +54,7 @@ export function describeHandover(
     workers: proxy.workers,
     sockets: Object.fromEntries(ids.map(id => [id, proxy.sockets(id)])),
     connections: connections.map(each => ({ ...each, up: toWire(each.up), down: toWire(each.down) })),
+    placeholders,
     ...(control !== undefined && { control }),
     ...(NOTIFY_SOCKET && { notify: NOTIFY_SOCKET }),
   }
@@ -59,12 +64,14 @@ export function describeHandover(
 export interface Inheritance {
   sockets: Map<string, number[][]>
   connections: FrozenConnection[]
+  placeholders: Calls
   control?: number
   notify?: string
 }
 
 /** Copies all that is handed over. @throws SystemError */
-export function inherit({ pid, sockets, connections, control, notify }: Handover): Inheritance {
+export function inherit(handover: Handover): Inheritance {
+  const { pid, sockets, connections, placeholders = {}, control, notify } = handover
   using predecessor: Fd = openProcess(pid)
   const copy = (number: number) => copyDescriptor(predecessor, number)
   return {
@@ -76,6 +83,7 @@ export function inherit({ pid, sockets, connections, control, notify }: Handover
       up: fromWire(each.up),
       down: fromWire(each.down),
     })),
+    placeholders,
     ...(control !== undefined && { control: copy(control) }),
     ...(notify !== undefined && { notify }),
   }

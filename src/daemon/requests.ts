@@ -6,9 +6,14 @@ import type { Publication } from '../model/publication.ts'
 import { parsePublishRequest } from '../model/publish-request.ts'
 import type { AttachmentPorts } from '../network/attachment-ports.ts'
 import type { Publisher } from '../network/publisher.ts'
+import type { Placeholders } from './placeholders.ts'
 
 /** The handlers of a daemon, by name. */
-export const handlersOf = (publisher: Publisher, attachments: AttachmentPorts): Handlers => ({
+export const handlersOf = (
+  publisher: Publisher,
+  attachments: AttachmentPorts,
+  placeholders: Placeholders,
+): Handlers => ({
   publish: words => publisher.publish(parsePublishRequest(words)),
   unpublish: async words => {
     const selected = select(publisher.list(), words)
@@ -18,7 +23,12 @@ export const handlersOf = (publisher: Publisher, attachments: AttachmentPorts): 
   ports: () => publisher.list(),
   serve: words => attachments.serve(ownerOf(words)),
   release: words => attachments.release(ownerOf(words)),
+  'docker-proxy': (words, peer) => placeholders.serve(words, peer),
+  leave: (_, peer) => placeholders.leave(peer),
 })
+
+/** What only the process itself can ask for. */
+export const personal: readonly string[] = ['docker-proxy', 'leave']
 
 function ownerOf(words: unknown): string {
   const { owner } = (words ?? {}) as { owner?: unknown }

@@ -9,6 +9,7 @@ import type { Handlers, Peer } from '../control/server.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { PortProxy } from '../proxy/proxy.ts'
 import { describeHandover, type Handover, LINGER_MS } from './handover.ts'
+import type { Placeholders } from './placeholders.ts'
 import { notify } from './readiness.ts'
 import type { Tending } from './tend.ts'
 
@@ -24,6 +25,7 @@ export class Succession {
   /** Settles when a successor serves everything and what was on its way has arrived. */
   readonly done: Promise<'succeeded'>
   readonly #proxy: PortProxy
+  readonly #placeholders: Placeholders
   readonly #tending: Tending
   readonly #door: Door
   #succeeded: (why: 'succeeded') => void = () => {}
@@ -32,8 +34,9 @@ export class Succession {
   #decide: () => void = () => {}
   #state: 'serving' | 'standing still' | 'handed over' = 'serving'
 
-  constructor(proxy: PortProxy, tending: Tending, door: Door) {
+  constructor(proxy: PortProxy, placeholders: Placeholders, tending: Tending, door: Door) {
     this.#proxy = proxy
+    this.#placeholders = placeholders
     this.#tending = tending
     this.#door = door
     this.done = new Promise(resolve => {
@@ -49,14 +52,19 @@ export class Succession {
     }
   }
 
-  /** Handlers that do their work unless a successor does. */
-  guard(handlers: Handlers): Handlers {
+  /**
+   * Handlers that do their work unless a successor does.
+   * @param elsewhere what is asked of the successor by whoever asks, since it matters who does
+   */
+  guard(handlers: Handlers, elsewhere: readonly string[] = []): Handlers {
     const guarded = Object.entries(handlers).map(([operation, handler]): [string, Handlers[string]] => [
       operation,
       async (words, peer) => {
         await this.#decided
-        const work = async () =>
-          this.#state === 'handed over' ? askSuccessor(operation, words) : handler(words, peer)
+        const work = async () => {
+          if (this.#state !== 'handed over') return handler(words, peer)
+          return elsewhere.includes(operation) ? peer.dismiss() : askSuccessor(operation, words)
+        }
         return this.#note(work())
       },
     ])
@@ -84,7 +92,7 @@ export class Succession {
       void this.#proxy.thaw(connections)
       this.#decide()
     })
-    return describeHandover(this.#proxy, connections, this.#door.handed())
+    return describeHandover(this.#proxy, connections, this.#placeholders.calls(), this.#door.handed())
   }
 
   #handedOver(words: unknown): void {
@@ -92,6 +100,7 @@ export class Succession {
       throw new TsnetError('invalid-environment', 'nothing was handed over')
     this.#state = 'handed over'
     this.#door.leave()
+    this.#placeholders.release()
     const { pid } = (words ?? {}) as { pid?: unknown }
     // Only from its main process does a service manager take that there is another.
     if (Number.isSafeInteger(pid)) notify(`MAINPID=${pid}`)

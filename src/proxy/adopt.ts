@@ -17,7 +17,8 @@ const O_NONBLOCK = 0x800
 const SOCKADDR_BYTES = 28
 
 /**
- * Takes over the sockets of a publication: for each worker, address by address and port by port.
+ * Takes over the sockets of a publication: for each worker, address by address and port by port. Where there
+ * is but one socket for UDP, it can be one worker's alone: replies go by whoever saw the client first.
  * @throws TsnetError `invalid-config` where they do not fit; they stay the caller's then
  */
 export function adoptListeners(
@@ -26,10 +27,12 @@ export function adoptListeners(
   workers: number,
 ): Listeners {
   const needed = publication.count * (publication.hostIps?.length ?? 1)
-  if (sockets.length !== workers || sockets.some(each => each.length !== needed)) {
+  const idle = publication.protocol === 'udp' ? sockets.filter(each => each.length === 0).length : 0
+  const fitting = sockets.filter(each => each.length === needed).length
+  if (sockets.length !== workers || fitting === 0 || fitting + idle !== workers) {
     throw misfit(publication, `${needed} sockets are needed for each of ${workers} workers`)
   }
-  const hostPort = publication.hostPort || nameOf(publication, sockets[0]?.[0] ?? -1).port
+  const hostPort = publication.hostPort || nameOf(publication, sockets.flat()[0] ?? -1).port
   for (const each of sockets) {
     for (const [index, fd] of each.entries()) adopt(publication, fd, hostPort + (index % publication.count))
   }

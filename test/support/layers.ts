@@ -8,6 +8,6 @@ export const layers: readonly string[][] = [
   ['network'],
   ['control'],
   ['daemon'],
-  ['cni', 'lab'],
+  ['cni', 'docker-proxy', 'lab'],
   ['cli'], // its demo plays in the lab
 ]

@@ -1,0 +1,143 @@
+/**
+ * Ports of dockerd's containers. For each there is a process that dockerd takes for its userland proxy and
+ * that does nothing: a placeholder (docker-proxy/). It binds the port, or has the socket from dockerd, and
+ * we serve a copy of the socket for as long as it is connected.
+ *
+ *     placeholder                                    daemon
+ *     binds and listens
+ *     ── docker-proxy {…, socket: 4} ──────────────▶ copies the descriptor (pidfd_getfd), serves it
+ *     ◀── done ──────────────────────────────────────
+ *     says so to dockerd, and waits
+ *     ── leave ────────────────────────────────────▶ serves it no more, and closes it
+ *     ◀── done ──────────────────────────────────────
+ *     ends: the port is free when the process is gone
+ *
+ * One that is killed says nothing, but its connection ends. When the daemon ends, the placeholder still has
+ * the socket: clients wait in the kernel, and the next daemon is asked in the same way. A successor inherits
+ * the sockets with all others, and serves them for the moment until the placeholders have come to it.
+ *
+ * A placeholder of another network namespace (Docker without root) has the socket there, and its container
+ * is dialled from there.
+ */
+
+import type { Peer } from '../control/server.ts'
+import { libc } from '../ffi/ffi.ts'
+import { copyDescriptor, openProcess } from '../ffi/pidfd.ts'
+import { TsnetError } from '../model/errors.ts'
+import { type ProxyCall, readProxyCall } from '../model/proxy-call.ts'
+import { currentNetns, openNetns, sameNamespace } from '../netns/netns.ts'
+import type { PortProxy, Publication } from '../proxy/proxy.ts'
+
+/** What is served for placeholders, by publication: what a successor has to know. */
+export type Calls = Record<string, ProxyCall>
+
+interface Served {
+  call: ProxyCall
+  /** Absent: inherited, and nobody has asked for it yet. */
+  peer?: Peer
+}
+
+/** How long something inherited is served without its placeholder. */
+const RETURN_WITHIN_MS = 5_000
+
+export class Placeholders {
+  readonly #proxy: PortProxy
+  readonly #served = new Map<string, Served>()
+  #released = false
+
+  constructor(proxy: PortProxy) {
+    this.#proxy = proxy
+  }
+
+  /** Serves a placeholder's port as long as it is connected. @throws TsnetError, SystemError */
+  async serve(words: unknown, peer: Peer): Promise<void> {
+    const call = readProxyCall(words)
+    const pid = peer.pid()
+    if (pid === 0) throw new TsnetError('unsupported-field', 'docker-proxy runs in another pid namespace')
+    const id = `docker-proxy ${pid}`
+    const before = this.#served.get(id)
+    if (before !== undefined && !isSame(before.call, call)) await this.#withdraw(id)
+    if (!this.#served.has(id)) this.#publish(id, call, this.#copies(pid, call, words))
+    this.#served.set(id, { call, peer })
+    peer.stays()
+    peer.onGone(() => {
+      if (this.#served.get(id)?.peer === peer && !this.#released) void this.#withdraw(id)
+    })
+  }
+
+  /** Lets the port of a placeholder go. */
+  async leave(peer: Peer): Promise<void> {
+    const id = `docker-proxy ${peer.pid()}`
+    if (this.#served.has(id)) await this.#withdraw(id)
+  }
+
+  calls(): Calls {
+    return Object.fromEntries([...this.#served].map(([id, { call }]) => [id, call]))
+  }
+
+  /** Serves what a predecessor did, until the placeholders have asked for it or time is up. */
+  inherit(calls: Calls, handedIn: (id: string) => number[][] | undefined): void {
+    for (const [id, call] of Object.entries(calls)) {
+      const sockets = handedIn(id)
+      try {
+        if (sockets !== undefined) this.#publish(id, call, sockets)
+      } catch {
+        // Its process has ended meanwhile.
+      }
+    }
+    const forget = () => {
+      if (this.#released) return
+      for (const [id, { peer }] of this.#served) if (peer === undefined) void this.#withdraw(id)
+    }
+    setTimeout(forget, RETURN_WITHIN_MS).unref()
+  }
+
+  /** Somebody else serves them now, and it is there that they have to ask. */
+  release(): void {
+    this.#released = true
+    for (const { peer } of this.#served.values()) peer?.dismiss()
+  }
+
+  async #withdraw(id: string): Promise<void> {
+    this.#served.delete(id)
+    await this.#proxy.withdraw(id)
+  }
+
+  #publish(id: string, call: ProxyCall, sockets: number[][]): void {
+    try {
+      this.#proxy.publish(publicationOf(id, call), sockets)
+      this.#served.set(id, { call })
+    } catch (thrown) {
+      for (const fd of sockets.flat()) libc.close(fd)
+      throw thrown
+    }
+  }
+
+  /** The one socket, for each worker; of UDP for one of them. */
+  #copies(pid: number, { protocol, hostPort }: ProxyCall, words: unknown): number[][] {
+    const { socket } = words as { socket?: unknown }
+    if (!Number.isInteger(socket)) {
+      throw new TsnetError('invalid-environment', `docker-proxy: socket: ${JSON.stringify(socket)} cannot be`)
+    }
+    using process = openProcess(pid)
+    const { workers } = this.#proxy
+    return Array.from({ length: workers }, (_, index) =>
+      protocol === 'udp' && index !== hostPort % workers ? [] : [copyDescriptor(process, socket as number)],
+    )
+  }
+}
+
+const isSame = (a: ProxyCall, b: ProxyCall): boolean => JSON.stringify(a) === JSON.stringify(b)
+
+function publicationOf(id: string, call: ProxyCall): Publication {
+  const { protocol, hostIp, hostPort, containerIp: ip, containerPort: port } = call
+  const netns = `/proc/${id.slice(id.indexOf(' ') + 1)}/ns/net`
+  const target = isOurs(netns) ? { ip, port } : { ip, port, netns }
+  return { id, protocol, hostIps: [hostIp], hostPort, count: 1, targets: [target] }
+}
+
+function isOurs(path: string): boolean {
+  using theirs = openNetns(path)
+  using ours = currentNetns()
+  return sameNamespace(theirs.id, ours.id)
+}

@@ -1,0 +1,115 @@
+/**
+ * The command line of docker-proxy, 20.10 to now, as Go's `flag` reads it: `-x v`, `-x=v`, `--x v`; what
+ * comes after the first word that is no flag is not looked at.
+ */
+
+import { type Ip, tryParseIp } from '../model/address.ts'
+import { TsnetError } from '../model/errors.ts'
+import { type ProxyCall, protocolOf } from '../model/proxy-call.ts'
+
+export type Arguments =
+  | { wants: 'help' | 'version' }
+  /** `useListenFd`: the socket is dockerd's, descriptor 4. */
+  | { wants: 'port'; call: ProxyCall; useListenFd: boolean }
+
+/** Go prints them in this order. */
+const words = {
+  'container-ip': { kind: 'ip', means: 'container ip', by: '0.0.0.0' },
+  'container-port': { kind: 'int', means: 'container port', by: '-1' },
+  'host-ip': { kind: 'ip', means: 'host ip', by: '0.0.0.0' },
+  'host-port': { kind: 'int', means: 'host port', by: '-1' },
+  proto: { kind: 'string', means: 'proxy protocol', by: 'tcp' },
+  'use-listen-fd': { kind: 'bool', means: 'use a supplied listen fd', by: 'false' },
+  v: { kind: 'bool', means: 'print version information and quit', by: 'false' },
+  version: { kind: 'bool', means: 'print version information and quit', by: 'false' },
+} as const
+
+type Name = keyof typeof words
+
+const isName = (text: string): text is Name => Object.hasOwn(words, text)
+
+export const usage = (): string =>
+  `Usage of docker-proxy:\n${Object.entries(words)
+    .map(([name, { kind, means, by }]) => {
+      const type = kind === 'bool' ? '' : ` ${kind}`
+      const instead = kind === 'bool' ? '' : ` (default ${kind === 'int' ? by : JSON.stringify(by)})`
+      return `  -${name}${type}\n    \t${means}${instead}\n`
+    })
+    .join('')}`
+
+/**
+ * @throws TsnetError `invalid-environment` for what Go's flags refuse, `unsupported-field` for a protocol that
+ *   there is not, `invalid-config` for a port that there is not
+ */
+export function readArguments(args: readonly string[]): Arguments {
+  const flags = readFlags(args)
+  if (flags === 'help') return { wants: 'help' }
+  const value = (name: Name) => flags.get(name) ?? words[name].by
+  if (isTrue(value('v')) || isTrue(value('version'))) return { wants: 'version' }
+  const protocol = protocolOf(value('proto'))
+  if (protocol === undefined) {
+    throw new TsnetError('unsupported-field', `unsupported protocol ${value('proto')}`)
+  }
+  const hostIp = value('host-ip') as Ip
+  const hostPort = Number(value('host-port'))
+  const containerPort = Number(value('container-port'))
+  if (!(hostPort >= 0 && hostPort <= 65_535)) {
+    const where = describeEndpoint(protocol, hostIp, hostPort)
+    throw new TsnetError('invalid-config', `listen ${where}: bind: invalid argument`)
+  }
+  if (!(containerPort >= 1 && containerPort <= 65_535)) {
+    throw new TsnetError('invalid-config', `container port ${containerPort} is not within 1-65535`)
+  }
+  const call = { protocol, hostIp, hostPort, containerIp: value('container-ip') as Ip, containerPort }
+  return { wants: 'port', call, useListenFd: isTrue(value('use-listen-fd')) }
+}
+
+/** As Go names the place where something listens: `tcp4 127.0.0.1:80`, `tcp6 [::]:80`. */
+export function describeEndpoint(protocol: string, ip: Ip, port: number): string {
+  const v6 = ip.includes(':')
+  const family = protocol === 'sctp' ? '' : v6 ? '6' : '4'
+  return `${protocol}${family} ${v6 ? `[${ip}]` : ip}:${port}`
+}
+
+function readFlags(args: readonly string[]): Map<Name, string> | 'help' {
+  const flags = new Map<Name, string>()
+  const rest = [...args]
+  for (let word = rest.shift(); word !== undefined && /^--?[^-]/.test(word); word = rest.shift()) {
+    const [, name = '', joined] = /^--?([^=]*)(?:=(.*))?$/s.exec(word) ?? []
+    if (name === '' || name.startsWith('-')) throw refuse(`bad flag syntax: ${word}`)
+    if (!isName(name)) {
+      if (name === 'h' || name === 'help') return 'help'
+      throw refuse(`flag provided but not defined: -${name}`)
+    }
+    const value = joined ?? (words[name].kind === 'bool' ? 'true' : rest.shift())
+    if (value === undefined) throw refuse(`flag needs an argument: -${name}`)
+    flags.set(name, checked(name, value))
+  }
+  return flags
+}
+
+function checked(name: Name, value: string): string {
+  switch (words[name].kind) {
+    case 'ip': {
+      const ip = tryParseIp(value)
+      if (ip !== undefined) return ip
+      throw refuse(`invalid value ${JSON.stringify(value)} for flag -${name}: invalid IP address: ${value}`)
+    }
+    case 'int': {
+      const [, sign = '', digits = ''] = /^([+-]?)((?:0[xob])?[\da-f]+)$/i.exec(value) ?? []
+      const number = digits === '' ? Number.NaN : Number(digits) * (sign === '-' ? -1 : 1)
+      if (Number.isSafeInteger(number)) return String(number)
+      throw refuse(`invalid value ${JSON.stringify(value)} for flag -${name}: parse error`)
+    }
+    case 'bool':
+      if (isTrue(value) || FALSE.includes(value)) return value
+      throw refuse(`invalid boolean value ${JSON.stringify(value)} for -${name}: parse error`)
+    case 'string':
+      return value
+  }
+}
+
+const FALSE = ['0', 'f', 'F', 'false', 'FALSE', 'False']
+const isTrue = (value: string): boolean => ['1', 't', 'T', 'true', 'TRUE', 'True'].includes(value)
+
+const refuse = (message: string): TsnetError => new TsnetError('invalid-environment', message)

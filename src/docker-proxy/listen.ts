@@ -1,0 +1,56 @@
+/** The socket of a placeholder, as docker-proxy's would be, down to the words for what went wrong. */
+
+import { errno, errnoName, libc } from '../ffi/ffi.ts'
+import { AF_INET6, domainOf, sockaddr } from '../ffi/sockaddr.ts'
+import {
+  IPPROTO_IPV6,
+  IPV6_V6ONLY,
+  SO_REUSEADDR,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  setOption,
+} from '../ffi/socket.ts'
+import { TsnetError } from '../model/errors.ts'
+import type { Protocol } from '../model/port-mapping.ts'
+import type { ProxyCall } from '../model/proxy-call.ts'
+import { describeEndpoint } from './arguments.ts'
+
+const BACKLOG = 4096
+const kinds: Record<Protocol, readonly [type: number, protocol: number]> = {
+  tcp: [SOCK_STREAM, 6],
+  udp: [SOCK_DGRAM, 17],
+  sctp: [SOCK_STREAM, 132],
+}
+
+/**
+ * Binds the port, of one family, and listens.
+ * @returns the descriptor
+ * @throws TsnetError `conflict` for a port in use, else `kernel`:
+ *   `listen tcp4 127.0.0.1:80: bind: address already in use`
+ */
+export function listen({ protocol, hostIp, hostPort }: ProxyCall): number {
+  const failed = (what: string): TsnetError => {
+    const number = errno()
+    const code = errnoName(number) === 'EADDRINUSE' ? 'conflict' : 'kernel'
+    const where = describeEndpoint(protocol, hostIp, hostPort)
+    return new TsnetError(code, `listen ${where}: ${what}: ${libc.strerror(number).toLowerCase()}`)
+  }
+  const [type, number] = kinds[protocol]
+  const domain = domainOf(hostIp)
+  const fd = libc.socket(domain, type | SOCK_CLOEXEC, number)
+  if (fd < 0) throw failed('socket')
+  if (domain === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)
+  // Lets a port in TIME_WAIT pass; two UDP sockets could share one.
+  if (protocol !== 'udp') setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+  const address = sockaddr(hostIp, hostPort)
+  if (libc.bind(fd, address, address.length) < 0) throw closing(fd, failed('bind'))
+  if (protocol !== 'udp' && libc.listen(fd, BACKLOG) < 0) throw closing(fd, failed('listen'))
+  return fd
+}
+
+function closing(fd: number, thrown: TsnetError): TsnetError {
+  libc.close(fd)
+  return thrown
+}
