@@ -27,7 +27,7 @@ import { Script } from 'node:vm'
 import { build } from 'esbuild'
 import { roles } from '../dist/lib/src/cni/roles.js'
 
-const doors = ['cni', 'cli']
+const doors = ['cni', 'cli', 'docker-proxy']
 // Packages that most calls do without.
 const packages = ['ip-num', 'ndjson']
 const require = createRequire(import.meta.url)
@@ -147,5 +147,7 @@ function compileLauncher(made) {
 function linkDropIns(folder) {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder)
-  for (const role of roles.filter(role => role !== 'tsnet')) symlinkSync('../bin/tsnet', `${folder}/${role}`)
+  for (const name of [...roles.filter(role => role !== 'tsnet'), 'docker-proxy']) {
+    symlinkSync('../bin/tsnet', `${folder}/${name}`)
+  }
 }

@@ -17,8 +17,8 @@
 import { Command, CommanderError } from 'commander'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { PublishWords } from '../model/publish-request.ts'
+import { VERSION } from '../model/version.ts'
 import { paint, type Terminal } from './terminal.ts'
-import { VERSION } from './version.ts'
 
 export type ExitCode = 0 | 1 | 2
 
@@ -108,7 +108,8 @@ function addPublishing(program: Command, terminal: Terminal): void {
     .description('serve what is published, in the foreground')
     .option('--config <file>', 'settings')
     .option('--replace', 'take over from the daemon that runs, with its connections')
-    .action(async (options: { config?: string; replace?: boolean }) => {
+    .option('--idle <time>', 'end when nothing has been served for so long')
+    .action(async (options: { config?: string; replace?: boolean; idle?: string }) => {
       const { daemon } = await import('./daemon.ts')
       await daemon(terminal, options)
     })

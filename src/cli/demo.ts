@@ -9,12 +9,12 @@
  * was there before.
  */
 
+import { executable } from '../control/executable.ts'
 import { diff, type Host, lab, type Namespace, snapshot, type World } from '../lab/lab.ts'
 import { forcedBackend } from '../model/environment.ts'
 import { TsnetError } from '../model/errors.ts'
 import { chooseBackend } from '../nat/nat.ts'
 import { rulesOf } from './demo-rules.ts'
-import { executable } from './executable.ts'
 import { checkRequirements } from './requirements.ts'
 import { paint, step, type Terminal } from './terminal.ts'
 

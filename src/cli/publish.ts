@@ -1,6 +1,7 @@
 /** `tsnet publish`, `unpublish` and `ports`. */
 
 import { type ControlClient, connectControl } from '../control/client.ts'
+import { daemonAtHand } from '../control/start.ts'
 import { isUnspecified, tryParseIp } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { portRange } from '../model/port-mapping.ts'
@@ -9,7 +10,6 @@ import type { Publication } from '../model/publication.ts'
 import { type PublishWords, parsePublishRequest } from '../model/publish-request.ts'
 import { listPublications } from '../network/owners.ts'
 import type { Served } from '../network/publisher.ts'
-import { daemonAtHand } from './daemon.ts'
 import { tableOf } from './table.ts'
 import type { Terminal } from './terminal.ts'
 

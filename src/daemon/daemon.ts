@@ -26,10 +26,12 @@ import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { Publication } from '../model/publication.ts'
 import { prepareNft } from '../nat/nat.ts'
 import { AttachmentPorts } from '../network/attachment-ports.ts'
+import { listPublications } from '../network/owners.ts'
 import { type PublicationEvent, Publisher } from '../network/publisher.ts'
 import { removeEmptyParents, runDirectory } from '../network/state.ts'
 import { startProxy } from '../proxy/proxy.ts'
 import { type Handover, inherit, LINGER_MS } from './handover.ts'
+import { whenIdle } from './idle.ts'
 import { type Listening, listen } from './listen.ts'
 import { Placeholders } from './placeholders.ts'
 import { notify } from './readiness.ts'
@@ -42,6 +44,8 @@ export interface DaemonOptions {
   settingsPath: string
   /** Take over from the daemon that runs, without anyone noticing. */
   replace?: boolean
+  /** End when nothing has been served, and nobody has been connected, for so long. */
+  idleMs?: number | undefined
   /** Hears one line for each thing that happens. */
   log: (line: string) => void
   /** Is called once, when everything that is written down is served and the control socket answers. */
@@ -49,7 +53,8 @@ export interface DaemonOptions {
 }
 
 /** Runs until a signal or a successor ends it. @throws TsnetError when it cannot start */
-export async function runDaemon({ settingsPath, log, ready, replace = false }: DaemonOptions): Promise<void> {
+export async function runDaemon(options: DaemonOptions): Promise<void> {
+  const { settingsPath, log, ready, replace = false, idleMs } = options
   let settings = readSettings(settingsPath)
   const backend = forcedBackend(process.env)
   mkdirSync(runDirectory(), { recursive: true, mode: 0o700 })
@@ -106,7 +111,12 @@ export async function runDaemon({ settingsPath, log, ready, replace = false }: D
   ready(`tsnet daemon ready on ${controlSocket()} (pid ${process.pid})`)
   notify(`MAINPID=${process.pid}\nREADY=1`)
 
-  const why = await Promise.race([endSignal(), succession.done])
+  const isNeeded = () => proxy.counters().size > 0 || control.connected > 0 || listPublications().length > 0
+  const why = await Promise.race([
+    endSignal(),
+    succession.done,
+    ...(idleMs === undefined ? [] : [whenIdle(idleMs, isNeeded)]),
+  ])
   log(`${why}: stopping`)
   await tending.stop()
   server.close()

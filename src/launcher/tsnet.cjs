@@ -8,7 +8,7 @@ const [, , name, ...rest] = process.argv
 process.argv.splice(1, process.argv.length, `${__dirname}/${name}`, ...rest)
 
 const folder = `${__dirname}/../bundle`
-const door = folder + (process.env.CNI_COMMAND ? '/cni' : '/cli')
+const door = folder + (name === 'docker-proxy' ? '/docker-proxy' : process.env.CNI_COMMAND ? '/cni' : '/cli')
 let cachedData
 try {
   cachedData = readFileSync(`${door}.bytecode`)

@@ -1,0 +1,75 @@
+/**
+ * Starts a daemon in the background for whoever needs one. Of any number that need it at the same time, one
+ * starts it, and the others wait for that (`start.lock`): two hundred processes of Node at once would take
+ * longer than anybody waits.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { messageOf, TsnetError } from '../model/errors.ts'
+import { runDirectory, whileLocked } from '../network/state.ts'
+import { type ControlClient, connectControl } from './client.ts'
+import { executable } from './executable.ts'
+
+/** How long a daemon that we start may take to serve what is written down. */
+const START_WITHIN_MS = 20_000
+
+/** A daemon that somebody needed ends when nobody has for so long. */
+export const IDLE = '1m'
+
+/** What means something to a daemon. NOTIFY_SOCKET, say, speaks of the process that we were started by. */
+const INHERITED =
+  /^(PATH|HOME|LANG|TSNET_\w+|XTABLES_LOCKFILE|DOCKER_HOST|CONTAINER_HOST|CONTAINERD_ADDRESS|CONTAINERS_STORAGE_CONF)$/
+
+/** The daemon that runs, or one that is started in the background. @throws TsnetError when it does not start */
+export async function daemonAtHand(): Promise<ControlClient> {
+  const running = await connectControl()
+  if (running !== undefined) return running
+  mkdirSync(runDirectory(), { recursive: true, mode: 0o700 })
+  return await whileLocked('start', async () => {
+    const meanwhile = await connectControl()
+    if (meanwhile !== undefined) return meanwhile
+    // Somebody may start one by hand at the same time; ours then finds that it is not alone.
+    const failure = await startDaemon().catch((thrown: unknown) => thrown)
+    const started = await connectControl()
+    if (started !== undefined) return started
+    throw failure ?? new TsnetError('io', 'the daemon started, but does not answer')
+  })
+}
+
+/** In the run directory: what a daemon says that was started by the way. */
+const LOG = 'daemon.log'
+
+async function startDaemon(): Promise<void> {
+  const path = join(runDirectory(), LOG)
+  // Not a pipe: that would break when we end, and the daemon with the next line that it writes.
+  const log = openSync(path, 'w', 0o600)
+  const child = spawn(executable(), ['daemon', '--idle', IDLE], {
+    cwd: '/',
+    env: Object.fromEntries(Object.entries(process.env).filter(([name]) => INHERITED.test(name))),
+    detached: true,
+    stdio: ['ignore', 'pipe', log],
+  })
+  closeSync(log)
+  try {
+    await firstLine(child)
+  } catch (cause) {
+    const said = readFileSync(path, 'utf8').trim()
+    throw new TsnetError('io', `the daemon did not start: ${said || messageOf(cause)}`, { cause })
+  } finally {
+    // From here on it is on its own.
+    child.stdout?.destroy()
+    child.unref()
+  }
+}
+
+function firstLine(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const late = new Error(`not ready after ${START_WITHIN_MS / 1000} s`)
+    setTimeout(() => reject(late), START_WITHIN_MS).unref()
+    child.stdout?.once('data', () => resolve())
+    child.once('error', reject)
+    child.once('exit', code => reject(new Error(`it ended with ${code}`)))
+  })
+}
