@@ -111,7 +111,7 @@ t.test('the reference lists the versions, the commands and the codes', async t =
 t.test('the table of layers is the one that is held against the sources', async t => {
   const architecture = readFileSync('docs/architecture.md', 'utf8')
   const rows = [...architecture.matchAll(/^\| +(\d+) +\|([^|]*)\|/gm)]
-  const documented = rows.toReversed().map(([, , folders = '']) => folders.match(/\w+/g))
+  const documented = rows.toReversed().map(([, , folders = '']) => folders.match(/[\w-]+/g))
   t.same(documented, layers)
 })
 
