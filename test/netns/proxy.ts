@@ -1,6 +1,7 @@
 /** A container's service, published, and asked from everywhere; by bridge and from inside. */
 
 import t from 'tap'
+import { waitFor } from 'tsnet/lab'
 import type { Ip } from '../../src/model/address.ts'
 import { TestProxy } from '../support/published.ts'
 import { street } from '../support/street.ts'
@@ -80,6 +81,7 @@ t.test('a target that vanishes with its network is a reset after the time allowe
   const published = proxy.publish(target, { hostPort: 8080, options: { connectTimeoutMs: 300 } })
   web.listen('tcp', 80)
   t.match(await client.ask('tcp', '192.168.50.1', 8080), { place: 'web' })
+  await waitFor(() => published.counters().active === 0, { what: 'the first to be gone' })
   await web.run('ip', 'link', 'set', 'eth0', 'down')
   await t.rejects(client.ask('tcp', '192.168.50.1', 8080, { withinMs: 5000 }), { code: 'ECONNRESET' })
   t.match(published.counters(), { failed: 1, active: 0 })
