@@ -30,6 +30,7 @@ export const IPPROTO_TCP = 6
 export const TCP_NODELAY = 1
 export const TCP_KEEPIDLE = 4
 export const TCP_KEEPINTVL = 5
+export const TCP_CONGESTION = 13
 
 export const IPPROTO_UDP = 17
 export const UDP_SEGMENT = 103

@@ -22,6 +22,7 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
   setOption,
+  TCP_CONGESTION,
   TCP_KEEPIDLE,
   TCP_KEEPINTVL,
   TCP_NODELAY,
@@ -46,6 +47,12 @@ export const socketKinds: Record<Protocol, readonly [type: number, protocol: num
   sctp: [SOCK_STREAM, 132],
 }
 
+/**
+ * How a target is sent to. The path is a cable within this machine, where BBR's pacing and cubic's clocks
+ * only cost time (a fifth of all that a bulk transfer takes); reno is in every kernel and free to all.
+ */
+const reno = new TextEncoder().encode('reno')
+
 /** The thread could not come back from a namespace: nothing that it does from now on can be trusted. */
 export class LostThread extends Error {
   override readonly name = 'LostThread'
@@ -56,14 +63,17 @@ export class Dialer {
 
   /**
    * Starts connecting to the port at `offset` of a destination.
+   * @param keepaliveMs of a stream, see PublicationOptions
    * @returns the socket, which becomes writable when the connection stands or has failed (SO_ERROR); or
    *   −errno
    */
-  dial(destination: Destination, protocol: Protocol, offset: number): number {
-    return destination.kind === 'ip' ? this.#dialIp(destination, protocol, offset) : dialUnix(destination)
+  dial(destination: Destination, protocol: Protocol, offset: number, keepaliveMs: number): number {
+    return destination.kind === 'ip'
+      ? this.#dialIp(destination, protocol, offset, keepaliveMs)
+      : dialUnix(destination)
   }
 
-  #dialIp(destination: IpDestination, protocol: Protocol, offset: number): number {
+  #dialIp(destination: IpDestination, protocol: Protocol, offset: number, keepaliveMs: number): number {
     const { domain, netns, source } = destination
     const fd = netns === undefined ? openSocket(domain, protocol) : this.#openInside(netns, domain, protocol)
     if (fd < 0) return fd
@@ -71,6 +81,8 @@ export class Dialer {
       setOption(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
       if (libc.bind(fd, source, source.length) < 0) return closed(fd)
     }
+    if (protocol !== 'udp') setStreamOptions(fd, protocol, keepaliveMs)
+    if (protocol === 'tcp') libc.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, reno, reno.length)
     const address = offset === 0 ? destination.address : atOffset(destination.address, offset)
     return connecting(fd, address)
   }

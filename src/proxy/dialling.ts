@@ -15,7 +15,6 @@ import { optionOf, SO_ERROR, SOL_SOCKET } from '../ffi/socket.ts'
 import type { Balance } from './balance.ts'
 import { Connection } from './connection.ts'
 import { FAILED } from './counters.ts'
-import { setStreamOptions } from './dial.ts'
 import type { FrozenConnection } from './frozen.ts'
 import { EPOLLERR, EPOLLIN, EPOLLOUT } from './reactor.ts'
 import { ALL_EVENTS, CLIENT, END_EVENTS, resetOnClose, StreamClient, TARGET } from './stream-client.ts'
@@ -106,7 +105,7 @@ export class Dialling extends StreamClient {
         this.#holdOrGiveUp()
         return
       }
-      const fd = dialer.dial(destination, protocol, this.port)
+      const fd = dialer.dial(destination, protocol, this.port, options.keepaliveMs)
       if (fd >= 0) {
         this.#target = fd
         this.#balance.enter(this.#choice)
@@ -125,16 +124,15 @@ export class Dialling extends StreamClient {
   }
 
   #answered(events: number): void {
-    const { reactor, protocol, options } = this.service
+    const { reactor } = this.service
     const target = this.#target
-    if (optionOf(target, SOL_SOCKET, SO_ERROR) !== 0) {
+    if (events & EPOLLERR && optionOf(target, SOL_SOCKET, SO_ERROR) !== 0) {
       this.#failed()
       return
     }
     if (!(events & EPOLLOUT)) return
     this.#gone = true
     reactor.timers.clear(this)
-    setStreamOptions(target, protocol, options.keepaliveMs)
     const { service, port, client } = this
     const connection = new Connection(service, port, client, target, this.#balance, this.#choice)
     reactor.pass(client, connection)

@@ -11,7 +11,9 @@
 
 import { IPPROTO_IPV6 } from '../ffi/socket.ts'
 import { BYTES_OUT, DATAGRAMS_OUT, FAILED } from './counters.ts'
-import { CONTROL_WORDS, type Datagrams, NAME_WORDS, SLOTS } from './datagrams.ts'
+import type { Datagrams } from './datagrams.ts'
+import { CONTROL_WORDS, NAME_WORDS, SLOTS } from './message-layout.ts'
+import type { Route } from './outbox.ts'
 import { EPOLLIN, type Source } from './reactor.ts'
 import type { Linked } from './recency.ts'
 import type { Timed } from './timers.ts'
@@ -48,7 +50,9 @@ export class Session implements Source, Timed, Linked<Session> {
   /** Index of the destination. */
   readonly choice: number
   readonly #tag: number
-  readonly #fd: number
+  /** Where datagrams of the client go, and where replies go. */
+  readonly #onward: Route
+  readonly #back: Route
   readonly #name: Int32Array
   readonly #nameBytes: number
   readonly #control: Int32Array
@@ -62,7 +66,8 @@ export class Session implements Source, Timed, Linked<Session> {
     this.hash = hash
     this.choice = choice
     this.#tag = tag
-    this.#fd = fd
+    this.#onward = { fd, segments: true }
+    this.#back = { fd: service.socketOf(tag), segments: true }
     this.#name = datagrams.names.slice(slot * NAME_WORDS, (slot + 1) * NAME_WORDS)
     this.#nameBytes = isV4(this.#name) ? V4_BYTES : V6_BYTES
     this.#control = datagrams.controls.slice(slot * CONTROL_WORDS, (slot + 1) * CONTROL_WORDS)
@@ -75,9 +80,9 @@ export class Session implements Source, Timed, Linked<Session> {
   /** @throws SystemError where the kernel can watch no more */
   begin(): void {
     const { reactor } = this.service
-    reactor.descriptors.own(this.#fd)
+    reactor.descriptors.own(this.#onward.fd)
     try {
-      reactor.add(this.#fd, EPOLLIN, this, 0)
+      reactor.add(this.#onward.fd, EPOLLIN, this, 0)
     } catch (thrown) {
       this.end()
       throw thrown
@@ -101,7 +106,7 @@ export class Session implements Source, Timed, Linked<Session> {
   /** Sends slots on to the target. */
   forward(first: number, count: number): void {
     this.#activeAt = this.service.reactor.now
-    const lost = this.service.datagrams.forward(this.#fd, first, count)
+    const lost = this.service.datagrams.forwards.send(this.#onward, first, count)
     if (lost > 0) this.service.count(this.port, FAILED, lost)
   }
 
@@ -109,7 +114,7 @@ export class Session implements Source, Timed, Linked<Session> {
   ready(): void {
     const { datagrams } = this.service
     for (let batch = 0; batch < TURN_BATCHES; batch++) {
-      const count = datagrams.receive(this.#fd)
+      const count = datagrams.receive(this.#onward.fd)
       if (count <= 0) return // for an error this was its report, and it is gone
       this.#activeAt = this.service.reactor.now
       this.service.used(this, true)
@@ -131,7 +136,7 @@ export class Session implements Source, Timed, Linked<Session> {
 
   end(): void {
     this.service.reactor.timers.clear(this)
-    this.service.reactor.close(this.#fd)
+    this.service.reactor.close(this.#onward.fd)
     this.service.forget(this)
   }
 
@@ -141,14 +146,14 @@ export class Session implements Source, Timed, Linked<Session> {
   }
 
   #reply(datagrams: Datagrams, count: number): void {
-    datagrams.replyName.set(this.#name)
-    datagrams.replyControl.set(this.#control)
-    const socket = this.service.socketOf(this.#tag)
-    let lost = datagrams.reply(socket, count, this.#nameBytes, this.#controlBytes)
+    const { replies } = datagrams
+    replies.name.set(this.#name)
+    replies.control.set(this.#control)
+    let lost = replies.send(this.#back, 0, count, this.#nameBytes, this.#controlBytes)
     if (lost === count && this.#controlBytes > 0) {
       // Asked on a multicast address, or on one that is gone: answer from any.
       this.#controlBytes = 0
-      lost = datagrams.reply(socket, count, this.#nameBytes, 0)
+      lost = replies.send(this.#back, 0, count, this.#nameBytes, 0)
     }
     let bytes = 0
     for (let slot = 0; slot < count; slot++) bytes += datagrams.length(slot)

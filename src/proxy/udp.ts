@@ -11,8 +11,9 @@ import { readSockaddr } from '../ffi/sockaddr.ts'
 import { setReceiveBuffer } from '../ffi/socket.ts'
 import type { Assignment } from './assignment.ts'
 import { ACCEPTED, ACTIVE, BYTES_IN, DATAGRAMS_IN, FAILED } from './counters.ts'
-import { type Datagrams, NAME_WORDS, SLOTS } from './datagrams.ts'
+import type { Datagrams } from './datagrams.ts'
 import type { Destination } from './destination.ts'
+import { NAME_WORDS, SLOTS } from './message-layout.ts'
 import { Recency } from './recency.ts'
 import { type Plane, Service } from './service.ts'
 import { Session, sourceKey } from './session.ts'
@@ -166,9 +167,9 @@ export class DatagramService extends Service {
   #dial(choice: number, port: number): number {
     const destination = this.balance.destinations[choice]
     if (destination === undefined) return -1
-    const fd = this.dialer.dial(destination, 'udp', port)
+    const fd = this.dialer.dial(destination, 'udp', port, 0)
     if (fd !== -EMFILE || !this.#makeRoom()) return fd
-    return this.dialer.dial(destination, 'udp', port)
+    return this.dialer.dial(destination, 'udp', port, 0)
   }
 
   #remember(session: Session): void {
