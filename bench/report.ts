@@ -14,6 +14,10 @@ export interface Line {
   ratio?: number
   /** The ratio that must not be exceeded. */
   budget?: number
+  /** The ratio that must be reached, where more is better. */
+  atLeast?: number
+  /** Where lines differ in it; absent: the report's. */
+  unit?: string
 }
 
 export interface Report {
@@ -28,21 +32,22 @@ export interface Report {
 }
 
 /** True where every ratio keeps its budget. */
-export const withinBudget = (report: Report): boolean =>
-  report.lines.every(({ ratio, budget }) => ratio === undefined || budget === undefined || ratio <= budget)
+export const withinBudget = (report: Report): boolean => report.lines.every(line => verdict(line) !== 'OVER')
+
+/** Empty where nothing is demanded. */
+function verdict({ ratio, budget, atLeast }: Line): '' | 'kept' | 'OVER' {
+  if (ratio === undefined || (budget ?? atLeast) === undefined) return ''
+  return ratio <= (budget ?? Number.POSITIVE_INFINITY) && ratio >= (atLeast ?? 0) ? 'kept' : 'OVER'
+}
 
 /** The report for people. */
 export function formatReport(report: Report): string {
   const head = ['', 'by', 'median', 'p95', 'spread', '× peer', 'budget', '']
-  const rows = report.lines.map(({ work, by, summary, ratio, budget }) => [
-    work,
-    by,
-    summary.median.toFixed(1),
-    summary.p95.toFixed(1),
-    summary.spread.toFixed(1),
-    ratio?.toFixed(2) ?? '',
-    budget?.toFixed(2) ?? '',
-    ratio === undefined || budget === undefined ? '' : ratio <= budget ? 'kept' : 'OVER',
+  const rows = report.lines.map(line => [
+    line.unit === undefined || line.unit === '' ? line.work : `${line.work}, ${line.unit}`,
+    line.by,
+    ...figures(line),
+    verdict(line),
   ])
   const versions = Object.entries(report.versions).map(([name, version]) => `${name} ${version}`)
   return [
@@ -54,6 +59,15 @@ export function formatReport(report: Report): string {
     ...report.notes,
     '',
   ].join('\n')
+}
+
+function figures({ summary, ratio, budget, atLeast }: Line): string[] {
+  const limit = [
+    ...(budget === undefined ? [] : [`≤ ${budget.toFixed(2)}`]),
+    ...(atLeast === undefined ? [] : [`≥ ${atLeast.toFixed(2)}`]),
+  ]
+  const { median, p95, spread } = summary
+  return [...[median, p95, spread].map(value => value.toFixed(1)), ratio?.toFixed(2) ?? '', limit.join(' ')]
 }
 
 /** Lines up cells; the first two columns to the left, the figures to the right. */

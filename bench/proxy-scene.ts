@@ -1,0 +1,193 @@
+/**
+ *     client eth0 ───────── lan0 host br0 ───────── eth0 web
+ *      10.78.0.2       10.78.0.1   10.77.0.1      10.77.0.2
+ *
+ * A web server, iperf3 and a UDP sink in `web`; the proxies on the host, each on ports of its own.
+ */
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import { furnishSandbox, ip } from './sandbox.ts'
+
+export const WEB = '10.77.0.2'
+export const HOST = '10.78.0.1'
+/** In `web`. */
+export const PORTS = { http: 80, iperf: 5201, udp: 5300 }
+
+const OURS = resolve('dist/bin/tsnet')
+const NGINX = `
+worker_processes 1; pid /run/nginx/pid; error_log /dev/null; daemon off; worker_rlimit_nofile 20000;
+events { worker_connections 10000; }
+http {
+  access_log off; keepalive_requests 1000000000;
+  client_body_temp_path /run/nginx/a; proxy_temp_path /run/nginx/b; fastcgi_temp_path /run/nginx/c;
+  uwsgi_temp_path /run/nginx/d; scgi_temp_path /run/nginx/e;
+  server { listen 80 backlog=4096; location / { return 200 "hello from the container\\n"; } }
+}`
+const HAPROXY = `
+global
+  maxpipes 200
+  maxconn 9400
+defaults
+  mode tcp
+  option splice-auto
+  maxconn 9400
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+listen http
+  bind :::8300 v4v6
+  server web ${WEB}:${PORTS.http}
+listen iperf
+  bind :::8301 v4v6
+  server web ${WEB}:${PORTS.iperf}
+`
+
+/** Somebody between client and server; `direct` is nobody. */
+export interface Side {
+  name: string
+  ip: string
+  http: number
+  iperf: number
+  udp?: number
+  /** Its processes. */
+  pids: number[]
+}
+
+const children: ChildProcess[] = []
+
+/** Starts a program in a namespace; it ends with `endScene`. docker-proxy reports on descriptor 3. */
+export function start(place: string | undefined, program: string, ...args: string[]): ChildProcess {
+  const words = place === undefined ? [program, ...args] : ['ip', 'netns', 'exec', place, program, ...args]
+  const [first = '', ...rest] = words
+  const { TSNET_DAEMON: _, ...env } = process.env
+  const child = spawn(first, rest, { stdio: ['pipe', 'pipe', 'ignore', 'pipe'], env })
+  children.push(child)
+  return child
+}
+
+/** Runs a program in a namespace to its end. @returns what it printed */
+export const run = (place: string, program: string, ...args: string[]): string =>
+  execFileSync('ip', ['netns', 'exec', place, program, ...args], { encoding: 'utf8', stdio: 'pipe' })
+
+/** The next line that a program prints. */
+export async function lineOf(child: ChildProcess): Promise<string> {
+  if (child.stdout === null) throw new Error('no pipe')
+  const lines = createInterface({ input: child.stdout })
+  const [line] = await once(lines, 'line')
+  lines.close()
+  return line
+}
+
+export async function openScene(): Promise<{ sides: Side[]; sink: ChildProcess }> {
+  furnishSandbox()
+  for (const name of ['web', 'client']) {
+    ip('netns', 'add', name)
+    ip('-n', name, 'link', 'set', 'lo', 'up')
+  }
+  ip('link', 'add', 'br0', 'type', 'bridge')
+  ip('address', 'add', '10.77.0.1/24', 'dev', 'br0')
+  ip('link', 'set', 'br0', 'up')
+  wire('web0', 'web', `${WEB}/24`, '10.77.0.1')
+  ip('link', 'set', 'web0', 'master', 'br0')
+  wire('lan0', 'client', '10.78.0.2/24', HOST)
+  ip('address', 'add', `${HOST}/24`, 'dev', 'lan0')
+  writeFileSync('/proc/sys/net/ipv4/ip_forward', '1')
+
+  mkdirSync('/run/nginx')
+  writeFileSync('/run/nginx/conf', NGINX)
+  writeFileSync('/run/haproxy.cfg', HAPROXY)
+  start('web', 'nginx', '-e', '/dev/null', '-c', '/run/nginx/conf')
+  start('web', 'iperf3', '-s')
+  const sink = start('web', process.execPath, program('udp-load'), 'sink', String(PORTS.udp))
+  const docker = [
+    dockerProxy('tcp', 8200, PORTS.http),
+    dockerProxy('tcp', 8201, PORTS.iperf),
+    dockerProxy('udp', 8202, PORTS.udp),
+  ]
+  const haproxy = start(undefined, 'haproxy', '-db', '-f', '/run/haproxy.cfg')
+  const daemon = await publishOurs()
+  await settled()
+  return {
+    sink,
+    sides: [
+      { name: 'docker-proxy', ip: HOST, http: 8200, iperf: 8201, udp: 8202, pids: pidsOf(docker) },
+      { name: 'haproxy', ip: HOST, http: 8300, iperf: 8301, pids: pidsOf([haproxy]) },
+      { name: 'tsnet', ip: HOST, http: 8100, iperf: 8101, udp: 8102, pids: pidsOf([daemon]) },
+      { name: 'direct', ip: WEB, ...PORTS, pids: [] },
+    ],
+  }
+}
+
+export function endScene(): void {
+  for (const child of children) child.kill('SIGKILL')
+  for (const place of ['web', 'client']) {
+    for (const pid of run(place, 'ip', 'netns', 'pids', place).split('\n')) {
+      if (pid !== '' && Number(pid) !== process.pid && existsSync(`/proc/${pid}`)) kill(Number(pid))
+    }
+  }
+}
+
+export const program = (name: string): string => resolve(`dist/lib/bench/${name}.js`)
+
+/** Memory of processes in MB, as top has it. */
+export function memoryOf(pids: readonly number[]): number {
+  const kilobytes = pids.map(pid =>
+    Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]),
+  )
+  return kilobytes.reduce((sum, each) => sum + each, 0) / 1000
+}
+
+export const descriptorsOf = (pids: readonly number[]): number =>
+  pids.reduce((sum, pid) => sum + readdirSync(`/proc/${pid}/fd`).length, 0)
+
+function wire(here: string, place: string, address: string, gateway: string): void {
+  ip('link', 'add', here, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', place)
+  ip('link', 'set', here, 'up')
+  ip('-n', place, 'address', 'add', address, 'dev', 'eth0')
+  ip('-n', place, 'link', 'set', 'eth0', 'up')
+  ip('-n', place, 'route', 'add', 'default', 'via', gateway)
+}
+
+function dockerProxy(protocol: string, hostPort: number, port: number): ChildProcess {
+  const host = ['-host-ip', '0.0.0.0', '-host-port', String(hostPort)]
+  const target = ['-container-ip', WEB, '-container-port', String(port)]
+  return start(undefined, 'docker-proxy', '-proto', protocol, ...host, ...target)
+}
+
+async function publishOurs(): Promise<ChildProcess> {
+  const daemon = start(undefined, process.execPath, OURS, 'daemon')
+  await lineOf(daemon)
+  const specs = [`8100:${PORTS.http}`, `8101:${PORTS.iperf}`, `8102:${PORTS.udp}/udp`]
+  const { TSNET_DAEMON: _, ...env } = process.env
+  execFileSync(OURS, ['publish', '--mode', 'proxy', ...specs, 'netns:web'], { env, stdio: 'pipe' })
+  return daemon
+}
+
+const pidsOf = (started: ChildProcess[]): number[] => started.flatMap(({ pid }) => pid ?? [])
+
+/** Waits until everybody answers. */
+async function settled(): Promise<void> {
+  const urls = [`${WEB}:80`, `${HOST}:8100`, `${HOST}:8200`, `${HOST}:8300`]
+  for (let tries = 100; tries > 0; tries--) {
+    try {
+      for (const url of urls) run('client', 'curl', '-sf', '-m', '1', `http://${url}/`)
+      return
+    } catch (thrown) {
+      if (tries === 1) throw thrown
+      await new Promise(resolve => setTimeout(resolve, 100))
+    }
+  }
+  throw new Error(`no answer from all of ${urls.join(', ')}`)
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // ended by itself
+  }
+}
