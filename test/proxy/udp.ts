@@ -49,6 +49,21 @@ t.test('every size arrives whole, empty ones too', async t => {
   )
 })
 
+t.test('a burst arrives whole and in order, whatever the lengths of neighbours', async t => {
+  await using server = await udpEcho()
+  const { port } = publish(server.port)
+  await using client = await openUdp()
+  // Runs of one length, single ones, and one that is too long to go with others.
+  const sizes = Array.from({ length: 150 }, (_, i) => (i % 50 === 49 ? 2000 : 10 + (Math.floor(i / 7) % 3)))
+  const burst = sizes.map((size, i) => `${i} `.padEnd(size, '.'))
+  for (const text of burst) client.send(text, port, '127.0.0.1')
+  await waitFor(() => client.heard.length === burst.length, { what: 'all of the burst' })
+  t.strictSame(
+    client.heard.map(({ text }) => text),
+    burst,
+  )
+})
+
 t.test('clients keep apart, and the target sees one port for each as long as it talks', async t => {
   await using server = await udpEcho()
   const web = publish(server.port)
