@@ -43,7 +43,8 @@ function readNumber(json: Json): number {
   return json.number(1, 65_535) ?? json.refuse('is missing')
 }
 
-function readProtocol(json: Json): Protocol {
+/** Without regard to case; tcp where there is none. @throws TsnetError `unsupported-field` */
+export function readProtocol(json: Json): Protocol {
   const text = json.text()?.toLowerCase() ?? 'tcp'
   return (
     protocols.find(known => known === text) ??

@@ -10,10 +10,12 @@ import type { Json } from '../model/json.ts'
 import type { Plugin } from './plugin.ts'
 
 const plugins = {
+  bandwidth: async () => (await import('./bandwidth-role.ts')).bandwidth,
+  firewall: async () => (await import('./firewall-role.ts')).firewall,
   'host-local': async () => (await import('./host-local-role.ts')).hostLocal,
   loopback: async () => (await import('./loopback-role.ts')).loopback,
+  portmap: async () => (await import('./portmap-role.ts')).portmap,
   tsnet: async () => (await import('./tsnet-role.ts')).tsnet,
-  bandwidth: async () => (await import('./bandwidth-role.ts')).bandwidth,
   tuning: async () => (await import('./tuning-role.ts')).tuning,
 } satisfies Record<string, () => Promise<Plugin>>
 

@@ -36,8 +36,11 @@ export function run(
   args: string[],
   rest: { stdin?: string; until?: string } = {},
 ): Promise<Finished> {
-  const { PATH = SYSTEM_FOLDERS.join(':'), XTABLES_LOCKFILE } = process.env
+  const { PATH = SYSTEM_FOLDERS.join(':') } = process.env
   const env = ['LC_ALL=C', `PATH=${PATH}`]
-  if (XTABLES_LOCKFILE !== undefined) env.push(`XTABLES_LOCKFILE=${XTABLES_LOCKFILE}`)
+  for (const name of ['XTABLES_LOCKFILE', 'DBUS_SYSTEM_BUS_ADDRESS']) {
+    const value = process.env[name]
+    if (value !== undefined) env.push(`${name}=${value}`)
+  }
   return runCommand(path, args, { ...rest, env, withinMs: TIMEOUT_MS })
 }

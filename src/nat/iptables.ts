@@ -89,13 +89,19 @@ export async function restore(family: Family, file: string): Promise<Finished | 
   return result
 }
 
-export async function listRules(family: Family): Promise<Listing> {
-  const { code, stdout, stderr } = await run(need(family, 'save'), [])
+/**
+ * What iptables-save prints, of one table or all.
+ * @throws TsnetError `missing`, `kernel`
+ */
+export async function save(family: Family, table?: TableName): Promise<string> {
+  const { code, stdout, stderr } = await run(need(family, 'save'), table === undefined ? [] : ['-t', table])
   if (code !== 0) throw new TsnetError('kernel', `${commandName(family, 'save')}: ${stderr.trim()}`)
-  return readListing(stdout)
+  return stdout
 }
 
-function iptablesError(family: Family, what: string, { stderr }: Finished): TsnetError {
+export const listRules = async (family: Family): Promise<Listing> => readListing(await save(family))
+
+export function iptablesError(family: Family, what: string, { stderr }: Finished): TsnetError {
   const words = stderr.split('\n').filter(line => line !== '' && !line.startsWith('Try `'))
   return new TsnetError('kernel', `${commandName(family, 'restore')}, ${what}: ${words.join(' ')}`)
 }
@@ -107,7 +113,7 @@ export async function mustRestore(family: Family, file: string, what: string): P
 }
 
 /** Every family that has a command here. */
-const families = (): Family[] => ([4, 6] as const).filter(family => findIptables(family) !== undefined)
+export const families = (): Family[] => ([4, 6] as const).filter(family => findIptables(family) !== undefined)
 
 /** @throws TsnetError `missing`, `try-again`, `kernel` */
 export async function installIptables(rules: Rules): Promise<void> {
@@ -143,7 +149,7 @@ async function installTables(family: Family, tables: Table[], owner: string): Pr
 }
 
 /** The same was tried several times: it is not others that stand in the way. */
-const isHopeless = (tried: string[], file: string): boolean =>
+export const isHopeless = (tried: string[], file: string): boolean =>
   tried.length === ATTEMPTS || (tried.length >= 3 && tried.slice(-3).every(before => before === file))
 
 async function removeRepeatedJumps(family: Family, tables: Table[]): Promise<void> {
@@ -186,7 +192,7 @@ async function removeListed(family: Family, owner: string, unused: boolean): Pro
 }
 
 /** Waits for all, then throws what failed. */
-async function settleAll(work: Promise<void>[]): Promise<void> {
+export async function settleAll(work: Promise<void>[]): Promise<void> {
   const failures = (await Promise.allSettled(work)).flatMap(result =>
     result.status === 'rejected' ? [result.reason] : [],
   )
@@ -231,7 +237,11 @@ async function verifyFamily(rules: Rules, part: FamilyRules): Promise<string[]> 
   return [...problems, ...excess.map(({ table, rule }) => `${name}: table ${table} has also -A ${rule}`)]
 }
 
-async function areThere(family: Family, rules: { table: TableName; rule: string }[]): Promise<boolean> {
+/** True when iptables finds all these rules, however it prints them. */
+export async function areThere(
+  family: Family,
+  rules: { table: TableName; rule: string }[],
+): Promise<boolean> {
   const names = [...new Set(rules.map(({ table }) => table))]
   const lines = (name: TableName): string[] =>
     rules.filter(({ table }) => table === name).map(({ rule }) => `-C ${rule}`)

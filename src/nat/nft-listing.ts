@@ -16,6 +16,8 @@ export interface ListedRule {
   expressions: string[]
   /** Where it jumps to. */
   target?: string
+  /** Its expressions as JSON. */
+  words: string
 }
 
 export interface ListedChain {
@@ -64,6 +66,7 @@ export function listedRules(result: NftResult): ListedRule[] {
       ...(typeof rule.comment === 'string' && { comment: rule.comment }),
       expressions: expressions.flatMap(Object.keys),
       ...(jump !== undefined && { target: text(jump.target) }),
+      words: JSON.stringify(expressions),
     }
   })
 }

@@ -1,6 +1,7 @@
 /** Who an owner tag stands for: an attachment, or a publication. */
 
 import type { Publication } from '../model/publication.ts'
+import { readRecord } from './chained.ts'
 import { listStates, readEntry, readState, writeState } from './state.ts'
 
 const FOLDER = 'publications'
@@ -14,7 +15,7 @@ export const listPublications = (): Publication[] => listStates<Publication>(FOL
 
 /** In words, for messages; undefined when it stands for nothing any more. */
 export function describeOwner(owner: string): string | undefined {
-  const attachment = readEntry(owner)?.attachment
+  const attachment = readEntry(owner)?.attachment ?? readRecord('portmap', owner)
   if (attachment !== undefined) return `container ${attachment.containerId} on network ${attachment.network}`
   const publication = readPublication(owner)
   return (

@@ -8,10 +8,11 @@
  * A claim whose owner stands for nothing any more is void: whoever finds it takes it over.
  */
 
+import { familyOf, type Ip, isUnspecified } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { describeHostPorts, type PortMapping } from '../model/port-mapping.ts'
 import { describeOwner } from './owners.ts'
-import { probePorts } from './port-probe.ts'
+import { type ProbeOptions, probePorts } from './port-probe.ts'
 import { readState, whileLocked, writeState } from './state.ts'
 
 interface Claim extends PortMapping {
@@ -30,7 +31,7 @@ const LOCK = 'ports'
 export async function claimPorts(
   owner: string,
   mappings: readonly PortMapping[],
-  { probe = true }: { probe?: boolean } = {},
+  { probe = true, ...options }: { probe?: boolean } & ProbeOptions = {},
 ): Promise<void> {
   if (mappings.length === 0) return
   const buckets = [...new Set(mappings.flatMap(bucketsOf))]
@@ -38,7 +39,7 @@ export async function claimPorts(
     for (const claim of buckets.flatMap(readBucket)) {
       for (const mapping of mappings) refuseConflict(owner, mapping, claim)
     }
-    if (probe) for (const mapping of mappings) probePorts(mapping)
+    if (probe) for (const mapping of mappings) probePorts(mapping, options)
     for (const bucket of buckets) {
       // What still meets ours is void, or ours from an attempt that died.
       const others = readBucket(bucket).filter(claim => !mappings.some(mapping => portsMeet(mapping, claim)))
@@ -73,12 +74,18 @@ function refuseConflict(owner: string, mapping: PortMapping, claim: Claim): void
   )
 }
 
-/** True when one packet could belong to both: an absent address stands for all of both families. */
+/** True when one packet could belong to both. */
 function portsMeet(a: PortMapping, b: PortMapping): boolean {
-  const addresses = a.hostIp === undefined || b.hostIp === undefined || a.hostIp === b.hostIp
+  const addresses = covers(a.hostIp, b.hostIp) || covers(b.hostIp, a.hostIp)
   const ports = a.hostPort < b.hostPort + b.count && b.hostPort < a.hostPort + a.count
   return a.protocol === b.protocol && addresses && ports
 }
+
+/** An absent address stands for all of both families, an unspecified one for all of its own. */
+const covers = (all: Ip | undefined, one: Ip | undefined): boolean =>
+  all === undefined ||
+  all === one ||
+  (one !== undefined && isUnspecified(all) && familyOf(all) === familyOf(one))
 
 /** The files that a mapping's host ports fall into. */
 function bucketsOf(mapping: PortMapping): string[] {

@@ -26,20 +26,31 @@ const kinds: Record<Protocol, readonly [type: number, protocol: number]> = {
   sctp: [1, 132],
 }
 
-const anyAddress = ['0.0.0.0' as Ip, '::' as Ip]
+const everyAddress = ['0.0.0.0' as Ip, '::' as Ip]
+
+/** What is no conflict. */
+export interface ProbeOptions {
+  /** A process whose command line names this container listens for it: the runtime's keeper of its ports. */
+  containerId?: string
+  /** An address that the host does not have may be one that it gets later. */
+  anyAddress?: boolean
+}
 
 /**
  * Checks that nothing on this host listens on any of a mapping's host ports.
  * @throws TsnetError `conflict` naming the port and its holder; `invalid-config` for an address that is
  *   not one of this host
  */
-export function probePorts(mapping: PortMapping): void {
-  for (const ip of mapping.hostIp === undefined ? anyAddress : [mapping.hostIp]) {
+export function probePorts(mapping: PortMapping, { containerId, anyAddress }: ProbeOptions = {}): void {
+  for (const ip of mapping.hostIp === undefined ? everyAddress : [mapping.hostIp]) {
     for (let port = mapping.hostPort; port < mapping.hostPort + mapping.count; port++) {
       const failure = tryBind(mapping.protocol, ip, port)
       if (failure === undefined) continue
       if (failure === 'unsupported') break // a family or protocol the kernel lacks is held by nobody
-      throw bindError(failure, mapping, ip, port)
+      if (failure === 'EADDRNOTAVAIL' && anyAddress) break
+      const holder = failure === 'EADDRINUSE' ? holderOf(mapping.protocol, port) : undefined
+      if (holder !== undefined && containerId !== undefined && names(holder, containerId)) continue
+      throw bindError(failure, mapping, ip, port, holder)
     }
   }
 }
@@ -63,31 +74,50 @@ function tryBind(protocol: Protocol, ip: Ip, port: number): string | undefined {
   }
 }
 
-function bindError(code: string, mapping: PortMapping, ip: Ip, port: number): TsnetError {
+function bindError(
+  code: string,
+  mapping: PortMapping,
+  ip: Ip,
+  port: number,
+  holder: Holder | undefined,
+): TsnetError {
   const asked = mapping.hostIp === undefined ? {} : { hostIp: mapping.hostIp }
   const what = describeHostPorts({ ...mapping, ...asked, hostPort: port, count: 1 })
   if (code === 'EADDRNOTAVAIL') {
     return new TsnetError('invalid-config', `hostIP ${ip} of port ${what} is not an address of this host`)
   }
   if (code !== 'EADDRINUSE') return new TsnetError('kernel', `port ${what} cannot be bound: ${code}`)
-  const holder = holderOf(mapping.protocol, port)
-  const by = holder === undefined ? '' : ` by ${holder}`
+  const by = holder === undefined ? '' : ` by ${holder.name} (pid ${holder.pid})`
   return new TsnetError(
     'conflict',
     `port ${what} is already in use${by}; choose another host port or stop it`,
   )
 }
 
-/** `nginx (pid 812)`, or undefined where no process is seen (another namespace's, or SCTP). */
-function holderOf(protocol: Protocol, port: number): string | undefined {
+interface Holder {
+  pid: string
+  name: string
+}
+
+/** Undefined where no process is seen (another namespace's, or SCTP). */
+function holderOf(protocol: Protocol, port: number): Holder | undefined {
   const inodes = new Set([...socketInodes(protocol, port), ...socketInodes(`${protocol}6`, port)])
   if (inodes.size === 0) return undefined
   for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
     if (openFiles(pid).some(file => inodes.has(file))) {
-      return `${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()} (pid ${pid})`
+      return { pid, name: readFileSync(`/proc/${pid}/comm`, 'utf8').trim() }
     }
   }
   return undefined
+}
+
+/** True when a word of the process's command line is the container's id. */
+function names({ pid }: Holder, containerId: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(containerId)
+  } catch {
+    return false // it has ended
+  }
 }
 
 const TCP_LISTEN = '0A'

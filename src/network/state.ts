@@ -4,6 +4,7 @@
  *     attachments/<owner>.json     one attachment: `attaching`, `attached` or `detaching`
  *     users/<resource>/<owner>     who uses something shared: a bridge, a rule set, forwarding
  *     ports/<protocol>-<n>.json    who publishes the 256 ports from n·256 on
+ *     portmap/<owner>.json         what the plugin of a chain did for an attachment, and firewall/ the same
  *     host.json                    what was changed on the host itself
  *     *.lock                       held while something is changed; gone afterwards
  *
@@ -87,6 +88,10 @@ export function addUser(resource: string, owner: string): void {
 /** Takes an owner from the users of something shared. */
 export const removeUser = (resource: string, owner: string): void =>
   remove(join(runDirectory(), 'users', resource, owner))
+
+/** Who uses something shared. */
+export const listUsers = (resource: string): string[] =>
+  listNames(join('users', resource)).filter(name => !name.endsWith(TEMPORARY))
 
 /** True when nobody but this owner uses it. Costs the same however many do. */
 export function isLastUser(resource: string, owner: string): boolean {

@@ -1,0 +1,171 @@
+/**
+ * Ports of the host that lead to a container, for the drop-in plugin portmap: with the chains, tables,
+ * rules and comments of the reference plugin, so that either finds and removes what the other made.
+ *
+ *     install    iptables: one iptables-restore a family; nftables: one transaction
+ *     withdraw   what was installed, by its text; where that is not all there, the container's chain with
+ *                all that leads to it, whoever made it
+ *     tidy       where no container has a port any more, what all share goes too
+ *
+ * The reference plugin never takes the shared chains away. Ours does; a reference plugin that is just
+ * about to use them for its first container would then fail, and its runtime tries again.
+ */
+
+import { type Cidr, familyOf } from '../model/address.ts'
+import type { HostPortIntent, HostPortRecord } from '../model/chained.ts'
+import type { NatBackend } from '../model/network.ts'
+import {
+  describePortsNft,
+  hasPortsNft,
+  installPortsNft,
+  removeUnusedNft,
+  verifyPortsNft,
+  withdrawPortsNft,
+} from './hostport-nft.ts'
+import {
+  containerIn,
+  guardSheet,
+  isPortChain,
+  portChainOf,
+  portChainsOf,
+  portSheets,
+  sharedRemoval,
+} from './hostport-rules.ts'
+import { families, findIptables, settleAll } from './iptables.ts'
+import { findNft } from './nft-run.ts'
+import { chainOf, chainRemoval, freshFileOf, type Sheet, type TableListing, targetOf } from './sheet.ts'
+import { ensureSheets, listTable, removeListed, removeSheets, verifySheets } from './sheet-apply.ts'
+
+type Made = Pick<HostPortRecord, 'backend' | 'intent'>
+
+const sheetsOf = (intent: HostPortIntent): { family: 4 | 6; sheets: Sheet[] }[] =>
+  intent.addresses.map(address => ({ family: familyOf(address), sheets: portSheets(intent, address) }))
+
+/** Rules of an intent in the container's own chain, and those that lead there. */
+const ownRules = (intent: HostPortIntent): string[] =>
+  sheetsOf(intent).flatMap(({ sheets }) => sheets.flatMap(({ rules }) => rules))
+
+/**
+ * Installs an attachment's ports.
+ * @param others of other attachments of the same container to the same network, who share its chain
+ * @throws TsnetError `missing`, `try-again`, `kernel`; what was done by then is for `withdrawPorts`
+ */
+export async function installPorts({ backend, intent }: Made, others: readonly Made[]): Promise<void> {
+  if (backend === 'nftables') return installPortsNft(intent)
+  const keep = others.filter(other => other.backend === 'iptables').flatMap(other => ownRules(other.intent))
+  const what = `ports of container ${intent.containerId}`
+  await settleAll(
+    sheetsOf(intent).map(({ family, sheets }) =>
+      ensureSheets(family, sheets, { what, fresh: keep.length === 0, keep }),
+    ),
+  )
+}
+
+/** Takes an attachment's ports away. Idempotent. @throws TsnetError `try-again`, `kernel` */
+export async function withdrawPorts({ backend, intent }: Made, others: readonly Made[]): Promise<void> {
+  if (backend === 'nftables') return withdrawPortsNft(intent.containerId, intent.addresses)
+  const keep = new Set(others.flatMap(other => ownRules(other.intent)))
+  const chains = portChainsOf(intent.network, intent.containerId)
+  await settleAll(
+    sheetsOf(intent).map(async ({ family, sheets }) => {
+      if (findIptables(family) === undefined) return
+      // What is shared, in the other table too, stays.
+      const own = sheets.filter(sheet => sheet.own.length > 0)
+      if (await removeSheets(family, own, keep.size === 0)) return
+      const what = `removing ports of container ${intent.containerId}`
+      const rest = own.flatMap(({ rules }) => rules).filter(rule => !keep.has(rule))
+      await removeListed(family, 'nat', what, there =>
+        keep.size === 0 ? chainRemoval(chains, there) : rest.filter(there.has).map(rule => `-D ${rule}`),
+      )
+    }),
+  )
+}
+
+/**
+ * Takes away what a container has on a network, known by its name alone, with whichever backend and
+ * whoever made it.
+ * @param addresses those that rules of nftables lead to, which do not tell the network; absent: any
+ */
+export async function withdrawUnknownPorts(
+  network: string,
+  containerId: string,
+  addresses?: readonly Cidr[],
+): Promise<void> {
+  const chains = portChainsOf(network, containerId)
+  const what = `removing ports of container ${containerId}`
+  await settleAll([
+    ...families().map(family => removeListed(family, 'nat', what, there => chainRemoval(chains, there))),
+    ...(findNft() === undefined ? [] : [withdrawPortsNft(containerId, addresses)]),
+  ])
+}
+
+/**
+ * Takes away what all containers share, as far as none is left.
+ * @returns true when no container of this host is reached from 127.0.0.1 any more
+ */
+export async function tidyPorts(backend: NatBackend): Promise<boolean> {
+  if (backend === 'nftables') {
+    if (findNft() === undefined) return true
+    await removeUnusedNft()
+    return !(await hasPortsNft())
+  }
+  const left = await Promise.all(
+    families().map(async family => {
+      let used = false
+      await removeListed(family, 'nat', 'removing what containers share', there => {
+        used = [...there.chains].some(isPortChain)
+        return used ? [] : sharedRemoval(there)
+      })
+      return used && family === 4
+    }),
+  )
+  return !left.includes(true)
+}
+
+/** Takes the guard of the loopback away; to be called when nothing lets packets past it any more. */
+export async function removeGuard(): Promise<void> {
+  if (findIptables(4) === undefined) return
+  const [guard] = guardSheet.shared.map(({ rule }) => rule)
+  await removeListed(4, guardSheet.table, 'removing the guard of the loopback', there =>
+    there.rules.filter(rule => rule === guard).map(rule => `-D ${rule}`),
+  )
+}
+
+/** All that the kernel's rules lack or have too much of an intent, in words. */
+export async function verifyPorts({ backend, intent }: Made, others: readonly Made[]): Promise<string[]> {
+  if (backend === 'nftables') return verifyPortsNft(intent)
+  const known = new Set([...ownRules(intent), ...others.flatMap(other => ownRules(other.intent))])
+  const chain = portChainOf(intent.network, intent.containerId)
+  const excess = (_: Sheet, { rules }: TableListing) =>
+    rules.filter(rule => (chainOf(rule) === chain || targetOf(rule) === chain) && !known.has(rule))
+  const problems = await Promise.all(
+    sheetsOf(intent).map(({ family, sheets }) => verifySheets(family, sheets, excess)),
+  )
+  return problems.flat()
+}
+
+/** Containers of a network that have a chain, whoever made it. */
+export async function containersWithPorts(network: string): Promise<Set<string>> {
+  const found = new Set<string>()
+  for (const family of families()) {
+    const { rules } = await listTable(family, 'nat')
+    for (const rule of rules) {
+      const container = containerIn(rule)
+      if (container?.network !== network) continue
+      // Long names are cut in a comment, and then the chain's name is another one.
+      if (portChainOf(network, container.containerId) === container.chain) found.add(container.containerId)
+    }
+  }
+  return found
+}
+
+/** The documents that the kernel gets when there is nothing of all this yet, each below the command that takes it. */
+export const describePorts = ({ backend, intent }: Made): string =>
+  backend === 'nftables'
+    ? describePortsNft(intent)
+    : sheetsOf(intent)
+        .map(
+          ({ family, sheets }) =>
+            `# ip${family === 4 ? '' : '6'}tables-restore --noflush\n${freshFileOf(sheets)}`,
+        )
+        .join('\n')

@@ -1,0 +1,130 @@
+/**
+ * What a drop-in plugin wants of a table of iptables, as text for iptables-restore. The chains are those of
+ * the reference plugins, which go on making and using them too.
+ *
+ *     chains    are made where they are missing, and never emptied
+ *     shared    rules that stand once, whoever uses them
+ *     own       chains of one container: emptied and filled anew
+ *     rules     of one container, in its own chains or in shared ones
+ *
+ * Rules are written as iptables-save prints them, so that their text finds them again. A table changes as a
+ * whole or not at all: what was not as expected is looked at, and then changed.
+ */
+
+import { restoreFile, type TableName } from './ipt-document.ts'
+
+export interface Sheet {
+  table: TableName
+  chains: string[]
+  shared: SharedRule[]
+  own: string[]
+  /** Each begins with the name of its chain. */
+  rules: string[]
+  /** Shared rules that have to be added anew, since their place is no longer right. */
+  moved?: string[]
+}
+
+export interface SharedRule {
+  /** Begins with the name of its chain. */
+  rule: string
+  /** At the beginning of its chain: the last one that is added stands first. */
+  first?: boolean
+}
+
+/** A table as it is. */
+export interface TableListing {
+  chains: Set<string>
+  /** In order, without their `-A`. */
+  rules: string[]
+  has: (rule: string) => boolean
+}
+
+/** Reads what iptables-save prints of one table. */
+export function readTable(text: string): TableListing {
+  const lines = text.split('\n')
+  const rules = lines.filter(line => line.startsWith('-A ')).map(line => line.slice(3))
+  const known = new Set(rules)
+  return {
+    chains: new Set(lines.filter(line => line.startsWith(':')).map(line => line.slice(1, line.indexOf(' ')))),
+    rules,
+    has: rule => known.has(rule),
+  }
+}
+
+export const chainOf = (rule: string): string => rule.slice(0, rule.indexOf(' '))
+
+/** The chain that a rule jumps to, or its verdict. */
+export const targetOf = (rule: string): string => / -[jg] (\S+)/.exec(rule)?.[1] ?? ''
+
+/** Right where all that is shared is there and nothing of the container; refused as a whole elsewhere. */
+export const optimisticFile = (sheets: readonly Sheet[]): string =>
+  restoreFile(
+    sheets.map(({ table, shared, own, rules }) => ({
+      name: table,
+      lines: [
+        ...shared.map(({ rule }) => `-C ${rule}`),
+        ...own.map(chain => `-N ${chain}`),
+        ...rules.map(rule => `-A ${rule}`),
+      ],
+    })),
+  )
+
+/**
+ * What makes a table as it should be out of what it is.
+ * @param keep rules in the container's own chains, and to them, that stay: another attachment's
+ * @returns empty where nothing is missing
+ */
+export function completionOf(sheet: Sheet, there: TableListing, keep: readonly string[] = []): string[] {
+  const { chains, shared, own, rules, moved = [] } = sheet
+  const wanted = new Set([...keep.filter(there.has), ...rules])
+  const isOwn = (rule: string) => own.includes(chainOf(rule)) || own.includes(targetOf(rule))
+  // Their order matters: they are added all at once or not at all.
+  const inOrder = rules.every(there.has) || !rules.some(there.has)
+  const asWanted = inOrder && there.rules.filter(isOwn).every(rule => wanted.has(rule))
+  const refilled = own.filter(chain => there.chains.has(chain) && !asWanted)
+  const leadsThere = (rule: string) => refilled.includes(targetOf(rule))
+  return [
+    ...[...chains, ...own].filter(chain => !there.chains.has(chain)).map(chain => `-N ${chain}`),
+    ...moved.map(rule => `-D ${rule}`),
+    ...shared
+      .filter(({ rule }) => !there.has(rule) || moved.includes(rule))
+      .map(({ rule, first }) => `${first ? '-I' : '-A'} ${rule}`),
+    ...there.rules.filter(leadsThere).map(rule => `-D ${rule}`),
+    ...refilled.map(chain => `-F ${chain}`),
+    ...[...wanted]
+      .filter(rule => !there.has(rule) || refilled.includes(chainOf(rule)) || leadsThere(rule))
+      .map(rule => `-A ${rule}`),
+  ]
+}
+
+/** Right where there is nothing of all this yet. */
+export const freshFileOf = (sheets: readonly Sheet[]): string =>
+  restoreFile(sheets.map(sheet => ({ name: sheet.table, lines: completionOf(sheet, readTable('')) })))
+
+/**
+ * Deletes what is one container's, by its text; refused where it is not all there.
+ * @param alone nobody else uses its own chains, so they go
+ */
+export const removalFileOf = (sheets: readonly Sheet[], alone: boolean): string =>
+  restoreFile(
+    sheets.toReversed().map(({ table, own, rules }) => ({
+      name: table,
+      lines: [
+        ...rules.filter(rule => !alone || !own.includes(chainOf(rule))).map(rule => `-D ${rule}`),
+        ...(alone ? own.flatMap(chain => [`-F ${chain}`, `-X ${chain}`]) : []),
+      ],
+    })),
+  )
+
+/** Deletes chains with all that is in them and all that leads to them. */
+export function chainRemoval(chains: readonly string[], there: TableListing): string[] {
+  const gone = chains.filter(chain => there.chains.has(chain))
+  return [
+    ...there.rules.filter(rule => gone.includes(targetOf(rule))).map(rule => `-D ${rule}`),
+    ...gone.flatMap(chain => [`-F ${chain}`, `-X ${chain}`]),
+  ]
+}
+
+/** What a table lacks of a sheet. */
+export const missingOf = ({ shared, rules }: Sheet, there: TableListing): string[] =>
+  [...shared.map(({ rule }) => rule), ...rules].filter(rule => !there.has(rule))

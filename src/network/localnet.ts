@@ -1,0 +1,55 @@
+/**
+ * Lets packets with loopback addresses over the interface that leads to a container, as the reference
+ * plugin portmap does. What is changed is written down first, and taken back when no container is reached
+ * that way any more; the guard in the rules stands before and goes after.
+ */
+
+import { type Cidr, contains, familyOf, ipOf, lengthOf, networkOf } from '../model/address.ts'
+import { isLoopbackRouted, routeLoopback } from '../nat/loopback.ts'
+import { getLink } from '../netlink/link.ts'
+import { openNetlink } from '../netlink/netlink.ts'
+import { listRoutes } from '../netlink/route.ts'
+import { readSysctl, writeSysctl } from '../netns/sysctl.ts'
+import { readState, writeState } from './state.ts'
+
+const FILE = 'localnet.json'
+
+/** Values of route_localnet before us, by interface. */
+type Before = Record<string, string>
+
+const settingOf = (ifname: string): string => `net/ipv4/conf/${ifname}/route_localnet`
+
+const MAIN_TABLE = 254
+
+/** The interface over which the host reaches a container; undefined where none but a default route leads there. */
+export function interfaceTo(address: Cidr): string | undefined {
+  using nl = openNetlink()
+  const leading = listRoutes(nl, { family: familyOf(address), table: MAIN_TABLE })
+    .filter(({ destination }) => lengthOf(destination) > 0 && contains(networkOf(destination), ipOf(address)))
+    .toSorted((a, b) => lengthOf(b.destination) - lengthOf(a.destination))
+  const index = leading[0]?.index
+  return index === undefined ? undefined : getLink(nl, { index }).name
+}
+
+/** @throws TsnetError `kernel` */
+export function openLocalnet(address: Cidr): void {
+  const ifname = interfaceTo(address)
+  if (ifname === undefined || isLoopbackRouted(ifname)) return
+  const before = readState<Before>(FILE) ?? {}
+  writeState(FILE, { ...before, [ifname]: before[ifname] ?? readSysctl(settingOf(ifname)) ?? '0' })
+  routeLoopback(ifname)
+}
+
+/** Takes back what was changed. Idempotent. */
+export function closeLocalnet(): void {
+  const before = readState<Before>(FILE)
+  if (before === undefined) return
+  for (const [ifname, value] of Object.entries(before)) writeSysctl(settingOf(ifname), value)
+  writeState(FILE, undefined)
+}
+
+/** True where loopback addresses are let over the interface to a container, or nothing leads there. */
+export function isLocalnetOpen(address: Cidr): boolean {
+  const ifname = interfaceTo(address)
+  return ifname === undefined || isLoopbackRouted(ifname)
+}

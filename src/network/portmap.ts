@@ -1,0 +1,188 @@
+/**
+ * What the drop-in plugin portmap does: ports of the host lead to a container that another plugin has
+ * attached.
+ *
+ *     record → claim the ports → rules, guards first → route_localnet → forget old UDP flows
+ *
+ * A port is claimed as those of our own networks are, so one port goes to one container, and a port that a
+ * process listens on to none. Unlike there, nobody listens on it: a runtime such as podman binds the port
+ * itself as soon as the plugin is done.
+ */
+
+import { type Cidr, familyOf, ipOf } from '../model/address.ts'
+import type { HostPort, HostPortIntent, HostPortRecord } from '../model/chained.ts'
+import { hasCode, TsnetError } from '../model/errors.ts'
+import { type AttachmentKey, type NatBackend, ownerTag } from '../model/network.ts'
+import type { PortMapping } from '../model/port-mapping.ts'
+import { everyStep, withUndo } from '../model/undo.ts'
+import { flushConntrack } from '../nat/conntrack.ts'
+import {
+  containersWithPorts,
+  installPorts,
+  removeGuard,
+  tidyPorts,
+  verifyPorts,
+  withdrawPorts,
+  withdrawUnknownPorts,
+} from '../nat/hostports.ts'
+import { chooseBackend } from '../nat/nat.ts'
+import {
+  type ChainedCall,
+  deadRecords,
+  listRecords,
+  readRecord,
+  recordOf,
+  recordsToCollect,
+  removeRecord,
+  writeRecord,
+} from './chained.ts'
+import { closeLocalnet, isLocalnetOpen, openLocalnet } from './localnet.ts'
+import { claimPorts, releasePorts } from './port-claims.ts'
+import { addUser, isLastUser, listUsers, removeUser, whileLocked } from './state.ts'
+
+export interface PortmapRequest extends ChainedCall {
+  /** Absent: iptables where it is installed, else nftables. */
+  backend?: NatBackend
+  intent: HostPortIntent
+}
+
+/** Rules of all containers are changed one after the other. */
+const LOCK = 'portmap'
+/** Who has ports with a backend. */
+const usersOf = (backend: NatBackend): string => `portmap-${backend}`
+/** Who has them in the chain of one container on one network. */
+const chainOf = ({ network, containerId }: AttachmentKey): string =>
+  `portmap-${ownerTag({ network, containerId, ifname: '' })}`
+
+/** @throws TsnetError; the host is then as it was before */
+export async function publishPorts(request: PortmapRequest): Promise<void> {
+  const { intent } = request
+  const backend = chooseBackend(request.backend)
+  const record: HostPortRecord = { ...recordOf(request), backend, intent }
+  const owner = ownerTag(request)
+  await whileLocked(LOCK, async () => {
+    const earlier = readRecord('portmap', owner)
+    if (earlier !== undefined) await takeBack(earlier)
+    const ports = claimsOf(intent.ports)
+    await withUndo(async undo => {
+      undo.push('the ports', () => takeBack(record))
+      addUser(usersOf(backend), owner)
+      addUser(chainOf(record), owner)
+      writeRecord('portmap', owner, record)
+      await claim(record, owner, ports)
+      await installPorts(record, othersOf(record, owner))
+      const address = localAddress(intent)
+      if (address !== undefined) openLocalnet(address)
+    })
+    flushConntrack([], ports)
+  })
+}
+
+async function claim({ containerId }: HostPortRecord, owner: string, ports: PortMapping[]): Promise<void> {
+  const claimAll = () => claimPorts(owner, ports, { containerId, anyAddress: true })
+  try {
+    await claimAll()
+  } catch (thrown) {
+    if (!hasCode(thrown, 'conflict')) throw thrown
+    // A container that is no more, and was never taken down, keeps nobody from its ports.
+    const dead = listRecords('portmap').filter(deadRecords())
+    if (dead.length === 0) throw thrown
+    for (const record of dead) await takeBack(record)
+    await claimAll()
+  }
+}
+
+/** The container's address to which 127.0.0.1 is to lead. */
+const localAddress = ({ addresses, snat }: HostPortIntent): Cidr | undefined =>
+  snat ? addresses.find(address => familyOf(address) === 4) : undefined
+
+/** Other attachments of the same container to the same network. */
+const othersOf = (record: AttachmentKey, owner: string): HostPortRecord[] =>
+  listUsers(chainOf(record))
+    .filter(user => user !== owner)
+    .flatMap(user => readRecord('portmap', user) ?? [])
+
+const claimsOf = (ports: readonly HostPort[]): PortMapping[] => ports.map(port => ({ ...port, count: 1 }))
+
+/** Takes back what a record speaks of, as far as it is there. To be called under the lock. */
+async function takeBack(record: HostPortRecord): Promise<void> {
+  const owner = ownerTag(record)
+  const { backend, intent } = record
+  const ports = claimsOf(intent.ports)
+  await everyStep([
+    () => withdrawPorts(record, othersOf(record, owner)),
+    () => isLastUser(usersOf(backend), owner) && tidy(backend),
+    () => flushConntrack(intent.addresses.map(ipOf), ports),
+    () => releasePorts(owner, ports),
+  ])
+  removeUser(chainOf(record), owner)
+  removeUser(usersOf(backend), owner)
+  removeRecord('portmap', owner)
+}
+
+/** The last container with a backend takes along what all have shared. */
+async function tidy(backend: NatBackend): Promise<void> {
+  const other = backend === 'iptables' ? 'nftables' : 'iptables'
+  if (!(await tidyPorts(backend))) return
+  if (listUsers(usersOf(other)).length === 0) closeLocalnet()
+  if (backend === 'iptables') await removeGuard()
+}
+
+/** What DEL still knows; used only where no record says it. */
+export interface PortmapHint {
+  addresses?: Cidr[]
+  ports?: HostPort[]
+}
+
+/**
+ * Idempotent: with a record or without one, after this plugin or the reference's.
+ * @throws what could not be taken back, after having tried everything
+ */
+export async function unpublishPorts(key: AttachmentKey, hint: PortmapHint = {}): Promise<void> {
+  const owner = ownerTag(key)
+  await whileLocked(LOCK, async () => {
+    const record = readRecord('portmap', owner)
+    if (record !== undefined) return takeBack(record)
+    // The chain may be that of another attachment of this container.
+    if (othersOf(key, owner).length > 0) return
+    await withdrawUnknownPorts(key.network, key.containerId, hint.addresses)
+    flushConntrack((hint.addresses ?? []).map(ipOf), claimsOf(hint.ports ?? []))
+  })
+}
+
+/** @throws TsnetError `mismatch` naming everything that is not as it was made */
+export async function checkPorts({ intent, ...request }: PortmapRequest): Promise<void> {
+  const backend = chooseBackend(request.backend)
+  const problems = await verifyPorts({ backend, intent }, othersOf(request, ownerTag(request)))
+  const address = localAddress(intent)
+  if (address !== undefined && !isLocalnetOpen(address)) {
+    problems.push(`route_localnet of the interface to ${ipOf(address)} is off`)
+  }
+  if (problems.length === 0) return
+  throw new TsnetError('mismatch', `ports of ${request.containerId}: ${problems.join('; ')}`)
+}
+
+/**
+ * @param valid attachments that live; all others of this network go, those of the reference plugin too.
+ *   Absent: only what is provably dead goes.
+ */
+export async function collectPorts(
+  network: string,
+  valid: { containerId: string; ifname: string }[] | undefined,
+): Promise<void> {
+  await whileLocked(LOCK, () =>
+    everyStep([
+      ...recordsToCollect('portmap', network, valid).map(record => () => takeBack(record)),
+      () => valid && collectUnknown(network, new Set(valid.map(({ containerId }) => containerId))),
+    ]),
+  )
+}
+
+async function collectUnknown(network: string, living: Set<string>): Promise<void> {
+  for (const containerId of await containersWithPorts(network)) {
+    if (!living.has(containerId)) await withdrawUnknownPorts(network, containerId, [])
+  }
+}
+
+/** @throws TsnetError `missing`: no backend is installed */
+export const portmapStatus = (backend: NatBackend | undefined): void => void chooseBackend(backend)
