@@ -84,16 +84,25 @@ t.test('an owner has the elements that carry its comment, named as nft reads the
 t.test('chains and rules, with where they lead', async t => {
   t.strictSame(listedChains(listing), [{ family: 'ip', table: 'filter', name: 'FORWARD', hook: 'forward' }])
   t.strictSame(listedTables(listing), [{ family: 'inet', name: 'tsnet' }])
-  t.strictSame(listedRules(listing), [
-    {
-      chain: 'FORWARD',
-      handle: 7,
-      comment,
-      expressions: ['match', 'counter', 'jump'],
-      target: 'TSNET-FORWARD',
-    },
-    { chain: 'FORWARD', handle: 8, expressions: ['xt', 'drop'] },
+  const rules = listedRules(listing)
+  t.match(JSON.parse(rules[0]?.words ?? ''), [
+    { match: {} },
+    { counter: {} },
+    { jump: { target: 'TSNET-FORWARD' } },
   ])
+  t.strictSame(
+    rules.map(({ words: _, ...rule }) => rule),
+    [
+      {
+        chain: 'FORWARD',
+        handle: 7,
+        comment,
+        expressions: ['match', 'counter', 'jump'],
+        target: 'TSNET-FORWARD',
+      },
+      { chain: 'FORWARD', handle: 8, expressions: ['xt', 'drop'] },
+    ],
+  )
 })
 
 t.test('elements are read from text as well', async t => {
