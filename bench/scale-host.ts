@@ -1,0 +1,257 @@
+/**
+ * One host of the scale benchmark: a process in namespaces of its own that fills itself with attachments,
+ * leases and published ports, and then does one piece of work at a time when its parent asks for it.
+ *
+ * Attachments are real: CNI ADDs by our own code, in this process to save the start of a thousand others.
+ * Each container is on as many networks as it takes, as a pod of a cluster with several networks is, since a
+ * network namespace costs more than an interface. What is measured runs as a runtime runs it: dist/bin/tsnet.
+ */
+
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { answer } from '../src/cni/cni.ts'
+import { connectControl } from '../src/control/client.ts'
+import { obtain } from '../src/ipam/ipam.ts'
+import type { Cidr } from '../src/model/address.ts'
+import type { NatBackend } from '../src/model/network.ts'
+import * as operations from '../src/network/network.ts'
+import { furnishSandbox, ip } from './sandbox.ts'
+
+/** What a host is filled with. */
+export interface Size {
+  /** Addresses taken in the network in which the measured container comes and goes. */
+  leases: number
+  attachments: number
+  /** Half of them by attachments, half by `tsnet publish`. */
+  ports: number
+  networks: number
+}
+
+/** What a parent asks for. */
+export type Order =
+  | { do: 'fill'; size: Size; backend: NatBackend }
+  | { do: 'call'; command: 'ADD' | 'CHECK' | 'DEL' | 'GC' | 'STATUS'; daemon: boolean; count?: boolean }
+  | { do: 'start-daemon' | 'stop-daemon' | 'idle' }
+  | { do: 'command'; words: string[]; daemon: boolean; count?: boolean }
+
+/** Milliseconds, system calls where they were to be counted, and what else there was to see. */
+export type Reply = { ms: number; calls?: number; memoryMib?: number } | { error: string }
+
+const EXECUTABLE = resolve('dist/bin/tsnet')
+const PODS = 50
+const FIRST_PORT = 20_000
+const PUBLISHED_AT_ONCE = 250
+
+let size: Size = { leases: 0, attachments: 0, ports: 0, networks: 0 }
+let backend: NatBackend = 'nftables'
+let daemon: ChildProcess | undefined
+
+const orders: { [Kind in Order['do']]: (order: Extract<Order, { do: Kind }>) => Promise<Reply> } = {
+  fill: async order => {
+    const began = performance.now()
+    ;({ size, backend } = order)
+    await fill()
+    return { ms: performance.now() - began }
+  },
+  call: async ({ command, daemon, count }) => {
+    const env = { ...callEnvironment(command, 'probe', 'eth0', '/run/netns/probe'), ...daemonEnv(daemon) }
+    const input = configOf(0, command === 'GC' ? { 'cni.dev/valid-attachments': everyone() } : probe(command))
+    const { ms, calls, stdout } = run([], { env, input, count: count === true })
+    if (command === 'ADD') previous = JSON.parse(stdout) as object
+    return { ms, ...(calls !== undefined && { calls }) }
+  },
+  command: async ({ words, daemon, count }) => {
+    const { ms, calls } = run(words, { env: daemonEnv(daemon), count: count === true })
+    return { ms, ...(calls !== undefined && { calls }) }
+  },
+  'start-daemon': async () => {
+    const began = performance.now()
+    await startDaemon()
+    return { ms: performance.now() - began, memoryMib: memoryMib() }
+  },
+  'stop-daemon': async () => {
+    const began = performance.now()
+    await stopDaemon()
+    return { ms: performance.now() - began }
+  },
+  // What the daemon uses of a processor while nothing happens.
+  idle: async () => {
+    const before = cpuMs()
+    await new Promise(done => setTimeout(done, IDLE_MS))
+    return { ms: ((cpuMs() - before) * 1000) / IDLE_MS, memoryMib: memoryMib() }
+  },
+}
+
+const IDLE_MS = 4_000
+
+let previous: object | undefined
+
+async function fill(): Promise<void> {
+  furnishSandbox()
+  for (let pod = 0; pod < Math.min(PODS, size.attachments); pod++) ip('netns', 'add', `pod${pod}`)
+  ip('netns', 'add', 'probe')
+  for (let index = 0; index < size.attachments; index++) await attachOne(index)
+  for (let index = size.attachments; index < size.leases; index++) await leaseOne(index)
+  await startDaemon()
+  const client = await connectControl()
+  const half = Math.ceil(size.ports / 2)
+  for (let first = 0; first < half; first += PUBLISHED_AT_ONCE) {
+    const count = Math.min(PUBLISHED_AT_ONCE, half - first)
+    const ports = Array.from({ length: count }, (_, i) => `${FIRST_PORT + size.ports + first + i}:80`)
+    await client?.ask('publish', { containers: ['netns:pod0'], ports })
+  }
+  client?.[Symbol.dispose]()
+  await stopDaemon()
+}
+
+/** As many networks as there are, one interface of a pod on each. */
+async function attachOne(index: number): Promise<void> {
+  const pods = Math.min(PODS, size.attachments)
+  const network = Math.floor(index / pods) % size.networks
+  const { containerId, ifname } = attachmentName(index)
+  const hasPort = index < Math.floor(size.ports / 2)
+  const { stdout, exitCode } = await answer({
+    env: callEnvironment('ADD', containerId, ifname, `/run/netns/${containerId}`),
+    calledAs: 'tsnet',
+    readStdin: () =>
+      configOf(network, {
+        runtimeConfig: {
+          portMappings: hasPort ? [{ hostPort: FIRST_PORT + index, containerPort: 80, protocol: 'tcp' }] : [],
+        },
+      }),
+    operations: async () => operations,
+  })
+  if (exitCode !== 0) throw new Error(stdout)
+}
+
+function attachmentName(index: number): { containerId: string; ifname: string } {
+  const pods = Math.min(PODS, size.attachments)
+  return { containerId: `pod${index % pods}`, ifname: `eth${Math.floor(index / pods)}` }
+}
+
+/** A lease of a container that needs nothing else, in the network of the measured one. */
+async function leaseOne(index: number): Promise<void> {
+  const owner = { network: networkName(0), containerId: `lease${index}`, ifname: 'eth0', bootId }
+  await obtain(
+    {
+      kind: 'host-local',
+      dataDir: '/var/lib/cni/networks',
+      routes: [],
+      ranges: [[{ subnet: subnetOf(0) as Cidr }]],
+    },
+    owner,
+    [],
+  )
+}
+
+const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+
+const networkName = (network: number): string => `net${network}`
+const subnetOf = (network: number): string => `10.${network}.0.0/16`
+
+const configOf = (network: number, more: object): string =>
+  JSON.stringify({
+    cniVersion: '1.1.0',
+    name: networkName(network),
+    type: 'tsnet',
+    bridge: `br${network}`,
+    isGateway: true,
+    ipMasq: true,
+    ipam: { type: 'host-local', ranges: [[{ subnet: subnetOf(network) }]] },
+    ...more,
+  })
+
+const probe = (command: string): object => ({
+  runtimeConfig: { portMappings: [{ hostPort: 10_080, containerPort: 80, protocol: 'tcp' }] },
+  ...(command !== 'ADD' && previous !== undefined && { prevResult: previous }),
+})
+
+/** All that live in the first network, so that GC finds nothing to take away. */
+function everyone(): object[] {
+  const pods = Math.min(PODS, size.attachments)
+  return [
+    ...Array.from({ length: pods }, (_, i) => ({ containerID: `pod${i}`, ifname: 'eth0' })),
+    ...Array.from({ length: size.leases }, (_, i) => ({ containerID: `lease${i}`, ifname: 'eth0' })),
+  ]
+}
+
+const callEnvironment = (command: string, containerId: string, ifname: string, netns: string) => ({
+  CNI_COMMAND: command,
+  CNI_CONTAINERID: containerId,
+  CNI_IFNAME: ifname,
+  CNI_NETNS: netns,
+  CNI_PATH: '/opt/cni/bin',
+  TSNET_NAT: backend,
+})
+
+const daemonEnv = (daemon: boolean) => ({ TSNET_NAT: backend, TSNET_DAEMON: daemon ? 'on' : 'off' })
+
+/** Runs the executable. @throws Error with what it said when it fails */
+function run(
+  words: string[],
+  { env, input, count }: { env: Record<string, string>; input?: string; count: boolean },
+): { ms: number; stdout: string; calls?: number } {
+  const counts = '/run/strace'
+  const [file = '', ...args] = count
+    ? ['strace', '-f', '-c', '-o', counts, EXECUTABLE, ...words]
+    : [EXECUTABLE, ...words]
+  const options = { env: { ...process.env, ...env }, maxBuffer: 1 << 28, encoding: 'utf8' } as const
+  const began = performance.now()
+  const { status, stdout, stderr } = spawnSync(file, args, { ...options, ...(input !== undefined && { input }) })
+  const ms = performance.now() - began
+  if (status !== 0) throw new Error(`${words.join(' ') || env.CNI_COMMAND}: ${stdout.slice(-2000)}${stderr}`)
+  if (!count) return { ms, stdout }
+  const total = /^\s*100\.00.*?(\d+)(?:\s+\d+)?\s+total$/m.exec(readFileSync(counts, 'utf8'))?.[1]
+  return { ms, stdout, calls: Number(total) }
+}
+
+async function startDaemon(): Promise<void> {
+  writeFileSync('/run/tsnetd.json', '{}')
+  const child = spawn(EXECUTABLE, ['daemon', '--config', '/run/tsnetd.json'], {
+    env: { ...process.env, TSNET_NAT: backend },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  daemon = child
+  let said = ''
+  for await (const chunk of child.stdout) {
+    said += chunk
+    if (said.includes('ready')) return
+  }
+  throw new Error('the daemon did not start')
+}
+
+async function stopDaemon(): Promise<void> {
+  const child = daemon
+  daemon = undefined
+  if (child === undefined) return
+  child.kill()
+  if (child.exitCode === null) await once(child, 'exit')
+}
+
+const ofDaemon = (file: string): string => readFileSync(`/proc/${daemon?.pid}/${file}`, 'utf8')
+
+/** Proportional: what the program shares with others counts for its part. */
+const memoryMib = (): number =>
+  Number(/^Pss:\s+(\d+)/m.exec(ofDaemon('smaps_rollup'))?.[1] ?? Number.NaN) / 1024
+
+/** Source: proc(5), /proc/pid/stat, fields 14 and 15, in ticks of 10 ms. */
+function cpuMs(): number {
+  const stat = ofDaemon('stat')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}
+
+process.on('message', (order: Order) => {
+  const work = orders[order.do] as (order: Order) => Promise<Reply>
+  work(order)
+    .catch((thrown): Reply => ({ error: thrown instanceof Error ? (thrown.stack ?? '') : String(thrown) }))
+    .then(reply => process.send?.(reply))
+})
+process.on('disconnect', () => {
+  daemon?.kill('SIGKILL')
+  process.exit()
+})
+// The tools that are there at the start are all that are used.
+execFileSync('mount', ['--make-rprivate', '/'])
