@@ -1,6 +1,6 @@
 /** How a piece of work grows with the size of the host on which it is done. */
 
-import { slope, summarize, type Summary } from './statistics.ts'
+import { type Summary, slope, summarize } from './statistics.ts'
 
 export interface Curve {
   /** What was done, such as `ADD`. */

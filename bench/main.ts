@@ -2,19 +2,23 @@
  * Side-by-side benchmarks: ours and the peer's turns alternate within one run on one machine, since
  * figures of different runs do not compare.
  *
- *     npm run bench                    all of them
- *     npm run bench -- cni --json      one, for machines
- *     npm run bench -- --rounds 100    more turns
+ *     npm run bench                              all of them
+ *     npm run bench -- cni --json                one, for machines
+ *     npm run bench -- --rounds 100              more turns
+ *     npm run bench -- --svg docs/figures.svg    and a chart
  *
- * Everything runs in network and mount namespaces of its own; the machine's are not touched.
+ * Each runs in a process, a network and a mount namespace of its own; the machine's are not touched.
  */
 
+import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { drawReports } from './chart.ts'
 import { benchCni } from './cni.ts'
 import { benchIpam } from './ipam.ts'
 import { benchProxy } from './proxy.ts'
 import { formatReport, type Report, withinBudget } from './report.ts'
 import { insideSandbox, rerunInSandbox } from './sandbox.ts'
+import { benchScale } from './scale.ts'
 
 interface Bench {
   run(rounds: number): Promise<Report>
@@ -26,27 +30,37 @@ const benches: Record<string, Bench> = {
   cni: { run: benchCni, rounds: 40 },
   ipam: { run: benchIpam, rounds: 40 },
   proxy: { run: benchProxy, rounds: 5 },
+  scale: { run: benchScale, rounds: 7 },
 }
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean', default: false }, rounds: { type: 'string' } },
+  options: {
+    json: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    svg: { type: 'string' },
+  },
 })
 const rounds = values.rounds === undefined ? undefined : Number(values.rounds)
 const names = positionals.length > 0 ? positionals : Object.keys(benches)
 const unknown = names.find(name => benches[name] === undefined)
 if (unknown !== undefined || (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))) {
-  console.error(`usage: npm run bench -- [${Object.keys(benches).join('|')}] [--rounds N] [--json]`)
+  console.error(
+    `usage: npm run bench -- [${Object.keys(benches).join('|')}] [--rounds N] [--json] [--svg FILE]`,
+  )
   process.exitCode = 2
-} else if (!insideSandbox()) {
-  process.exitCode = rerunInSandbox()
-} else {
+} else if (insideSandbox()) {
   const reports: Report[] = []
   for (const name of names) {
     const bench = benches[name]
     if (bench !== undefined) reports.push(await bench.run(rounds ?? bench.rounds))
   }
+  console.log(JSON.stringify(reports))
+} else {
+  const options = rounds === undefined ? [] : ['--rounds', String(rounds)]
+  const reports = names.flatMap(name => rerunInSandbox([name, ...options]) as Report[])
   if (values.json) console.log(JSON.stringify(reports, null, 2))
   else for (const report of reports) console.log(formatReport(report))
+  if (values.svg !== undefined) writeFileSync(values.svg, drawReports(reports))
   process.exitCode = reports.every(withinBudget) ? 0 : 1
 }

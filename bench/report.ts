@@ -2,6 +2,7 @@
  * What a benchmark says: one line for each thing measured, next to the peer that it is held against.
  */
 
+import { type Curve, curveKept, curveRows } from './curve.ts'
 import type { Summary } from './statistics.ts'
 
 export interface Line {
@@ -27,12 +28,15 @@ export interface Report {
   /** Program and version of everything that took part. */
   versions: Record<string, string>
   lines: Line[]
+  /** How work grows, each over the same sizes. */
+  curves?: Curve[]
   /** What a reader has to know to judge the figures. */
   notes: string[]
 }
 
 /** True where every ratio keeps its budget. */
-export const withinBudget = (report: Report): boolean => report.lines.every(line => verdict(line) !== 'OVER')
+export const withinBudget = ({ lines, curves = [] }: Report): boolean =>
+  lines.every(line => verdict(line) !== 'OVER') && curves.every(curveKept)
 
 /** Empty where nothing is demanded. */
 function verdict({ ratio, budget, atLeast }: Line): '' | 'kept' | 'OVER' {
@@ -42,7 +46,7 @@ function verdict({ ratio, budget, atLeast }: Line): '' | 'kept' | 'OVER' {
 
 /** The report for people. */
 export function formatReport(report: Report): string {
-  const head = ['', 'by', 'median', 'p95', 'spread', '× peer', 'budget', '']
+  const head = ['', 'by', 'median', 'p10', 'p90', '× peer', 'budget', '']
   const rows = report.lines.map(line => [
     line.unit === undefined || line.unit === '' ? line.work : `${line.work}, ${line.unit}`,
     line.by,
@@ -53,8 +57,8 @@ export function formatReport(report: Report): string {
   return [
     `${report.title}, ${report.unit}`,
     '',
-    ...columns([head, ...rows]),
-    '',
+    ...(rows.length > 0 ? [...columns([head, ...rows]), ''] : []),
+    ...(report.curves ? [...columns(curveRows(report.curves)), ''] : []),
     versions.join(', '),
     ...report.notes,
     '',
@@ -66,8 +70,8 @@ function figures({ summary, ratio, budget, atLeast }: Line): string[] {
     ...(budget === undefined ? [] : [`≤ ${budget.toFixed(2)}`]),
     ...(atLeast === undefined ? [] : [`≥ ${atLeast.toFixed(2)}`]),
   ]
-  const { median, p95, spread } = summary
-  return [...[median, p95, spread].map(value => value.toFixed(1)), ratio?.toFixed(2) ?? '', limit.join(' ')]
+  const { median, p10, p90 } = summary
+  return [...[median, p10, p90].map(value => value.toFixed(1)), ratio?.toFixed(2) ?? '', limit.join(' ')]
 }
 
 /** Lines up cells; the first two columns to the left, the figures to the right. */

@@ -3,24 +3,28 @@
  * empty folders over those in which plugins keep state.
  */
 
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 
 const MARK = 'TSNET_BENCH_SANDBOX'
 
 export const insideSandbox = (): boolean => process.env[MARK] !== undefined
 
-/** Runs this program again in namespaces of its own. @returns its exit code */
-export function rerunInSandbox(): number {
+/**
+ * Runs this program again in namespaces of its own.
+ * @returns what it prints, a line of JSON at the end
+ */
+export function rerunInSandbox(words: readonly string[]): unknown {
   // Node parses an extra CA bundle at every start: 120 ms that neither side would have elsewhere.
   const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env
-  const { status, error } = spawnSync(
-    'unshare',
-    ['--mount', '--net', process.execPath, ...process.argv.slice(1)],
-    { stdio: 'inherit', env: { ...env, [MARK]: '1', TSNET_DAEMON: 'off' } },
-  )
-  if (error !== undefined) throw error
-  return status ?? 1
+  const [, program = ''] = process.argv
+  const output = execFileSync('unshare', ['--mount', '--net', process.execPath, program, ...words], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...env, [MARK]: '1', TSNET_DAEMON: 'off' },
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+  })
+  return JSON.parse(output.trim().split('\n').at(-1) ?? '')
 }
 
 /** Empties the folders of state, and brings the loopback up. */

@@ -199,7 +199,10 @@ function run(
     : [EXECUTABLE, ...words]
   const options = { env: { ...process.env, ...env }, maxBuffer: 1 << 28, encoding: 'utf8' } as const
   const began = performance.now()
-  const { status, stdout, stderr } = spawnSync(file, args, { ...options, ...(input !== undefined && { input }) })
+  const { status, stdout, stderr } = spawnSync(file, args, {
+    ...options,
+    ...(input !== undefined && { input }),
+  })
   const ms = performance.now() - began
   if (status !== 0) throw new Error(`${words.join(' ') || env.CNI_COMMAND}: ${stdout.slice(-2000)}${stderr}`)
   if (!count) return { ms, stdout }

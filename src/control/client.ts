@@ -2,7 +2,7 @@
 
 import { connect, type Socket } from 'node:net'
 import { hasCode, TsnetError } from '../model/errors.ts'
-import { controlSocket, type Event, errorOf, type Reply, readLines, writeLine } from './control.ts'
+import { controlSocket, type Event, errorOf, REPLY_MAX, type Reply, readLines, writeLine } from './control.ts'
 
 /** A connection to the daemon. */
 export class ControlClient implements Disposable {
@@ -17,7 +17,7 @@ export class ControlClient implements Disposable {
 
   constructor(socket: Socket, hear: (event: Event) => void) {
     this.#socket = socket
-    readLines(socket, value => {
+    readLines(socket, REPLY_MAX, value => {
       const said = value as Reply | Event
       if ('event' in said) hear(said)
       else this.#settle(said)

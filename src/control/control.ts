@@ -9,7 +9,7 @@
  *
  * The socket lies in the run directory and is for root alone (mode 0600 in a directory of mode 0700).
  * A connection may ask any number of things; answers come as they are ready. What is not a request closes
- * the connection: garbage, a line over LINE_MAX, a peer that asks and never reads. Nothing that one
+ * the connection: garbage, a line over REQUEST_MAX, a peer that asks and never reads. Nothing that one
  * connection does is felt by another.
  */
 
@@ -18,6 +18,7 @@ import { join } from 'node:path'
 import ndjson from 'ndjson'
 import { type ErrorCode, messageOf, TsnetError } from '../model/errors.ts'
 import { runDirectory } from '../network/state.ts'
+import { WholeLines } from './whole-lines.ts'
 
 /** sizeof(sun_path) without its NUL, linux/un.h; the kernel's callers cut longer paths in silence. */
 const SOCKET_PATH_MAX = 107
@@ -34,8 +35,11 @@ export function controlSocket(): string {
   return path
 }
 
-/** Longest line in bytes: ten thousand published ports with all their options fit. */
-export const LINE_MAX = 4 * 1024 * 1024
+/** Longest line that the daemon takes, in bytes: a request. */
+export const REQUEST_MAX = 4 * 1024 * 1024
+
+/** Longest line of the daemon: a publication is some 1 KB, and all ports of a host can be published apart. */
+export const REPLY_MAX = 256 * 1024 * 1024
 
 /** How much may wait for a peer that does not read. */
 const UNREAD_MAX = 16 * 1024 * 1024
@@ -60,11 +64,15 @@ export interface Event {
   about: unknown
 }
 
-/** Hears every value that a peer sends; anything that is not a line of JSON ends the connection. */
-export function readLines(socket: Socket, hear: (value: unknown) => void): void {
-  const lines = socket.pipe(ndjson.parse({ strict: true, maxLength: LINE_MAX } as ndjson.ParseOptions))
-  lines.on('data', hear)
-  lines.on('error', () => socket.destroy())
+/**
+ * Hears every value that a peer sends; anything that is not a line of JSON ends the connection.
+ * @param maxLength of a line in bytes
+ */
+export function readLines(socket: Socket, maxLength: number, hear: (value: unknown) => void): void {
+  const whole = socket.pipe(new WholeLines(maxLength))
+  const values = whole.pipe(ndjson.parse({ strict: true }))
+  values.on('data', hear)
+  for (const stream of [whole, values]) stream.on('error', () => socket.destroy())
   // A peer that goes away in the middle of a word is its own business.
   socket.on('error', () => socket.destroy())
 }

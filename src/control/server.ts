@@ -3,7 +3,7 @@
 import type { Server, Socket } from 'node:net'
 import { peerPid } from '../ffi/peer.ts'
 import { TsnetError } from '../model/errors.ts'
-import { asRequest, type Event, readLines, reportOf, writeLine } from './control.ts'
+import { asRequest, type Event, REQUEST_MAX, readLines, reportOf, writeLine } from './control.ts'
 
 /** Who asks. */
 export interface Peer {
@@ -61,7 +61,7 @@ export class ControlServer {
       this.#staying.delete(socket)
       this.#limit()
     })
-    readLines(socket, value => {
+    readLines(socket, REQUEST_MAX, value => {
       const request = asRequest(value)
       if (request === undefined) {
         socket.destroy()

@@ -1,7 +1,16 @@
 import t from 'tap'
+import { curveOf } from '../../bench/curve.ts'
 import { formatReport, type Report, withinBudget } from '../../bench/report.ts'
 
-const summary = (median: number) => ({ samples: 3, median, p95: median + 1, spread: 0.5 })
+const summary = (median: number) => ({
+  samples: 3,
+  median,
+  p10: median - 1,
+  p90: median + 1,
+  p95: median + 1,
+  p99: median + 1,
+  spread: 0.5,
+})
 
 const report: Report = {
   title: 'A race',
@@ -20,9 +29,9 @@ t.test('a report lines up who did what in which time', async t => {
     [
       'A race, ms',
       '',
-      '     by            median   p95  spread  × peer  budget',
-      'ADD  the tortoise    10.0  11.0     0.5',
-      'ADD  the hare         4.0   5.0     0.5    0.40    0.50  kept',
+      '     by            median  p10   p90  × peer  budget',
+      'ADD  the tortoise    10.0  9.0  11.0',
+      'ADD  the hare         4.0  3.0   5.0    0.40  ≤ 0.50  kept',
       '',
       'tortoise 1.0, hare 2.0',
       'uphill',
@@ -38,5 +47,16 @@ t.test('a ratio above its budget is told', async t => {
     lines: [{ work: 'ADD', by: 'the hare', summary: summary(6), ratio: 0.6, budget: 0.5 }],
   }
   t.notOk(withinBudget(late))
-  t.match(formatReport(late), /0\.60 +0\.50 +OVER/)
+  t.match(formatReport(late), /0\.60 +≤ 0\.50 +OVER/)
+})
+
+t.test('curves are lined up by size, and one that grows too much is told', async t => {
+  const grows = curveOf({ work: 'DEL', by: 'the hare', unit: 'ms', budget: 1.2 }, [
+    { size: 10, values: [2] },
+    { size: 1000, values: [20] },
+  ])
+  const text = formatReport({ ...report, lines: [], curves: [grows] })
+  t.match(text, / at 10 +at 1000 +growth +slope +budget/)
+  t.match(text, /DEL, ms +the hare +2\.0 +20\.0 +10\.00 +0\.50 +≤ 1\.20 +OVER/)
+  t.notOk(withinBudget({ ...report, lines: [], curves: [grows] }))
 })

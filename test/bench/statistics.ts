@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { summarize } from '../../bench/statistics.ts'
+import { slope, summarize } from '../../bench/statistics.ts'
 
 t.test('the median of an even number of samples lies between the two in the middle', async t => {
   t.match(summarize([4, 1, 3, 2]), { samples: 4, median: 2.5 })
@@ -28,4 +28,11 @@ t.test('median and p95 are in order and within the samples', async () => {
 
 t.test('no samples are an error', async t => {
   t.throws(() => summarize([]), RangeError)
+})
+
+t.test('the slope is the exponent of growth', async t => {
+  const points = (of: (x: number) => number) => [10, 100, 1000].map(x => ({ x, y: of(x) }))
+  t.ok(Math.abs(slope(points(() => 7))) < 1e-9)
+  t.ok(Math.abs(slope(points(x => 3 * x)) - 1) < 1e-9)
+  t.ok(Math.abs(slope(points(x => x * x)) - 2) < 1e-9)
 })

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { type ControlClient, connectControl } from '../../src/control/client.ts'
-import { controlSocket, type Event, LINE_MAX } from '../../src/control/control.ts'
+import { controlSocket, type Event, REQUEST_MAX } from '../../src/control/control.ts'
 import { ControlServer, type Handlers } from '../../src/control/server.ts'
 import { waitFor } from '../../src/lab/wait.ts'
 import { TsnetError } from '../../src/model/errors.ts'
@@ -93,11 +93,20 @@ t.test('garbage, half a line and an endless line close their own connection only
   half.socket.end('{"id":1,"do":"pi')
   await half.closed
   const endless = await rawPeer()
-  const chunk = Buffer.alloc(LINE_MAX / 4, 'x')
+  const chunk = Buffer.alloc(REQUEST_MAX / 4, 'x')
   const write = () => endless.socket.destroyed || endless.socket.write(chunk, write)
   write()
   await endless.closed
   t.equal(await good.ask('ping'), 'pong')
+})
+
+t.test('a list of ten thousand ports arrives', async t => {
+  const page = Array.from({ length: 10_000 }, (_, port) => ({ port, rest: 'x'.repeat(1_000) }))
+  await serve(t, { ports: () => page })
+  using asking = await client()
+  const answer = (await asking.ask('ports')) as typeof page
+  t.equal(answer.length, page.length)
+  t.same(answer.at(-1), page.at(-1))
 })
 
 t.test('a peer that asks and never reads is let go', async t => {

@@ -1,0 +1,32 @@
+/** Versions of what takes part in a benchmark, and what of it is not installed. */
+
+import { execFileSync } from 'node:child_process'
+
+/** How a program says its version, and where in its words it is. */
+const QUESTIONS: Record<string, readonly [file: string, ...args: string[]]> = {
+  'reference plugins': ['dpkg-query', '-W', 'containernetworking-plugins'],
+  netavark: ['/usr/lib/podman/netavark', '--version'],
+  'docker-proxy': ['dockerd', '--version'],
+  haproxy: ['haproxy', '-v'],
+  socat: ['socat', '-V'],
+  iptables: ['iptables', '--version'],
+  nft: ['nft', '--version'],
+  linux: ['uname', '-r'],
+}
+
+/** @returns program and version, `not installed` for what does not run here */
+export function versionsOf(...names: string[]): Record<string, string> {
+  return Object.fromEntries(names.map(name => [name, versionOf(name)]))
+}
+
+function versionOf(name: string): string {
+  if (name === 'node') return process.version
+  const [file, ...args] = QUESTIONS[name] ?? [name, '--version']
+  try {
+    // Some say it on stderr.
+    const said = execFileSync('sh', ['-c', '"$@" 2>&1 </dev/null', 'sh', file, ...args], { encoding: 'utf8' })
+    return /v?\d+\.\d[\w.+-]*/.exec(said)?.[0] ?? said.trim()
+  } catch {
+    return 'not installed'
+  }
+}
