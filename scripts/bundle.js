@@ -15,6 +15,7 @@ import {
   chmodSync,
   copyFileSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -137,9 +138,10 @@ function writeExecutable(folder) {
 
 /** Without shared libraries, where the C library allows it: they take a third of the time to start. */
 function compileLauncher(made) {
+  const sources = readdirSync('src/launcher').filter(name => name.endsWith('.c'))
+  const files = sources.map(name => `src/launcher/${name}`)
   const compile = (...options) =>
-    spawnSync('cc', ['-Os', '-s', ...options, '-o', made, 'src/launcher/launch.c'], { stdio: 'ignore' })
-      .status === 0
+    spawnSync('cc', ['-Os', '-s', ...options, '-o', made, ...files], { stdio: 'ignore' }).status === 0
   return compile('-static') || compile()
 }
 

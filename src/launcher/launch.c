@@ -35,6 +35,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "launcher.h"
 
 enum { STDIN_MAX = 10000000, PATIENCE_S = 10 };
 
@@ -106,7 +107,9 @@ int main(int argc, char **argv)
 	const char *command = getenv("CNI_COMMAND"), *daemon = getenv("TSNET_DAEMON");
 	struct text input = { 0 };
 	struct stat in;
+	char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL, *name = slash ? slash + 1 : argc > 0 ? argv[0] : "tsnet";
 	signal(SIGPIPE, SIG_IGN);
+	if (!strcmp(name, "docker-proxy")) docker_proxy(argv);
 	int is_call = command && *command && !(daemon && !strcmp(daemon, "off"));
 	if (is_call && fstat(STDIN_FILENO, &in) == 0 && !S_ISCHR(in.st_mode)) ask_daemon(command, &input);
 	if (input.length > 0) {
@@ -115,10 +118,10 @@ int main(int argc, char **argv)
 			return perror("tsnet: stdin"), 1;
 	}
 
-	char script[PATH_MAX + 16] = "", *slash = argc > 0 ? strrchr(argv[0], '/') : NULL, *words[argc + 4];
+	char script[PATH_MAX + 16] = "", *words[argc + 4];
 	if (readlink("/proc/self/exe", script, PATH_MAX) < 0) return perror("tsnet: /proc/self/exe"), 1;
 	strcpy(strrchr(script, '/'), "/tsnet.cjs");
-	memcpy(words, (char *[]){ "node", script, slash ? slash + 1 : argc > 0 ? argv[0] : "tsnet" }, 3 * sizeof *words);
+	memcpy(words, (char *[]){ "node", script, name }, 3 * sizeof *words);
 	for (int i = 1; i <= argc; i++) words[i + 2] = i < argc ? argv[i] : NULL;
 	execvp("node", words);
 	return perror("tsnet: node"), 127;

@@ -1,6 +1,7 @@
 /** A docker-proxy on a host of the lab, started as dockerd would: the original, or what we have in its place. */
 
-import { resolve } from 'node:path'
+import { mkdirSync, rmSync, symlinkSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Host, type Running, waitFor } from 'tsnet/lab'
 import type { Part } from './play-dockerd.ts'
@@ -8,6 +9,8 @@ import type { Part } from './play-dockerd.ts'
 export const IMPLEMENTATIONS = {
   original: 'docker-proxy',
   tsnet: resolve('dist/drop-in/docker-proxy'),
+  /** Ours where there is no C compiler, under the name that it has then. */
+  script: resolve('dist/test/docker-proxy'),
 } as const
 
 export type Implementation = keyof typeof IMPLEMENTATIONS
@@ -18,6 +21,10 @@ export interface ProxyEnd {
   stdout: string
   stderr: string
 }
+
+rmSync(IMPLEMENTATIONS.script, { force: true })
+mkdirSync(dirname(IMPLEMENTATIONS.script), { recursive: true })
+symlinkSync('../bin/launch.cjs', IMPLEMENTATIONS.script)
 
 const DOCKERD = fileURLToPath(new URL('./play-dockerd.js', import.meta.url))
 

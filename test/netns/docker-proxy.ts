@@ -1,0 +1,208 @@
+/**
+ * Placeholders and the daemon: what becomes of ports when one or the other goes, comes back, is replaced, or
+ * was never there. Played by the C program, and by the script that stands in for it.
+ */
+
+import { readFileSync, readlinkSync } from 'node:fs'
+import t, { type Test } from 'tap'
+import { type Host, lab, waitFor } from 'tsnet/lab'
+import { Command } from '../support/daemon.ts'
+import { DockerProxy, flags, IMPLEMENTATIONS, type Implementation } from '../support/docker-proxy.ts'
+import { memoryOf } from '../support/memory.ts'
+
+const CONTAINER = '127.0.0.2'
+
+async function open(t: Test): Promise<{ host: Host; tsnet: Command }> {
+  const world = await lab()
+  t.teardown(() => world.end())
+  const host = await world.host('host')
+  host.listen('tcp', 80, CONTAINER)
+  host.listen('udp', 80, CONTAINER)
+  return { host, tsnet: new Command(host, 'iptables') }
+}
+
+const daemons = (host: Host) => host.processes().filter(({ command }) => / daemon/.test(command))
+
+const answers = (host: Host, port = 8080) =>
+  host.ask('tcp', '127.0.0.1', port, { withinMs: 10_000 }).then(({ text }) => text)
+
+const refuses = (host: Host, port = 8080) =>
+  waitFor(
+    () =>
+      host.ask('tcp', '127.0.0.1', port).then(
+        () => false,
+        thrown => thrown.code === 'ECONNREFUSED',
+      ),
+    { what: 'the port to be free' },
+  )
+
+for (const implementation of ['tsnet', 'script'] as const satisfies Implementation[]) {
+  const up = (host: Host, args = flags({ to: CONTAINER }), part = {}) =>
+    DockerProxy.up(host, implementation, args, part)
+
+  t.test(`${implementation}: the daemon is killed, and clients wait for the next`, async t => {
+    const { host, tsnet } = await open(t)
+    const daemon = await tsnet.daemon()
+    const proxy = await up(host)
+    await daemon.stop('SIGKILL')
+    // The socket is the placeholder's too: nobody is refused.
+    t.equal(await answers(host), 'hello')
+    t.equal(daemons(host).length, 1)
+    t.match(await proxy.stop(), { code: 0 })
+    await refuses(host)
+  })
+
+  t.test(`${implementation}: a daemon takes over from another, with what is connected`, async t => {
+    const { host, tsnet } = await open(t)
+    let daemon = await tsnet.daemon()
+    const proxies = [await up(host), await up(host, flags({ proto: 'udp', to: CONTAINER }))]
+    const client = host.start(
+      'sh',
+      '-c',
+      '(echo one; sleep 1; echo two; sleep .2) | socat - TCP:127.0.0.1:8080',
+    )
+    await waitFor(() => client.stdout.includes('one'), { what: 'the first answer' })
+    for (let i = 0; i < 3; i++) {
+      const before = daemon
+      daemon = await tsnet.daemon('--replace')
+      t.equal(await answers(host), 'hello')
+      t.equal((await before.finished).code, 0)
+    }
+    t.match((await client.finished).stdout, /two/)
+    t.equal((await host.ask('udp', '127.0.0.1', 8080)).text, 'hello')
+    for (const proxy of proxies) t.match(await proxy.stop(), { code: 0 })
+    await refuses(host)
+    t.equal((await daemon.stop()).code, 0)
+  })
+
+  t.test(`${implementation}: a placeholder that dies while daemons change takes its port along`, async t => {
+    const { host, tsnet } = await open(t)
+    const daemon = await tsnet.daemon()
+    const proxy = await up(host)
+    const replaced = tsnet.daemon('--replace')
+    await proxy.stop('KILL')
+    await Promise.all([replaced, daemon.finished])
+    await waitFor(() => refuses(host).then(() => true), { what: 'the port to be free', withinMs: 8000 })
+    await up(host)
+    t.equal(await answers(host), 'hello')
+  })
+
+  t.test(`${implementation}: dockerd's own socket is served, whatever its address`, async t => {
+    const { host } = await open(t)
+    for (const [transport, ip] of [
+      ['tcp', '127.0.0.1'],
+      ['tcp', '::1'],
+      ['udp', '127.0.0.1'],
+      ['udp', '::1'],
+    ] as const) {
+      const proxy = await up(
+        host,
+        ['-use-listen-fd', ...flags({ proto: transport, hostIp: ip, to: CONTAINER })],
+        { listen: { transport, ip, port: 8080 } },
+      )
+      t.equal((await host.ask(transport, ip, 8080)).text, 'hello', `${transport} ${ip}`)
+      t.match(await proxy.stop(), { code: 0 })
+    }
+    const wrong = new DockerProxy(host, implementation, ['-use-listen-fd', ...flags({ to: CONTAINER })])
+    t.match(await wrong.status(), /^1\n/, 'where there is none')
+    t.match(await wrong.ended(), { code: 1 })
+  })
+
+  t.test(`${implementation}: without a descriptor 3 it just runs`, async t => {
+    const { host } = await open(t)
+    const proxy = new DockerProxy(host, implementation, flags({ to: CONTAINER }), { mute: true })
+    await waitFor(() => answers(host), { what: 'an answer', withinMs: 10_000 })
+    t.match(await proxy.stop('INT'), { code: 0 })
+  })
+
+  t.test(`${implementation}: in another network namespace the port and the container are there`, async t => {
+    const { host, tsnet } = await open(t)
+    await tsnet.daemon()
+    const place = await host.namespace('rootless')
+    place.listen('tcp', 80, CONTAINER)
+    await up(host, undefined, { before: ['nsenter', `-n${place.path}`, '-F', '--'] })
+    t.equal((await place.ask('tcp', '127.0.0.1', 8080)).place, 'rootless')
+    await refuses(host)
+  })
+
+  t.test(`${implementation}: a protocol that there is not is said to dockerd`, async t => {
+    const { host } = await open(t)
+    const proxy = new DockerProxy(host, implementation, flags({ proto: 'quic' }))
+    t.equal(await proxy.status(), '1\nunsupported protocol quic')
+    t.match(await proxy.ended(), { code: 1 })
+    t.match(await new DockerProxy(host, implementation, ['-version']).ended(), {
+      code: 0,
+      stdout: /^docker-proxy \(tsnet\) version \d/,
+    })
+    t.same(daemons(host), [], 'nothing was started for it')
+  })
+
+  t.test(`${implementation}: where no daemon can be started dockerd is told, and nothing stays`, async t => {
+    const { host } = await open(t)
+    await host.run('sh', '-c', 'mkdir -p /run/etc && echo nonsense > /run/etc/tsnetd.json')
+    await host.run('mkdir', '-p', '/run/tsnet/daemon.lock')
+    const proxy = new DockerProxy(host, implementation, flags({ to: CONTAINER }))
+    t.match(await proxy.status(), /^1\nthe daemon did not start: /)
+    t.match(await proxy.ended(), { code: 1 })
+    await refuses(host)
+  })
+}
+
+t.test('the daemon that it starts has nothing of dockerd, and ends when nobody needs it', async t => {
+  const { host } = await open(t)
+  // As a service manager leaves dockerd: hardly any environment, and a word about who is ready.
+  const env = {
+    PATH: process.env.PATH ?? '',
+    NOTIFY_SOCKET: '/run/none',
+    LISTEN_FDS: '1',
+    TSNET_NAT: 'iptables',
+  }
+  const proxy = await DockerProxy.up(host, 'tsnet', flags({ to: CONTAINER }), { env, cwd: '/run' })
+  const [daemon] = daemons(host)
+  const proc = host.path(`/proc/${daemon?.pid}`)
+  t.equal(readlinkSync(`${proc}/cwd`), '/')
+  const names = readFileSync(`${proc}/environ`, 'utf8')
+    .split('\0')
+    .map(each => each.split('=')[0])
+  t.same(names.filter(Boolean).sort(), ['PATH', 'TSNET_NAT'])
+  t.equal(daemon?.parent, 1)
+  t.match(daemon?.command, / daemon --idle 1m$/)
+  await proxy.stop()
+  // The same, with less patience.
+  await host.run('kill', '-9', String(daemon?.pid))
+  const brief = await new Command(host, 'iptables').daemon('--idle', '300ms')
+  const second = await DockerProxy.up(host, 'tsnet', flags({ to: CONTAINER }))
+  await new Promise(resolve => setTimeout(resolve, 600))
+  t.equal(await answers(host), 'hello', 'it is needed')
+  await second.stop()
+  t.equal((await brief.finished).code, 0)
+  t.match(brief.stderr, /not needed: stopping/)
+})
+
+t.test('two hundred that start at once have one daemon, and each takes next to nothing', async t => {
+  const { host } = await open(t)
+  const began = performance.now()
+  const proxies = Array.from({ length: 200 }, (_, i) =>
+    flags({ hostPort: 8000 + i, to: CONTAINER }).join(' '),
+  )
+  const line = 'while read -r args; do "$0" $args 3>>/run/status & done; wait'
+  const parent = host.start('sh', '-c', line, IMPLEMENTATIONS.tsnet, {
+    stdin: `${proxies.join('\n')}\n`,
+  })
+  const ready = async () => (await host.run('cat', '/run/status')).stdout === '0\n'.repeat(200)
+  await waitFor(ready, { what: 'all to be ready', withinMs: 30_000 })
+  t.comment(`${Math.round(performance.now() - began)} ms for 200 placeholders and a daemon`)
+  t.equal(daemons(host).length, 1)
+  t.match(readFileSync(host.path('/run/tsnet/daemon.log'), 'utf8'), /^$/, 'no other was tried')
+  for (const port of [8000, 8100, 8199]) t.equal(await answers(host, port), 'hello')
+  const own = host.processes().filter(({ command }) => command.includes('-host-port'))
+  t.equal(own.length, 200)
+  const memory = own.map(({ pid }) => memoryOf(host.path(`/proc/${pid}`)))
+  const most = Math.max(...memory.map(({ pssKb }) => pssKb))
+  t.comment(`${most} KB is the most that a placeholder takes (PSS)`)
+  t.ok(most < 1024)
+  // All of them and the daemon go, and others have the ports.
+  await host.run('kill', ...own.map(({ pid }) => String(pid)))
+  await parent.finished
+  for (const port of [8000, 8100, 8199]) await refuses(host, port)
+})

@@ -1,0 +1,17 @@
+/** What a process takes of the machine's memory. */
+
+import { readFileSync } from 'node:fs'
+
+export interface Memory {
+  /** Its own pages, and its share of those that it has with others. */
+  pssKb: number
+  /** Its own alone. */
+  privateKb: number
+}
+
+/** @param proc such as /proc/12 */
+export function memoryOf(proc: string): Memory {
+  const rollup = readFileSync(`${proc}/smaps_rollup`, 'utf8')
+  const kb = (name: string) => Number(new RegExp(`^${name}: +(\\d+) kB`, 'm').exec(rollup)?.[1] ?? 0)
+  return { pssKb: kb('Pss'), privateKb: kb('Private_Clean') + kb('Private_Dirty') }
+}
