@@ -4,7 +4,7 @@
 set -eu
 
 packages="iproute2 iptables nftables conntrack containernetworking-plugins containerd runc crun podman catatonit
-  docker.io lxc busybox-static socat tcpdump strace iputils-ping util-linux systemd"
+  docker.io lxc busybox-static socat tcpdump strace iputils-ping util-linux systemd wrk"
 
 missing=""
 for package in $packages; do

@@ -101,7 +101,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   await publisher.restore(handedIn)
   await attachments.tend(fault, handedIn)
   placeholders.inherit(inherited?.placeholders ?? {}, handedIn)
-  if (inherited !== undefined) await proxy.thaw(inherited.connections)
+  if (inherited !== undefined) await proxy.thaw(inherited.clients)
   if (inherited?.notify !== undefined) process.env.NOTIFY_SOCKET ??= inherited.notify
   listening = await listen(server, log, inherited?.control)
   await predecessor?.ask('handed-over', { pid: process.pid })

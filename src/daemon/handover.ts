@@ -10,17 +10,16 @@
  *     ── handed-over ───────────────────────────▶ forgets it, and ends a moment later
  *
  * While both stand still, clients wait in the kernel. If the successor dies before the last word, the
- * predecessor goes on as if nothing had been asked. Replies to UDP clients that are on their way go
- * through the predecessor, which stays long enough for that.
+ * predecessor goes on as if nothing had been asked.
  */
 
 import type { Fd } from '../ffi/fd.ts'
 import { copyDescriptor, openProcess } from '../ffi/pidfd.ts'
-import type { FrozenConnection, FrozenHalf, PortProxy } from '../proxy/proxy.ts'
+import type { FrozenClient, FrozenConnection, FrozenHalf, FrozenSession, PortProxy } from '../proxy/proxy.ts'
 import type { Calls } from './placeholders.ts'
 
-/** How long a predecessor stays for replies that are on their way. */
-export const LINGER_MS = 1_000
+/** How long a predecessor stays for its last answers to be read. */
+export const LINGER_MS = 100
 
 /** What is handed over, as JSON. Numbers are the predecessor's. */
 export interface Handover {
@@ -29,6 +28,8 @@ export interface Handover {
   /** By publication: for each worker, its sockets. */
   sockets: Record<string, number[][]>
   connections: WireConnection[]
+  /** Absent in older versions, whose UDP clients begin anew. */
+  sessions?: WireSession[]
   /** Which of the publications are placeholders'. */
   placeholders?: Calls
   /** The control socket, where it is a service manager's. */
@@ -38,12 +39,13 @@ export interface Handover {
 }
 
 type WireHalf = Omit<FrozenHalf, 'pending'> & { pending?: string }
-type WireConnection = Omit<FrozenConnection, 'up' | 'down'> & { up: WireHalf; down: WireHalf }
+type WireConnection = Omit<FrozenConnection, 'kind' | 'up' | 'down'> & { up: WireHalf; down: WireHalf }
+type WireSession = Omit<FrozenSession, 'kind'>
 
 /** What a proxy that stands still hands over. */
 export function describeHandover(
   proxy: PortProxy,
-  connections: FrozenConnection[],
+  clients: FrozenClient[],
   placeholders: Calls,
   control: number | undefined,
 ): Handover {
@@ -53,7 +55,10 @@ export function describeHandover(
     pid: process.pid,
     workers: proxy.workers,
     sockets: Object.fromEntries(ids.map(id => [id, proxy.sockets(id)])),
-    connections: connections.map(each => ({ ...each, up: toWire(each.up), down: toWire(each.down) })),
+    connections: clients
+      .filter(each => each.kind === 'connection')
+      .map(each => ({ ...each, up: toWire(each.up), down: toWire(each.down) })),
+    sessions: clients.filter(each => each.kind === 'session'),
     placeholders,
     ...(control !== undefined && { control }),
     ...(NOTIFY_SOCKET && { notify: NOTIFY_SOCKET }),
@@ -63,7 +68,7 @@ export function describeHandover(
 /** What a successor goes on with. Numbers are its own. */
 export interface Inheritance {
   sockets: Map<string, number[][]>
-  connections: FrozenConnection[]
+  clients: FrozenClient[]
   placeholders: Calls
   control?: number
   notify?: string
@@ -71,18 +76,24 @@ export interface Inheritance {
 
 /** Copies all that is handed over. @throws SystemError */
 export function inherit(handover: Handover): Inheritance {
-  const { pid, sockets, connections, placeholders = {}, control, notify } = handover
+  const { pid, sockets, connections, sessions = [], placeholders = {}, control, notify } = handover
   using predecessor: Fd = openProcess(pid)
   const copy = (number: number) => copyDescriptor(predecessor, number)
   return {
     sockets: new Map(Object.entries(sockets).map(([id, all]) => [id, all.map(each => each.map(copy))])),
-    connections: connections.map(({ target, ...each }) => ({
-      ...each,
-      client: copy(each.client),
-      ...(target !== undefined && { target: copy(target) }),
-      up: fromWire(each.up),
-      down: fromWire(each.down),
-    })),
+    clients: [
+      ...connections.map(
+        ({ target, ...each }): FrozenConnection => ({
+          ...each,
+          kind: 'connection',
+          client: copy(each.client),
+          ...(target !== undefined && { target: copy(target) }),
+          up: fromWire(each.up),
+          down: fromWire(each.down),
+        }),
+      ),
+      ...sessions.map((each): FrozenSession => ({ ...each, kind: 'session', target: copy(each.target) })),
+    ],
     placeholders,
     ...(control !== undefined && { control: copy(control) }),
     ...(notify !== undefined && { notify }),

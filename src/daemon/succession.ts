@@ -84,15 +84,15 @@ export class Succession {
     })
     await Promise.allSettled(this.#working)
     await this.#tending.stop()
-    const connections = await this.#proxy.freeze()
+    const clients = await this.#proxy.freeze()
     peer.onGone(() => {
       if (this.#state !== 'standing still') return
       this.#state = 'serving'
       this.#tending.start()
-      void this.#proxy.thaw(connections)
+      void this.#proxy.thaw(clients)
       this.#decide()
     })
-    return describeHandover(this.#proxy, connections, this.#placeholders.calls(), this.#door.handed())
+    return describeHandover(this.#proxy, clients, this.#placeholders.calls(), this.#door.handed())
   }
 
   #handedOver(words: unknown): void {

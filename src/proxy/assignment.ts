@@ -2,7 +2,7 @@
 
 import type { Protocol } from '../model/port-mapping.ts'
 import type { Destination } from './destination.ts'
-import type { FrozenConnection } from './frozen.ts'
+import type { FrozenClient } from './frozen.ts'
 import type { Options } from './publication.ts'
 
 export interface Assignment {
@@ -28,14 +28,14 @@ export type Command =
   | { kind: 'silence'; request: number; id: string }
   /** Done when the last client has left, or was reset after drainMs. */
   | { kind: 'drain'; request: number; id: string; drainMs: number }
-  /** Everything stands still: no client is taken, and the connections come back with `done`. */
+  /** Everything stands still: no client is taken, and those who are here come back with `done`. */
   | { kind: 'freeze'; request: number }
-  /** Clients are taken again, and these connections go on. */
-  | { kind: 'thaw'; request: number; connections: FrozenConnection[] }
+  /** Clients are taken again, and these go on. */
+  | { kind: 'thaw'; request: number; clients: FrozenClient[] }
   | { kind: 'stop'; request: number }
 
 /** From a worker to its maker. */
 export type Report =
-  | { kind: 'done'; request: number; frozen?: FrozenConnection[] }
+  | { kind: 'done'; request: number; frozen?: FrozenClient[] }
   /** A source threw; whatever it served was ended, all else goes on. */
   | { kind: 'fault'; message: string }

@@ -10,7 +10,7 @@ import { libc } from '../ffi/ffi.ts'
 import { MSG_NOSIGNAL, optionOf, SHUT_WR, SO_ERROR, SOL_SOCKET } from '../ffi/socket.ts'
 import type { Balance } from './balance.ts'
 import { BYTES_IN, BYTES_OUT } from './counters.ts'
-import type { FrozenConnection } from './frozen.ts'
+import type { FrozenConnection, FrozenHere } from './frozen.ts'
 import { Half } from './half.ts'
 import { EPOLLERR, EPOLLIN, EPOLLOUT, type Task } from './reactor.ts'
 import { ALL_EVENTS, CLIENT, END_EVENTS, resetOnClose, StreamClient, TARGET } from './stream-client.ts'
@@ -81,7 +81,7 @@ export class Connection extends StreamClient implements Task {
     this.#watchIdle()
   }
 
-  freeze(): Omit<FrozenConnection, 'id'> {
+  freeze(): FrozenHere<FrozenConnection> {
     const { reactor, tools } = this.service
     this.#gone = true
     reactor.timers.clear(this)
@@ -89,6 +89,7 @@ export class Connection extends StreamClient implements Task {
     reactor.remove(this.#target)
     this.service.letGo(this.port, this.client)
     return {
+      kind: 'connection',
       port: this.port,
       client: this.client,
       target: this.#target,

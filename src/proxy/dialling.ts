@@ -15,7 +15,7 @@ import { optionOf, SO_ERROR, SOL_SOCKET } from '../ffi/socket.ts'
 import type { Balance } from './balance.ts'
 import { Connection } from './connection.ts'
 import { FAILED } from './counters.ts'
-import type { FrozenConnection } from './frozen.ts'
+import type { FrozenConnection, FrozenHere } from './frozen.ts'
 import { EPOLLERR, EPOLLIN, EPOLLOUT } from './reactor.ts'
 import { ALL_EVENTS, CLIENT, END_EVENTS, resetOnClose, StreamClient, TARGET } from './stream-client.ts'
 import type { StreamService } from './tcp.ts'
@@ -86,14 +86,14 @@ export class Dialling extends StreamClient {
   }
 
   /** The target that was being dialled is forgotten. */
-  freeze(): Omit<FrozenConnection, 'id'> {
+  freeze(): FrozenHere<FrozenConnection> {
     const { port, client } = this
     this.#gone = true
     this.service.reactor.timers.clear(this)
     this.#hangUp()
     this.service.letGo(port, client)
     const nothing = { ended: false, endPassed: false }
-    return { port, client, choice: 0, up: nothing, down: nothing }
+    return { kind: 'connection', port, client, choice: 0, up: nothing, down: nothing }
   }
 
   #dial(): void {

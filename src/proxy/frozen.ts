@@ -1,21 +1,31 @@
 /**
- * Connections that stand still, as plain values: what one process tells another that takes them over.
+ * Clients that stand still, as plain values: what one process tells another that takes them over.
  *
  * Descriptor numbers are those of the process that froze; whoever thaws has copies under numbers of its
- * own. What was read and not sent yet travels as bytes. UDP sessions stay behind: the next datagram of a
- * client begins a new one.
+ * own. What was read and not sent yet travels as bytes.
  */
 
-export interface FrozenConnection {
+export type FrozenClient = FrozenConnection | FrozenSession
+
+/** As the service knows it that a client is of. */
+export type FrozenHere<Client = FrozenClient> = Client extends unknown ? Omit<Client, 'id' | 'worker'> : never
+
+interface Frozen {
   /** The publication's id. */
   id: string
+  /** Index of the worker that served it, whose sockets the kernel goes on choosing for it; absent: any. */
+  worker?: number
+  /** Index of the target. */
+  choice: number
+}
+
+export interface FrozenConnection extends Frozen {
+  kind: 'connection'
   /** Index of the published port. */
   port: number
   client: number
   /** Absent: no target has answered yet. */
   target?: number
-  /** Index of the target. */
-  choice: number
   up: FrozenHalf
   down: FrozenHalf
 }
@@ -27,4 +37,19 @@ export interface FrozenHalf {
   endPassed: boolean
   /** Read and not sent yet. */
   pending?: Uint8Array
+}
+
+/** A UDP client's. */
+export interface FrozenSession extends Frozen {
+  kind: 'session'
+  /** Index of the published socket. */
+  socket: number
+  /** The socket connected to the target. */
+  target: number
+  /** It has answered. */
+  answered: boolean
+  /** struct sockaddr of the client, in 32-bit words. */
+  name: number[]
+  /** struct cmsghdr that says which address the client asked, in 32-bit words; empty where it need not. */
+  control: number[]
 }

@@ -5,7 +5,7 @@ import type { Assignment, Command } from './assignment.ts'
 import { Datagrams } from './datagrams.ts'
 import { Descriptors } from './descriptors.ts'
 import { Dialer } from './dial.ts'
-import type { FrozenConnection } from './frozen.ts'
+import type { FrozenClient } from './frozen.ts'
 import { BUFFER_BYTES, PIPE_BYTES } from './half.ts'
 import { Pipes } from './pipes.ts'
 import { Reactor } from './reactor.ts'
@@ -28,7 +28,7 @@ export class DataPlane implements Plane {
   }
 
   /** Carries out a command, and calls back when that is done. */
-  obey(command: Command, done: (frozen?: FrozenConnection[]) => void): void {
+  obey(command: Command, done: (frozen?: FrozenClient[]) => void): void {
     if (command.kind === 'serve') this.#serve(command.assignment)
     else if (command.kind === 'retarget') this.#services.get(command.id)?.retarget(command.destinations)
     else if (command.kind === 'silence') this.#services.get(command.id)?.silence()
@@ -38,20 +38,20 @@ export class DataPlane implements Plane {
     } else if (command.kind === 'freeze') {
       done(this.#freeze())
       return
-    } else if (command.kind === 'thaw') this.#thaw(command.connections)
+    } else if (command.kind === 'thaw') this.#thaw(command.clients)
     else this.reactor.stop()
     done()
   }
 
-  #freeze(): FrozenConnection[] {
+  #freeze(): FrozenClient[] {
     return [...this.#services].flatMap(([id, service]) => service.freeze().map(each => ({ ...each, id })))
   }
 
-  #thaw(connections: FrozenConnection[]): void {
-    for (const connection of connections) {
-      const service = this.#services.get(connection.id)
-      if (service !== undefined) service.adopt(connection)
-      else for (const fd of [connection.client, connection.target ?? -1]) libc.close(fd)
+  #thaw(clients: FrozenClient[]): void {
+    for (const client of clients) {
+      if (this.#services.get(client.id)?.adopt(client)) continue
+      for (const fd of [client.kind === 'connection' ? client.client : -1, client.target ?? -1])
+        libc.close(fd)
     }
     for (const service of this.#services.values()) service.thaw()
   }

@@ -43,7 +43,7 @@ import { adoptListeners } from './adopt.ts'
 import type { Assignment } from './assignment.ts'
 import { type Counters, counterTable, forgetActive, sumCounters } from './counters.ts'
 import { closeDestination, type Destination, openDestinations } from './destination.ts'
-import type { FrozenConnection } from './frozen.ts'
+import type { FrozenClient } from './frozen.ts'
 import { closeListeners, type Listeners, openListeners } from './listener.ts'
 import {
   checkPublication,
@@ -55,7 +55,7 @@ import {
 import { WorkerThread } from './thread.ts'
 
 export type { Counters } from './counters.ts'
-export type { FrozenConnection, FrozenHalf } from './frozen.ts'
+export type { FrozenClient, FrozenConnection, FrozenHalf, FrozenSession } from './frozen.ts'
 export type { IpTarget, Publication, PublicationOptions, Target, UnixTarget } from './publication.ts'
 
 export interface ProxyOptions {
@@ -168,18 +168,20 @@ export class PortProxy implements AsyncDisposable {
 
   /**
    * Everything stands still until `thaw`: clients wait in the kernel, nothing is read or written.
-   * @returns the connections, which are the caller's until they are thawed, here or in another process
+   * @returns connections and sessions, which are the caller's until they are thawed, here or in another
+   *   process
    */
-  async freeze(): Promise<FrozenConnection[]> {
+  async freeze(): Promise<FrozenClient[]> {
     const frozen = await Promise.all(this.#workers.map(worker => worker.order({ kind: 'freeze' })))
-    return frozen.flatMap(each => each ?? [])
+    return frozen.flatMap((each, worker) => (each ?? []).map(client => ({ ...client, worker })))
   }
 
-  /** Goes on; with connections of another process, whose publications have to be here by now. */
-  async thaw(connections: readonly FrozenConnection[]): Promise<void> {
-    const shares = this.#workers.map((_, i) => connections.filter((__, j) => j % this.#workers.length === i))
+  /** Goes on; with clients of another process, whose publications have to be here by now. */
+  async thaw(clients: readonly FrozenClient[]): Promise<void> {
+    const count = this.#workers.length
+    const shares = this.#workers.map((_, i) => clients.filter((each, j) => (each.worker ?? j) % count === i))
     await Promise.all(
-      this.#workers.map((worker, i) => worker.order({ kind: 'thaw', connections: shares[i] ?? [] })),
+      this.#workers.map((worker, i) => worker.order({ kind: 'thaw', clients: shares[i] ?? [] })),
     )
   }
 

@@ -6,7 +6,7 @@ import { Balance } from './balance.ts'
 import { ACTIVE, FIELDS, REFUSED } from './counters.ts'
 import type { Destination } from './destination.ts'
 import type { Dialer } from './dial.ts'
-import type { FrozenConnection } from './frozen.ts'
+import type { FrozenClient, FrozenHere } from './frozen.ts'
 import type { Tools } from './half.ts'
 import { EPOLLIN, type Reactor, type Source } from './reactor.ts'
 import type { Timed } from './timers.ts'
@@ -109,7 +109,7 @@ export abstract class Service implements Source, Timed {
    * Stands still: clients wait in the kernel. One that takes no clients any more goes on with those it has.
    * @returns the clients that can be handed over
    */
-  freeze(): Omit<FrozenConnection, 'id'>[] {
+  freeze(): FrozenHere[] {
     if (this.#silent || this.#frozen) return []
     this.#frozen = true
     for (const fd of this.sockets) this.reactor.remove(fd)
@@ -124,10 +124,13 @@ export abstract class Service implements Source, Timed {
     for (const [tag, fd] of this.sockets.entries()) this.reactor.add(fd, EPOLLIN, this, tag)
   }
 
-  protected abstract freezeClients(): Omit<FrozenConnection, 'id'>[]
+  protected abstract freezeClients(): FrozenHere[]
 
-  /** Goes on with a client of another process, or of ours before it stood still. */
-  abstract adopt(connection: FrozenConnection): void
+  /**
+   * Goes on with a client of another process, or of ours before it stood still.
+   * @returns false where it is none of ours
+   */
+  abstract adopt(client: FrozenClient): boolean
 
   /** Calls back when the last client has left; those that are still here after drainMs are reset. */
   drain(drainMs: number, done: () => void): void {

@@ -12,6 +12,7 @@
 import { IPPROTO_IPV6 } from '../ffi/socket.ts'
 import { BYTES_OUT, DATAGRAMS_OUT, FAILED } from './counters.ts'
 import type { Datagrams } from './datagrams.ts'
+import type { FrozenHere, FrozenSession } from './frozen.ts'
 import { CONTROL_WORDS, NAME_WORDS, SLOTS } from './message-layout.ts'
 import type { Route } from './outbox.ts'
 import { EPOLLIN, type Source } from './reactor.ts'
@@ -59,21 +60,19 @@ export class Session implements Source, Timed, Linked<Session> {
   #controlBytes: number
   #activeAt: number
 
-  /** A session of the client whose datagram is in a slot. `fd` is connected to the target, and ours. */
-  constructor(service: DatagramService, tag: number, hash: number, slot: number, choice: number, fd: number) {
-    const { datagrams } = service
+  /** @param fd connected to the target, and ours */
+  constructor(service: DatagramService, tag: number, hash: number, peer: Peer, choice: number, fd: number) {
     this.service = service
     this.hash = hash
     this.choice = choice
     this.#tag = tag
     this.#onward = { fd, segments: true }
     this.#back = { fd: service.socketOf(tag), segments: true }
-    this.#name = datagrams.names.slice(slot * NAME_WORDS, (slot + 1) * NAME_WORDS)
+    this.#name = peer.name
     this.#nameBytes = isV4(this.#name) ? V4_BYTES : V6_BYTES
-    this.#control = datagrams.controls.slice(slot * CONTROL_WORDS, (slot + 1) * CONTROL_WORDS)
-    this.#controlBytes = datagrams.controlLength(slot)
-    if (this.#controlBytes > 0) forgetInterface(this.#control)
-    this.sourceKey = sourceKey(datagrams.names, slot)
+    this.#control = peer.control
+    this.#controlBytes = peer.controlBytes
+    this.sourceKey = sourceKey(peer.name, 0)
     this.#activeAt = service.reactor.now
   }
 
@@ -140,6 +139,23 @@ export class Session implements Source, Timed, Linked<Session> {
     this.service.forget(this)
   }
 
+  /** Stands still, with what has not arrived yet in its socket. */
+  freeze(): FrozenHere<FrozenSession> {
+    const { reactor } = this.service
+    reactor.timers.clear(this)
+    reactor.remove(this.#onward.fd)
+    this.service.forget(this)
+    return {
+      kind: 'session',
+      socket: this.#tag,
+      target: this.#onward.fd,
+      choice: this.choice,
+      answered: this.answered,
+      name: [...this.#name],
+      control: [...this.#control.subarray(0, this.#controlBytes / 4)],
+    }
+  }
+
   /** Index of the published port. */
   get port(): number {
     return this.service.portOf(this.#tag)
@@ -167,6 +183,36 @@ export class Session implements Source, Timed, Linked<Session> {
     const idleMs = this.answered ? sessionIdleMs : unansweredIdleMs
     this.service.reactor.timers.set(this, this.#activeAt + idleMs)
   }
+}
+
+/** A client, and the address that it asked. */
+export interface Peer {
+  /** struct sockaddr */
+  name: Int32Array
+  /** struct cmsghdr, of which this many bytes mean something. */
+  control: Int32Array
+  controlBytes: number
+}
+
+/** The one whose datagram is in a slot. */
+export function peerOf(datagrams: Datagrams, slot: number): Peer {
+  const name = datagrams.names.slice(slot * NAME_WORDS, (slot + 1) * NAME_WORDS)
+  const control = datagrams.controls.slice(slot * CONTROL_WORDS, (slot + 1) * CONTROL_WORDS)
+  const controlBytes = datagrams.controlLength(slot)
+  if (controlBytes > 0) forgetInterface(control)
+  return { name, control, controlBytes }
+}
+
+/** @throws RangeError for words that do not fit */
+export function thawedPeer({ name, control }: FrozenSession): Peer {
+  const peer = {
+    name: new Int32Array(NAME_WORDS),
+    control: new Int32Array(CONTROL_WORDS),
+    controlBytes: control.length * 4,
+  }
+  peer.name.set(name)
+  peer.control.set(control)
+  return peer
 }
 
 const isV4 = (name: Int32Array): boolean => ((name[0] ?? 0) & 0xffff) === AF_INET

@@ -2,7 +2,7 @@
 
 import { libc } from '../ffi/ffi.ts'
 import { SO_LINGER, SOL_SOCKET } from '../ffi/socket.ts'
-import type { FrozenConnection } from './frozen.ts'
+import type { FrozenConnection, FrozenHere } from './frozen.ts'
 import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, type Source } from './reactor.ts'
 import type { StreamService } from './tcp.ts'
 import type { Timed } from './timers.ts'
@@ -37,7 +37,7 @@ export abstract class StreamClient implements Source, Timed {
   abstract reset(): void
 
   /** Stands still, and lets go of the sockets without closing them. */
-  abstract freeze(): Omit<FrozenConnection, 'id'>
+  abstract freeze(): FrozenHere<FrozenConnection>
 
   fail(): void {
     this.reset()

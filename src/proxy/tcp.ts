@@ -12,7 +12,7 @@ import { SOCK_CLOEXEC, SOCK_NONBLOCK } from '../ffi/socket.ts'
 import { Connection } from './connection.ts'
 import { ACCEPTED, ACTIVE } from './counters.ts'
 import { Dialling } from './dialling.ts'
-import type { FrozenConnection } from './frozen.ts'
+import type { FrozenClient, FrozenHere } from './frozen.ts'
 import { proxyHeader } from './proxy-header.ts'
 import { Service } from './service.ts'
 import { resetOnClose, StreamClient } from './stream-client.ts'
@@ -56,14 +56,16 @@ export class StreamService extends Service {
     for (const client of this.#clients()) client.reset()
   }
 
-  protected override freezeClients(): Omit<FrozenConnection, 'id'>[] {
+  protected override freezeClients(): FrozenHere[] {
     return this.#clients().map(client => client.freeze())
   }
 
-  override adopt(frozen: FrozenConnection): void {
+  override adopt(frozen: FrozenClient): boolean {
+    if (frozen.kind !== 'connection') return false
     const { port, client, target, choice } = frozen
     if (target === undefined) new Dialling(this, port, client).begin()
     else new Connection(this, port, client, target, this.balance, choice).thaw(frozen)
+    return true
   }
 
   /** A client is here. */

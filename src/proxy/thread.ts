@@ -10,7 +10,7 @@ import { Worker } from 'node:worker_threads'
 import { libc, must } from '../ffi/ffi.ts'
 import type { Command, Report } from './assignment.ts'
 import { Descriptors, reclaim } from './descriptors.ts'
-import type { FrozenConnection } from './frozen.ts'
+import type { FrozenClient } from './frozen.ts'
 import type { WorkerData } from './worker.ts'
 
 const EFD_CLOEXEC_NONBLOCK = 0x80800
@@ -24,7 +24,7 @@ export class WorkerThread {
   readonly #worker: Worker
   readonly #wake = must('eventfd', libc.eventfd(0, EFD_CLOEXEC_NONBLOCK))
   readonly #marks = Descriptors.table()
-  readonly #pending = new Map<number, (frozen?: FrozenConnection[]) => void>()
+  readonly #pending = new Map<number, (frozen?: FrozenClient[]) => void>()
   #requests = 0
   #stopping = false
   #ended = false
@@ -61,7 +61,7 @@ export class WorkerThread {
    * Settles when the worker has done it, or is no more.
    * @returns for `freeze` the connections that stand still
    */
-  order(order: Order): Promise<FrozenConnection[] | undefined> {
+  order(order: Order): Promise<FrozenClient[] | undefined> {
     if (this.#ended) return Promise.resolve(undefined)
     const request = this.#requests++
     return new Promise(resolve => {
@@ -94,7 +94,7 @@ export class WorkerThread {
     }
   }
 
-  #finish(request: number, frozen?: FrozenConnection[]): void {
+  #finish(request: number, frozen?: FrozenClient[]): void {
     this.#pending.get(request)?.(frozen)
     this.#pending.delete(request)
   }

@@ -13,10 +13,11 @@ import type { Assignment } from './assignment.ts'
 import { ACCEPTED, ACTIVE, BYTES_IN, DATAGRAMS_IN, FAILED } from './counters.ts'
 import type { Datagrams } from './datagrams.ts'
 import type { Destination } from './destination.ts'
+import type { FrozenClient, FrozenHere } from './frozen.ts'
 import { NAME_WORDS, SLOTS } from './message-layout.ts'
 import { Recency } from './recency.ts'
 import { type Plane, Service } from './service.ts'
-import { Session, sourceKey } from './session.ts'
+import { peerOf, Session, sourceKey, thawedPeer } from './session.ts'
 
 /** Batches taken in one turn before others get theirs. */
 const TURN_BATCHES = 4
@@ -45,11 +46,19 @@ export class DatagramService extends Service {
 
   protected takeLast(): void {}
 
-  /** Sessions are not handed over: a client's next datagram begins a new one. */
-  override adopt(): void {}
+  override adopt(frozen: FrozenClient): boolean {
+    if (frozen.kind !== 'session' || this.sockets[frozen.socket] === undefined) return false
+    const peer = thawedPeer(frozen)
+    const { socket, choice, target, answered } = frozen
+    const session = new Session(this, socket, this.#hash(peer.name, 0, socket), peer, choice, target)
+    this.#remember(session)
+    session.begin()
+    if (answered) this.used(session, true)
+    return true
+  }
 
-  protected override freezeClients(): [] {
-    return []
+  protected override freezeClients(): FrozenHere[] {
+    return this.#all().map(session => session.freeze())
   }
 
   override silence(): void {
@@ -63,7 +72,7 @@ export class DatagramService extends Service {
   }
 
   override reset(): void {
-    for (const session of [...this.#bySource.values()].flatMap(sessions => [...sessions])) session.end()
+    for (const session of this.#all()) session.end()
   }
 
   /** The session was used; `answers` by its target. */
@@ -130,7 +139,7 @@ export class DatagramService extends Service {
   }
 
   #find(slot: number, tag: number): Session | undefined {
-    let session = this.#sessions.get(this.#hash(slot, tag))
+    let session = this.#sessions.get(this.#hash(this.datagrams.names, slot * NAME_WORDS, tag))
     while (session !== undefined && !session.owns(this.datagrams, slot, tag)) session = session.next
     return session
   }
@@ -158,7 +167,8 @@ export class DatagramService extends Service {
       return undefined
     }
     setReceiveBuffer(fd, BUFFER_BYTES)
-    const session = new Session(this, tag, this.#hash(slot, tag), slot, choice, fd)
+    const peer = peerOf(this.datagrams, slot)
+    const session = new Session(this, tag, this.#hash(peer.name, 0, tag), peer, choice, fd)
     this.#remember(session)
     session.begin()
     return session
@@ -185,6 +195,10 @@ export class DatagramService extends Service {
     this.count(session.port, ACCEPTED, 1)
   }
 
+  #all(): Session[] {
+    return [...this.#bySource.values()].flatMap(sessions => [...sessions])
+  }
+
   #makeRoom(): boolean {
     const leaves = this.#unanswered.oldest ?? this.#answered.oldest
     leaves?.end()
@@ -202,9 +216,7 @@ export class DatagramService extends Service {
   }
 
   /** Of client, published port and address asked; small enough to be a fast key. */
-  #hash(slot: number, tag: number): number {
-    const { names } = this.datagrams
-    const at = slot * NAME_WORDS
+  #hash(names: Int32Array, at: number, tag: number): number {
     const v6 = ((names[at] ?? 0) & 0xffff) !== 2
     let hash = Math.imul(this.#seed ^ tag, 0x9e3779b1)
     for (let i = 0; i < (v6 ? 7 : 2); i++) hash = mix(hash, names[at + i] ?? 0)

@@ -10,7 +10,7 @@ import { libc } from '../ffi/ffi.ts'
 import { messageOf } from '../model/errors.ts'
 import type { Command, Report } from './assignment.ts'
 import { LostThread } from './dial.ts'
-import type { FrozenConnection } from './frozen.ts'
+import type { FrozenClient } from './frozen.ts'
 import { DataPlane } from './plane.ts'
 import { EPOLLIN, type Source } from './reactor.ts'
 
@@ -37,7 +37,7 @@ class CommandQueue implements Source {
   fail(): void {}
 
   #obey(command: Command): void {
-    const done = (frozen?: FrozenConnection[]) =>
+    const done = (frozen?: FrozenClient[]) =>
       report({ kind: 'done', request: command.request, ...(frozen !== undefined && { frozen }) })
     try {
       plane.obey(command, done)

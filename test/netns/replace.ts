@@ -1,13 +1,15 @@
 /**
  *     client eth0 ───────────── lan0 host ─── br-front ─── web
  *
- * A daemon takes over from another under load: questions, a long download, a UDP flow.
+ * A daemon takes over from another under load: wrk on kept and on new connections, a long download, a flow
+ * of datagrams on one socket.
  */
 
 import { createHash } from 'node:crypto'
+import { createSocket, type Socket } from 'node:dgram'
 import { createServer } from 'node:net'
 import t from 'tap'
-import type { Namespace, Running } from 'tsnet/lab'
+import { type Host, type Namespace, type Running, waitFor } from 'tsnet/lab'
 import { libc, must } from '../../src/ffi/ffi.ts'
 import { sockaddr } from '../../src/ffi/sockaddr.ts'
 import { parseIp } from '../../src/model/address.ts'
@@ -16,6 +18,7 @@ import { HOST, Scene } from '../support/scene.ts'
 
 const TIMES = 20
 const DOWNLOAD_BYTES = 64 * 1024 * 1024
+const HTTP = `require('node:http').createServer((_, reply) => reply.end('web')).listen(82, '0.0.0.0', 4096, () => console.log('listening'))`
 
 t.test(`${TIMES} daemons follow each other, and no client notices`, async t => {
   const scene = await Scene.open('iptables', 'web')
@@ -23,35 +26,46 @@ t.test(`${TIMES} daemons follow each other, and no client notices`, async t => {
   const web = scene.get('web')
   const sent = slowDownload(web, DOWNLOAD_BYTES)
   t.teardown(sent.close)
+  const http = web.start(process.execPath, '-e', HTTP)
+  await waitFor(() => http.stdout.includes('listening'), { what: 'the web server' })
+  const echo = udpEcho(web, 83)
+  t.teardown(echo.close)
   const tsnet = new Command(scene.host, 'iptables')
   let daemon: Running = await tsnet.daemon()
-  await tsnet.run('publish', '--mode', 'proxy', '8080:80', '8080:80/udp', '8081:81', 'netns:web')
+  await tsnet.run('publish', '--mode', 'proxy', '8081:81', '8082:82', '8083:83/udp', 'netns:web')
 
   const download = scene.client.run('sh', '-c', `socat -u TCP:${HOST[4]}:8081 - | sha256sum`, {
-    withinMs: 120_000,
+    withinMs: 240_000,
   })
-  let asking = true
-  const answers = { tcp: 0, udp: 0 }
-  const ask = async (protocol: 'tcp' | 'udp') => {
-    while (asking) {
-      t.equal((await scene.client.ask(protocol, HOST[4], 8080, { withinMs: 10_000 })).place, 'web')
-      answers[protocol]++
-    }
-  }
-  const asked = Promise.all([ask('tcp'), ask('tcp'), ask('udp')])
+  const kept = startWrk(scene.client)
+  const fresh = startWrk(scene.client, '-H', 'Connection: close')
+  const flow = udpFlow(scene.client, HOST[4], 8083)
+  t.teardown(flow.close)
   for (let i = 0; i < TIMES; i++) {
     const before = daemon
     daemon = await tsnet.daemon('--replace')
     t.equal((await before.finished).code, 0, 'the predecessor ends by itself')
   }
   sent.finish()
-  asking = false
-  await asked
-  t.comment(`${answers.tcp} questions over TCP, ${answers.udp} over UDP`)
-  t.ok(answers.tcp > TIMES && answers.udp > TIMES)
+  for (const [what, wrk] of Object.entries({ kept, fresh })) {
+    const { requests, complaints } = await wrk.stop()
+    t.comment(`${requests} requests on ${what} connections`)
+    t.ok(requests > 50 * TIMES, `there was load on ${what} connections`)
+    t.strictSame(complaints, [], 'no request failed')
+  }
+  await flow.stop()
+  t.comment(`${flow.count()} datagrams there and back`)
+  t.ok(flow.count() > 10 * TIMES)
+  t.strictSame(flow.missing(), [], 'no datagram was lost')
+  t.equal(echo.ports.size, 1, 'the container saw one session from the first to the last')
   t.match((await download).stdout, new RegExp(`^${sent.digest()} `), 'the download is whole')
   t.equal((await tsnet.ports()).length, 3)
-  await daemon.stop('SIGTERM')
+
+  const control = startWrk(scene.client)
+  const busy = async () => (await tsnet.ports()).some(({ counters }) => (counters?.active ?? 0) > 1)
+  await waitFor(busy, { what: 'load once more' })
+  await daemon.stop('SIGKILL')
+  t.not((await control.stop()).complaints.length, 0, 'wrk does notice when a daemon just ends')
 })
 
 t.test('a successor that dies half-way changes nothing', async t => {
@@ -68,6 +82,66 @@ t.test('a successor that dies half-way changes nothing', async t => {
   t.equal((await scene.host.ask('tcp', '127.0.0.1', 8080)).place, 'web')
   await second.stop('SIGTERM')
 })
+
+/** wrk until it is stopped. */
+function startWrk(client: Host, ...more: string[]) {
+  const words = ['-t1', '-c16', '-d240s', '--timeout', '20s', ...more, `http://${HOST[4]}:8082/`]
+  const running = client.start('wrk', ...words)
+  return {
+    async stop() {
+      const { stdout } = await running.stop('SIGINT')
+      const requests = Number(/(\d+) requests in/.exec(stdout)?.[1])
+      return { requests, complaints: stdout.match(/^.*(Socket errors|Non-2xx).*$/gm) ?? [] }
+    },
+  }
+}
+
+/** Answers each datagram with itself, and remembers from where they came. */
+function udpEcho(place: Namespace, port: number) {
+  const ports = new Set<number>()
+  const socket = boundTo(place, port)
+  socket.on('message', (message, { address, port }) => {
+    ports.add(port)
+    socket.send(message, port, address)
+  })
+  return { ports, close: () => void socket.close() }
+}
+
+/** Numbered datagrams of one client, one every few milliseconds. */
+function udpFlow(place: Host, address: string, port: number) {
+  const open = new Set<number>()
+  let count = 0
+  const socket = boundTo(place, 0)
+  socket.on('message', message => open.delete(Number(message)))
+  const timer = setInterval(() => {
+    open.add(count)
+    socket.send(String(count++), port, address)
+  }, 3)
+  return {
+    count: () => count,
+    missing: () => [...open],
+    async stop() {
+      clearInterval(timer)
+      await waitFor(() => open.size === 0, { what: 'the last answers' }).catch(() => {})
+    },
+    close: () => {
+      clearInterval(timer)
+      socket.close()
+    },
+  }
+}
+
+function boundTo(place: Host | Namespace, port: number): Socket {
+  const fd = place.inside(() => {
+    const fd = must('socket', libc.socket(2, 2 | 0x80800, 0))
+    const address = sockaddr(parseIp('0.0.0.0'), port)
+    must('bind', libc.bind(fd, address, address.length))
+    return fd
+  })
+  const socket = createSocket('udp4')
+  socket.bind({ fd })
+  return socket
+}
 
 /** Serves bytes on port 81, in pieces, so that the transfer lasts until `finish`. */
 function slowDownload(place: Namespace, total: number) {

@@ -5,8 +5,8 @@ import { openSync } from 'node:fs'
 import t from 'tap'
 import { waitFor } from 'tsnet/lab'
 import { copyDescriptor, openProcess } from '../../src/ffi/pidfd.ts'
-import type { FrozenConnection } from '../../src/proxy/proxy.ts'
-import { openUdp, udpEcho } from '../support/datagrams.ts'
+import type { FrozenClient } from '../../src/proxy/proxy.ts'
+import { openUdp } from '../support/datagrams.ts'
 import { LOOPBACK, type Published, TestProxy } from '../support/published.ts'
 import { closedPort, connect, echo, exchange, outcome, readAll, serve } from '../support/streams.ts'
 
@@ -14,10 +14,10 @@ import { closedPort, connect, echo, exchange, outcome, readAll, serve } from '..
 const ourselves = openProcess(process.pid)
 const copy = (fd: number) => copyDescriptor(ourselves, fd)
 
-const copied = ({ target, ...each }: FrozenConnection): FrozenConnection => ({
+const copied = (each: FrozenClient): FrozenClient => ({
   ...each,
-  client: copy(each.client),
-  ...(target !== undefined && { target: copy(target) }),
+  ...(each.kind === 'connection' && { client: copy(each.client) }),
+  ...(each.target !== undefined && { target: copy(each.target) }),
 })
 
 /** Publishes the same with sockets of another proxy. */
@@ -123,20 +123,33 @@ t.test('a withdrawal goes on while everything else stands still', async t => {
   await proxy.proxy.thaw([])
 })
 
-t.test('UDP goes on with the sockets of another proxy', async t => {
-  await using server = await udpEcho()
+t.test('UDP sessions go on in another proxy, and a reply that was on its way arrives', async t => {
+  await using server = await openUdp()
   await using old = new TestProxy()
   await using fresh = new TestProxy()
   const web = old.publish(server.port, { protocol: 'udp' })
-  await using client = await openUdp()
-  client.send('1', web.port, '127.0.0.1')
-  await waitFor(() => client.heard.length === 1, { what: 'the first reply' })
-  await old.proxy.freeze()
-  client.send('2', web.port, '127.0.0.1')
+  await using v4 = await openUdp()
+  await using v6 = await openUdp('::1')
+  v4.send('1', web.port, '127.0.0.2')
+  v6.send('1', web.port, '::1')
+  await waitFor(() => server.heard.length === 2, { what: 'the first questions' })
+  const ports = server.heard.map(({ from }) => from.port)
+
+  const frozen = await old.proxy.freeze()
+  t.equal(frozen.length, 2)
+  for (const port of ports) server.send('late', port, '127.0.0.1')
+  v4.send('2', web.port, '127.0.0.2')
   succeed(old, web, fresh, server.port, 'udp')
-  await fresh.proxy.thaw([])
-  await waitFor(() => client.heard.length === 2, { what: 'the second reply' })
-  t.match(client.heard[1]?.from, { port: web.port })
+  await fresh.proxy.thaw(frozen.map(copied))
+  await old.proxy.close()
+
+  await waitFor(() => v4.heard.length + v6.heard.length === 2, { what: 'the replies to both' })
+  t.match(v4.heard[0], { text: 'late', from: { address: '127.0.0.2', port: web.port } })
+  t.match(v6.heard[0], { text: 'late', from: { address: '::1', port: web.port } })
+  v6.send('2', web.port, '::1')
+  await waitFor(() => server.heard.length === 4, { what: 'the second questions' })
+  t.strictSame(new Set(server.heard.map(({ from }) => from.port)), new Set(ports), 'the same two sessions')
+  t.equal(fresh.proxy.counters().get(web.id)?.active, 2)
 })
 
 t.test('sockets that do not fit are refused and stay open', async t => {
