@@ -24,8 +24,13 @@ import { WholeLines } from './whole-lines.ts'
 const SOCKET_PATH_MAX = 107
 
 /** Where the daemon listens. @throws TsnetError `invalid-environment` for a run directory with a long name */
-export function controlSocket(): string {
-  const path = join(runDirectory(), 'control.sock')
+export const controlSocket = (): string => socketAt('control.sock')
+
+/** Where it listens for launchers, see launcher/launch.c. */
+export const callSocket = (): string => socketAt('call.sock')
+
+function socketAt(name: string): string {
+  const path = join(runDirectory(), name)
   if (Buffer.byteLength(path) > SOCKET_PATH_MAX) {
     throw new TsnetError(
       'invalid-environment',

@@ -7,24 +7,48 @@ import { ownerTag } from '../model/network.ts'
 import * as network from '../network/network.ts'
 import { connectControl } from './client.ts'
 
-export { check, collect, status } from '../network/network.ts'
-
-export async function attach(...[request, context]: Parameters<typeof network.attach>) {
-  using daemon = request.ports.length > 0 ? await connectControl() : undefined
-  if (daemon === undefined) return network.attach(request, context)
-  const attachment = await network.attach(request, { ...context, loopbackServed: true })
-  try {
-    await daemon.ask('serve', { owner: ownerTag(attachment) })
-    return attachment
-  } catch (thrown) {
-    await network.detach(attachment)
-    throw thrown
-  }
+/** Who holds the ports of attachments. */
+export interface PortHolder {
+  /** All ports of an attachment, or none. */
+  serve(owner: string): Promise<void>
+  release(owner: string): Promise<void>
 }
 
-export async function detach(...[key, hint, context]: Parameters<typeof network.detach>) {
-  using daemon = await connectControl()
-  // A daemon in trouble is no reason to keep anything: it looks for itself soon.
-  await daemon?.ask('release', { owner: ownerTag(key) }).catch(() => {})
-  await network.detach(key, hint, context)
+/** @param holder whoever holds ports now; it is let go of after each operation */
+export const operationsWith = (holder: () => Promise<(PortHolder & Disposable) | undefined>) => ({
+  ...network,
+
+  async attach(...[request, context]: Parameters<typeof network.attach>) {
+    using held = request.ports.length > 0 ? await holder() : undefined
+    if (held === undefined) return network.attach(request, context)
+    const attachment = await network.attach(request, { ...context, loopbackServed: true })
+    try {
+      await held.serve(ownerTag(attachment))
+      return attachment
+    } catch (thrown) {
+      await network.detach(attachment)
+      throw thrown
+    }
+  },
+
+  async detach(...[key, hint, context]: Parameters<typeof network.detach>) {
+    using held = await holder()
+    // A daemon in trouble is no reason to keep anything: it looks for itself soon.
+    await held?.release(ownerTag(key)).catch(() => {})
+    await network.detach(key, hint, context)
+  },
+})
+
+/** The daemon, by its control socket. */
+async function daemon(): Promise<(PortHolder & Disposable) | undefined> {
+  const client = await connectControl()
+  return (
+    client && {
+      serve: async owner => void (await client.ask('serve', { owner })),
+      release: async owner => void (await client.ask('release', { owner })),
+      [Symbol.dispose]: () => client[Symbol.dispose](),
+    }
+  )
 }
+
+export const { attach, detach, check, collect, status } = operationsWith(daemon)

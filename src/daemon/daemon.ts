@@ -17,8 +17,9 @@
 import { mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { connectControl } from '../control/client.ts'
-import { controlSocket } from '../control/control.ts'
+import { callSocket, controlSocket } from '../control/control.ts'
 import { ControlServer } from '../control/server.ts'
 import { type FileLock, lockFile } from '../ffi/lock.ts'
 import { forcedBackend } from '../model/environment.ts'
@@ -30,9 +31,11 @@ import { listPublications } from '../network/owners.ts'
 import { type PublicationEvent, Publisher } from '../network/publisher.ts'
 import { removeEmptyParents, runDirectory } from '../network/state.ts'
 import { startProxy } from '../proxy/proxy.ts'
+import { answerCalls } from './calls.ts'
+import { FastPath } from './fast-path.ts'
 import { type Handover, inherit, LINGER_MS } from './handover.ts'
 import { whenIdle } from './idle.ts'
-import { type Listening, listen } from './listen.ts'
+import { type Listening, listen, listenAt } from './listen.ts'
 import { Placeholders } from './placeholders.ts'
 import { notify } from './readiness.ts'
 import { handlersOf, personal } from './requests.ts'
@@ -104,6 +107,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   if (inherited !== undefined) await proxy.thaw(inherited.clients)
   if (inherited?.notify !== undefined) process.env.NOTIFY_SOCKET ??= inherited.notify
   listening = await listen(server, log, inherited?.control)
+  const fastPath = new FastPath(attachments)
+  const calls = createServer()
+  answerCalls(calls, asked => succession.unlessSucceeded(() => fastPath.handle(asked)))
+  const called = await listenAt(calls, callSocket(), log)
   await predecessor?.ask('handed-over', { pid: process.pid })
   alone ??= await lockAlone(SUCCESSION_WITHIN_MS)
   tending.start()
@@ -118,6 +125,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     ...(idleMs === undefined ? [] : [whenIdle(idleMs, isNeeded)]),
   ])
   log(`${why}: stopping`)
+  calls.close()
+  if (why !== 'succeeded') called.remove()
+  await Promise.race([succession.allDone(), sleep(settings.drainMs, undefined, { ref: false })])
   await tending.stop()
   server.close()
   control.close()

@@ -1,5 +1,5 @@
 /**
- * The control socket: the service manager's, or one of our own.
+ * The daemon's sockets: the control socket may be the service manager's, else they are our own.
  *
  * Ours is made under a name of this process and renamed: who connects finds the old one or the new one, and
  * never none. The name it was made under is what Node removes when it closes. A service manager's stays
@@ -7,10 +7,13 @@
  */
 
 import { renameSync, rmSync } from 'node:fs'
-import type { Server } from 'node:net'
+import type { ListenOptions, Server } from 'node:net'
 import { controlSocket } from '../control/control.ts'
 import { messageOf } from '../model/errors.ts'
 import { activatedSocket } from './readiness.ts'
+
+/** Callers that may wait to be accepted, as far as net.core.somaxconn allows. */
+const BACKLOG = 4096
 
 export interface Listening {
   /** The service manager's socket, which a successor has to be handed. */
@@ -23,29 +26,39 @@ export interface Listening {
  * @param handed a predecessor's service manager's socket
  * @param log hears of connections that could not be accepted
  */
-export function listen(
+export async function listen(
   server: Server,
   log: (line: string) => void,
   handed = activatedSocket(),
 ): Promise<Listening> {
-  return new Promise((resolve, reject) => {
+  if (handed === undefined) return listenAt(server, controlSocket(), log)
+  await begin(server, { fd: handed }, log)
+  return { handed, remove() {} }
+}
+
+/** Listens on a socket of our own, for root alone. */
+export async function listenAt(
+  server: Server,
+  path: string,
+  log: (line: string) => void,
+): Promise<Listening> {
+  const temporary = `${path}.${process.pid}`
+  const before = process.umask(0o177)
+  const begun = begin(server, { path: temporary, backlog: BACKLOG }, log)
+  process.umask(before)
+  await begun
+  renameSync(temporary, path)
+  return { remove: () => rmSync(path, { force: true }) }
+}
+
+function begin(server: Server, where: ListenOptions | { fd: number }, log: (line: string) => void) {
+  return new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    const listening = (what: Listening) => {
+    server.listen(where, () => {
       server.off('error', reject)
       // Out of descriptors, say: whoever asked is let go, and the next one may be luckier.
-      server.on('error', thrown => log(`the control socket: ${messageOf(thrown)}`))
-      resolve(what)
-    }
-    if (handed !== undefined) {
-      server.listen({ fd: handed }, () => listening({ handed, remove() {} }))
-      return
-    }
-    const path = `${controlSocket()}.${process.pid}`
-    const before = process.umask(0o177)
-    server.listen(path, () => {
-      renameSync(path, controlSocket())
-      listening({ remove: () => rmSync(controlSocket(), { force: true }) })
+      server.on('error', thrown => log(`a socket of the daemon: ${messageOf(thrown)}`))
+      resolve()
     })
-    process.umask(before)
   })
 }

@@ -71,6 +71,17 @@ export class Succession {
     return Object.fromEntries(guarded)
   }
 
+  /** Does work of another kind. @returns undefined where a successor serves */
+  async unlessSucceeded<T>(work: () => Promise<T>): Promise<T | undefined> {
+    await this.#decided
+    return this.#state === 'handed over' ? undefined : this.#note(work())
+  }
+
+  /** Settles when nothing is being done. */
+  async allDone(): Promise<void> {
+    await Promise.allSettled(this.#working)
+  }
+
   #note<T>(work: Promise<T>): Promise<T> {
     this.#working.add(work)
     return work.finally(() => this.#working.delete(work))

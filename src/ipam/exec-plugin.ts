@@ -9,12 +9,14 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { present } from '../model/present.ts'
+import { type Surroundings, surroundings } from '../model/surroundings.ts'
 
 export interface PluginCall {
   /** The plugin's file name, and the directories where it may lie. */
   plugin: string
   path: string[]
-  /** CNI_COMMAND and whatever the command needs; the rest of our environment goes along. */
+  /** CNI_COMMAND and whatever the command needs; the rest of the caller's environment goes along. */
   env: { CNI_COMMAND: string; [name: string]: string }
   config: Record<string, unknown>
   timeoutMs?: number
@@ -38,7 +40,7 @@ export async function execPlugin(call: PluginCall): Promise<string> {
   child.stdin?.on('error', () => {})
   child.stdin?.end(JSON.stringify(call.config))
   const { stdout, stderr, end } = await outputOf(child, call.timeoutMs ?? TIMEOUT_MS)
-  if (stderr !== '') process.stderr.write(stderr)
+  if (stderr !== '') surroundings().complain(stderr)
   if (end === 'exit 0') return stdout
   const command = `${call.plugin} ${call.env.CNI_COMMAND}`
   throw (
@@ -69,7 +71,12 @@ function findPlugin({ plugin, path }: PluginCall): string {
 
 async function start(file: string, env: Record<string, string>): Promise<ChildProcess> {
   for (let attempt = 1; ; attempt++) {
-    const child = spawn(file, [], { env: { ...withoutCall(process.env), ...env }, stdio: 'pipe' })
+    const { env: all, directory } = surroundings()
+    const child = spawn(file, [], {
+      env: { ...withoutCall(all), ...env },
+      stdio: 'pipe',
+      ...present({ cwd: directory }),
+    })
     try {
       await once(child, 'spawn')
       return child
@@ -83,7 +90,7 @@ async function start(file: string, env: Record<string, string>): Promise<ChildPr
 }
 
 /** Our environment without what was said to us alone. */
-function withoutCall(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+function withoutCall(env: Surroundings['env']): Surroundings['env'] {
   const { CNI_COMMAND, CNI_CONTAINERID, CNI_NETNS, CNI_IFNAME, CNI_ARGS, CNI_PATH, ...rest } = env
   return rest
 }

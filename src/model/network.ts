@@ -201,6 +201,8 @@ export interface Undertaking extends AttachmentKey {
   macspoofchk: boolean
   bandwidth?: Bandwidth
   aliases: string[]
+  /** The process on whose behalf a daemon makes it, see netns/processes.ts. */
+  caller?: string
 }
 
 /** What stands for a container on a network; the record from which it can be taken down alone. */

@@ -6,6 +6,7 @@
 import { accessSync, constants } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { type Finished, runCommand } from '../ffi/command.ts'
+import { surroundings } from '../model/surroundings.ts'
 
 /** Administrators' commands are not on everybody's PATH, least of all a container runtime's. */
 const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin', '/usr/bin', '/bin']
@@ -14,7 +15,7 @@ const TIMEOUT_MS = 90_000
 
 /** Absolute path of a command, or undefined. Looked up anew each time: packages come and go. */
 export function findCommand(name: string): string | undefined {
-  const folders = (process.env.PATH ?? '').split(':').filter(isAbsolute)
+  const folders = (surroundings().env.PATH ?? '').split(':').filter(isAbsolute)
   return [...folders, ...SYSTEM_FOLDERS].map(folder => join(folder, name)).find(isExecutable)
 }
 
@@ -36,10 +37,11 @@ export function run(
   args: string[],
   rest: { stdin?: string; until?: string } = {},
 ): Promise<Finished> {
-  const { PATH = SYSTEM_FOLDERS.join(':') } = process.env
+  const { env: theirs } = surroundings()
+  const { PATH = SYSTEM_FOLDERS.join(':') } = theirs
   const env = ['LC_ALL=C', `PATH=${PATH}`]
   for (const name of ['XTABLES_LOCKFILE', 'DBUS_SYSTEM_BUS_ADDRESS']) {
-    const value = process.env[name]
+    const value = theirs[name]
     if (value !== undefined) env.push(`${name}=${value}`)
   }
   return runCommand(path, args, { ...rest, env, withinMs: TIMEOUT_MS })

@@ -22,6 +22,7 @@ import { ipOf } from '../model/address.ts'
 import { hasCode, TsnetError } from '../model/errors.ts'
 import { type Attachment, type AttachRequest, ownerTag, type Undertaking } from '../model/network.ts'
 import { present } from '../model/present.ts'
+import { surroundings } from '../model/surroundings.ts'
 import { type Undo, withUndo } from '../model/undo.ts'
 import {
   chooseBackend,
@@ -34,6 +35,7 @@ import { findLink } from '../netlink/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { currentBootId } from '../netns/alive.ts'
 import { inside, type Netns } from '../netns/netns.ts'
+import { processIdentity } from '../netns/processes.ts'
 import { ifbName, shape } from '../shaping/shaping.ts'
 import { collect } from './collect.ts'
 import { openContainer } from './container.ts'
@@ -70,7 +72,8 @@ export async function attach(request: AttachRequest, context: Context = {}): Pro
  */
 async function clearTheWay(owner: string, request: AttachRequest, netns: Netns): Promise<void> {
   const entry = readEntry(owner)
-  if (entry !== undefined && entry.state !== 'attached') await takeDownEntry(owner, entry.attachment)
+  const unfinished = entry !== undefined && (entry.state !== 'attached' || isForUs(entry.attachment))
+  if (unfinished) await takeDownEntry(owner, entry.attachment)
   const exists = inside(netns, () => {
     using nl = openNetlink()
     return findLink(nl, { name: request.ifname }) !== undefined
@@ -82,7 +85,12 @@ async function clearTheWay(owner: string, request: AttachRequest, netns: Netns):
     )
   }
   // The interface is not there, so the container that it was recorded for is not this one.
-  if (entry?.state === 'attached') await takeDownEntry(owner, entry.attachment)
+  if (entry !== undefined && !unfinished) await takeDownEntry(owner, entry.attachment)
+}
+
+/** A daemon made it for this very call, and died before it could say so. */
+function isForUs({ caller }: Attachment): boolean {
+  return caller !== undefined && caller === (surroundings().caller ?? processIdentity('self'))
 }
 
 /**

@@ -5,6 +5,8 @@
 import { type Cidr, type Family, familyOf, isLoopback } from '../model/address.ts'
 import type { AttachRequest, NamespaceId, NatIntent, Undertaking } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
+import { present } from '../model/present.ts'
+import { surroundings } from '../model/surroundings.ts'
 
 /** What is written down before anything is changed: no address is known yet. */
 export function undertakingOf(
@@ -25,8 +27,8 @@ export function undertakingOf(
     leases: [],
     ports,
     macspoofchk: network.bridge.macspoofchk,
-    ...(bandwidth !== undefined && { bandwidth }),
     aliases,
+    ...present({ bandwidth, caller: surroundings().caller }),
   }
 }
 

@@ -7,7 +7,8 @@ export const layers: readonly string[][] = [
   ['bridge', 'ipam', 'nat', 'proxy', 'runtime', 'dns', 'shaping', 'tuning'],
   ['network'],
   ['control'],
+  ['cni'],
   ['daemon'],
-  ['cni', 'docker-proxy', 'lab'],
+  ['docker-proxy', 'lab'],
   ['cli'], // its demo plays in the lab
 ]

@@ -1,0 +1,117 @@
+/**
+ * Who connected to the call socket, as /proc shows it: nobody has to say anything about himself.
+ *
+ * A pid is good for as long as its process lives, and what is read in /proc of a process that died may be
+ * that of another. So the connection is looked at last: while it is open, whoever opened it lives.
+ *
+ * We serve whoever is in our network namespace and names files that are ours too. Others have the call
+ * done in their own process.
+ */
+
+import { readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { libc, must } from '../ffi/ffi.ts'
+import type { Surroundings } from '../model/surroundings.ts'
+import { processIdentity } from '../netns/processes.ts'
+
+export interface CallingProcess {
+  pid: number
+  /** The name by which it was executed. */
+  calledAs: string
+  env: Surroundings['env']
+  /** Its working directory. */
+  directory: string
+  /** Pid and start. */
+  identity: string
+  /** Its view of the files is the same as ours; else that has to be shown, path by path. */
+  sameView: boolean
+}
+
+const SOL_SOCKET = 1
+const SO_PEERCRED = 17
+const POLLHUP = 0x10
+
+/** The process at the other end of a connection, if it is one that we serve. */
+export function readCaller(socket: number): CallingProcess | undefined {
+  try {
+    const pid = peerOf(socket)
+    const process = `/proc/${pid}`
+    if (!sameFile(`${process}/ns/net`, '/proc/thread-self/ns/net')) return undefined
+    const env = readEnvironment(`${process}/environ`)
+    const calledAs = readName(process)
+    const directory = readlinkSync(`${process}/cwd`)
+    const identity = processIdentity(pid)
+    const sameView =
+      readlinkSync(`${process}/ns/mnt`) === readlinkSync('/proc/self/ns/mnt') &&
+      sameFile(`${process}/root/`, '/')
+    if (identity === undefined || !isOpen(socket)) return undefined
+    return { pid, calledAs, env, directory, identity, sameView }
+  } catch {
+    // It has gone, or is none that we may look at.
+    return undefined
+  }
+}
+
+/** struct ucred of sys/socket.h. Whoever is no root is not served, nor who is in a pid namespace unknown to us. */
+function peerOf(socket: number): number {
+  const credentials = new Uint32Array(3)
+  const length = new Uint8Array(new Uint32Array([12]).buffer)
+  must(
+    'getsockopt',
+    libc.getsockopt(socket, SOL_SOCKET, SO_PEERCRED, new Uint8Array(credentials.buffer), length),
+  )
+  const [pid = 0, uid] = credentials
+  if (pid === 0 || uid !== 0) throw new Error('nobody that we serve')
+  return pid
+}
+
+/** True while the other end is open. */
+function isOpen(socket: number): boolean {
+  const poll = new Int32Array([socket, 0]) // struct pollfd
+  libc.poll(new Uint8Array(poll.buffer), 1, 0)
+  return (((poll[1] ?? 0) >> 16) & POLLHUP) === 0
+}
+
+function readEnvironment(path: string): Surroundings['env'] {
+  const entries = readFileSync(path, 'utf8')
+    .split('\0')
+    .map(entry => /^(.[^=]*)=(.*)$/s.exec(entry))
+  // Of a name that is there twice, the first counts for getenv(3).
+  return Object.fromEntries(entries.flatMap(entry => (entry ? [[entry[1], entry[2]]] : [])).toReversed())
+}
+
+/** A script is the second word of a command line that Node is the first of. */
+function readName(process: string): string {
+  const words = readFileSync(`${process}/cmdline`, 'utf8').split('\0')
+  const isScript = basename(readlinkSync(`${process}/exe`)) === basename(globalThis.process.execPath)
+  return basename(words[isScript ? 1 : 0] ?? '')
+}
+
+/**
+ * True when every path leads the caller to the file that it leads us to, or both of us nowhere. What depends
+ * on the process does not: /proc/self, a path from the working directory.
+ */
+export function sharesFiles({ pid, sameView }: CallingProcess, paths: readonly string[]): boolean {
+  if (
+    paths.some(path => !path.startsWith('/') || /^\/+(proc\/+(self|thread-self)|dev\/+(fd|std))/.test(path))
+  )
+    return false
+  if (sameView) return true
+  // A link is followed to its end first: an absolute one below /proc/PID/root would lead back to our files.
+  const resolved = paths.flatMap(path => [path, resolve(path)])
+  return resolved.every(path => sameFile(join(`/proc/${pid}/root`, path), path))
+}
+
+function resolve(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
+  }
+}
+
+function sameFile(theirs: string, ours: string): boolean {
+  const [a, b] = [theirs, ours].map(path => statSync(path, { throwIfNoEntry: false }))
+  if (a === undefined && b === undefined) return ours === '/' || sameFile(dirname(theirs), dirname(ours))
+  return a?.dev === b?.dev && a?.ino === b?.ino
+}

@@ -1,0 +1,86 @@
+/**
+ * The call socket, on which launcher/launch.c hands over CNI calls; the protocol is described there.
+ *
+ * Nobody is trusted to be well-behaved, but for being root: a connection that says nothing, too much or
+ * nonsense is let go, and its caller does the call in its own process.
+ */
+
+import type { Server, Socket } from 'node:net'
+import type { Answer } from '../cni/cni.ts'
+import { type CallingProcess, readCaller } from './caller.ts'
+
+/** As stdin of a call may be, see cni/stdin.ts. */
+const INPUT_MAX = 10_000_000
+
+/** How long a caller may take to send its stdin, or to read its answer. */
+const PATIENCE_MS = 10_000
+
+export interface Reply extends Answer {
+  stderr: string
+}
+
+/** A call as it came. */
+export interface Asked {
+  caller: CallingProcess
+  stdin: string
+  /** True once nobody waits for the answer any more. */
+  isGone(): boolean
+  /** Sends the answer. @returns true when it was read, or whoever holds it takes his time */
+  send(reply: Reply): Promise<boolean>
+}
+
+/** Answers on every connection of a server. @param handle what it leaves without an answer, the caller does */
+export function answerCalls(server: Server, handle: (asked: Asked) => Promise<unknown>): void {
+  server.on('connection', socket => {
+    socket.on('error', () => socket.destroy())
+    const caller = readCaller(descriptorOf(socket))
+    if (caller === undefined) {
+      socket.destroy()
+      return
+    }
+    socket.write('tsnet\n')
+    socket.setTimeout(PATIENCE_MS, () => socket.destroy())
+    hear(socket, stdin => {
+      socket.setTimeout(0)
+      const isGone = () => socket.readableEnded || socket.destroyed
+      const send = async (reply: Reply) => !isGone() && (await deliver(socket, reply))
+      void handle({ caller, stdin, isGone, send }).finally(() => socket.destroy())
+    })
+  })
+}
+
+/** Calls back once, when all that was announced has come. */
+function hear(socket: Socket, whole: (stdin: string) => void): void {
+  const chunks: Buffer[] = []
+  let count = 0
+  let expected: number | undefined
+  let length = 0
+  socket.on('data', chunk => {
+    chunks.push(chunk)
+    count += chunk.length
+    if (expected === undefined) {
+      const head = /^(\d{1,8})\n/.exec(Buffer.concat(chunks).toString('latin1', 0, 9))
+      length = Number(head?.[1] ?? 0)
+      if (head !== null) expected = head[0].length + length
+    }
+    if (count > (expected ?? 8) || length >= INPUT_MAX) socket.destroy()
+    else if (count === expected) whole(Buffer.concat(chunks).toString('utf8', count - length))
+  })
+}
+
+function deliver(socket: Socket, { exitCode, stdout, stderr }: Reply): Promise<boolean> {
+  const [out, err] = [Buffer.from(stdout), Buffer.from(stderr)]
+  return new Promise(resolve => {
+    // Closed before all was read, a unix socket says so.
+    socket.once('error', () => resolve(false))
+    socket.once('close', () => resolve(true))
+    socket.setTimeout(PATIENCE_MS, () => socket.destroy())
+    socket.end(Buffer.concat([Buffer.from(`${exitCode} ${out.length} ${err.length}\n`), out, err]))
+  })
+}
+
+/** Node tells nobody, but nothing can be asked of a socket without it. */
+function descriptorOf(socket: Socket): number {
+  const { _handle } = socket as unknown as { _handle?: { fd?: number } }
+  return _handle?.fd ?? -1
+}

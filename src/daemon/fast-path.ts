@@ -1,0 +1,110 @@
+/**
+ * CNI calls done by the daemon, for callers whose launcher asks it to.
+ *
+ *     launcher ──call.sock──▶ calls.ts ──▶ caller.ts ──▶ the queue of its container ──▶ cni.ts ──▶ answer
+ *                             (protocol)   (who is it)
+ *
+ * It is the code of a process of its own, and the answer the same to the byte; what is spared is starting
+ * Node and opening what is open here already. Environment, working directory and stderr are the caller's
+ * (model/surroundings.ts).
+ *
+ * The calls of one container are done one after the other. Those of different containers run side by side:
+ * where one waits for a lock or a command, others go on.
+ *
+ * A caller that died: what has not begun does not begin; DEL and GC are finished; an ADD that succeeded is
+ * taken back by the DEL that its runtime would have to call. That goes for an answer that was sent and not
+ * read, too. When the daemon dies, the caller does the call itself, and finds in the journal what was begun
+ * for it (network/attach.ts).
+ */
+
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { answer } from '../cni/cni.ts'
+import type { Operations } from '../cni/plugin.ts'
+import { operationsWith, type PortHolder } from '../control/held-ports.ts'
+import { findSurroundings, type Surroundings } from '../model/surroundings.ts'
+import { runDirectory } from '../network/state.ts'
+import { sharesFiles } from './caller.ts'
+import type { Asked, Reply } from './calls.ts'
+
+/** Where plugins keep leases, unless they are told otherwise. */
+const STATE = '/var/lib/cni'
+
+export class FastPath {
+  readonly #operations: Operations
+  readonly #surroundings = new AsyncLocalStorage<Surroundings>()
+  /** The end of each container's last call. */
+  readonly #last = new Map<string, Promise<void>>()
+
+  /** @param holder holds the ports of attachments */
+  constructor(holder: PortHolder) {
+    this.#operations = operationsWith(async () => ({
+      serve: owner => holder.serve(owner),
+      release: owner => holder.release(owner),
+      [Symbol.dispose]() {},
+    }))
+    findSurroundings(() => this.#surroundings.getStore())
+  }
+
+  /** Does a call and sends the answer; does nothing where the caller has other files. */
+  async handle(asked: Asked): Promise<void> {
+    const { caller } = asked
+    if (!sharesFiles(caller, pathsOf(asked))) return
+    await this.#inTurn(caller.env.CNI_CONTAINERID, async () => {
+      const isAdd = caller.env.CNI_COMMAND === 'ADD'
+      if (isAdd && asked.isGone()) return
+      const reply = await this.#answer(asked)
+      const wasRead = await asked.send(reply)
+      if (isAdd && !wasRead && reply.exitCode === 0) await this.#answer(asked, 'DEL')
+    })
+  }
+
+  async #answer({ caller, stdin }: Asked, command = caller.env.CNI_COMMAND): Promise<Reply> {
+    let stderr = ''
+    const env = { ...caller.env, CNI_COMMAND: command }
+    const surroundings: Surroundings = {
+      env,
+      directory: caller.directory,
+      caller: caller.identity,
+      complain: text => {
+        stderr += text
+      },
+    }
+    const { calledAs } = caller
+    const done = await this.#surroundings.run(surroundings, () =>
+      answer({ env, calledAs, readStdin: () => stdin, operations: async () => this.#operations }),
+    )
+    return { ...done, stderr }
+  }
+
+  /** After all that is under way for this container. */
+  async #inTurn(container: string | undefined, work: () => Promise<void>): Promise<void> {
+    if (!container) return work()
+    const turn = (this.#last.get(container) ?? Promise.resolve()).then(work)
+    const end = turn.catch(() => {})
+    this.#last.set(container, end)
+    await end
+    if (this.#last.get(container) === end) this.#last.delete(container)
+    await turn
+  }
+}
+
+/** Every path that a call names, as far as one can tell: it must mean the same file here. */
+function pathsOf({ caller, stdin }: Asked): string[] {
+  const { CNI_NETNS, CNI_PATH = '' } = caller.env
+  const named = [CNI_NETNS ?? '', ...CNI_PATH.split(':')].filter(path => path !== '')
+  return [runDirectory(), STATE, ...named, ...(caller.sameView ? [] : pathsIn(stdin))]
+}
+
+/** All that looks like a path in a configuration. */
+function pathsIn(json: string): string[] {
+  const found: string[] = []
+  try {
+    JSON.parse(json, (_, value) => {
+      if (typeof value === 'string' && value.startsWith('/')) found.push(value)
+      return value
+    })
+  } catch {
+    // It will be refused as it stands.
+  }
+  return found
+}

@@ -1,0 +1,18 @@
+/** Processes by pid and start: a pid alone is given again to another. */
+
+import { readFileSync } from 'node:fs'
+
+/**
+ * `4711.8800`: pid and start, which stay the same when the process executes another program.
+ * Source: proc_pid_stat(5), field 22, in clock ticks since boot; the name before may hold anything.
+ * @returns undefined where there is no such process
+ */
+export function processIdentity(pid: number | 'self'): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    const afterName = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return `${Number.parseInt(text, 10)}.${afterName[19]}`
+  } catch {
+    return undefined
+  }
+}
