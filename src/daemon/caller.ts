@@ -9,8 +9,9 @@
  */
 
 import { readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { basename, dirname, join } from 'node:path'
-import { libc, must } from '../ffi/ffi.ts'
+import { isPeerThere, peerOf } from '../ffi/peer.ts'
 import type { Surroundings } from '../model/surroundings.ts'
 import { processIdentity } from '../netns/processes.ts'
 
@@ -27,14 +28,12 @@ export interface CallingProcess {
   sameView: boolean
 }
 
-const SOL_SOCKET = 1
-const SO_PEERCRED = 17
-const POLLHUP = 0x10
-
 /** The process at the other end of a connection, if it is one that we serve. */
-export function readCaller(socket: number): CallingProcess | undefined {
+export function readCaller(socket: Socket): CallingProcess | undefined {
   try {
-    const pid = peerOf(socket)
+    const { pid, uid } = peerOf(socket)
+    // One of another pid namespace has no name here; and the socket is for root alone in any case.
+    if (pid === 0 || uid !== 0) return undefined
     const process = `/proc/${pid}`
     if (!sameFile(`${process}/ns/net`, '/proc/thread-self/ns/net')) return undefined
     const env = readEnvironment(`${process}/environ`)
@@ -44,32 +43,12 @@ export function readCaller(socket: number): CallingProcess | undefined {
     const sameView =
       readlinkSync(`${process}/ns/mnt`) === readlinkSync('/proc/self/ns/mnt') &&
       sameFile(`${process}/root/`, '/')
-    if (identity === undefined || !isOpen(socket)) return undefined
+    if (identity === undefined || !isPeerThere(socket)) return undefined
     return { pid, calledAs, env, directory, identity, sameView }
   } catch {
     // It has gone, or is none that we may look at.
     return undefined
   }
-}
-
-/** struct ucred of sys/socket.h. Whoever is no root is not served, nor who is in a pid namespace unknown to us. */
-function peerOf(socket: number): number {
-  const credentials = new Uint32Array(3)
-  const length = new Uint8Array(new Uint32Array([12]).buffer)
-  must(
-    'getsockopt',
-    libc.getsockopt(socket, SOL_SOCKET, SO_PEERCRED, new Uint8Array(credentials.buffer), length),
-  )
-  const [pid = 0, uid] = credentials
-  if (pid === 0 || uid !== 0) throw new Error('nobody that we serve')
-  return pid
-}
-
-/** True while the other end is open. */
-function isOpen(socket: number): boolean {
-  const poll = new Int32Array([socket, 0]) // struct pollfd
-  libc.poll(new Uint8Array(poll.buffer), 1, 0)
-  return (((poll[1] ?? 0) >> 16) & POLLHUP) === 0
 }
 
 function readEnvironment(path: string): Surroundings['env'] {

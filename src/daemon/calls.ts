@@ -33,7 +33,7 @@ export interface Asked {
 export function answerCalls(server: Server, handle: (asked: Asked) => Promise<unknown>): void {
   server.on('connection', socket => {
     socket.on('error', () => socket.destroy())
-    const caller = readCaller(descriptorOf(socket))
+    const caller = readCaller(socket)
     if (caller === undefined) {
       socket.destroy()
       return
@@ -77,10 +77,4 @@ function deliver(socket: Socket, { exitCode, stdout, stderr }: Reply): Promise<b
     socket.setTimeout(PATIENCE_MS, () => socket.destroy())
     socket.end(Buffer.concat([Buffer.from(`${exitCode} ${out.length} ${err.length}\n`), out, err]))
   })
-}
-
-/** Node tells nobody, but nothing can be asked of a socket without it. */
-function descriptorOf(socket: Socket): number {
-  const { _handle } = socket as unknown as { _handle?: { fd?: number } }
-  return _handle?.fd ?? -1
 }

@@ -118,7 +118,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   ready(`tsnet daemon ready on ${controlSocket()} (pid ${process.pid})`)
   notify(`MAINPID=${process.pid}\nREADY=1`)
 
-  const isNeeded = () => proxy.counters().size > 0 || control.connected > 0 || listPublications().length > 0
+  const isNeeded = () =>
+    proxy.counters().size > 0 || control.connected > 0 || listPublications().length > 0 || fastPath.busy
   const why = await Promise.race([
     endSignal(),
     succession.done,

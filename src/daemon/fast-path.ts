@@ -35,6 +35,8 @@ export class FastPath {
   /** The end of each container's last call. */
   readonly #last = new Map<string, Promise<void>>()
 
+  #going = 0
+
   /** @param holder holds the ports of attachments */
   constructor(holder: PortHolder) {
     this.#operations = operationsWith(async () => ({
@@ -45,17 +47,23 @@ export class FastPath {
     findSurroundings(() => this.#surroundings.getStore())
   }
 
+  /** True while calls are being done. */
+  get busy(): boolean {
+    return this.#going > 0
+  }
+
   /** Does a call and sends the answer; does nothing where the caller has other files. */
   async handle(asked: Asked): Promise<void> {
     const { caller } = asked
     if (!sharesFiles(caller, pathsOf(asked))) return
+    this.#going++
     await this.#inTurn(caller.env.CNI_CONTAINERID, async () => {
       const isAdd = caller.env.CNI_COMMAND === 'ADD'
       if (isAdd && asked.isGone()) return
       const reply = await this.#answer(asked)
       const wasRead = await asked.send(reply)
       if (isAdd && !wasRead && reply.exitCode === 0) await this.#answer(asked, 'DEL')
-    })
+    }).finally(() => this.#going--)
   }
 
   async #answer({ caller, stdin }: Asked, command = caller.env.CNI_COMMAND): Promise<Reply> {

@@ -12,6 +12,7 @@ import { BACKENDS, HOST, Scene } from '../support/scene.ts'
 import { UnitFile } from '../support/unit-file.ts'
 
 const CONTROL = '/run/tsnet/control.sock'
+const CALLS = '/run/tsnet/call.sock'
 
 async function open(t: Test): Promise<{ scene: Scene; tsnet: Command }> {
   const scene = await Scene.open('iptables', 'web')
@@ -109,13 +110,13 @@ t.test('the control socket is for root alone', async t => {
   const { scene, tsnet } = await open(t)
   const { host } = scene
   const daemon = await tsnet.daemon()
-  const modes = await host.run('stat', '-c', '%a %u %F', '/run/tsnet', CONTROL)
-  t.equal(modes.stdout, '700 0 directory\n600 0 socket\n')
+  const modes = await host.run('stat', '-c', '%a %u %F', '/run/tsnet', CONTROL, CALLS)
+  t.equal(modes.stdout, '700 0 directory\n600 0 socket\n600 0 socket\n')
   const { stdout } = await host.run('ss', '-xlH')
   t.same(
     stdout.match(/\S*(?:tsnet|@)\S*/g),
-    [`${CONTROL}.${innerPid(scene)}`],
-    'the name it was bound with, and no abstract one',
+    [CONTROL, CALLS].map(path => `${path}.${innerPid(scene)}`),
+    'the names they were bound with, and no abstract one',
   )
   const asUser = () =>
     host.run(
