@@ -1,8 +1,8 @@
 /** Takes the veth pair of an attachment away. */
 
+import { deleteLinks } from '../netlink/delete-links.ts'
 import { changeLink, findLink, type Link } from '../netlink/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
-import { deleteTogether } from './delete.ts'
 import type { BridgeLoan } from './ensure.ts'
 import { hostNames, isHostEnd } from './names.ts'
 import { release } from './release.ts'
@@ -20,14 +20,15 @@ export interface Departure {
 /**
  * Deletes the host end of the attachment's veth pair, and with it the container's end. The host end is
  * found by its name and proved by its alias, so neither record nor namespace are needed, and nothing else
- * is ever deleted. Idempotent.
+ * is ever deleted. Idempotent. It is condemned before this returns: a lock on the bridge's name need not be
+ * held until it is gone, unless the bridge goes with it.
  */
 export async function disconnect(departure: Departure, trace?: (equivalent: string) => void): Promise<void> {
   const { owner, lastOn } = departure
   using nl = openNetlink(trace)
   const link = findHostEnd(nl, owner)
   if (lastOn !== undefined) await release(nl, lastOn.bridge, lastOn.loan, link)
-  else if (link !== undefined) deleteTogether(nl, [link])
+  else if (link !== undefined) await deleteLinks(nl, [link])
 }
 
 /** Takes the host end down: from now on nothing reaches the container, and nothing comes from it. Idempotent. */

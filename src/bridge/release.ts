@@ -4,11 +4,11 @@
 
 import { everyStep } from '../model/undo.ts'
 import { deleteAddress, listAddresses } from '../netlink/address.ts'
+import { deleteLinks, isCondemned } from '../netlink/delete-links.ts'
 import { changeLink, findLink, type Link, listLinks } from '../netlink/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { currentNetns, inside, type Netns } from '../netns/netns.ts'
 import { writeSysctl } from '../netns/sysctl.ts'
-import { deleteTogether } from './delete.ts'
 import type { BridgeLoan } from './ensure.ts'
 import { isAnyHostEnd, isOurBridge } from './names.ts'
 import { removeVlanInterfaces } from './vlan.ts'
@@ -41,12 +41,15 @@ export async function release(
   const bridge = findLink(nl, { name })
   const isBridge = bridge?.kind === 'bridge'
   const others = isBridge
-    ? listLinks(nl, { master: bridge.index }).filter(port => port.index !== leaving?.index)
+    ? listLinks(nl, { master: bridge.index }).filter(
+        port => port.index !== leaving?.index && !isCondemned(port),
+      )
     : []
   const goes = isBridge && isOurBridge(bridge) && others.length === 0
-  deleteTogether(nl, goes ? [...going, bridge] : going)
+  // Asked before the wait: afterwards the thread may be somewhere else.
+  using home = currentNetns()
+  await deleteLinks(nl, goes ? [...going, bridge] : going)
   if (isBridge && !isOurBridge(bridge) && !others.some(isAnyHostEnd)) {
-    using home = currentNetns()
     await giveBack(nl, home, bridge, loan)
   }
   return goes

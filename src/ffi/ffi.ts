@@ -131,6 +131,24 @@ export const libc: Libc = bindLazily<Libc>(() => koffi.load(null), prototypes)
 exit.now = status => libc._exit(status)
 
 /**
+ * Calls a function of libc on a thread of Node's pool, for those that wait in the kernel. Its errno stays
+ * with that thread.
+ * @param args are not to be touched before it is done
+ */
+export const aside = <Name extends keyof Libc>(
+  name: Name,
+  ...args: Parameters<Libc[Name]>
+): Promise<ReturnType<Libc[Name]>> =>
+  new Promise((resolve, reject) => {
+    const done = (error: unknown, result: ReturnType<Libc[Name]>): void => {
+      if (error === null || error === undefined) resolve(result)
+      else reject(error)
+    }
+    const symbol = libc[name] as unknown as { async: (...all: unknown[]) => void }
+    symbol.async(...args, done)
+  })
+
+/**
  * The functions of a library, each bound at its first call.
  * @param open loads the library; called once, at the first call of any function
  * @throws Error from the first call when the library or the symbol is missing

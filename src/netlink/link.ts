@@ -11,7 +11,7 @@ import * as k from './constants.ts'
 import type { bridge, bridgePort, vlan, vxlan } from './link-tables.ts'
 import { linkMessage } from './link-tables.ts'
 import type { Message } from './message.ts'
-import type { Netlink } from './netlink.ts'
+import type { Netlink, Request } from './netlink.ts'
 
 /** RFC 2863's ifOperStatus, as linux/if.h numbers it. */
 const operStates = ['unknown', 'notpresent', 'down', 'lowerlayerdown', 'testing', 'dormant', 'up'] as const
@@ -242,11 +242,17 @@ export function deleteLink(nl: Netlink, link: LinkRef): void {
  * @throws NetlinkError `ENODEV` for an empty group, `EOPNOTSUPP` when a member cannot be deleted
  * @throws RangeError for group 0, in which every link is that nobody gave a group
  */
-export function deleteLinkGroup(nl: Netlink, group: number): void {
+export const deleteLinkGroup = (nl: Netlink, group: number): void => nl.change(groupDeletion(group))
+
+/** As deleteLinkGroup; this thread goes on while the kernel waits. */
+export const deleteLinkGroupAside = (nl: Netlink, group: number): Promise<void> =>
+  nl.changeAside(groupDeletion(group))
+
+function groupDeletion(group: number): Request {
   if (group === 0) throw new RangeError('group 0 holds every link of the host')
-  nl.change({
+  return {
     equivalent: command('ip link delete group', group),
     type: k.RTM_DELLINK,
     payload: [linkMessage.encode({ header: {}, attributes: { group } })],
-  })
+  }
 }

@@ -8,8 +8,8 @@
  *     objects        link, add-link, bridge-port, address, route, neighbour, fdb, qdisc
  *                                                   one function = one conversation = plain value
  *
- * Everything is synchronous: the kernel answers a request while it is being sent, so there is nothing to
- * wait for. A socket belongs to the namespace it was opened in and may be used from anywhere.
+ * Nearly everything is synchronous: the kernel answers a request while it is being sent. Over the deletion of
+ * links it waits, so that can be sent by another thread (delete-links.ts). A socket belongs to the namespace it was opened in and may be used from anywhere.
  *
  * A conversation asks for extended acknowledgements (the kernel's own words become part of the error) and
  * for strict checking (a filter the kernel does not know is an error, not ignored). A dump that the kernel
@@ -78,6 +78,11 @@ export class Netlink implements Disposable {
     this.#trace = trace
   }
 
+  /** The inode of the network namespace it speaks with. */
+  get namespace(): number {
+    return this.#transport.namespace?.() ?? 0
+  }
+
   /**
    * Asks for a change and waits for the acknowledgement.
    * @throws NetlinkError; `ENOBUFS` when the kernel had no memory for its answer: the change may be made
@@ -85,6 +90,18 @@ export class Netlink implements Disposable {
   change(request: Request): void {
     this.#trace?.(request.equivalent)
     this.#ask(request, k.NLM_F_ACK, () => {})
+  }
+
+  /**
+   * As change, for a request over which the kernel waits for long: this thread goes on meanwhile. Nothing else
+   * may be asked before it is done.
+   */
+  async changeAside(request: Request): Promise<void> {
+    this.#trace?.(request.equivalent)
+    const datagram = this.#encode(request, k.NLM_F_ACK)
+    if (this.#transport.sendAside === undefined) this.#transport.send(datagram)
+    else await this.#transport.sendAside(datagram)
+    this.#conclude(request, () => {})
   }
 
   /** Asks for one object. @throws NetlinkError, such as `ENODEV` */
@@ -116,22 +133,28 @@ export class Netlink implements Disposable {
 
   #ask(request: Request, flags: number, take: (message: Message) => void): void {
     this.#send(request, flags)
+    this.#conclude(request, take)
+  }
+
+  #conclude(request: Request, take: (message: Message) => void): void {
     if (this.#hear(request, take) === 'lost') {
       throw failure(request, 'ENOBUFS', 'the kernel had no memory for its answer')
     }
   }
 
   #send(request: Request, flags: number): void {
+    this.#transport.send(this.#encode(request, flags))
+  }
+
+  #encode(request: Request, flags: number): Uint8Array {
     this.#sequence = (this.#sequence + 1) >>> 0
-    this.#transport.send(
-      encodeMessage({
-        type: request.type,
-        flags: k.NLM_F_REQUEST | flags | (request.flags ?? 0),
-        sequence: this.#sequence,
-        port: 0,
-        payload: concatenate(request.payload),
-      }),
-    )
+    return encodeMessage({
+      type: request.type,
+      flags: k.NLM_F_REQUEST | flags | (request.flags ?? 0),
+      sequence: this.#sequence,
+      port: 0,
+      payload: concatenate(request.payload),
+    })
   }
 
   /** As #collect; when the answer makes no sense, the rest of it is thrown away, or the next dump is EBUSY. */

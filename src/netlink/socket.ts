@@ -5,14 +5,19 @@
  * CAP_NET_ADMIN in the namespace, such as a container's root, could answer in the kernel's place.
  */
 
+import { closeSync, fstatSync } from 'node:fs'
 import { constants } from 'node:os'
 import { Fd } from '../ffi/fd.ts'
-import { errno, libc, must, SystemError } from '../ffi/ffi.ts'
+import { aside, errno, libc, must, SystemError } from '../ffi/ffi.ts'
 import * as k from './constants.ts'
 
 /** A socket, or in tests a script, that carries datagrams to the kernel and back. */
 export interface Transport extends Disposable {
   send(datagram: Uint8Array): void
+  /** As send, on another thread: for requests over which the kernel waits. Absent: there is no other thread. */
+  sendAside?(datagram: Uint8Array): Promise<void>
+  /** The inode of its network namespace. */
+  namespace?(): number
   /**
    * The next datagram; valid until the next call.
    * @param wait when nothing is there: a while, or not at all
@@ -28,6 +33,7 @@ const SOL_SOCKET = 1
 const SO_RCVTIMEO = 20
 const MSG_TRUNC = 0x20
 const MSG_DONTWAIT = 0x40
+const SIOCGSKNS = 0x894c // linux/sockios.h
 
 /** How long `receive` waits. The kernel answers at once; this is for the case that it never does. */
 export const RECEIVE_TIMEOUT_S = 10
@@ -55,8 +61,22 @@ export function openSocket(protocol: number): Transport {
     throw thrown
   }
   const buffer = new Uint8Array(BUFFER)
+  const send = (datagram: Uint8Array) => void must('send', libc.send(fd.number, datagram, datagram.length, 0))
   return {
-    send: datagram => void must('send', libc.send(fd.number, datagram, datagram.length, 0)),
+    send,
+    namespace() {
+      const namespace = must('ioctl', libc.ioctl(fd.number, SIOCGSKNS, 0))
+      try {
+        return fstatSync(namespace).ino
+      } finally {
+        closeSync(namespace)
+      }
+    },
+    async sendAside(datagram) {
+      const sent = await aside('send', fd.number, datagram, datagram.length, 0)
+      // The kernel did not take it, and why is known to that thread alone.
+      if (sent < 0) send(datagram)
+    },
     receive(wait) {
       for (;;) {
         const length = libc.recv(fd.number, buffer, BUFFER, MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT))

@@ -51,16 +51,21 @@ export async function leaveBridge(
   owner: string,
   trace?: (equivalent: string) => void,
 ): Promise<void> {
-  await whileBridgeLocked(name, async () => {
+  const { gone } = await whileBridgeLocked(name, async () => {
     if (isLastUser(bridgeOf(name), owner)) {
       const loan = readState<BridgeLoan>(loanOf(name))
       await disconnect({ owner, lastOn: { bridge: name, loan } }, trace)
       writeState(loanOf(name), undefined)
-    } else {
-      await disconnect({ owner }, trace)
+      removeUser(bridgeOf(name), owner)
+      return { gone: undefined }
     }
+    const gone = disconnect({ owner }, trace)
+    gone.catch(() => {}) // looked at below
     removeUser(bridgeOf(name), owner)
+    return { gone }
   })
+  // Not under the lock, so that many who leave one bridge share a wait.
+  await gone
 }
 
 /** Installs an attachment's rules and lets the host forward. */

@@ -2,15 +2,16 @@
  * Takes down an attachment in whatever state it is: complete, half made, half taken down, or known by its
  * key alone.
  *
- *     traffic off → rules and link → bridge → conntrack → host ports → addresses
+ *     traffic off ─┬─▶ rules → spoof guard → conntrack → host ports ─┬─▶ addresses
+ *                  └─▶ link and ifb → bridge ────────────────────────┘
  *
  * The host end goes down first, so that there is no moment in which the container can be reached without
- * its guards. The addresses come last, when no flow and no rule leads to them any more, and stay taken
+ * its guards. Then the kernel waits some twenty milliseconds over the link, and what else there is to do is
+ * done meanwhile; many that go at once share that wait (netlink/delete-links.ts). The addresses come last, when no flow and no rule leads to them any more, and stay taken
  * when anything before failed: an address must not be given to another container while something still
  * points to it. Every step is idempotent; all are tried whatever fails.
  */
 
-import { setImmediate } from 'node:timers/promises'
 import { disconnect, silence } from '../bridge/bridge.ts'
 import { giveBack } from '../ipam/ipam.ts'
 import { ipOf } from '../model/address.ts'
@@ -24,8 +25,10 @@ import {
 } from '../model/network.ts'
 import { everyStep, type Step } from '../model/undo.ts'
 import { chooseBackend, flushConntrack, withdrawSpoofGuard } from '../nat/nat.ts'
+import { condemnLinks, deleteLinks } from '../netlink/delete-links.ts'
+import { findLink } from '../netlink/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
-import { ifbName, unshape } from '../shaping/shaping.ts'
+import { ifbName } from '../shaping/shaping.ts'
 import type { Context } from './context.ts'
 import { releasePorts } from './port-claims.ts'
 import { leaveBridge, withdrawRules } from './shared.ts'
@@ -39,13 +42,15 @@ export async function takeDown(undertaking: Undertaking, { trace }: Context = {}
     () => silence(owner, trace),
     () =>
       sideBySide(
-        async () => nat && (await withdrawRules(nat.backend, owner, nat.intent)),
-        () => undertaking.bandwidth && removeShaping(owner, trace),
-        () => leaveBridge(bridgeName, owner, trace),
+        () => withShaping(undertaking.bandwidth, owner, () => leaveBridge(bridgeName, owner, trace), trace),
+        () =>
+          everyStep([
+            async () => nat && (await withdrawRules(nat.backend, owner, nat.intent)),
+            async () => undertaking.macspoofchk && (await withdrawSpoofGuard(nat?.backend, owner)),
+            () => flushConntrack(addresses, ports),
+            () => releasePorts(owner, ports),
+          ]),
       ),
-    async () => undertaking.macspoofchk && (await withdrawSpoofGuard(nat?.backend, owner)),
-    () => flushConntrack(addresses, ports),
-    () => releasePorts(owner, ports),
   ])
   await giveBack(ipam, undertaking, undertaking.netns.path)
 }
@@ -63,24 +68,25 @@ export async function takeDownUnrecorded(
   const owner = ownerTag(key)
   await everyStep([
     () => silence(owner, trace),
-    () => ifInstalled('iptables', backend => withdrawRules(backend, owner)),
-    () => ifInstalled('nftables', backend => withdrawRules(backend, owner)),
-    () => ifInstalled('nftables', backend => withdrawSpoofGuard(backend, owner)),
-    () => removeShaping(owner, trace),
-    () => disconnect({ owner }, trace),
+    () =>
+      sideBySide(
+        () => withShaping(true, owner, () => disconnect({ owner }, trace), trace),
+        () =>
+          everyStep([
+            () => ifInstalled('iptables', backend => withdrawRules(backend, owner)),
+            () => ifInstalled('nftables', backend => withdrawRules(backend, owner)),
+            () => ifInstalled('nftables', backend => withdrawSpoofGuard(backend, owner)),
+          ]),
+      ),
   ])
   if (ipam !== undefined) await giveBack(ipam, key, netnsPath)
 }
 
-/**
- * The rules' command and the deletion of the link each wait for the kernel (RCU) some twenty milliseconds.
- * The command is another process: it waits while we do.
- */
-async function sideBySide(rules: Step, ...link: Step[]): Promise<void> {
-  const begun = Promise.resolve(rules())
-  begun.catch(() => {}) // looked at below
-  await setImmediate() // the command has been started
-  await everyStep([...link, () => begun])
+/** Begins all steps, then waits for all. @throws what failed */
+async function sideBySide(...steps: Step[]): Promise<void> {
+  const begun = steps.map(async step => step())
+  await Promise.allSettled(begun)
+  await everyStep(begun.map(step => () => step))
 }
 
 /** Where a backend is not installed, nothing was ever made with it. */
@@ -94,7 +100,20 @@ async function ifInstalled(backend: NatBackend, work: (backend: NatBackend) => P
   await work(backend)
 }
 
-function removeShaping(owner: string, trace: Context['trace']): void {
+/** Removes the link, and with it, in one wait, what shapes it. */
+async function withShaping(
+  shaped: unknown,
+  owner: string,
+  removeLink: () => Promise<void>,
+  trace: Context['trace'],
+): Promise<void> {
+  if (!shaped) return removeLink()
   using nl = openNetlink(trace)
-  unshape(nl, ifbName(owner))
+  const ifb = () => {
+    const link = findLink(nl, { name: ifbName(owner) })
+    return link?.kind === 'ifb' ? [link] : []
+  }
+  condemnLinks(nl, ifb())
+  // Where there was no link any more, the ifb goes alone.
+  await everyStep([removeLink, () => deleteLinks(nl, ifb())])
 }
