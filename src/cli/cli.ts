@@ -5,6 +5,9 @@
  *     tsnet unpublish 8080         and off it again
  *     tsnet ports                  what is published
  *     tsnet daemon                 serves what is published
+ *     tsnet attach front web       puts a container that exists on a network
+ *     tsnet detach front web       and takes it off again
+ *     tsnet oci-hook               does both for containers of plain runc and crun
  *     tsnet demo                   shows what tsnet does, in a sandbox
  *
  * Exit codes: 0 done, 1 it failed, 2 it was called wrongly. What was asked for goes to stdout, errors to
@@ -18,6 +21,7 @@ import { Command, CommanderError } from 'commander'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { PublishWords } from '../model/publish-request.ts'
 import { VERSION } from '../model/version.ts'
+import type { AttachOptions } from './attach.ts'
 import { paint, type Terminal } from './terminal.ts'
 
 export type ExitCode = 0 | 1 | 2
@@ -56,6 +60,7 @@ export function commands(terminal: Terminal): Command {
       await demo(terminal, { json: options.json === true })
     })
   addPublishing(program, terminal)
+  addAttaching(program, terminal)
   return program
 }
 
@@ -112,6 +117,44 @@ function addPublishing(program: Command, terminal: Terminal): void {
     .action(async (options: { config?: string; replace?: boolean; idle?: string }) => {
       const { daemon } = await import('./daemon.ts')
       await daemon(terminal, options)
+    })
+}
+
+function addAttaching(program: Command, terminal: Terminal): void {
+  const confDir = ['--conf-dir <folder>', 'where networks are, in place of /etc/cni/net.d'] as const
+  program
+    .command('attach')
+    .description('put a container that exists on a network')
+    .argument('<network>', 'name of a network list')
+    .argument('<container>', 'as for publish')
+    .option(...confDir)
+    .option('--ifname <name>', 'of the interface; else the first of eth0, eth1, … that is free')
+    .option('-p, --publish <port>', 'as docker run -p takes it; may be given several times', listOf)
+    .option('--ip <address>', 'ask for this address')
+    .option('--json', 'print the CNI result')
+    .action(async (network: string, container: string, options: AttachOptions & { json?: true }) => {
+      const { attach } = await import('./attach.ts')
+      await attach(terminal, network, container, { ...options, json: options.json === true })
+    })
+  program
+    .command('detach')
+    .description('take a container off a network')
+    .argument('<network>', 'name of a network list')
+    .argument('<container>', 'as for publish; it need not run any more')
+    .option(...confDir)
+    .option('--ifname <name>', 'only this interface')
+    .option('--json', 'print what was taken down as JSON')
+    .action(async (network: string, container: string, options: AttachOptions & { json?: true }) => {
+      const { detach } = await import('./attach.ts')
+      await detach(terminal, network, container, { ...options, json: options.json === true })
+    })
+  program
+    .command('oci-hook')
+    .description('put a container on networks by its annotations, as createRuntime and poststop hook')
+    .option(...confDir)
+    .action(async (options: { confDir?: string }) => {
+      const { ociHook } = await import('./attach.ts')
+      await ociHook(options)
     })
 }
 

@@ -1,11 +1,10 @@
 /** The process around the plugin: descriptors, signals and the exit code. */
 
-import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
 import { exit } from '../ffi/exit.ts'
 import { messageOf } from '../model/errors.ts'
 import { answer } from './cni.ts'
-import type { Operations } from './plugin.ts'
+import { operationsIn } from './operations.ts'
 import { readStdin, readStdinIfPiped, writeStdout } from './stdin.ts'
 
 const { env, argv } = process
@@ -19,7 +18,7 @@ async function run(): Promise<void> {
     env,
     calledAs: basename(argv[1] ?? ''),
     readStdin: command === 'VERSION' ? readStdinIfPiped : readStdin,
-    operations,
+    operations: () => operationsIn(env),
   })
   exit.now(deliver(stdout) ? exitCode : 1)
 }
@@ -32,16 +31,6 @@ async function finishWhatIsBegun(): Promise<void> {
   } catch {
     // Without libc nothing can be begun, as the answer will say.
   }
-}
-
-// A function, not a constant: it is asked for before the constants below `run` have their values.
-function operations(): Promise<Operations> {
-  return daemonMayRun() ? import('../control/held-ports.ts') : import('../network/network.ts')
-}
-
-/** Asked before anything is loaded for it. */
-function daemonMayRun(): boolean {
-  return env.TSNET_DAEMON !== 'off' && existsSync(`${env.TSNET_RUN_DIR ?? '/run/tsnet'}/control.sock`)
 }
 
 /** False where nobody listens any more: what was asked is done, but the caller does not know. */

@@ -19,6 +19,8 @@ export interface PluginCall {
   /** CNI_COMMAND and whatever the command needs; the rest of the caller's environment goes along. */
   env: { CNI_COMMAND: string; [name: string]: string }
   config: Record<string, unknown>
+  /** The key that names the plugin, for messages: `ipam.type` unless said otherwise. */
+  key?: 'ipam.type' | 'type'
   timeoutMs?: number
 }
 
@@ -35,7 +37,8 @@ const BUSY_PAUSE_MS = 100
  * @throws TsnetError `missing` no such plugin; `delegate` it failed, with its own code where it gave one
  */
 export async function execPlugin(call: PluginCall): Promise<string> {
-  const child = await start(findPlugin(call), call.env)
+  const subject = call.key === 'type' ? '' : 'ipam: '
+  const child = await start(findPlugin(call), call.env, subject)
   // A plugin may well finish without having read its input.
   child.stdin?.on('error', () => {})
   child.stdin?.end(JSON.stringify(call.config))
@@ -45,16 +48,16 @@ export async function execPlugin(call: PluginCall): Promise<string> {
   const command = `${call.plugin} ${call.env.CNI_COMMAND}`
   throw (
     errorIn(stdout) ??
-    new TsnetError('delegate', `ipam: ${command} failed: ${stderr.trim() || stdout.trim() || end}`)
+    new TsnetError('delegate', `${subject}${command} failed: ${stderr.trim() || stdout.trim() || end}`)
   )
 }
 
 /** @throws TsnetError `invalid-config` for more than a file name; `missing` */
-function findPlugin({ plugin, path }: PluginCall): string {
+function findPlugin({ plugin, path, key = 'ipam.type' }: PluginCall): string {
   if (!/^[^/\\\0]+$/.test(plugin) || plugin === '.' || plugin === '..') {
     throw new TsnetError(
       'invalid-config',
-      `ipam.type: ${JSON.stringify(plugin)} is not the file name of a plugin`,
+      `${key}: ${JSON.stringify(plugin)} is not the file name of a plugin`,
     )
   }
   const candidates = path.filter(folder => folder !== '').map(folder => join(folder, plugin))
@@ -64,12 +67,12 @@ function findPlugin({ plugin, path }: PluginCall): string {
     'missing',
     `failed to find plugin ${JSON.stringify(plugin)} in path [${path.join(' ')}]`,
     {
-      details: 'install it into a directory of CNI_PATH, or change ipam.type',
+      details: `install it into a directory of CNI_PATH, or change ${key}`,
     },
   )
 }
 
-async function start(file: string, env: Record<string, string>): Promise<ChildProcess> {
+async function start(file: string, env: Record<string, string>, subject: string): Promise<ChildProcess> {
   for (let attempt = 1; ; attempt++) {
     const { env: all, directory } = surroundings()
     const child = spawn(file, [], {
@@ -82,7 +85,7 @@ async function start(file: string, env: Record<string, string>): Promise<ChildPr
       return child
     } catch (cause) {
       if (!hasCode(cause, 'ETXTBSY') || attempt === BUSY_TRIES) {
-        throw new TsnetError('delegate', `ipam: cannot run ${file}: ${messageOf(cause)}`, { cause })
+        throw new TsnetError('delegate', `${subject}cannot run ${file}: ${messageOf(cause)}`, { cause })
       }
       await pause(BUSY_PAUSE_MS)
     }

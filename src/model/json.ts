@@ -97,21 +97,22 @@ export function shown(value: unknown): string {
 
 /**
  * Parses a document that must be an object.
+ * @param from where it came from, for messages
  * @throws TsnetError `decode`
  */
-export function parseJson(text: string): Json {
+export function parseJson(text: string, from = 'stdin'): Json {
   if (/^\s*$/.test(text)) {
-    throw new TsnetError('decode', 'stdin is empty; the network configuration was expected there')
+    throw new TsnetError('decode', `${from} is empty; the network configuration was expected there`)
   }
   if (depthOf(text) > MAX_DEPTH) {
-    throw new TsnetError('decode', `stdin is nested deeper than ${MAX_DEPTH} levels`)
+    throw new TsnetError('decode', `${from} is nested deeper than ${MAX_DEPTH} levels`)
   }
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new TsnetError('decode', `stdin is not JSON: ${reason.slice(0, 200)}`, { cause })
+    throw new TsnetError('decode', `${from} is not JSON: ${reason.slice(0, 200)}`, { cause })
   }
   const document = new Json(value, '', text)
   if (!document.present || typeof value !== 'object' || Array.isArray(value)) {

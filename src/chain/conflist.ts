@@ -1,0 +1,130 @@
+/**
+ * Network lists in their folder, as libcni finds them: `*.conflist` in the order of their names, then single
+ * configurations (`*.conf`, `*.json`), the first of the name asked for. A list may have plugins in files of
+ * their own, in a folder named after it (CNI 1.1.0, `loadOnlyInlinedPlugins`).
+ *
+ * A file that cannot be read is nobody's network, and is named when the one asked for is not found.
+ */
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, extname, join } from 'node:path'
+import { newest, type Version, versions } from '../cni/versions.ts'
+import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { type Json, parseJson } from '../model/json.ts'
+
+export const CONF_DIR = '/etc/cni/net.d'
+
+export interface NetworkList {
+  name: string
+  cniVersion: string
+  /** As they stand in the list. */
+  plugins: PluginConfig[]
+  /** The list as JSON, all plugins in it: what is written down for DEL. */
+  text: string
+}
+
+export interface PluginConfig {
+  type: string
+  /** Those that it declares. */
+  capabilities: string[]
+  config: Record<string, unknown>
+}
+
+/** @throws TsnetError `invalid-environment` naming the networks that there are; `io` */
+export function findNetworkList(name: string, folder: string): NetworkList {
+  const found: string[] = []
+  const damaged: string[] = []
+  for (const file of filesIn(folder)) {
+    try {
+      const list = readList(file)
+      if (list.name === name) return list
+      found.push(list.name)
+    } catch (thrown) {
+      damaged.push(`${file}: ${messageOf(thrown)}`)
+    }
+  }
+  const known = found.length > 0 ? `there are ${found.join(', ')}` : 'there is none'
+  throw new TsnetError(
+    'invalid-environment',
+    `there is no network ${JSON.stringify(name)} in ${folder}; ${known}`,
+    {
+      ...(damaged.length > 0 && { details: `not understood: ${damaged.join('; ')}` }),
+    },
+  )
+}
+
+function filesIn(folder: string): string[] {
+  let names: string[]
+  try {
+    names = readdirSync(folder).sort()
+  } catch (cause) {
+    if (hasCode(cause, 'ENOENT')) return []
+    throw new TsnetError('io', `the folder of networks: ${messageOf(cause)}`, { cause })
+  }
+  const ending = (...endings: string[]) => names.filter(name => endings.includes(extname(name)))
+  return [...ending('.conflist'), ...ending('.conf', '.json')].map(name => join(folder, name))
+}
+
+function readList(file: string): NetworkList {
+  const text = readFileSync(file, 'utf8')
+  const list = parseNetworkList(text)
+  const more =
+    parseJson(text, 'it').get('loadOnlyInlinedPlugins').value === true ? [] : pluginsBeside(file, list.name)
+  const whole = more.length === 0 ? list : withPlugins(text, list, more)
+  if (whole.plugins.length > 0) return whole
+  throw new TsnetError('invalid-config', 'the list has no plugins')
+}
+
+/** A list, or a single configuration as a list of one. @throws TsnetError `decode`, `invalid-config` */
+export function parseNetworkList(text: string): NetworkList {
+  const list = parseJson(text, 'it')
+  const name = list.get('name').text() ?? list.get('name').refuse('is missing')
+  const isSingle = !list.get('plugins').present && list.get('type').present
+  const plugins = isSingle ? [list] : list.get('plugins').list()
+  const cniVersion = versionOf(list)
+  const whole = isSingle ? JSON.stringify({ cniVersion, name, plugins: [list.value] }) : text
+  return { name, cniVersion, plugins: plugins.map(readPlugin), text: whole }
+}
+
+function readPlugin(json: Json): PluginConfig {
+  const config = json.object()
+  const declared = Object.entries(json.get('capabilities').object())
+  return {
+    type: json.get('type').text() ?? json.get('type').refuse('is missing'),
+    capabilities: declared.filter(([, has]) => has === true).map(([name]) => name),
+    config,
+  }
+}
+
+/** The highest of `cniVersions` and `cniVersion` that we speak; what we do not speak the plugins refuse. */
+function versionOf(list: Json): string {
+  const one = list.get('cniVersion').text()
+  const many = list
+    .get('cniVersions')
+    .list()
+    .map(each => each.text() ?? '')
+  if (many.length === 0) return one ?? '0.1.0'
+  const spoken = [...many, one ?? ''].filter((each): each is Version =>
+    versions.some(known => known === each),
+  )
+  return spoken.sort((a, b) => versions.indexOf(a) - versions.indexOf(b)).at(-1) ?? one ?? newest
+}
+
+function pluginsBeside(file: string, name: string): PluginConfig[] {
+  const folder = join(dirname(file), name)
+  let names: string[]
+  try {
+    names = readdirSync(folder).sort()
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOENT', 'ENOTDIR')) return []
+    throw thrown
+  }
+  const files = names.filter(each => extname(each) === '.conf').map(each => join(folder, each))
+  return files.map(each => readPlugin(parseJson(readFileSync(each, 'utf8'), each)))
+}
+
+function withPlugins(text: string, list: NetworkList, more: PluginConfig[]): NetworkList {
+  const plugins = [...list.plugins, ...more]
+  const whole = { ...parseJson(text, 'it').object(), plugins: plugins.map(({ config }) => config) }
+  return { ...list, plugins, text: JSON.stringify(whole) }
+}

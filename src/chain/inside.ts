@@ -1,0 +1,26 @@
+/** The interfaces of a container, and a name that is free among them. */
+
+import { TsnetError } from '../model/errors.ts'
+import { listLinks } from '../netlink/link.ts'
+import { openNetlink } from '../netlink/netlink.ts'
+import { inside, openNetns } from '../netns/netns.ts'
+
+/** @throws TsnetError `invalid-netns` */
+export function interfacesOf(netnsPath: string): Set<string> {
+  using netns = openNetns(netnsPath)
+  return inside(netns, () => {
+    using nl = openNetlink()
+    return new Set(listLinks(nl).map(({ name }) => name))
+  })
+}
+
+/** As many interfaces as anybody gives a container. */
+const MANY = 1000
+
+/** The first of eth0, eth1, … that is not taken. */
+export function freeName(taken: ReadonlySet<string>): string {
+  for (let number = 0; number < MANY; number++) {
+    if (!taken.has(`eth${number}`)) return `eth${number}`
+  }
+  throw new TsnetError('conflict', `all names up to eth${MANY - 1} are taken; choose one with --ifname`)
+}

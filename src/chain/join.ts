@@ -1,0 +1,118 @@
+/**
+ * A container that exists joins a network.
+ *
+ * What is written down under its id decides: an interface that is there means that it has joined already;
+ * one that is not, that it was started anew since, and what was before is taken down first.
+ */
+
+import { checkContainerId, checkNetworkName } from '../cni/names.ts'
+import { TsnetError } from '../model/errors.ts'
+import { parseInterfaceName } from '../model/interface-name.ts'
+import { parsePortSpec } from '../model/port-spec.ts'
+import { listCached, writeCached } from './cache.ts'
+import type { NetworkList } from './conflist.ts'
+import { freeName, interfacesOf } from './inside.ts'
+import { leaveAs } from './leave.ts'
+import type { Host } from './places.ts'
+import { addList, type ListCall, type RawResult } from './run-list.ts'
+
+export interface JoinRequest {
+  containerId: string
+  /** As people call it, and others on the network shall. */
+  name?: string
+  /** Path of its namespace. */
+  netns: string
+  /** Absent: the first that is free. */
+  ifname?: string
+  /** As `docker run -p` takes them. */
+  ports?: readonly string[]
+  ip?: string
+}
+
+export interface Joined {
+  network: string
+  containerId: string
+  ifname: string
+  result: RawResult
+}
+
+/** @throws TsnetError; nothing is then left of it */
+export async function join(list: NetworkList, request: JoinRequest, host: Host): Promise<Joined> {
+  const containerId = checkContainerId(request.containerId)
+  const network = checkNetworkName(list.name)
+  const taken = interfacesOf(request.netns)
+  const wanted = request.ifname && parseInterfaceName(request.ifname, '--ifname', 'invalid-environment')
+  const offer = offerOf(list, request)
+
+  for (const earlier of listCached(host.cache)) {
+    if (earlier.network !== network || earlier.containerId !== containerId) continue
+    if (!taken.has(earlier.ifname)) await leaveAs({ ...earlier, netns: '' }, host)
+    else if (wanted === undefined || wanted === earlier.ifname) {
+      throw new TsnetError(
+        'conflict',
+        `${request.name ?? containerId} is on network ${network} already, as ${earlier.ifname}; detach it first, or choose another name with --ifname`,
+      )
+    }
+  }
+  if (wanted !== undefined && taken.has(wanted)) {
+    throw new TsnetError(
+      'conflict',
+      `${request.name ?? containerId} has an interface ${wanted} already; choose another name with --ifname`,
+    )
+  }
+  const ifname = wanted ?? freeName(taken)
+  const call: ListCall = { containerId, netns: request.netns, ifname, ...offer }
+  const result = await addList(list, call, host)
+  try {
+    writeCached(host.cache, { network, ...call, list: list.text, result })
+  } catch (thrown) {
+    await leaveAs({ network, ...call, list: list.text, result }, host)
+    throw thrown
+  }
+  return { network, containerId, ifname, result }
+}
+
+/** What the plugins are told beside the call. @throws TsnetError for what no plugin of the list can do */
+function offerOf(list: NetworkList, request: JoinRequest): Pick<ListCall, 'args' | 'capabilities'> {
+  const { name, ip, ports = [] } = request
+  const can = (capability: string) => list.plugins.some(each => each.capabilities.includes(capability))
+  if (ports.length > 0 && !can('portMappings')) {
+    throw new TsnetError(
+      'invalid-environment',
+      `network ${list.name} publishes no ports: none of its plugins declares the capability portMappings`,
+    )
+  }
+  const isHostName = name !== undefined && /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}$/.test(name)
+  const args: [string, string][] = [
+    ...(isHostName ? ([['K8S_POD_NAME', name]] as [string, string][]) : []),
+    ...(ip !== undefined && !can('ips') ? ([['IP', ip]] as [string, string][]) : []),
+  ]
+  return {
+    // Keys that only some plugins know; as runtimes send them.
+    args: args.length === 0 ? [] : [['IgnoreUnknown', '1'], ...args],
+    capabilities: {
+      ...(ports.length > 0 && { portMappings: ports.flatMap(mappingsOf) }),
+      ...(ip !== undefined && can('ips') && { ips: [ip] }),
+    },
+  }
+}
+
+/** One entry a port, as the CNI conventions have them. */
+function mappingsOf(text: string): object[] {
+  const { host, container, protocol, hostIp } = parsePortSpec(text)
+  if ('socket' in container) {
+    throw new TsnetError('invalid-environment', `port ${JSON.stringify(text)}: a socket is for tsnet publish`)
+  }
+  if (host === undefined || host.count !== container.count) {
+    throw new TsnetError(
+      'invalid-environment',
+      `port ${JSON.stringify(text)}: name a host port for each port of the container, such as 8080:80`,
+    )
+  }
+  return Array.from({ length: container.count }, (_, i) => ({
+    hostPort: host.first + i,
+    containerPort: container.first + i,
+    protocol,
+    ...(hostIp !== undefined && { hostIP: hostIp }),
+  }))
+}

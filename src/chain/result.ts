@@ -1,0 +1,12 @@
+/** What a list answered, as far as people are told. */
+
+import { readPrevious } from '../cni/previous.ts'
+import { Json } from '../model/json.ts'
+import type { RawResult } from './run-list.ts'
+
+/** A CNI result in the version of the list. */
+export type AttachedResult = RawResult
+
+/** The addresses of a result, with their prefix lengths. */
+export const addressesIn = (result: AttachedResult): string[] =>
+  readPrevious(new Json({ prevResult: result }, ''))?.ips.map(({ address }) => address) ?? []

@@ -1,0 +1,114 @@
+/** `tsnet attach`, `tsnet detach` and `tsnet oci-hook`. */
+
+import {
+  addressesIn,
+  containerIdOf,
+  findNetworkList,
+  hostOf,
+  join,
+  leave,
+  remembered,
+  runOciHook,
+} from '../chain/chain.ts'
+import { readStdin } from '../cni/stdin.ts'
+import { ignoreSignals } from '../ffi/signals.ts'
+import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { parseJson } from '../model/json.ts'
+import type { Container } from '../model/publication.ts'
+import { resolve } from '../network/resolve.ts'
+import { tellCaller } from './caller.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface AttachOptions {
+  confDir?: string
+  ifname?: string
+  publish?: string[]
+  ip?: string
+}
+
+type Output = AttachOptions & { json: boolean }
+
+/** Puts a container that exists on a network; prints the interface and its addresses, or the CNI result. */
+export async function attach(
+  terminal: Terminal,
+  network: string,
+  word: string,
+  { confDir, ifname, publish = [], ip, json }: Output,
+): Promise<void> {
+  const host = hostOf(process.env, confDir)
+  const list = findNetworkList(network, host.confDir)
+  const container = await resolve(word)
+  const { name, netns } = container
+  const joined = await join(
+    list,
+    {
+      containerId: containerIdOf(container),
+      name,
+      netns: netns.path,
+      ports: publish,
+      ...(ifname !== undefined && { ifname }),
+      ...(ip !== undefined && { ip }),
+    },
+    host,
+  )
+  if (json) terminal.out(`${JSON.stringify(joined.result, null, 2)}\n`)
+  else
+    terminal.out(
+      `${name} ${joined.ifname} ${network} ${addressesIn(joined.result).join(' ')}`.trimEnd().concat('\n'),
+    )
+}
+
+/** Takes a container off a network; it need not run any more. */
+export async function detach(
+  terminal: Terminal,
+  network: string,
+  word: string,
+  { confDir, ifname, json }: Output,
+): Promise<void> {
+  // What is begun is finished.
+  ignoreSignals('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE')
+  const host = hostOf(process.env, confDir)
+  const running = await resolve(word).catch(notRunning)
+  const gone = (containerId: string) =>
+    leave(
+      {
+        network,
+        containerId,
+        ...(ifname !== undefined && { ifname }),
+        ...(running && { netns: running.netns.path }),
+      },
+      host,
+    )
+  const known = running === undefined ? [] : await gone(containerIdOf(running))
+  const left = known.length > 0 ? known : await gone(onlyOne(word, remembered(word, network, host)))
+  if (left.length === 0) {
+    const what = ifname === undefined ? '' : ` as ${ifname}`
+    throw new TsnetError('unknown-container', `${word} is not on network ${network}${what}`)
+  }
+  if (json) terminal.out(`${JSON.stringify(left)}\n`)
+  else for (const each of left) terminal.out(`${running?.name ?? word} ${each.ifname} ${network} detached\n`)
+}
+
+function onlyOne(word: string, ids: string[]): string {
+  const [id = '', ...others] = ids
+  if (others.length === 0) return id
+  throw new TsnetError('unknown-container', `${word} could be any of ${ids.join(', ')}; name one of these`)
+}
+
+/** Whether it runs is not the question; that nobody can say which one is meant would be. */
+function notRunning(thrown: unknown): Container | undefined {
+  if (hasCode(thrown, 'unknown-container', 'not-running', 'invalid-netns', 'io', 'missing')) return undefined
+  throw thrown
+}
+
+/** Reads the state of a container from its runtime, and follows its annotations. */
+export async function ociHook({ confDir }: { confDir?: string }): Promise<void> {
+  const state = parseJson(readStdin())
+  if (state.get('status').text() === 'stopped') ignoreSignals('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE')
+  try {
+    await runOciHook(state, hostOf(process.env, confDir))
+  } catch (thrown) {
+    tellCaller(`tsnet: ${messageOf(thrown)}\n`)
+    throw thrown
+  }
+}

@@ -1,0 +1,20 @@
+/** What conf/oci-hook.json has, for containers of tests: the hooks with this executable. */
+
+import { readFileSync } from 'node:fs'
+import { EXECUTABLE } from './daemon.ts'
+import type { OciConfig } from './oci.ts'
+
+interface Sample {
+  annotations: Record<string, string>
+  hooks: Record<string, { path: string }[]>
+}
+
+/** Gives a container the hooks. @param annotations default the sample's */
+export function addHooks(config: OciConfig, annotations?: Record<string, string>): void {
+  const sample = JSON.parse(readFileSync('conf/oci-hook.json', 'utf8')) as Sample
+  const hooks = Object.entries(sample.hooks).map(([name, list]) => [
+    name,
+    list.map(hook => ({ ...hook, path: EXECUTABLE })),
+  ])
+  Object.assign(config, { annotations: annotations ?? sample.annotations, hooks: Object.fromEntries(hooks) })
+}
