@@ -26,8 +26,8 @@ import { runDirectory } from '../network/state.ts'
 import { sharesFiles } from './caller.ts'
 import type { Asked, Reply } from './calls.ts'
 
-/** Where plugins keep leases, unless they are told otherwise. */
-const STATE = '/var/lib/cni'
+/** Where plugins keep leases and what else there is, unless they are told otherwise. */
+const STATE = ['/var/lib/cni', '/run/cni/tuning', '/etc/cni/tuning']
 
 export class FastPath {
   readonly #operations: Operations
@@ -100,7 +100,7 @@ export class FastPath {
 function pathsOf({ caller, stdin }: Asked): string[] {
   const { CNI_NETNS, CNI_PATH = '' } = caller.env
   const named = [CNI_NETNS ?? '', ...CNI_PATH.split(':')].filter(path => path !== '')
-  return [runDirectory(), STATE, ...named, ...(caller.sameView ? [] : pathsIn(stdin))]
+  return [runDirectory(), ...STATE, ...named, ...(caller.sameView ? [] : pathsIn(stdin))]
 }
 
 /** All that looks like a path in a configuration. */
