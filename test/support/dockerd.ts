@@ -13,30 +13,33 @@ const FOLDERS = ['--data-root', '/srv/docker', '--exec-root', '/run/docker', '--
 
 export class Dockerd {
   readonly host: Host
+  /** Of `dockerd`, from its next start on. */
+  options: readonly string[]
   #process: Running | undefined
 
-  private constructor(host: Host) {
+  private constructor(host: Host, options: readonly string[]) {
     this.host = host
+    this.options = options
   }
 
-  static async start(host: Host): Promise<Dockerd> {
+  static async start(host: Host, ...options: string[]): Promise<Dockerd> {
     await host.tmpfs('/srv')
     makeRootFilesystem(host.path('/srv/rootfs'))
     await host.run('tar', '-C', '/srv/rootfs', '-cf', '/srv/image.tar', '.')
-    const docker = new Dockerd(host)
+    const docker = new Dockerd(host, options)
     await docker.up()
     await docker.run('import', '/srv/image.tar', IMAGE)
     return docker
   }
 
   async up(): Promise<void> {
-    this.#process = this.host.start('dockerd', ...FOLDERS, '--storage-driver', 'vfs')
+    this.#process = this.host.start('dockerd', ...FOLDERS, '--storage-driver', 'vfs', ...this.options)
     await waitFor(() => this.run('version'), { what: 'dockerd to answer', withinMs: 30_000 })
   }
 
-  /** Ends it, and its containers with it. */
-  async down(): Promise<void> {
-    await this.#process?.stop()
+  /** Ends it, and its containers with it unless they outlive it (`--live-restore`, or it is killed). */
+  async down(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    await this.#process?.stop(signal)
   }
 
   /** Runs `docker`. @throws CommandError */
@@ -47,6 +50,11 @@ export class Dockerd {
   /** Starts a web server. @param options of `docker run` */
   async web(name: string, ...options: string[]): Promise<void> {
     await this.run('run', '-d', '--name', name, ...options, IMAGE, ...webServer('web'))
+  }
+
+  /** Its first process, on the host. */
+  async pid(name: string): Promise<number> {
+    return Number(await this.run('inspect', '--format', '{{.State.Pid}}', name))
   }
 
   /** Its address on docker0. */

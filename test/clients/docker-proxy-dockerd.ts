@@ -1,0 +1,180 @@
+/**
+ * A real dockerd with our docker-proxy, and beside it one with its own: what is published answers when it
+ * should, is free when it should be, and what two hundred ports cost.
+ *
+ *     client eth0 ── 192.0.2.0/24 ── lan host ── docker0 ── web
+ *                                     └ 127.0.0.1, ::1: by docker-proxy alone
+ */
+
+import { readFileSync } from 'node:fs'
+import t, { type Test } from 'tap'
+import { type Host, lab, type World, waitFor } from 'tsnet/lab'
+import { openEcho } from '../../src/lab/servers.ts'
+import { parseIp } from '../../src/model/address.ts'
+import { inside, openNetns } from '../../src/netns/netns.ts'
+import { webServer } from '../support/busybox.ts'
+import { IMPLEMENTATIONS, type Implementation } from '../support/docker-proxy.ts'
+import { Dockerd } from '../support/dockerd.ts'
+import { memoryOf } from '../support/memory.ts'
+
+t.setTimeout(240_000)
+
+const RANGE = 200
+const HOST = '192.0.2.1'
+const costs: Partial<Record<Implementation, { seconds: number; megabytes: number; processes: number }>> = {}
+
+for (const implementation of ['original', 'tsnet'] as const) {
+  let world: World
+  let host: Host
+  let client: Host
+  let docker: Dockerd
+
+  const page = (address: string, from = host) =>
+    waitFor(() => from.fetch(`http://${address}:8080/cgi-bin/who`), {
+      what: `${address} to answer ${from.name}`,
+      withinMs: 20_000,
+    }).then(({ body }) => body.trim())
+
+  /** Nobody answers, and anybody can have the port. */
+  const free = async (t: Test) => {
+    const bind = async () => {
+      for (const address of ['127.0.0.1', '::1']) host.listen('tcp', 8080, address).close()
+      return true
+    }
+    await waitFor(bind, { what: 'the port to be free', withinMs: 10_000 })
+    for (const url of ['http://127.0.0.1:8080', 'http://[::1]:8080'])
+      await t.rejects(host.fetch(url), { code: 'ECONNREFUSED' })
+  }
+
+  const answers = async () => {
+    for (const address of ['127.0.0.1', '[::1]', HOST]) await page(address)
+    await page(HOST, client)
+  }
+
+  t.test(`${implementation}: docker run -p, TCP and UDP, from everywhere`, async t => {
+    world = await lab()
+    host = await world.host('host')
+    client = await world.host('client')
+    world.wire([host, 'lan', `${HOST}/24`], [client, 'eth0', '192.0.2.2/24'])
+    const ours = implementation === 'tsnet' ? [`--userland-proxy-path=${IMPLEMENTATIONS.tsnet}`] : []
+    docker = await Dockerd.start(host, ...ours)
+    await docker.web(
+      'web',
+      '--restart',
+      'always',
+      '--stop-timeout',
+      '1',
+      '-p',
+      '8080:80',
+      '-p',
+      '5353:53/udp',
+    )
+    await answers()
+    using container = openNetns(host.path(`/proc/${await docker.pid('web')}/ns/net`))
+    using _echo = inside(container, () => openEcho('web', 'udp', 53, parseIp('::')))
+    for (const [place, address] of [
+      [host, '127.0.0.1'],
+      [host, '::1'],
+      [client, HOST],
+    ] as const) {
+      for (const text of ['one', 'two'])
+        t.equal((await place.ask('udp', address, 5353, { text })).text, text, `${place.name} at ${address}`)
+    }
+    const names = host.processes().map(({ command }) => command)
+    const proxies = names.filter(command => / -container-port /.test(command))
+    t.equal(proxies.length, 4)
+    t.ok(proxies.every(command => command.includes(implementation === 'tsnet' ? 'dist/drop-in' : '/usr/')))
+  })
+
+  t.test(`${implementation}: a port in use is refused in the same words`, async t => {
+    const taken = host.listen('tcp', 8090, '0.0.0.0')
+    await t.rejects(
+      docker.run('run', '--rm', '-p', '8090:80', 'busybox:1', ...webServer('web')),
+      /rror starting userland proxy: listen tcp4 0\.0\.0\.0:8090: bind: address already in use/,
+    )
+    taken.close()
+    await docker.run('run', '-d', '--name', 'later', '-p', '8090:80', 'busybox:1', ...webServer('web'))
+    await docker.run('rm', '-f', 'later')
+  })
+
+  t.test(`${implementation}: a container is restarted, and stopped`, async t => {
+    await docker.run('restart', '-t', '0', 'web')
+    await answers()
+    const began = performance.now()
+    await docker.run('stop', '-t', '0', 'web')
+    t.ok(performance.now() - began < 5000)
+    await free(t)
+    await docker.run('start', 'web')
+    await answers()
+  })
+
+  t.test(`${implementation}: dockerd is restarted, and its containers with it`, async t => {
+    await docker.down()
+    await free(t)
+    await docker.up()
+    await answers()
+    t.pass()
+  })
+
+  t.test(`${implementation}: dockerd is killed, and started again`, async t => {
+    await docker.down('SIGKILL')
+    await free(t)
+    await page(HOST, client) // The container runs on, and rules lead to it.
+    await docker.up()
+    await answers()
+    t.pass()
+  })
+
+  t.test(`${implementation}: dockerd is killed and comes back to containers that live`, async t => {
+    await docker.down()
+    docker.options = [...docker.options, '--live-restore']
+    await docker.up()
+    await answers()
+    const pid = await docker.pid('web')
+    for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+      await docker.down(signal)
+      await free(t)
+      await page(HOST, client)
+      await docker.up()
+      await answers()
+      t.equal(await docker.pid('web'), pid, 'the same container')
+    }
+  })
+
+  t.test(`${implementation}: a range of ${RANGE} ports`, async t => {
+    const own = () =>
+      host.processes().filter(({ command }) => / -container-port | daemon --idle/.test(command))
+    const memory = () =>
+      own().reduce((sum, { pid }) => sum + memoryOf(host.path(`/proc/${pid}`)).pssKb / 1024, 0)
+    const began = performance.now()
+    const ports = `9000-${9000 + RANGE - 1}:9000-${9000 + RANGE - 1}`
+    await docker.run('run', '-d', '--name', 'many', '-p', ports, 'busybox:1', '/bin/busybox', 'sleep', '1000')
+    const seconds = (performance.now() - began) / 1000
+    const processes = own().length
+    costs[implementation] = { seconds, megabytes: memory(), processes }
+    using container = openNetns(host.path(`/proc/${await docker.pid('many')}/ns/net`))
+    for (const port of [9000, 9100, 9000 + RANGE - 1]) {
+      using _echo = inside(container, () => openEcho('many', 'tcp', port, parseIp('::')))
+      for (const address of ['127.0.0.1', '::1'])
+        t.equal((await host.ask('tcp', address, port)).place, 'many', `${address} ${port}`)
+    }
+    t.comment(
+      `${implementation}: ${seconds.toFixed(1)} s, ${costs[implementation]?.megabytes.toFixed(0)} MB in ${processes} processes`,
+    )
+    // All of them are told at once when dockerd dies.
+    await docker.down('SIGKILL')
+    await free(t)
+    const left = () => own().filter(({ command }) => command.includes('-container-port'))
+    await waitFor(() => left().length === 0, { what: 'all to be gone' })
+    const log = implementation === 'tsnet' ? readFileSync(host.path('/run/tsnet/daemon.log'), 'utf8') : ''
+    t.equal(log, '', 'the daemon had nothing to complain about')
+    await world.end()
+  })
+}
+
+t.test(`${RANGE} ports take no more time and a fraction of the memory`, async t => {
+  const { original, tsnet } = costs
+  if (original === undefined || tsnet === undefined) throw new Error('there is nothing to compare')
+  t.ok(tsnet.megabytes < original.megabytes / 4, `${tsnet.megabytes} MB, ${original.megabytes} MB`)
+  t.ok(tsnet.seconds < 1.1 * original.seconds, `${tsnet.seconds} s, ${original.seconds} s`)
+})
