@@ -12,7 +12,7 @@ import { currentNetns, inside, type Netns, sameNamespace } from '../netns/netns.
 import { announce, waitForPort } from './announce.ts'
 import { configure, refuseExisting, waitForAddresses } from './container.ts'
 import { disconnect } from './disconnect.ts'
-import { type BridgeLoan, ensureBridge } from './ensure.ts'
+import { abandonBridge, type BridgeLoan, ensureBridge } from './ensure.ts'
 import type { LinkPlan } from './plan.ts'
 import type { Side } from './side.ts'
 import { makeVeth } from './veth.ts'
@@ -34,6 +34,8 @@ export interface Connection {
   bridge: Interface
   hostInterface: Interface
   containerInterface: Interface
+  /** What has the gateways, when that is not the bridge: an interface in one of its VLANs. */
+  gatewayInterface?: Interface
 }
 
 /**
@@ -68,6 +70,16 @@ export async function connect(
   return connection
 }
 
+/**
+ * Takes back what a failed attempt may have left of a plan whose bridge is nobody's: its link, and the
+ * bridge if that attempt made it and nobody else is on it. The caller holds a lock on the bridge's name.
+ */
+export async function retract(plan: LinkPlan): Promise<void> {
+  await disconnect({ owner: plan.owner })
+  using nl = openNetlink()
+  abandonBridge(nl, plan.bridge)
+}
+
 async function build(
   plan: LinkPlan,
   host: Side,
@@ -75,8 +87,8 @@ async function build(
   onLoan: ConnectContext['onLoan'],
 ): Promise<Connection> {
   refuseExisting(container, plan.container.name)
-  const { index, name } = ensureBridge(host, plan.bridge, onLoan)
-  const bridge = { index, name }
+  const { bridge: made, gateway } = ensureBridge(host, plan.bridge, onLoan)
+  const bridge = { index: made.index, name: made.name }
   const port = makeVeth(host, plan, bridge, container.netns.fd)
   const link = { index: port.peerIndex ?? 0, name: plan.container.name }
   configure(container, link, plan.container)
@@ -87,8 +99,9 @@ async function build(
   }
   const { mac, mtu } = getLink(host.nl, bridge)
   return {
-    bridge: { name, mac, mtu },
+    bridge: { name: bridge.name, mac, mtu },
     hostInterface: { name: port.name, mac: port.mac, mtu: port.mtu },
     containerInterface: { name: plan.container.name, mac: plan.container.mac, mtu: port.mtu },
+    ...(gateway && { gatewayInterface: { name: gateway.name, mac: gateway.mac, mtu: gateway.mtu } }),
   }
 }

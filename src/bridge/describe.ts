@@ -52,7 +52,13 @@ function bridgeLines(bridge: BridgePlan): string[] {
     words('ip link add', name, 'address', bridge.mac, mtuWords(bridge.mtu), 'type bridge'),
     bridge.vlanFiltering ? `ip link set ${name} type bridge vlan_filtering 1` : '',
     ...bridge.settings.map(describeSetting),
-    words('ip link set', name, 'alias', BRIDGE_ALIAS, bridge.promiscuous && 'promisc on', 'up'),
+    words(
+      'ip link set',
+      name,
+      bridge.marked && `alias ${BRIDGE_ALIAS}`,
+      bridge.promiscuous && 'promisc on',
+      'up',
+    ),
     ...(gatewayVlan
       ? [
           `bridge vlan add dev ${name} vid ${gatewayVlan.id} self`,

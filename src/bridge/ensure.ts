@@ -30,9 +30,14 @@ export interface BridgeLoan {
 /**
  * Makes sure that the bridge is there, up, and as the plan wants it.
  * @param onLoan hears what is about to be changed on a bridge that is not ours
+ * @returns the bridge, and the interface that stands for one of its VLANs if that has the gateways
  * @throws TsnetError `conflict`: something else has that name, or an address stands against a gateway
  */
-export function ensureBridge(side: Side, plan: BridgePlan, onLoan?: (loan: BridgeLoan) => void): Link {
+export function ensureBridge(
+  side: Side,
+  plan: BridgePlan,
+  onLoan?: (loan: BridgeLoan) => void,
+): { bridge: Link; gateway?: Link } {
   const { nl } = side
   const { name, gatewayVlan } = plan
   const bridge = findLink(nl, { name }) ?? makeBridge(side, plan)
@@ -40,7 +45,8 @@ export function ensureBridge(side: Side, plan: BridgePlan, onLoan?: (loan: Bridg
     const kind = bridge.kind === undefined ? 'not a bridge' : `a ${bridge.kind} link`
     throw new TsnetError('conflict', `bridge: "${name}" exists already and is ${kind}; choose another name`)
   }
-  const ours = isOurBridge(bridge)
+  // Its MAC is nobody else's: we have made it just now.
+  const ours = isOurBridge(bridge) || bridge.mac === plan.mac
   const settings = ours ? plan.settings : plan.adoptedSettings
   const gateways = compareGateways(nl, gatewayVlan ? findLink(nl, { name: gatewayVlan.name }) : bridge, plan)
   if (!ours) {
@@ -55,23 +61,31 @@ export function ensureBridge(side: Side, plan: BridgePlan, onLoan?: (loan: Bridg
   if (plan.vlanFiltering) ensureVlanFiltering(side, bridge, ours)
   applyToExisting(side, settings)
   setUp(side, bridge, plan, ours)
-  changeGateways(side, gatewayVlan ? ensureVlanInterface(side, bridge, gatewayVlan) : bridge, gateways)
+  const holder = gatewayVlan ? ensureVlanInterface(side, bridge, gatewayVlan) : bridge
+  changeGateways(side, holder, gateways)
   // A bridge without a fixed MAC takes that of a port, and its neighbours would lose their gateway.
   if (!ours && gateways.add.length > 0) changeLink(nl, bridge, { mac: bridge.mac })
-  return bridge
+  return holder === bridge ? { bridge } : { bridge, gateway: holder }
 }
 
 function announceLoan(onLoan: ((loan: BridgeLoan) => void) | undefined, loan: BridgeLoan): void {
   if (loan.addresses.length > 0 || loan.promiscuous || loan.settings.length > 0) onLoan?.(loan)
 }
 
-function makeBridge({ nl, undo }: Side, { name, mac, mtu }: BridgePlan): Link {
-  // Found again by its MAC, which no other has: the kernel may have made it, and its answer may be lost.
-  const takeBack = () => {
-    const made = findLink(nl, { name })
-    if (made?.mac !== mac || made.kind !== 'bridge') return
-    if (listLinks(nl, { master: made.index }).length === 0) deleteLink(nl, made)
-  }
+/**
+ * Deletes the bridge that carrying out a plan made, unless it has a port. It is found by its MAC, which no
+ * other has.
+ */
+export function abandonBridge(nl: Netlink, { name, mac }: BridgePlan): void {
+  const made = findLink(nl, { name })
+  if (made?.mac !== mac || made.kind !== 'bridge') return
+  if (listLinks(nl, { master: made.index }).length === 0) deleteLink(nl, made)
+}
+
+function makeBridge({ nl, undo }: Side, plan: BridgePlan): Link {
+  const { name, mac, mtu } = plan
+  // The kernel may have made it, and its answer may be lost.
+  const takeBack = () => abandonBridge(nl, plan)
   try {
     const made = addBridge(nl, { name, mac, ...(mtu !== undefined && { mtu }) })
     undo.push(`bridge ${name}`, takeBack)
@@ -94,7 +108,7 @@ export const noSuchKind = (kind: string, option: string, cause: unknown): TsnetE
 /** One request for all that is not so yet. */
 function setUp({ nl, undo }: Side, bridge: Link, plan: BridgePlan, ours: boolean): void {
   const change = {
-    ...(ours && bridge.alias !== BRIDGE_ALIAS && { alias: BRIDGE_ALIAS }),
+    ...(ours && plan.marked && bridge.alias !== BRIDGE_ALIAS && { alias: BRIDGE_ALIAS }),
     ...(plan.promiscuous && !bridge.promiscuous && { promiscuous: true }),
     ...(!bridge.up && { up: true }),
   }

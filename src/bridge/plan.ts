@@ -20,6 +20,7 @@ import {
   containerSettings,
   loopbackSettings,
   newBridgeSettings,
+  referenceSettings,
   type Setting,
 } from './settings.ts'
 
@@ -37,6 +38,8 @@ export interface LinkRequest {
   hasPorts: boolean
   /** MTU of the way out of this host (readUplinkMtu); used where the options name none. */
   uplinkMtu: number | undefined
+  /** In the role of the reference plugin: the bridge is nobody's, and the container keeps its IPv6. */
+  dropIn?: boolean
 }
 
 export interface LinkPlan {
@@ -52,6 +55,8 @@ export interface LinkPlan {
 
 export interface BridgePlan {
   name: string
+  /** Who makes it marks it as ours, and the last to leave deletes it. */
+  marked: boolean
   /** Given when the bridge is made; one that exists keeps its own. */
   mac: string
   /** Given when the bridge is made; from then on the kernel keeps the least of its ports'. */
@@ -123,7 +128,7 @@ const randomMacs: MacSource = { bridge: newBridgeMac, container: newContainerMac
  * @throws TsnetError `invalid-config` naming the key and its value
  */
 export function planLink(request: LinkRequest, macs: MacSource = randomMacs): LinkPlan {
-  const { options, owner, ifname } = request
+  const { options, owner, ifname, dropIn = false } = request
   checkBridgeOptions(options, request.leases.length > 0)
   parseInterfaceName(ifname, 'ifname')
   checkLeases(request.leases)
@@ -140,7 +145,8 @@ export function planLink(request: LinkRequest, macs: MacSource = randomMacs): Li
     routes,
     bridge: {
       name: options.name,
-      mac: macs.bridge(),
+      marked: !dropIn,
+      mac: dropIn ? macs.container() : macs.bridge(),
       ...(mtu !== undefined && { mtu }),
       promiscuous: options.promiscMode,
       vlanFiltering: vlans !== undefined,
@@ -167,7 +173,9 @@ export function planLink(request: LinkRequest, macs: MacSource = randomMacs): Li
       detectDuplicates: options.enabledad,
       routes: resolveRoutes(routes, leases),
       loopbackSettings: loopbackSettings(addresses),
-      settings: containerSettings(ifname, addresses, options.enabledad),
+      settings: dropIn
+        ? referenceSettings(ifname, addresses, options.enabledad)
+        : containerSettings(ifname, addresses, options.enabledad),
     },
   }
 }

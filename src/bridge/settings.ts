@@ -80,6 +80,27 @@ export function containerSettings(name: string, addresses: Cidr[], detectDuplica
   ]
 }
 
+/**
+ * Of the container's interface in the role of the reference plugin, which leaves the container the IPv6
+ * that it has: plugins behind it in the chain may count on it.
+ */
+export function referenceSettings(name: string, addresses: Cidr[], detectDuplicates: boolean): Setting[] {
+  const used = hasV6(addresses)
+  if (addresses.length === 0) return []
+  return [
+    v4(name, 'arp_notify', '1', false),
+    ...(detectDuplicates ? [v6(name, 'enhanced_dad', '1', false)] : []),
+    v6(name, 'accept_dad', detectDuplicates ? '1' : '0', false),
+    ...(used
+      ? [
+          v6(name, 'disable_ipv6', '0', true),
+          v6(name, 'ndisc_notify', '1', false),
+          v6(name, 'keep_addr_on_down', '1', false),
+        ]
+      : []),
+  ]
+}
+
 /** Of the container's loopback: without IPv6 there the container has none of its own addresses. */
 export const loopbackSettings = (addresses: Cidr[]): Setting[] =>
   hasV6(addresses) ? [v6('lo', 'disable_ipv6', '0', true)] : []

@@ -54,7 +54,8 @@ export function ensureVlanInterface(side: Side, bridge: Link, { id, name, settin
   const { nl, undo } = side
   const existing = findLink(nl, { name })
   if (existing !== undefined) {
-    if (existing.kind !== 'vlan' || existing.peerIndex !== bridge.index || existing.vlan?.id !== id) {
+    const isVlan = existing.kind === 'vlan' && existing.peerIndex === bridge.index && existing.vlan?.id === id
+    if (!isVlan && !isReferences(nl, bridge, existing)) {
       throw new TsnetError(
         'conflict',
         `vlan: "${name}" exists already and is not VLAN ${id} of "${bridge.name}"`,
@@ -71,6 +72,12 @@ export function ensureVlanInterface(side: Side, bridge: Link, { id, name, settin
   applyToNew(side, settings)
   changeLink(nl, made, { alias: BRIDGE_ALIAS, up: true })
   return made
+}
+
+/** The reference plugin takes a veth pair for this, whose other end is a port of the bridge. */
+function isReferences(nl: Netlink, bridge: Link, { kind, peerIndex }: Link): boolean {
+  if (kind !== 'veth' || peerIndex === undefined) return false
+  return findLink(nl, { index: peerIndex })?.masterIndex === bridge.index
 }
 
 /** Puts a port into its VLANs, and out of the one that the kernel puts every port into. */

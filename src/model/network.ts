@@ -116,6 +116,8 @@ export interface Network {
   natBackend?: NatBackend
   /** Overrules the DNS settings that the IPAM gives. */
   dns?: Dns
+  /** As the reference's bridge plugin makes it: the names are that plugin's, and bridge and forwarding stay. */
+  dropIn?: true
 }
 
 /** Limits in bits per second and bits; ingress is towards the container. 0: no limit. */
@@ -203,6 +205,8 @@ export interface Undertaking extends AttachmentKey {
   aliases: string[]
   /** The process on whose behalf a daemon makes it, see netns/processes.ts. */
   caller?: string
+  /** Made as the reference's bridge plugin makes it; `masquerade` where it is masqueraded. */
+  dropIn?: { masquerade?: NatBackend }
 }
 
 /** What stands for a container on a network; the record from which it can be taken down alone. */
@@ -210,6 +214,8 @@ export interface Attachment extends Undertaking {
   bridge: Interface
   hostInterface: Interface
   containerInterface: Interface
+  /** What has the gateways, when that is not the bridge: an interface in one of its VLANs. */
+  gatewayInterface?: Interface
   routes: Route[]
   dns?: Dns
   /** The ifb device that shapes what the container sends. */

@@ -74,6 +74,27 @@ export async function openForwarding(
   return change
 }
 
+/**
+ * Turns on forwarding for good, as the reference plugins do, and for everybody: a guard that stands since
+ * we turned it on for our containers alone goes.
+ * @param change what was changed so far
+ * @returns what is left of it to be taken back
+ * @throws TsnetError `kernel`: the setting cannot be written
+ */
+export async function keepForwarding(families: Family[], change: ForwardingChange): Promise<ForwardingChange> {
+  for (const family of families) {
+    if (readSysctl(MAIN[family]) === '0') {
+      for (const { name, after } of plannedSettings(family)) write(name, after)
+    }
+    if (change.guards.includes(family)) await closeForwardGuard(change.backend, family)
+  }
+  return {
+    backend: change.backend,
+    settings: change.settings.filter(setting => !families.some(family => isOf(family, setting))),
+    guards: change.guards.filter(family => !families.includes(family)),
+  }
+}
+
 /** What to write, in this order. */
 function plannedSettings(family: Family): Setting[] {
   const folder = `net/ipv${family}/conf`

@@ -52,8 +52,22 @@ import { spoofGuardOwners } from './spoof.ts'
 
 export { flushConntrack } from './conntrack.ts'
 export { forwardDrops } from './forward-accept.ts'
-export { closeForwarding, type ForwardingChange, openForwarding } from './forwarding.ts'
+export { closeForwarding, type ForwardingChange, keepForwarding, openForwarding } from './forwarding.ts'
 export { prepareNft } from './nft-run.ts'
+export {
+  collectMasquerades,
+  installMasquerade,
+  type Masquerade,
+  verifyMasquerade,
+  withdrawMasquerade,
+} from './reference-masquerade.ts'
+export {
+  installMacGuard,
+  type MacGuard,
+  requireMacGuard,
+  verifyMacGuard,
+  withdrawMacGuard,
+} from './reference-spoof.ts'
 export { installSpoofGuard, type SpoofGuard, verifySpoofGuard, withdrawSpoofGuard } from './spoof.ts'
 
 const backends = {
