@@ -115,7 +115,8 @@ function compare(link: Link, made: Omit<Interface, 'mtu'> & { mtu?: number }, up
   return problems
 }
 
-function missingAddresses(nl: Netlink, link: Link, wanted: Cidr[]): string[] {
+/** The addresses that a link lacks, or that it cannot use. */
+export function missingAddresses(nl: Netlink, link: Link, wanted: Cidr[]): string[] {
   const held = listAddresses(nl, { link })
   return wanted.flatMap(address => {
     const found = held.find(each => each.address === address)
@@ -126,7 +127,8 @@ function missingAddresses(nl: Netlink, link: Link, wanted: Cidr[]): string[] {
 const unusable = ({ address, dadFailed }: Address, { name }: Link): string[] =>
   dadFailed ? [`address ${address} of ${name} is in use by another on the network`] : []
 
-function missingRoutes(nl: Netlink, link: Link, wanted: PlannedRoute[]): string[] {
+/** The routes that do not lead to a link. */
+export function missingRoutes(nl: Netlink, link: Link, wanted: PlannedRoute[]): string[] {
   if (wanted.length === 0) return []
   const held = listRoutes(nl, { link })
   return wanted

@@ -6,7 +6,7 @@ import type { BridgeOptions } from '../model/network.ts'
 import { present } from '../model/present.ts'
 
 /** @throws TsnetError `invalid-config` */
-export function readBridge(config: Json): BridgeOptions {
+export function readBridge(config: Json, vlanTrunk = readTrunks(config)): BridgeOptions {
   const flag = (key: string) => config.get(key).flag() ?? false
   // Go's "not set".
   const mtu = config.get('mtu').number(0, 65_535) || undefined
@@ -25,10 +25,12 @@ export function readBridge(config: Json): BridgeOptions {
     enabledad: flag('enabledad'),
     disableContainerInterface: flag('disableContainerInterface'),
     vlan,
-    vlanTrunk: config.get('vlanTrunk').list().map(readTrunk),
+    vlanTrunk,
     preserveDefaultVlan: flag('preserveDefaultVlan'),
   })
 }
+
+const readTrunks = (config: Json): BridgeOptions['vlanTrunk'] => config.get('vlanTrunk').list().map(readTrunk)
 
 /** `{ "id": 42 }` or `{ "minID": 100, "maxID": 200 }`. */
 function readTrunk(entry: Json): { minID: number; maxID: number } {

@@ -15,7 +15,7 @@
  * The JSON is read as Go reads it (json.ts), since every caller is written in Go; the answers are exact
  * for each version of the spec (result.ts), since not every reader is tolerant.
  *
- * Limits: no VLAN of the bridge's own in results; an `args` section other than `args.cni` is not read.
+ * Limits: an `args` section other than `args.cni` is not read.
  */
 
 import { parseJson } from '../model/json.ts'

@@ -30,7 +30,15 @@ export interface ResultInterface {
 export function readPrevious(config: Json): Result | undefined {
   const result = config.get('prevResult')
   if (!result.present) return undefined
-  return { interfaces: result.get('interfaces').list().map(readInterface), ...readResultParts(result) }
+  const interfaces = result.get('interfaces').list().map(readInterface)
+  const parts = readResultParts(result)
+  for (const [at, { interface: index }] of parts.ips.entries()) {
+    if (index !== undefined && index >= interfaces.length) {
+      const place = result.get('ips').list()[at]?.get('interface') ?? result
+      place.refuse(`is no index of an interface: prevResult has ${interfaces.length}`)
+    }
+  }
+  return { interfaces, ...parts }
 }
 
 function readInterface(entry: Json): ResultInterface {

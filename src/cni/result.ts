@@ -15,7 +15,7 @@ import type { Result, ResultInterface } from './previous.ts'
 import { atLeast, type Version } from './versions.ts'
 
 /**
- * Bridge, host side, container's interface (and the ifb that shapes it), in this order behind the
+ * Bridge, host side, container's interface (what has the gateway in its VLAN, the ifb that shapes it), in this order behind the
  * interfaces that were there before; so the indices of others stay right.
  */
 export function resultOf(attachment: Attachment, previous?: Result): Result {
@@ -26,6 +26,7 @@ export function resultOf(attachment: Attachment, previous?: Result): Result {
       attachment.bridge,
       attachment.hostInterface,
       { ...attachment.containerInterface, sandbox: attachment.netns.path },
+      ...(attachment.gatewayInterface === undefined ? [] : [attachment.gatewayInterface]),
       ...(attachment.ifb === undefined ? [] : [attachment.ifb]),
     ],
     ips: [

@@ -11,6 +11,7 @@ import type { Plugin } from './plugin.ts'
 
 const plugins = {
   bandwidth: async () => (await import('./bandwidth-role.ts')).bandwidth,
+  bridge: async () => (await import('./bridge-role.ts')).bridge,
   firewall: async () => (await import('./firewall-role.ts')).firewall,
   'host-local': async () => (await import('./host-local-role.ts')).hostLocal,
   loopback: async () => (await import('./loopback-role.ts')).loopback,

@@ -81,7 +81,10 @@ export async function openForwarding(
  * @returns what is left of it to be taken back
  * @throws TsnetError `kernel`: the setting cannot be written
  */
-export async function keepForwarding(families: Family[], change: ForwardingChange): Promise<ForwardingChange> {
+export async function keepForwarding(
+  families: Family[],
+  change: ForwardingChange,
+): Promise<ForwardingChange> {
   for (const family of families) {
     if (readSysctl(MAIN[family]) === '0') {
       for (const { name, after } of plannedSettings(family)) write(name, after)

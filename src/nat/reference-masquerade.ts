@@ -17,7 +17,7 @@ import type { AttachmentKey, NatBackend } from '../model/network.ts'
 import { sha512 } from '../model/sha512.ts'
 import { families, settleAll } from './iptables.ts'
 import { type ListedRule, listedRules } from './nft-listing.ts'
-import { findNft, isBusy, isMissing, nftError, runNft } from './nft-run.ts'
+import { findNft, isMissing, nftError, runNft } from './nft-run.ts'
 import { chainOf, type Sheet, type TableListing, targetOf } from './sheet.ts'
 import { ensureSheets, removeListed, removeSheets, verifySheets } from './sheet-apply.ts'
 
@@ -217,25 +217,16 @@ async function rulesWith(prefix: string): Promise<ListedRule[]> {
 /** How often a removal is tried again when others remove the same. */
 const ATTEMPTS = 10
 
-/** Deletes rules by the beginning of their comment; the table too when it was the last. */
+/**
+ * Deletes rules by the beginning of their comment. The table stays, as the reference leaves it: it cannot
+ * be deleted on condition that nobody has put a rule into it meanwhile.
+ */
 async function withdrawNft(prefix: string, goes: (hash: string) => boolean = () => true): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const rules = (await rulesWith(prefix)).filter(({ comment = '' }) => goes(comment.split(',')[0] ?? ''))
     if (rules.length === 0) return
     const result = await runNft(rules.map(({ handle }) => `delete rule ${TABLE} ${CHECKS} handle ${handle}`))
-    if (result.ok) break
+    if (result.ok) return
     if (!isMissing(result) || attempt === ATTEMPTS) throw nftError(`removing from table ${TABLE}`, result)
   }
-  await deleteUnusedTable()
-}
-
-/** The kernel refuses to delete a chain that has rules, and with it the rest of the transaction. */
-async function deleteUnusedTable(): Promise<void> {
-  const result = await runNft([
-    `flush chain ${TABLE} postrouting`,
-    `delete chain ${TABLE} postrouting`,
-    `delete chain ${TABLE} ${CHECKS}`,
-    `delete table ${TABLE}`,
-  ])
-  if (!result.ok && !isBusy(result) && !isMissing(result)) throw nftError(`deleting table ${TABLE}`, result)
 }

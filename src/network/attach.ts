@@ -17,9 +17,9 @@
  */
 
 import { type Connection, checkBridgeOptions, connect, planLink, uplinkMtu } from '../bridge/bridge.ts'
-import { type Allocation, giveBack, obtain } from '../ipam/ipam.ts'
+import { giveBack } from '../ipam/ipam.ts'
 import { ipOf } from '../model/address.ts'
-import { hasCode, TsnetError } from '../model/errors.ts'
+import { TsnetError } from '../model/errors.ts'
 import { type Attachment, type AttachRequest, ownerTag, type Undertaking } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { surroundings } from '../model/surroundings.ts'
@@ -37,9 +37,10 @@ import { currentBootId } from '../netns/alive.ts'
 import { inside, type Netns } from '../netns/netns.ts'
 import { processIdentity } from '../netns/processes.ts'
 import { ifbName, shape } from '../shaping/shaping.ts'
-import { collect } from './collect.ts'
+import { obtainAddresses } from './addresses.ts'
 import { openContainer } from './container.ts'
 import type { Context } from './context.ts'
+import { buildDropIn } from './drop-in.ts'
 import { natIntentOf, undertakingOf } from './plan.ts'
 import { claimPorts, releasePorts } from './port-claims.ts'
 import {
@@ -62,7 +63,11 @@ export async function attach(request: AttachRequest, context: Context = {}): Pro
   // Awaited here: the namespace stays open until all is done.
   return await whileLocked(owner, async () => {
     await clearTheWay(owner, request, netns)
-    return withUndo(undo => build(request, owner, netns, context, undo))
+    return withUndo(undo =>
+      network.dropIn
+        ? buildDropIn(request, netns, context, undo)
+        : build(request, owner, netns, context, undo),
+    )
   })
 }
 
@@ -91,25 +96,6 @@ async function clearTheWay(owner: string, request: AttachRequest, netns: Netns):
 /** A daemon made it for this very call, and died before it could say so. */
 function isForUs({ caller }: Attachment): boolean {
   return caller !== undefined && caller === (surroundings().caller ?? processIdentity('self'))
-}
-
-/**
- * Takes addresses. When there are none, those of containers that are no more are freed first, after all
- * that leads to them.
- */
-async function obtainAddresses(
-  { network, requestedIps }: AttachRequest,
-  undertaking: Undertaking,
-  context: Context,
-): Promise<Allocation> {
-  try {
-    return await obtain(network.ipam, undertaking, requestedIps)
-  } catch (thrown) {
-    if (!hasCode(thrown, 'exhausted')) throw thrown
-    // What could not be taken down keeps its addresses, and that is not this container's trouble.
-    await collect(network, undefined, context).catch(() => {})
-    return obtain(network.ipam, undertaking, requestedIps)
-  }
 }
 
 async function takeDownEntry(owner: string, undertaking: Undertaking): Promise<void> {

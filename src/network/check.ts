@@ -11,6 +11,7 @@ import { sameNamespace } from '../netns/netns.ts'
 import { ifbName, verifyShaping } from '../shaping/shaping.ts'
 import { openContainer } from './container.ts'
 import type { Context } from './context.ts'
+import { checkDropIn } from './drop-in-check.ts'
 import { readEntry } from './state.ts'
 
 /** The result that the caller remembers, of this plugin and of those around it. */
@@ -28,6 +29,7 @@ export async function check(
   previous: Previous,
   context: Context = {},
 ): Promise<void> {
+  if (request.network.dropIn) return checkDropIn(request, previous, context)
   const { network, containerId, ifname } = request
   using netns = openContainer(request.netns, context.allowOwnNetns)
   const owner = ownerTag({ network: network.name, containerId, ifname })

@@ -7,8 +7,10 @@
 import { collectLeases } from '../ipam/ipam.ts'
 import type { AttachmentKey, Network, Undertaking } from '../model/network.ts'
 import { everyStep } from '../model/undo.ts'
+import { collectMasquerades } from '../nat/nat.ts'
 import { currentBootId, goneCheck } from '../netns/alive.ts'
 import type { Context } from './context.ts'
+import { takeDownForeign } from './drop-in-end.ts'
 import { type Entry, listEntries, readEntry, removeEntry, unlessLocked } from './state.ts'
 import { takeDown, takeDownUnrecorded } from './take-down.ts'
 
@@ -19,7 +21,7 @@ import { takeDown, takeDownUnrecorded } from './take-down.ts'
  * @throws the error, or an AggregateError, after having done all that could be done
  */
 export async function collect(
-  network: Pick<Network, 'name' | 'ipam'>,
+  network: Pick<Network, 'name' | 'ipam' | 'dropIn'>,
   valid: { containerId: string; ifname: string }[] | undefined,
   context: Context = {},
 ): Promise<AttachmentKey[]> {
@@ -46,9 +48,16 @@ export async function collect(
       const kept = entriesOf(network).map(({ entry }) => entry.attachment)
       for (const key of await collectLeases(network.ipam, network.name, valid, kept)) {
         if (collected.some(known => nameOf(known) === nameOf(key))) continue
-        await takeDownUnrecorded(key, undefined, undefined, context)
+        await (network.dropIn
+          ? takeDownForeign(key, undefined, undefined, undefined, context)
+          : takeDownUnrecorded(key, undefined, undefined, context))
         collected.push(key)
       }
+    },
+    async () => {
+      if (!network.dropIn || valid === undefined) return
+      const kept = entriesOf(network).map(({ entry }) => entry.attachment)
+      await collectMasquerades(network.name, [...valid, ...kept])
     },
   ])
   return collected

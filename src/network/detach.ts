@@ -11,6 +11,7 @@ import { type AttachmentKey, type IpamOptions, ownerTag } from '../model/network
 import { tryOpenNetns } from '../netns/netns.ts'
 import { isOurOwn } from './container.ts'
 import type { Context } from './context.ts'
+import { type Foreign, hasPair, takeDownForeign } from './drop-in-end.ts'
 import { readEntry, removeEntry, whileLocked, writeEntry } from './state.ts'
 import { takeDown, takeDownUnrecorded } from './take-down.ts'
 
@@ -19,6 +20,8 @@ export interface DetachHint {
   /** CNI_NETNS, where given. */
   netns?: string
   ipam?: IpamOptions
+  /** The role `bridge`: the reference may have made it, of which there is no record. */
+  foreign?: Foreign
 }
 
 /**
@@ -36,13 +39,28 @@ export async function detach(
     const entry = readEntry(owner)
     if (entry === undefined) {
       if (context.allowOwnNetns !== true) refuseOwn(hint.netns)
-      await takeDownUnrecorded(key, hint.ipam, hint.netns, context)
-      return
+      if (hint.foreign === undefined) await takeDownUnrecorded(key, hint.ipam, hint.netns, context)
+    } else {
+      writeEntry(owner, { state: 'detaching', attachment: entry.attachment })
+      await takeDown(entry.attachment, context)
+      removeEntry(owner)
     }
-    writeEntry(owner, { state: 'detaching', attachment: entry.attachment })
-    await takeDown(entry.attachment, context)
-    removeEntry(owner)
+    if (hint.foreign !== undefined) await detachForeign(key, hint, entry !== undefined, context)
   })
+}
+
+/** @param recorded what we made is gone: a link that is still there was made by the reference since */
+async function detachForeign(
+  key: AttachmentKey,
+  { netns: path, ipam, foreign }: DetachHint,
+  recorded: boolean,
+  context: Context,
+): Promise<void> {
+  using netns = path === undefined ? undefined : tryOpenNetns(path)
+  const ours = netns !== undefined && context.allowOwnNetns !== true && isOurOwn(netns.id)
+  const place = ours ? undefined : netns
+  if (recorded && (place === undefined || !hasPair(place, key.ifname))) return
+  await takeDownForeign(key, ipam, place, foreign, context)
 }
 
 function refuseOwn(path: string | undefined): void {

@@ -29,7 +29,7 @@ export async function takeLeases(
     return await obtain(ipam, owner, requestedIps)
   } catch (thrown) {
     if (!hasCode(thrown, 'exhausted')) throw thrown
-    await collect({ name: key.network, ipam }, undefined).catch(() => {})
+    await collect({ name: key.network, ipam, dropIn: true }, undefined).catch(() => {})
     return obtain(ipam, owner, requestedIps)
   }
 }

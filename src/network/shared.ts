@@ -11,8 +11,16 @@
  */
 
 import { type BridgeLoan, disconnect } from '../bridge/bridge.ts'
+import type { Family } from '../model/address.ts'
 import type { NatBackend, NatIntent } from '../model/network.ts'
-import { closeForwarding, type ForwardingChange, install, openForwarding, withdraw } from '../nat/nat.ts'
+import {
+  closeForwarding,
+  type ForwardingChange,
+  install,
+  keepForwarding as keep,
+  openForwarding,
+  withdraw,
+} from '../nat/nat.ts'
 import { familiesOf } from './plan.ts'
 import { addUser, isLastUser, readState, removeUser, whileLocked, writeState } from './state.ts'
 
@@ -80,6 +88,18 @@ export async function installRules(backend: NatBackend, intent: NatIntent): Prom
     })
   })
 }
+
+/** Turns forwarding on for good: from now on nobody takes it back. */
+export async function keepForwarding(families: Family[]): Promise<void> {
+  await whileLocked(FORWARDING, async () => {
+    const changes: ForwardingChange[] = []
+    for (const change of [...readChanges(), NO_CHANGE]) changes.push(await keep(families, change))
+    const left = changes.filter(({ settings, guards }) => settings.length + guards.length > 0)
+    writeState(HOST, left.length === 0 ? undefined : left)
+  })
+}
+
+const NO_CHANGE: ForwardingChange = { backend: 'iptables', settings: [], guards: [] }
 
 /** Takes an attachment's rules away, and with the last one all that was changed for them. Idempotent. */
 export async function withdrawRules(backend: NatBackend, owner: string, intent?: NatIntent): Promise<void> {

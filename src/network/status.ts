@@ -3,7 +3,7 @@
 import { ipamStatus } from '../ipam/ipam.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { Network } from '../model/network.ts'
-import { chooseBackend } from '../nat/nat.ts'
+import { chooseBackend, requireMacGuard } from '../nat/nat.ts'
 import { findLink } from '../netlink/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 
@@ -18,6 +18,8 @@ export async function status(network: Network): Promise<void> {
       `${name} exists and is not a bridge but ${link.kind ?? 'a network card'}; choose another name for the bridge`,
     )
   }
-  if (network.ipMasq || network.bridge.isGateway) chooseBackend(network.natBackend)
+  const needsRules = network.ipMasq || (network.bridge.isGateway && !network.dropIn)
+  if (needsRules) chooseBackend(network.natBackend)
+  if (network.dropIn && network.bridge.macspoofchk) requireMacGuard()
   await ipamStatus(network.ipam, network.name)
 }

@@ -23,18 +23,22 @@ import {
   ownerTag,
   type Undertaking,
 } from '../model/network.ts'
-import { everyStep, type Step } from '../model/undo.ts'
+import { everyStep } from '../model/undo.ts'
 import { chooseBackend, flushConntrack, withdrawSpoofGuard } from '../nat/nat.ts'
 import { condemnLinks, deleteLinks } from '../netlink/delete-links.ts'
 import { findLink } from '../netlink/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { ifbName } from '../shaping/shaping.ts'
 import type { Context } from './context.ts'
+import { takeDownDropIn } from './drop-in-end.ts'
 import { releasePorts } from './port-claims.ts'
 import { leaveBridge, withdrawRules } from './shared.ts'
+import { sideBySide } from './side-by-side.ts'
 
 /** Takes down what a record speaks of. @throws the error, or an AggregateError, after having tried all */
-export async function takeDown(undertaking: Undertaking, { trace }: Context = {}): Promise<void> {
+export async function takeDown(undertaking: Undertaking, context: Context = {}): Promise<void> {
+  const { trace } = context
+  if (undertaking.dropIn !== undefined) return takeDownDropIn(undertaking, context)
   const { bridgeName, nat, ports, leases, ipam } = undertaking
   const owner = ownerTag(undertaking)
   const addresses = leases.map(lease => ipOf(lease.address))
@@ -80,13 +84,6 @@ export async function takeDownUnrecorded(
       ),
   ])
   if (ipam !== undefined) await giveBack(ipam, key, netnsPath)
-}
-
-/** Begins all steps, then waits for all. @throws what failed */
-async function sideBySide(...steps: Step[]): Promise<void> {
-  const begun = steps.map(async step => step())
-  await Promise.allSettled(begun)
-  await everyStep(begun.map(step => () => step))
 }
 
 /** Where a backend is not installed, nothing was ever made with it. */

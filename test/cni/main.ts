@@ -65,11 +65,11 @@ t.test('stdout that takes nothing is told on stderr, and the call fails', async 
 
 t.test('the executable is found through a link, whose name decides the role', async t => {
   const folder = t.testdir({})
-  for (const name of ['tsnet', 'bridge']) symlinkSync(executable, join(folder, name))
+  for (const name of ['tsnet', 'macvlan']) symlinkSync(executable, join(folder, name))
   const env = { ...environment, CNI_COMMAND: 'STATUS' }
-  const stdin = '{"cniVersion":"1.1.0","name":"front","type":"bridge","mtu":"x"}'
+  const stdin = '{"cniVersion":"1.1.0","name":"front","type":"macvlan","mtu":"x"}'
   t.match(run(env, stdin, join(folder, 'tsnet')).json, { code: 7, msg: /^mtu/ })
-  t.match(run(env, stdin, join(folder, 'bridge')).json, { code: 2, msg: /^type: "bridge"/ })
+  t.match(run(env, stdin, join(folder, 'macvlan')).json, { code: 2, msg: /^type: "macvlan"/ })
 })
 
 t.test('DEL and GC outlive the signals that stop a runtime', async t => {

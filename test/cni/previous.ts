@@ -32,9 +32,11 @@ t.test('a result of 1.1.0 is read with everything that it has', async t => {
 })
 
 t.test('a result of 0.3.0 to 0.4.0 tells the family as well, which is not needed', async t => {
-  t.same(read({ ips: [{ version: '4', address: '10.1.0.2/16', interface: 0 }] })?.ips, [
-    { address: '10.1.0.2/16', interface: 0 },
-  ])
+  t.same(
+    read({ interfaces: [{ name: 'eth0' }], ips: [{ version: '4', address: '10.1.0.2/16', interface: 0 }] })
+      ?.ips,
+    [{ address: '10.1.0.2/16', interface: 0 }],
+  )
 })
 
 t.test('a result of 0.1.0 and 0.2.0 has a section for each family', async t => {
@@ -74,4 +76,12 @@ t.test('a result that makes no sense is refused with its key and value', async t
     [{ ip4: {} }, /^prevResult\.ip4\.ip is missing/],
   ]
   for (const [result, message] of bad) t.throws(() => read(result), { code: 'invalid-config', message })
+})
+
+t.test('an index beyond the interfaces is refused', async t => {
+  const ips = [{ address: '10.1.0.2/16', interface: 1 }]
+  t.throws(() => read({ interfaces: [{ name: 'eth0' }], ips }), {
+    code: 'invalid-config',
+    message: 'prevResult.ips[0].interface: 1 is no index of an interface: prevResult has 1',
+  })
 })
