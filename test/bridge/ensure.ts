@@ -17,7 +17,7 @@ const IFF_UP = 1
 t.test('who comes second takes the bridge of who came first', async t => {
   const made = { name: 'cni0', mac: '0e:74:6e:00:00:77', alias: 'tsnet', linkInfo: { kind: 'bridge' } }
   const { side, commands } = scriptedSide(absent, taken, shows(3, made, IFF_UP))
-  t.match(ensureBridge(side, plan), { index: 3, mac: '0e:74:6e:00:00:77' })
+  t.match(ensureBridge(side, plan).bridge, { index: 3, mac: '0e:74:6e:00:00:77' })
   t.same(commands, ['ip link add cni0 address 0e:74:6e:00:00:01 type bridge'])
   t.same(await side.undo.rollback(), [], 'and has nothing to take back')
 })
