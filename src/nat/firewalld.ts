@@ -8,6 +8,7 @@
 import { existsSync } from 'node:fs'
 import { type Cidr, familyOf, ipOf } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
+import { surroundings } from '../model/surroundings.ts'
 import { findCommand, run } from './commands.ts'
 
 const NAME = 'org.fedoraproject.FirewallD1'
@@ -69,7 +70,7 @@ function need(command: string | undefined): string {
 
 /** True where there is a bus and firewalld is on it. */
 export async function isFirewalldRunning(): Promise<boolean> {
-  if (process.env.DBUS_SYSTEM_BUS_ADDRESS === undefined && !existsSync(SOCKET)) return false
+  if (surroundings().env.DBUS_SYSTEM_BUS_ADDRESS === undefined && !existsSync(SOCKET)) return false
   if (findCommand('busctl') === undefined && findCommand('dbus-send') === undefined) return false
   const { ok, text } = await call(BUS, '/org/freedesktop/DBus', BUS, 'NameHasOwner', [NAME])
   return ok && text === 'true'

@@ -1,0 +1,164 @@
+/**
+ * CNI calls done by the daemon: to the byte what a process of their own answers, whichever launcher asks,
+ * in the order of each container.
+ */
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { type Finished, waitFor } from 'tsnet/lab'
+import { Calls, type Launcher, launchers } from '../support/calls.ts'
+import { Command } from '../support/daemon.ts'
+import { FakePlugin, print } from '../support/fake-plugin.ts'
+import { BACKENDS, Scene } from '../support/scene.ts'
+
+t.setTimeout(240_000)
+
+const ports = (hostPort: number, more: object = {}) => ({
+  runtimeConfig: { portMappings: [{ hostPort, containerPort: 80, protocol: 'tcp', ...more }] },
+})
+
+/** The addresses of the bridge and of the container's end, which are new each time. */
+const RANDOM = /"mac": "(?!fe:)[0-9a-f:]{17}"/g
+
+/** What a runtime may ask, in this order; `previous` is what the last ADD answered. */
+async function everything(calls: Calls, plugin: FakePlugin): Promise<Finished[]> {
+  const answers: Finished[] = []
+  const ask = async (...call: Parameters<Calls['run']>) => {
+    const finished = await calls.run(...call)
+    answers.push({ ...finished, stdout: finished.stdout.replace(RANDOM, '"mac": "…"') })
+    return finished
+  }
+  const delegated = {
+    env: { CNI_PATH: plugin.folder, CNI_ARGS: 'FOO=bar', TSNET_TEST_WORD: 'from the caller' },
+    config: { ipam: { type: plugin.name }, isDefaultGateway: false, name: 'delegated', bridge: 'br-other' },
+  }
+  await ask('VERSION', '')
+  await ask('STATUS', '')
+  await ask('ADD', 'a', { config: ports(8080) })
+  await ask('ADD', 'a', { config: ports(8080) })
+  await ask('ADD', 'b', { config: ports(8080) })
+  const { stdout } = await ask('ADD', 'b', { config: ports(8081, { hostIP: '127.0.0.1' }) })
+  const prevResult = JSON.parse(stdout)
+  await ask('CHECK', 'b', { config: { ...ports(8081), prevResult } })
+  await ask('CHECK', 'b', { config: { ...ports(8081), prevResult: { ...prevResult, ips: [] } } })
+  await ask('CHECK', 'b')
+  await ask('GC', '', { config: { 'cni.dev/valid-attachments': [{ containerID: 'b', ifname: 'eth0' }] } })
+  await ask('DEL', 'a', { config: ports(8080) })
+  await ask('DEL', 'b', { config: ports(8081), env: { CNI_NETNS: '' } })
+  await ask('DEL', 'b')
+  await ask('ADD', 'a', { config: { cniVersion: '0.3.1', dns: { nameservers: ['192.0.2.1'] } } })
+  await ask('DEL', 'a', { config: { cniVersion: '0.3.1' } })
+  await ask('ADD', 'a', { config: { mtu: 'large' } })
+  await ask('ADD', 'a', { env: { CNI_IFNAME: '' } })
+  await ask('ADD', 'a', { env: { CNI_NETNS: '/run/netns/nowhere' } })
+  await ask('ADD', 'a', { env: { CNI_NETNS: '/proc/1/ns/net' } })
+  await ask('ADD', 'a', { env: { TSNET_NAT: 'pf' } })
+  await ask('NONSENSE', 'a')
+  await ask('ADD', 'a', { config: { type: 'nobody' } })
+  await ask('DEL', 'a')
+  await ask('ADD', 'a', delegated)
+  await ask('DEL', 'a', delegated)
+  await ask('ADD', 'a', { ...delegated, env: { CNI_PATH: '/nowhere' } })
+  return answers
+}
+
+const given = print({ cniVersion: '1.1.0', ips: [{ address: '10.10.0.9/16', gateway: '10.10.0.1' }] })
+
+for (const backend of BACKENDS) {
+  t.test(`${backend}: whoever does a call, and whichever launcher asks, the answer is the same`, async t => {
+    const whole: Record<string, Finished[]> = {}
+    const words: Record<string, string> = {}
+    for (const [who, launcher] of [
+      ['Node', 'program'],
+      ['the daemon', 'program'],
+      ['the daemon, asked by a script', 'script'],
+    ] as const) {
+      const scene = await Scene.open(backend, 'a', 'b')
+      const folder = t.testdir({})
+      const script = `case $CNI_COMMAND in ADD) echo "$TSNET_TEST_WORD in $PWD" | tee "$LOG/word" >&2; ${given};; esac`
+      const plugin = new FakePlugin(folder, script)
+      const calls = new Calls(scene, launcher)
+      if (who !== 'Node') await calls.serve()
+      whole[who] = await everything(calls, plugin)
+      words[who] = readFileSync(join(folder, 'calls', 'word'), 'utf8')
+      await calls.end()
+      t.strictSame(await scene.residue(), [], who)
+      await scene.close()
+    }
+    const { Node: expected = [], ...others } = whole
+    t.ok(expected.filter(({ code }) => code === 0).length > 10, 'many of them succeed')
+    for (const [who, answers] of Object.entries(others)) {
+      for (const [i, answer] of answers.entries()) t.strictSame(answer, expected[i], `${who}: call ${i}`)
+    }
+    t.strictSame([...new Set(Object.values(words))], ['from the caller in /\n'])
+  })
+}
+
+/** A network whose IPAM plugin waits until a file is there. */
+async function patient(folder: string, launcher: Launcher) {
+  const scene = await Scene.open('nftables', 'a', 'b')
+  const go = join(folder, 'go')
+  const wait = `while [ "$CNI_CONTAINERID" = a ] && [ ! -e '${go}' ]; do sleep 0.01; done`
+  const address = '10.10.0.$(printf "%d" "\'$CNI_CONTAINERID")/16'
+  const answer = `echo '{"cniVersion":"1.1.0","ips":[{"address":"'"${address}"'"}]}'`
+  const plugin = new FakePlugin(folder, `case $CNI_COMMAND in ADD) ${wait}; ${answer};; DEL) ${wait};; esac`)
+  const calls = new Calls(
+    scene,
+    launcher,
+    { ipam: { type: plugin.name }, isDefaultGateway: false },
+    { CNI_PATH: plugin.folder },
+  )
+  return { scene, plugin, calls, letGo: () => writeFileSync(go, '') }
+}
+
+for (const launcher of Object.keys(launchers) as Launcher[]) {
+  t.test(`${launcher}: containers do not wait for each other, calls of one container do`, async t => {
+    const { scene, plugin, calls, letGo } = await patient(t.testdir({}), launcher)
+    t.teardown(() => scene.close())
+    await calls.serve()
+    const first = calls.start('ADD', 'a')
+    await waitFor(() => plugin.calls.length === 1, { what: 'the first ADD to wait for its addresses' })
+    const second = calls.start('DEL', 'a')
+    t.match(await calls.run('ADD', 'b'), { code: 0 }, 'another container')
+    t.match(await calls.run('DEL', 'b'), { code: 0 })
+    t.match(await calls.run('VERSION', ''), { code: 0 })
+    t.ok(first.pid !== undefined && second.pid !== undefined, 'both wait')
+    t.equal(
+      plugin.calls.filter(({ env }) => env.CNI_CONTAINERID === 'a').length,
+      1,
+      'the second has not begun',
+    )
+    letGo()
+    t.match(await first.finished, { code: 0 })
+    t.match(await second.finished, { code: 0 })
+    await calls.end()
+    t.strictSame(await scene.residue(), [])
+  })
+}
+
+t.test('a caller in another network namespace, or with other files, does the call itself', async t => {
+  const scene = await Scene.open('nftables', 'a')
+  t.teardown(() => scene.close())
+  const calls = new Calls(scene, 'program')
+  const daemon = await new Command(scene.host, 'nftables').daemon()
+  const made = async (...enter: string[]) => {
+    const env = { CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'a', CNI_NETNS: '/run/netns/a', CNI_IFNAME: 'eth0' }
+    const stdin = JSON.stringify(scene.network('front', 10).config)
+    const options = { env: { ...env, TSNET_NAT: 'nftables' }, stdin, mayFail: true }
+    const finished = await scene.host.run(...enter, launchers.program, options)
+    const folder = scene.host.path('/run/tsnet/attachments')
+    const record = existsSync(folder)
+      ? await scene.host.run('sh', '-c', 'cat /run/tsnet/attachments/*')
+      : undefined
+    await calls.run('DEL', 'a')
+    return { ...finished, by: record?.stdout.includes('"caller"') ? 'the daemon' : 'itself' }
+  }
+  t.match(await made(), { code: 0, by: 'the daemon' })
+  t.match(await made('unshare', '-m'), { code: 0, by: 'the daemon' }, 'other mounts, the same files')
+  const hide = (path: string) => ['unshare', '-m', 'sh', '-ec', `mount -t tmpfs none ${path}; exec "$0"`]
+  t.match(await made(...hide('/var/lib/cni')), { code: 0, by: 'itself' }, 'other leases')
+  const elsewhere = ['unshare', '-n', 'sh', '-ec', 'ip link set lo up; exec "$0"']
+  t.match(await made(...elsewhere), { code: 0, by: 'itself' }, 'another network')
+  await daemon.stop('SIGTERM')
+})
