@@ -99,7 +99,7 @@ for (const backend of BACKENDS) {
     const calls = new Calls(scene, 'program')
     await calls.serve()
     let undone = 0
-    for (let afterMs = 0; afterMs < 60; afterMs += 4) {
+    for (let afterMs = 0; afterMs < 56; afterMs += 7) {
       const add = calls.start('ADD', 'a')
       await new Promise(resolve => setTimeout(resolve, afterMs))
       kill(add)
@@ -127,7 +127,7 @@ for (const backend of BACKENDS) {
     t.teardown(() => scene.close())
     const calls = new Calls(scene, 'program')
     const start = () => new Command(scene.host, backend).daemon()
-    for (let afterMs = 2; afterMs < 60; afterMs += 8) {
+    for (let afterMs = 2; afterMs < 60; afterMs += 14) {
       const first = await start()
       const add = calls.start('ADD', 'a')
       await new Promise(resolve => setTimeout(resolve, afterMs))
@@ -171,7 +171,10 @@ for (const launcher of Object.keys(launchers) as Launcher[]) {
       const entry = JSON.parse(readFileSync(path, 'utf8'))
       entry.attachment.caller = named(identity)
       writeFileSync(path, JSON.stringify(entry))
-      socket.on('error', () => {}).end('tsnet\n0 7 0\n{')
+      socket
+        .resume()
+        .on('error', () => {})
+        .end('tsnet\n0 7 0\n{')
     })
     await new Promise<void>(resolve => daemon.listen(scene.host.path('/run/tsnet/call.sock'), resolve))
     const { code, stdout } = await calls.run('ADD', 'a')
