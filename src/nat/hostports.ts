@@ -11,7 +11,7 @@
  * about to use them for its first container would then fail, and its runtime tries again.
  */
 
-import { type Cidr, familyOf } from '../model/address.ts'
+import { type Cidr, type Family, familyOf } from '../model/address.ts'
 import type { HostPortIntent, HostPortRecord } from '../model/chained.ts'
 import type { NatBackend } from '../model/network.ts'
 import {
@@ -33,17 +33,21 @@ import {
 } from './hostport-rules.ts'
 import { families, findIptables, settleAll } from './iptables.ts'
 import { findNft } from './nft-run.ts'
-import { chainOf, chainRemoval, freshFileOf, type Sheet, type TableListing, targetOf } from './sheet.ts'
+import { chainOf, chainRemoval, freshFileOf, type Sheet, targetOf } from './sheet.ts'
 import { ensureSheets, listTable, removeListed, removeSheets, verifySheets } from './sheet-apply.ts'
 
 type Made = Pick<HostPortRecord, 'backend' | 'intent'>
 
-const sheetsOf = (intent: HostPortIntent): { family: 4 | 6; sheets: Sheet[] }[] =>
+const sheetsOf = (intent: HostPortIntent): { family: Family; sheets: Sheet[] }[] =>
   intent.addresses.map(address => ({ family: familyOf(address), sheets: portSheets(intent, address) }))
 
-/** Rules of an intent in the container's own chain, and those that lead there. */
-const ownRules = (intent: HostPortIntent): string[] =>
-  sheetsOf(intent).flatMap(({ sheets }) => sheets.flatMap(({ rules }) => rules))
+/** Rules of intents in the container's own chain of a family, and those that lead there. */
+const ownRules = (made: readonly Made[], family: Family): string[] =>
+  made
+    .filter(({ backend }) => backend === 'iptables')
+    .flatMap(({ intent }) => sheetsOf(intent))
+    .filter(part => part.family === family)
+    .flatMap(({ sheets }) => sheets.flatMap(({ rules }) => rules))
 
 /**
  * Installs an attachment's ports.
@@ -52,23 +56,23 @@ const ownRules = (intent: HostPortIntent): string[] =>
  */
 export async function installPorts({ backend, intent }: Made, others: readonly Made[]): Promise<void> {
   if (backend === 'nftables') return installPortsNft(intent)
-  const keep = others.filter(other => other.backend === 'iptables').flatMap(other => ownRules(other.intent))
   const what = `ports of container ${intent.containerId}`
   await settleAll(
-    sheetsOf(intent).map(({ family, sheets }) =>
-      ensureSheets(family, sheets, { what, fresh: keep.length === 0, keep }),
-    ),
+    sheetsOf(intent).map(({ family, sheets }) => {
+      const keep = ownRules(others, family)
+      return ensureSheets(family, sheets, { what, fresh: keep.length === 0, keep })
+    }),
   )
 }
 
 /** Takes an attachment's ports away. Idempotent. @throws TsnetError `try-again`, `kernel` */
 export async function withdrawPorts({ backend, intent }: Made, others: readonly Made[]): Promise<void> {
   if (backend === 'nftables') return withdrawPortsNft(intent.containerId, intent.addresses)
-  const keep = new Set(others.flatMap(other => ownRules(other.intent)))
   const chains = portChainsOf(intent.network, intent.containerId)
   await settleAll(
     sheetsOf(intent).map(async ({ family, sheets }) => {
       if (findIptables(family) === undefined) return
+      const keep = new Set(ownRules(others, family))
       // What is shared, in the other table too, stays.
       const own = sheets.filter(sheet => sheet.own.length > 0)
       if (await removeSheets(family, own, keep.size === 0)) return
@@ -131,15 +135,24 @@ export async function removeGuard(): Promise<void> {
   )
 }
 
-/** All that the kernel's rules lack or have too much of an intent, in words. */
-export async function verifyPorts({ backend, intent }: Made, others: readonly Made[]): Promise<string[]> {
+/**
+ * All that the kernel's rules lack or have too much of an intent, in words.
+ * @param guarded ours made them, so the guard of the loopback stands as well
+ */
+export async function verifyPorts(
+  { backend, intent }: Made,
+  { others, guarded }: { others: readonly Made[]; guarded: boolean },
+): Promise<string[]> {
   if (backend === 'nftables') return verifyPortsNft(intent)
-  const known = new Set([...ownRules(intent), ...others.flatMap(other => ownRules(other.intent))])
   const chain = portChainOf(intent.network, intent.containerId)
-  const excess = (_: Sheet, { rules }: TableListing) =>
-    rules.filter(rule => (chainOf(rule) === chain || targetOf(rule) === chain) && !known.has(rule))
   const problems = await Promise.all(
-    sheetsOf(intent).map(({ family, sheets }) => verifySheets(family, sheets, excess)),
+    sheetsOf(intent).map(({ family, sheets }) => {
+      const known = new Set(ownRules([{ backend, intent }, ...others], family))
+      const checked = sheets.filter(sheet => guarded || sheet !== guardSheet)
+      return verifySheets(family, checked, (_, { rules }) =>
+        rules.filter(rule => (chainOf(rule) === chain || targetOf(rule) === chain) && !known.has(rule)),
+      )
+    }),
   )
   return problems.flat()
 }

@@ -153,7 +153,9 @@ export async function unpublishPorts(key: AttachmentKey, hint: PortmapHint = {})
 /** @throws TsnetError `mismatch` naming everything that is not as it was made */
 export async function checkPorts({ intent, ...request }: PortmapRequest): Promise<void> {
   const backend = chooseBackend(request.backend)
-  const problems = await verifyPorts({ backend, intent }, othersOf(request, ownerTag(request)))
+  const owner = ownerTag(request)
+  const guarded = readRecord('portmap', owner) !== undefined
+  const problems = await verifyPorts({ backend, intent }, { others: othersOf(request, owner), guarded })
   const address = localAddress(intent)
   if (address !== undefined && !isLocalnetOpen(address)) {
     problems.push(`route_localnet of the interface to ${ipOf(address)} is off`)

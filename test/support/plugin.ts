@@ -36,10 +36,20 @@ export class Plugin {
   readonly host: Host
   readonly config: Record<string, unknown>
   readonly backend: NatBackend
+  readonly executable: string
+  readonly env: Record<string, string>
 
-  constructor(host: Host, backend: NatBackend, config: Record<string, unknown>) {
+  constructor(
+    host: Host,
+    backend: NatBackend,
+    config: Record<string, unknown>,
+    executable: string = EXECUTABLE,
+    env: Record<string, string> = {},
+  ) {
+    this.env = env
     this.host = host
     this.backend = backend
+    this.executable = executable
     this.config = { cniVersion: '1.1.0', type: 'tsnet', ...config }
   }
 
@@ -85,8 +95,8 @@ export class Plugin {
   }
 
   async #run(command: string, env: Record<string, string>, config: object): Promise<string> {
-    const finished = await this.host.run(EXECUTABLE, {
-      env: { CNI_COMMAND: command, CNI_PATH: '/opt/cni/bin', TSNET_NAT: this.backend, ...env },
+    const finished = await this.host.run(this.executable, {
+      env: { CNI_COMMAND: command, CNI_PATH: '/opt/cni/bin', TSNET_NAT: this.backend, ...this.env, ...env },
       stdin: JSON.stringify({ ...this.config, ...config }),
       mayFail: true,
     })

@@ -1,0 +1,6 @@
+/** The drop-in plugin portmap: libnftables. */
+
+import { libnftables } from '../support/nat-site.ts'
+import { portmap } from '../support/portmap.ts'
+
+portmap(libnftables)
