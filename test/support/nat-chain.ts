@@ -86,7 +86,7 @@ export const answering = (
   port: number,
   fromPort?: number,
 ): Promise<string> =>
-  from.ask(transport, to, port, { withinMs: 300, ...(fromPort !== undefined && { fromPort }) }).then(
+  from.ask(transport, to, port, { withinMs: 1000, ...(fromPort !== undefined && { fromPort }) }).then(
     ({ place }) => place,
     () => 'nobody',
   )
