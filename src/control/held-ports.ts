@@ -1,10 +1,12 @@
 /**
  * The operations of network/ where a daemon runs: it holds the published ports of what is attached, so
- * that they answer on loopback too. Without it everything is the same, but for that.
+ * that they answer on loopback too. Without it everything is the same, but for that. Where the runtime
+ * wants to listen on them itself, the daemon comes after it (network/attachment-ports.ts).
  */
 
 import { ownerTag } from '../model/network.ts'
 import * as network from '../network/network.ts'
+import { runtimeReserves } from '../network/reserved-ports.ts'
 import { connectControl } from './client.ts'
 
 /** Who holds the ports of attachments. */
@@ -19,7 +21,7 @@ export const operationsWith = (holder: () => Promise<(PortHolder & Disposable) |
   ...network,
 
   async attach(...[request, context]: Parameters<typeof network.attach>) {
-    using held = request.ports.length > 0 ? await holder() : undefined
+    using held = request.ports.length > 0 && !runtimeReserves() ? await holder() : undefined
     if (held === undefined) return network.attach(request, context)
     const attachment = await network.attach(request, { ...context, loopbackServed: true })
     try {

@@ -200,6 +200,8 @@ export interface Undertaking extends AttachmentKey {
   /** Absent where no rule was needed. */
   nat?: { backend: NatBackend; intent: NatIntent }
   ports: PortMapping[]
+  /** The runtime listens on them itself, once the network is there; so nobody may do so before. */
+  portsReserved?: true
   macspoofchk: boolean
   bandwidth?: Bandwidth
   aliases: string[]

@@ -43,6 +43,7 @@ import type { Context } from './context.ts'
 import { buildDropIn } from './drop-in.ts'
 import { natIntentOf, undertakingOf } from './plan.ts'
 import { claimPorts, releasePorts } from './port-claims.ts'
+import { runtimeReserves } from './reserved-ports.ts'
 import {
   installRules,
   joinBridge,
@@ -111,7 +112,10 @@ async function build(
   undo: Undo,
 ): Promise<Attachment> {
   const { network, ports } = request
-  let undertaking = undertakingOf(request, { path: request.netns, ...netns.id }, currentBootId())
+  let undertaking: Undertaking = {
+    ...undertakingOf(request, { path: request.netns, ...netns.id }, currentBootId()),
+    ...(ports.length > 0 && runtimeReserves() && { portsReserved: true }),
+  }
   const record = () => writeEntry(owner, { state: 'attaching', attachment: undertaking })
   undo.push('the record', () => removeEntry(owner))
   record()

@@ -2,12 +2,17 @@
  * The published ports of attachments, held by the proxy as well: it answers on 127.0.0.1 and [::1], where
  * the kernel's rules cannot lead, and for IPv6 clients of a container that has only IPv4. All else goes by
  * the rules and never reaches it. And a port that is listened on cannot be taken by another process.
+ *
+ * podman listens on them itself for that, and never accepts: such ports are served on its sockets, as soon
+ * as the container runs (reserved-ports.ts).
  */
 
+import { closeSync } from 'node:fs'
 import { familyOf, ipOf } from '../model/address.ts'
 import type { Attachment } from '../model/network.ts'
 import { describeHostPorts, type PortMapping } from '../model/port-mapping.ts'
 import type { PortProxy, Publication } from '../proxy/proxy.ts'
+import { copyReserved, isInhabited } from './reserved-ports.ts'
 import { listEntries, readEntry } from './state.ts'
 
 /** Sockets that another process held for a publication of the proxy. */
@@ -26,15 +31,31 @@ export class AttachmentPorts {
   async serve(owner: string, handedIn: HandedIn = () => undefined): Promise<void> {
     const entry = readEntry(owner)
     if (entry?.state !== 'attached' || this.#served.has(owner)) return
+    const { portsReserved: reserved = false, netns } = entry.attachment
+    // Whoever is in there was started after the runtime had what it wanted.
+    if (reserved && !isInhabited(netns)) return
     const ids: string[] = []
     this.#served.set(owner, ids)
     try {
       for (const publication of forwardings(owner, entry.attachment)) {
-        this.#proxy.publish(publication, handedIn(publication.id))
+        const sockets = handedIn(publication.id)
+        if (sockets === undefined && reserved) this.#publishReserved(publication)
+        else this.#proxy.publish(publication, sockets)
         ids.push(publication.id)
       }
     } catch (thrown) {
       await this.release(owner)
+      throw thrown
+    }
+  }
+
+  /** On the runtime's own sockets; where it has none, on ours. */
+  #publishReserved(publication: Publication): void {
+    const sockets = copyReserved(publication, this.#proxy.workers)
+    try {
+      this.#proxy.publish(publication, sockets)
+    } catch (thrown) {
+      for (const fd of sockets?.flat() ?? []) closeSync(fd)
       throw thrown
     }
   }

@@ -7,9 +7,9 @@
  * limited in what they send.
  */
 
-import { createHash } from 'node:crypto'
 import { hasCode, TsnetError } from '../model/errors.ts'
 import type { AttachmentKey, Bandwidth, Interface } from '../model/network.ts'
+import { sha512 } from '../model/sha512.ts'
 import { withUndo } from '../model/undo.ts'
 import { findLink, type Link, listLinks } from '../netlink/link.ts'
 import { netnsNumber } from '../netlink/namespace.ts'
@@ -32,7 +32,7 @@ type Name = Pick<AttachmentKey, 'network' | 'containerId'>
 
 /** `bwp` and 12 digits, as the reference makes them. */
 export const referenceIfb = ({ network, containerId }: Name): string =>
-  `bwp${createHash('sha512').update(`${network}${containerId}`).digest('hex').slice(0, 12)}`
+  `bwp${sha512(`${network}${containerId}`).slice(0, 12)}`
 
 const aliasOf = (network: string): string => `tsnet bandwidth ${network}`
 

@@ -122,8 +122,8 @@ function names({ pid }: Holder, containerId: string): boolean {
 
 const TCP_LISTEN = '0A'
 
-/** What /proc/PID/fd shows for the sockets bound to a port, such as `socket:[4711]`. */
-function socketInodes(table: string, port: number): string[] {
+/** What /proc/PID/fd shows for the sockets bound to a port, such as `socket:[4711]`. @param table `tcp`, `udp6` … */
+export function socketInodes(table: string, port: number): string[] {
   let text: string
   try {
     text = readFileSync(`/proc/thread-self/net/${table}`, 'utf8')

@@ -4,8 +4,9 @@
  */
 
 import t, { type Test } from 'tap'
-import { type Snapshot, snapshot } from 'tsnet/lab'
+import { type Snapshot, snapshot, waitFor } from 'tsnet/lab'
 import { webServer } from '../support/busybox.ts'
+import { Command } from '../support/daemon.ts'
 import { type NetworkList, readNetworkList, withKeys } from '../support/libcni.ts'
 import { Podman } from '../support/podman.ts'
 import { at, clientReads, ECHO, families, inUrl, leftovers, type Site, siteFor } from '../support/site.ts'
@@ -82,3 +83,33 @@ for (const backend of ['iptables', 'nftables']) {
     await readPort(t, scene, 8080, 'web')
   })
 }
+
+t.test(
+  'with the daemon, what podman publishes answers on loopback too, on the sockets that podman keeps',
+  async t => {
+    const scene = await open(t, readNetworkList('ports'))
+    const { host, podman, before } = scene
+    const command = new Command(host, 'iptables')
+    const daemon = await command.daemon()
+    const ports = ['-p', '8080:80', '-p', '127.0.0.1:8088:80', '-p', '5353:53/udp']
+    for (const round of ['first', 'second']) {
+      await podman.container('web', ports, ...webServer('web'))
+      await readPort(t, scene, 8080, 'web')
+      for (const port of [8080, 8088]) {
+        const url = `http://127.0.0.1:${port}/cgi-bin/who`
+        const page = await waitFor(() => host.fetch(url), { what: `an answer from ${url}`, withinMs: 10_000 })
+        t.match(page.body, /^web saw 10\.77\.2\.1\n$/, `${round}: ${url}`)
+      }
+      await podman.run('rm', '-f', '-t', '0', 'web')
+      const free = async () => (await host.run('ss', '-Hlntu')).stdout === ''
+      await waitFor(free, { what: 'the ports to be free' })
+    }
+    t.match(await daemon.stop(), { code: 0 })
+    // The kernel remembers for two minutes connections that ended.
+    const ended = /^connection host tcp TIME_WAIT /
+    t.same(
+      leftovers(before, await snapshot(host), podmans).filter(line => !ended.test(line)),
+      [],
+    )
+  },
+)

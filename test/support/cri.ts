@@ -52,6 +52,12 @@ export class CriClient implements Disposable {
     return container
   }
 
+  /** Ends and removes a container; its pod goes on. */
+  async removeContainer(id: string): Promise<void> {
+    await this.#call('StopContainer', { 1: id })
+    await this.#call('RemoveContainer', { 1: id })
+  }
+
   /** The addresses that the runtime read from the CNI result, the first one first. */
   async podAddresses(podId: string): Promise<string[]> {
     const reply = await this.#call('PodSandboxStatus', { 1: podId })

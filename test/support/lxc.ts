@@ -21,8 +21,11 @@ export class Lxc {
     return new Lxc(host)
   }
 
-  /** Makes a container whose init is the command, without starting it. */
-  create(name: string, number: number, command: string[]): void {
+  /**
+   * Makes a container whose init is the command, without starting it.
+   * @param number its address on lxcbr0; undefined: it gets nothing but loopback
+   */
+  create(name: string, number: number | undefined, command: string[]): void {
     const folder = `/var/lib/lxc/${name}`
     mkdirSync(this.host.path(folder))
     makeRootFilesystem(this.host.path(`${folder}/rootfs`))
@@ -32,13 +35,7 @@ export class Lxc {
       'init.cmd': command.join(' '),
       'mount.auto': 'proc:rw',
       'apparmor.profile': 'unconfined',
-      'net.0.type': 'veth',
-      'net.0.link': 'lxcbr0',
-      'net.0.flags': 'up',
-      'net.0.ipv4.address': `10.0.3.${number}/24`,
-      'net.0.ipv4.gateway': 'auto',
-      'net.0.ipv6.address': `2001:db8:3::${number}/64`,
-      'net.0.ipv6.gateway': 'auto',
+      ...(number === undefined ? { 'net.0.type': 'empty' } : networkOf(number)),
     }
     const lines = Object.entries(settings).map(([key, value]) => `lxc.${key} = ${value}\n`)
     writeFileSync(this.host.path(`${folder}/config`), lines.join(''))
@@ -52,3 +49,13 @@ export class Lxc {
     await this.host.run('lxc-stop', '-k', '-n', name)
   }
 }
+
+const networkOf = (number: number) => ({
+  'net.0.type': 'veth',
+  'net.0.link': 'lxcbr0',
+  'net.0.flags': 'up',
+  'net.0.ipv4.address': `10.0.3.${number}/24`,
+  'net.0.ipv4.gateway': 'auto',
+  'net.0.ipv6.address': `2001:db8:3::${number}/64`,
+  'net.0.ipv6.gateway': 'auto',
+})
