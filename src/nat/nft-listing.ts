@@ -9,6 +9,8 @@ import type { Element } from './nft-document.ts'
 import { commentOf } from './rules.ts'
 
 export interface ListedRule {
+  family: string
+  table: string
   chain: string
   handle: number
   comment?: string
@@ -61,6 +63,8 @@ export function listedRules(result: NftResult): ListedRule[] {
     const expressions = (Array.isArray(rule.expr) ? rule.expr : []).filter(isObject)
     const jump = expressions.map(expression => expression.jump).find(isObject)
     return {
+      family: text(rule.family),
+      table: text(rule.table),
       chain: text(rule.chain),
       handle: Number(rule.handle),
       ...(typeof rule.comment === 'string' && { comment: rule.comment }),
@@ -115,14 +119,3 @@ export const listedOwners = (result: NftResult): string[] => [
 ]
 
 export const listedKeys = (result: NftResult): string[] => elements(result).map(({ key }) => key)
-
-/** The elements in what nft prints as text, each behind the name of its set: `ports4 tcp . 80 comment …`. */
-export function printedElements(output: string): Set<string> {
-  const found = new Set<string>()
-  for (const [, set, elements = ''] of output.matchAll(
-    /^\s*(?:set|map) (\S+) \{[^{}]*elements = \{([^{}]*)\}/gm,
-  )) {
-    for (const element of elements.split(',')) found.add(`${set} ${element.trim()}`)
-  }
-  return found
-}

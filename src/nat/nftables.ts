@@ -7,7 +7,6 @@
  * The kernel refuses an element that exists, so two attachments cannot have one host port.
  */
 
-import type { NftResult } from '../ffi/libnftables.ts'
 import { TsnetError } from '../model/errors.ts'
 import {
   deleteUnusedChains,
@@ -25,14 +24,8 @@ import {
   elementText,
   getElement,
 } from './nft-document.ts'
-import {
-  elementsOfOwner,
-  listedChains,
-  listedKeys,
-  listedOwners,
-  listedRules,
-  printedElements,
-} from './nft-listing.ts'
+import { absentElements } from './nft-elements.ts'
+import { elementsOfOwner, listedChains, listedKeys, listedOwners, listedRules } from './nft-listing.ts'
 import { isBusy, isMissing, isTaken, nftError, runNft } from './nft-run.ts'
 import { commentOf, type Rules } from './rules.ts'
 
@@ -110,32 +103,24 @@ export function describeNft(rules: Rules): string {
 }
 
 export async function verifyNft(rules: Rules): Promise<string[]> {
-  return [
-    ...(await missingElements(rules)),
-    ...(await brokenChains(rules)),
-    ...(await missingForwardAccepts(rules)),
-  ]
+  return [...missingElements(rules), ...(await brokenChains(rules)), ...(await missingForwardAccepts(rules))]
 }
 
-async function missingElements(rules: Rules): Promise<string[]> {
-  const elements = elementsOf(rules)
-  const missing = ({ output }: NftResult) => {
-    const there = printedElements(output)
-    return elements.filter(element => !there.has(`${element.set} ${elementText(element, rules.owner)}`))
-  }
-  const asked = await runNft(elements.map(getElement))
-  if (asked.ok && missing(asked).length === 0) return []
-  // One that is missing makes nft say nothing of the others; the table says everything, at its length.
-  const all = await runNft([`list table ${TABLE}`])
-  return missing(all).map(element => `nftables: ${element.set} lacks ${elementText(element, rules.owner)}`)
-}
+const missingElements = (rules: Rules): string[] =>
+  absentElements(elementsOf(rules), rules.owner).map(
+    element => `nftables: ${element.set} lacks ${elementText(element, rules.owner)}`,
+  )
 
 async function brokenChains(rules: Rules): Promise<string[]> {
-  const listing = await runNft([`list table ${TABLE}`], { json: true, terse: true })
-  if (isMissing(listing)) return [`nftables: there is no table ${TABLE}`]
+  // Not the table alone: for that nft reads the elements of its sets, whether they are asked for or not.
+  const listing = await runNft([`list ruleset ${TABLE_FAMILY}`], { json: true, terse: true })
   if (!listing.ok) throw nftError(`listing table ${TABLE}`, listing)
-  const names = listedChains(listing).map(({ name }) => name)
-  const there = listedRules(listing)
+  const isOurs = ({ family, table }: { family: string; table: string }) => `${family} ${table}` === TABLE
+  const names = listedChains(listing)
+    .filter(isOurs)
+    .map(({ name }) => name)
+  if (names.length === 0) return [`nftables: there is no table ${TABLE}`]
+  const there = listedRules(listing).filter(isOurs)
   return [...baseChains(rules)].flatMap(([name, ends]) => {
     if (!names.includes(name)) return [`nftables: there is no chain ${name}`]
     const found = there.filter(({ chain }) => chain === name).map(({ expressions }) => expressions.at(-1))
@@ -144,6 +129,8 @@ async function brokenChains(rules: Rules): Promise<string[]> {
       : [`nftables: the rules of chain ${name} end in ${found.join()} instead of ${ends.join()}`]
   })
 }
+
+const [TABLE_FAMILY = ''] = TABLE.split(' ')
 
 /** Bridges over which somebody is reached from 127.0.0.0/8. */
 export async function loopbackBridgesNft(): Promise<Set<string>> {
