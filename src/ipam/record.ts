@@ -39,7 +39,7 @@ export class RecordStore {
     const text = readIfThere(this.#path(key))
     if (text === undefined) return undefined
     const record = parseRecord(text)
-    return record !== undefined && ownerTag(record) === ownerTag(key) ? record : 'unreadable'
+    return record !== undefined && isSameOwner(record, key) ? record : 'unreadable'
   }
 
   write(record: LeaseRecord): void {
@@ -95,6 +95,9 @@ export class RecordStore {
     return join(this.directory, ownerTag(key))
   }
 }
+
+const isSameOwner = (a: AttachmentKey, b: AttachmentKey): boolean =>
+  a.network === b.network && a.containerId === b.containerId && a.ifname === b.ifname
 
 function parseRecord(text: string): LeaseRecord | undefined {
   let value: Partial<LeaseRecord> | null
