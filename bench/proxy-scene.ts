@@ -159,7 +159,7 @@ function dockerProxy(protocol: string, hostPort: number, port: number): ChildPro
 }
 
 async function publishOurs(): Promise<ChildProcess> {
-  const daemon = start(undefined, process.execPath, OURS, 'daemon')
+  const daemon = start(undefined, OURS, 'daemon')
   await lineOf(daemon)
   const specs = [`8100:${PORTS.http}`, `8101:${PORTS.iperf}`, `8102:${PORTS.udp}/udp`]
   const { TSNET_DAEMON: _, ...env } = process.env

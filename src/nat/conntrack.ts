@@ -15,7 +15,7 @@
 import { networkInterfaces } from 'node:os'
 import { type Family, familyOf, type Ip, isUnspecified, parseIp } from '../model/address.ts'
 import { hasCode } from '../model/errors.ts'
-import type { PortMapping } from '../model/port-mapping.ts'
+import type { PortMapping, Protocol } from '../model/port-mapping.ts'
 import { attributes, nested, payload } from '../netlink/attributes.ts'
 import { addressFamily, be16, binary, ip, struct, u8, u32 } from '../netlink/codecs.ts'
 import { IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET } from '../netlink/constants.ts'
@@ -23,7 +23,7 @@ import type { Netlink } from '../netlink/netlink.ts'
 import { readSysctl } from '../netns/sysctl.ts'
 import { netfilterHere } from './here.ts'
 
-const IPPROTO_UDP = 17
+const PROTOCOLS: Record<Protocol, number> = { tcp: 6, udp: 17, sctp: 132 }
 
 /** How many walks through the table (half a millisecond each) cost as much as listing it. */
 const WALKS_MAX = 24
@@ -82,12 +82,24 @@ interface Tuple {
  * @throws NetlinkError
  */
 export function flushConntrack(addresses: Ip[], mappings: PortMapping[]): void {
-  if (addresses.length === 0 && !mappings.some(({ protocol }) => protocol === 'udp')) return
+  // A TCP connection that goes on has to keep its way: only datagrams may find another.
+  const datagrams = mappings.filter(({ protocol }) => protocol === 'udp')
+  if (addresses.length > 0 || datagrams.length > 0) forget(addresses, datagrams)
+}
+
+/**
+ * Forgets every flow to these host ports, of all protocols: what rules have begun would go on without them.
+ * The next packet of such a connection finds nobody, and its client is reset.
+ * @throws NetlinkError
+ */
+export const endFlows = (mappings: PortMapping[]): void => forget([], mappings)
+
+function forget(addresses: Ip[], mappings: PortMapping[]): void {
   if (readSysctl('net/netfilter/nf_conntrack_count') === undefined) return
   forgetConnections(netfilterHere(), addresses, mappings, localAddresses)
 }
 
-/** As flushConntrack, in a conversation with a kernel whose host has these addresses. */
+/** Forgets connections of addresses and flows to host ports, of a kernel whose host has `local` addresses. */
 export function forgetConnections(
   nl: Netlink,
   addresses: Ip[],
@@ -95,12 +107,14 @@ export function forgetConnections(
   local: (family: Family) => Set<Ip>,
 ): void {
   for (const address of addresses) flushAddress(nl, address)
-  const udp = mappings.filter(({ protocol }) => protocol === 'udp')
-  if (udp.length === 0) return
+  if (mappings.length === 0) return
   // A port is published to the container's families; without an address to go by, to both.
   const families = ([4, 6] as const).filter(family => addresses.some(address => familyOf(address) === family))
   for (const family of families.length > 0 ? families : ([4, 6] as const)) {
-    flushPorts(nl, family, udp, local(family))
+    for (const protocol of ['tcp', 'udp', 'sctp'] as const) {
+      const ports = mappings.filter(mapping => mapping.protocol === protocol)
+      if (ports.length > 0) flushPorts(nl, family, protocol, ports, local(family))
+    }
   }
 }
 
@@ -124,7 +138,14 @@ function flushAddress(nl: Netlink, address: Ip): void {
  * What was sent to this host at a published port. A container's own questions to port 53 of others go on.
  * To walk through the table for each address and port is cheaper than to list it, up to a point.
  */
-function flushPorts(nl: Netlink, family: Family, mappings: PortMapping[], local: Set<Ip>): void {
+function flushPorts(
+  nl: Netlink,
+  family: Family,
+  protocol: Protocol,
+  mappings: PortMapping[],
+  local: Set<Ip>,
+): void {
+  const number = PROTOCOLS[protocol]
   const served = mappings
     .filter(({ hostIp }) => hostIp === undefined || familyOf(hostIp) === family)
     .map(({ hostIp, ...rest }) => ({
@@ -139,14 +160,18 @@ function flushPorts(nl: Netlink, family: Family, mappings: PortMapping[], local:
       ),
     )
     const flushed = one.every(({ address, port }) =>
-      tryFlush(nl, udpSelection(family, address, port), `conntrack -D -p udp -d ${address} --dport ${port}`),
+      tryFlush(
+        nl,
+        flowsTo(number, family, address, port),
+        `conntrack -D -p ${protocol} -d ${address} --dport ${port}`,
+      ),
     )
     if (flushed) return
   }
-  forgetListed(nl, udpSelection(family), ({ original: { destination, destinationPort = 0, protocol } }) =>
+  forgetListed(nl, flowsTo(number, family), ({ original: { destination, destinationPort = 0, protocol } }) =>
     served.some(
       ({ addresses, hostPort, count }) =>
-        protocol === IPPROTO_UDP &&
+        protocol === number &&
         destination !== undefined &&
         addresses.has(destination) &&
         destinationPort >= hostPort &&
@@ -164,12 +189,12 @@ const localAddresses = (family: Family): Set<Ip> =>
       .filter(address => familyOf(address) === family),
   )
 
-const udpSelection = (family: Family, address?: Ip, port?: number): Selection => ({
+const flowsTo = (protocol: number, family: Family, address?: Ip, port?: number): Selection => ({
   header: { family: addressFamily(family), version: 1 },
   attributes: {
     original: {
       ip: family === 4 ? { destination4: address } : { destination6: address },
-      protocol: { number: IPPROTO_UDP, destinationPort: port },
+      protocol: { number: protocol, destinationPort: port },
     },
     filter: {
       original:

@@ -50,7 +50,7 @@ import { describeNft, installNft, loopbackBridgesNft, ownersNft, verifyNft, with
 import { planRules, type Rules } from './rules.ts'
 import { spoofGuardOwners } from './spoof.ts'
 
-export { flushConntrack } from './conntrack.ts'
+export { endFlows, flushConntrack } from './conntrack.ts'
 export { forwardDrops } from './forward-accept.ts'
 export { closeForwarding, type ForwardingChange, keepForwarding, openForwarding } from './forwarding.ts'
 export { prepareNft } from './nft-run.ts'

@@ -19,7 +19,7 @@ import type { NatBackend } from '../model/network.ts'
 import type { PortSpec } from '../model/port-spec.ts'
 import type { Container, Publication, PublishRequest } from '../model/publication.ts'
 import { everyStep, type Undo, withUndo } from '../model/undo.ts'
-import { flushConntrack } from '../nat/nat.ts'
+import { endFlows } from '../nat/nat.ts'
 import type { Counters, Publication as Forwarding, PortProxy } from '../proxy/proxy.ts'
 import { isThere } from './container.ts'
 import { draftOf, findSame, limitsOf } from './draft.ts'
@@ -220,8 +220,7 @@ export class Publisher {
       async () => {
         if (this.#proxy.counters().has(id)) await this.#proxy.withdraw(id, { drainMs })
       },
-      // Flows that the rules have begun would go on without them.
-      () => publication.nat && flushConntrack([], [portsOf(publication)]),
+      () => publication.nat && endFlows([portsOf(publication)]),
       () => releasePorts(id, [portsOf(publication)]),
       () => removePublication(id),
     ])

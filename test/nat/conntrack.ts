@@ -95,11 +95,19 @@ t.test('a published UDP port is forgotten for each address of the host', async t
   t.match(hex(kernel.requests[3]?.payload), /0a010001/)
 })
 
-t.test('a TCP port needs nothing, and one address needs one question', async t => {
-  const kernel = new ScriptedKernel(yes, yes, yes)
-  const ports = [udp(53, { hostIp: '192.0.2.7' as Ip }), udp(80, { protocol: 'tcp', count: 5000 })]
+t.test('one address needs one question, and each protocol its own', async t => {
+  const kernel = new ScriptedKernel(yes, yes, yes, yes)
+  const hostIp = '192.0.2.7' as Ip
+  const ports = [udp(53, { hostIp }), udp(80, { hostIp, protocol: 'tcp' })]
   forgetConnections(new Netlink(kernel), web, ports, local)
-  t.match(hex(kernel.requests[2]?.payload), /c0000207/)
+  for (const [at, protocol, port] of [
+    [2, '06', '0050'],
+    [3, '11', '0035'],
+  ] as const) {
+    const payload = hex(kernel.requests[at]?.payload)
+    t.match(payload, /c0000207/)
+    t.match(payload, new RegExp(`05000100${protocol}.*06000300${port}`))
+  }
 })
 
 t.test('a large range is listed; what was sent to others is left alone', async t => {
