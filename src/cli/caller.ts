@@ -5,11 +5,12 @@
 
 import { closeSync, fstatSync, statSync, writeSync } from 'node:fs'
 import { copyDescriptor, openProcess } from '../ffi/pidfd.ts'
+import { processName } from '../netns/processes.ts'
 
-/** Writes to our parent's stderr where ours leads nowhere. */
+/** Writes to crun's stderr where ours leads nowhere. */
 export function tellCaller(text: string): void {
   try {
-    if (fstatSync(2).rdev !== statSync('/dev/null').rdev) return
+    if (processName(process.ppid) !== 'crun' || fstatSync(2).rdev !== statSync('/dev/null').rdev) return
     using parent = openProcess(process.ppid)
     const stderr = copyDescriptor(parent, 2)
     writeSync(stderr, text)

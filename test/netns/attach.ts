@@ -3,10 +3,11 @@
  * alone, of the reference's alone, and mixed.
  */
 
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import t, { type Test } from 'tap'
-import { Command } from '../support/daemon.ts'
+import { waitFor } from 'tsnet/lab'
+import { Command, EXECUTABLE } from '../support/daemon.ts'
 import { type NetworkList, type Result, readNetworkList } from '../support/libcni.ts'
 import { addressOf } from '../support/plugin.ts'
 import { REFERENCE } from '../support/plugins.ts'
@@ -28,7 +29,7 @@ const ours = (): NetworkList => {
   }
 }
 
-/** What podman has, of the reference plugins. */
+/** What podman has. */
 const theirs: NetworkList = {
   cniVersion: '1.0.0',
   name: 'theirs',
@@ -41,6 +42,7 @@ const theirs: NetworkList = {
       ipam: { type: 'host-local', ranges: [[{ subnet: '10.99.0.0/24' }]] },
     },
     { type: 'portmap', capabilities: { portMappings: true } },
+    { type: 'firewall' },
     { type: 'tuning', mac: MAC },
   ],
 }
@@ -90,6 +92,7 @@ const residue = async ({ scene }: Stage) =>
 for (const [list, path] of [
   [ours(), resolve('dist/drop-in')],
   [theirs, REFERENCE],
+  [theirs, resolve('dist/drop-in')],
   [ours(), '/nowhere'],
 ] as const) {
   t.test(
@@ -127,14 +130,14 @@ for (const [list, path] of [
       t.strictSame(cached(stage), [])
       await t.rejects(scene.client.ask('tcp', HOST[4], 8080), { code: 'ECONNREFUSED' })
       t.strictSame(
-        (await residue(stage)).filter(line => !(path === REFERENCE && ofReference(line))),
+        (await residue(stage)).filter(line => !(list === theirs && ofReference(line))),
         [],
       )
     },
   )
 }
 
-/** The reference leaves its bridge, its chains and folders. */
+/** The reference leaves its bridge, its chains and folders; so do the drop-ins, for what others have put there. */
 const ofReference = (line: string): boolean =>
   /theirs0|CNI-|forward|cni\/networks|run\/cni|accept_redirects|^connection/i.test(line)
 
@@ -178,15 +181,14 @@ t.test('a container joins several networks, each once, under names of its own', 
 })
 
 t.test('what cannot be is refused with what there is, and nothing is left', async t => {
-  const stage = await open(t, '/nowhere', ours(), readNetworkList('layer2'), {
-    ...theirs,
-    plugins: [...theirs.plugins.slice(0, 1), { type: 'no-such-plugin' }],
-  })
+  const broken = { ...readNetworkList('ports'), name: 'broken' }
+  broken.plugins.push({ type: 'no-such-plugin' })
+  const stage = await open(t, '/nowhere', ours(), readNetworkList('layer2'), broken)
   const { refuses, scene } = stage
   writeFileSync(scene.host.path('/etc/cni/net.d/99-bad.conflist'), '{')
   await scene.remember()
   await refuses(
-    /there is no network "front" in \/etc\/cni\/net\.d; there are layer2, ours, theirs\n.*99-bad\.conflist/s,
+    /there is no network "front" in \/etc\/cni\/net\.d; there are broken, layer2, ours\n.*99-bad\.conflist/s,
     2,
     'attach',
     'front',
@@ -223,8 +225,7 @@ t.test('what cannot be is refused with what there is, and nothing is left', asyn
     'a b',
   )
   await refuses(/ours: tsnet: .*192\.0\.2\.1/, 1, 'attach', 'ours', 'netns:web', '--ip', '192.0.2.1')
-  // The first plugin of the list is ours in this version, or not found: either way nothing stays.
-  await refuses(/network theirs: /, 1, 'attach', 'theirs', 'netns:web')
+  await refuses(/network broken: no-such-plugin: failed to find plugin/, 1, 'attach', 'broken', 'netns:web')
   t.strictSame(cached(stage), [])
   t.strictSame(await residue(stage), [])
   const json = JSON.parse((await stage.command.try('attach', 'front', 'netns:web', '--json')).stdout)
@@ -267,4 +268,37 @@ t.test('with the list and the cache gone, the record is enough', async t => {
   await run('detach', 'ours', 'netns:web')
   writeFileSync(scene.host.path('/etc/cni/net.d/10-ours.conflist'), list)
   t.strictSame(await residue(stage), [])
+})
+
+t.test('what a killed attach left is taken down by detach, and by the hook at poststop', async t => {
+  const slow = { ...readNetworkList('ports'), name: 'slow' }
+  const stage = await open(t, '/tmp', { ...slow, plugins: [...slow.plugins, { type: 'tsnet-test-slow' }] })
+  const { scene, run, command } = stage
+  await scene.host.tmpfs('/tmp')
+  // Says that its turn has come, and waits for ever; has nothing to take down.
+  const script = '#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && exit 0\n: >/tmp/begun\nexec sleep 1000\n'
+  writeFileSync(scene.host.path('/tmp/tsnet-test-slow'), script, { mode: 0o755 })
+  await scene.remember()
+  for (const clean of [
+    () => run('detach', 'slow', 'netns:web'),
+    () => {
+      const state = { id: 'web', status: 'stopped', annotations: { 'io.tsnet.networks': 'slow' } }
+      const options = { env: { CNI_PATH: '/tmp' }, stdin: JSON.stringify(state) }
+      return scene.host.run(EXECUTABLE, 'oci-hook', options)
+    },
+  ]) {
+    const attaching = scene.host.start(EXECUTABLE, 'attach', 'slow', 'netns:web', '-p', '8080:80', {
+      env: { CNI_PATH: '/tmp', TSNET_NAT: 'iptables' },
+    })
+    const begun = () => existsSync(scene.host.path('/tmp/begun'))
+    await waitFor(begun, { what: 'the second plugin to have its turn', withinMs: 20_000 })
+    t.not(await residue(stage), [])
+    // By the numbers that they have on that host.
+    await scene.host.run('kill', '-9', ...scene.host.processes().map(({ pid }) => String(pid)))
+    await attaching.finished
+    await clean()
+    rmSync(scene.host.path('/tmp/begun'))
+    t.strictSame(await residue(stage), [])
+    t.match(await command.try('detach', 'slow', 'netns:web'), { code: 1 })
+  }
 })
