@@ -69,6 +69,7 @@ export interface Libc {
   pidfd_getfd(pidfd: number, target: number, flags: number): number
   /** `handler`: 0 SIG_DFL, 1 SIG_IGN. */
   signal(number: number, handler: bigint): bigint
+  pthread_sigmask(how: number, set: Memory, before: Memory): number
   /** Ends the process at once: nothing is flushed, no exit handler runs. */
   _exit(status: number): void
   syscall(number: number, a: number, b: Memory, c: Memory, d: number): number
@@ -119,6 +120,7 @@ const prototypes: { [name in keyof Libc]: string } = {
   pidfd_open: 'int pidfd_open(int pid, unsigned int flags)',
   pidfd_getfd: 'int pidfd_getfd(int pidfd, int targetfd, unsigned int flags)',
   signal: 'intptr_t signal(int signum, intptr_t handler)',
+  pthread_sigmask: 'int pthread_sigmask(int how, const void *set, void *before)',
   _exit: 'void _exit(int status)',
   syscall: 'long syscall(long number, long a, const void *b, const void *c, long d)',
   fstatfs: 'int fstatfs(int fd, void *buf)',

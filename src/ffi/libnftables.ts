@@ -10,6 +10,7 @@
  */
 
 import { bindLazily, openLibrary, releaseMemory } from './ffi.ts'
+import { uninterrupted } from './signals.ts'
 
 const SONAME = 'libnftables.so.1'
 const NFT_CTX_DEFAULT = 0
@@ -70,7 +71,8 @@ export class NftContext implements Disposable {
   run(commands: string, { json = false, terse = false }: NftOptions = {}): NftResult {
     const flags = (json ? NFT_CTX_OUTPUT_JSON : 0) | (terse ? NFT_CTX_OUTPUT_TERSE : 0)
     library.nft_ctx_output_set_flags(this.#context, flags)
-    const code = library.nft_run_cmd_from_buffer(this.#context, commands)
+    // It waits with select(2) and takes a signal, such as that of a child's end, for a failure.
+    const code = uninterrupted(() => library.nft_run_cmd_from_buffer(this.#context, commands))
     const result = {
       ok: code === 0,
       output: library.nft_ctx_get_output_buffer(this.#context) ?? '',

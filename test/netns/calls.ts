@@ -19,7 +19,7 @@ const ports = (hostPort: number, more: object = {}) => ({
 })
 
 /** The addresses of the bridge and of the container's end, which are new each time. */
-const RANDOM = /"mac": "(?!fe:)[0-9a-f:]{17}"/g
+const RANDOM = /(?<!"name": "veth\w+",\s+)"mac": "[0-9a-f:]{17}"/g
 
 /** What a runtime may ask, in this order; `previous` is what the last ADD answered. */
 async function everything(calls: Calls, plugin: FakePlugin): Promise<Finished[]> {
