@@ -15,12 +15,21 @@ import { isHostEnd } from './names.ts'
 import { type LinkPlan, planLink } from './plan.ts'
 import { type PlannedRoute, resolveRoutes } from './routing.ts'
 
+/** Without an MTU, any will do. */
+export type ExpectedInterface = Omit<Interface, 'mtu'> & { mtu?: number }
+
 /**
  * @param options of the network as they are now; without them what only they say is not compared: the
  *   bridge's addresses, the port's settings, and whether an interface without addresses is to be up
+ * @param inner the container's interface as it should be by now: plugins behind us may have changed it
  * @returns everything that is not as it was made, a sentence each; nothing when all is well
  */
-export function verifyLink(attachment: Attachment, netns: Netns, options?: BridgeOptions): string[] {
+export function verifyLink(
+  attachment: Attachment,
+  netns: Netns,
+  options?: BridgeOptions,
+  inner: ExpectedInterface = attachment.containerInterface,
+): string[] {
   using hostNl = openNetlink()
   using containerNl = inside(netns, () => openNetlink())
   const plan = options && planAgain(attachment, options)
@@ -30,7 +39,7 @@ export function verifyLink(attachment: Attachment, netns: Netns, options?: Bridg
   return [
     ...verifyBridge(hostNl, attachment, bridge, plan),
     ...verifyPort(attachment, port, bridge, link, plan),
-    ...verifyContainer(containerNl, attachment, link, plan),
+    ...verifyContainer(containerNl, attachment, inner, link, plan),
   ]
 }
 
@@ -91,11 +100,11 @@ function verifyPort(
 
 function verifyContainer(
   nl: Netlink,
-  attachment: Attachment,
+  { leases, routes }: Attachment,
+  made: ExpectedInterface,
   link: Link | undefined,
   plan?: LinkPlan,
 ): string[] {
-  const { containerInterface: made, leases, routes } = attachment
   if (link === undefined) return [`interface ${made.name} is gone from the container`]
   const addresses = leases.map(({ address }) => address)
   return [
@@ -105,7 +114,7 @@ function verifyContainer(
   ]
 }
 
-function compare(link: Link, made: Omit<Interface, 'mtu'> & { mtu?: number }, up: boolean): string[] {
+function compare(link: Link, made: ExpectedInterface, up: boolean): string[] {
   const problems: string[] = []
   if (link.mac !== made.mac) problems.push(`${made.name} has MAC ${link.mac} instead of ${made.mac}`)
   if (made.mtu !== undefined && link.mtu !== made.mtu) {

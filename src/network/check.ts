@@ -16,7 +16,7 @@ import { readEntry } from './state.ts'
 
 /** The result that the caller remembers, of this plugin and of those around it. */
 export interface Previous {
-  interfaces: { name: string; mac?: string; sandbox?: string }[]
+  interfaces: { name: string; mac?: string; mtu?: number; sandbox?: string }[]
   ips: { address: Cidr; gateway?: Ip; interface?: number }[]
   routes: Route[]
   /** The result as it came, for a delegated IPAM plugin. */
@@ -46,7 +46,7 @@ export async function check(
       ? []
       : [`${request.netns} is another namespace than the one it was attached in`]),
     ...comparePrevious(attachment, previous),
-    ...verifyLink(attachment, netns, network.bridge),
+    ...verifyLink(attachment, netns, network.bridge, expectedInterface(attachment, previous)),
     ...(await verifyLeases(attachment.ipam, attachment, request.netns, attachment.leases, previous.raw)),
     ...(await verifyFirewall(attachment, owner)),
     ...verifyLimits(attachment, owner),
@@ -54,6 +54,16 @@ export async function check(
   if (problems.length > 0) {
     throw new TsnetError('mismatch', `${ifname} of ${containerId} on ${network.name}: ${problems.join('; ')}`)
   }
+}
+
+/**
+ * The container's interface as the last result tells it: a plugin behind us, such as `tuning`, may have given
+ * it another MAC. Of an MTU the result tells from 1.1.0 on; before, it may be any.
+ */
+function expectedInterface({ containerInterface }: Attachment, { interfaces }: Previous) {
+  const { name, mac } = containerInterface
+  const told = interfaces.find(each => each.name === name && each.sandbox)
+  return { name, mac: told?.mac?.toLowerCase() ?? mac, ...(told?.mtu !== undefined && { mtu: told.mtu }) }
 }
 
 /** What the caller remembers must hold all that we gave; others in the chain may have added to it. */

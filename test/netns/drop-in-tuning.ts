@@ -4,10 +4,20 @@
  */
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import t from 'tap'
 import { changeLink, getLink } from '../../src/netlink/link.ts'
 import { readSysctl } from '../../src/netns/sysctl.ts'
 import { both, Chained } from '../support/chained.ts'
+import { EXECUTABLE } from '../support/daemon.ts'
+import {
+  addNetworkList,
+  checkNetworkList,
+  deleteNetworkList,
+  type Execute,
+  readNetworkList,
+} from '../support/libcni.ts'
+import { Scene } from '../support/scene.ts'
 
 const MAC = '02:00:00:00:00:09'
 const all = { mac: MAC, mtu: 1400, promisc: true, allmulti: true }
@@ -184,3 +194,29 @@ t.test('GC removes what is written down of containers that are no more', async t
   await collect({ 'cni.dev/valid-attachments': [] })
   t.notOk(files())
 })
+
+t.test(
+  'CHECK of the plugin before is content with what was tuned behind it, and with nothing else',
+  async t => {
+    const scene = await Scene.open('iptables', 'web')
+    t.teardown(() => scene.close())
+    const web = scene.get('web')
+    const run: Execute = (type, env, stdin) => {
+      const program = type === 'tsnet' ? EXECUTABLE : resolve('dist/drop-in', type)
+      return scene.host.run(program, { env, stdin, mayFail: true })
+    }
+    for (const [cniVersion, mtu] of [
+      ['1.1.0', 1400],
+      ['1.0.0', 1300],
+    ] as const) {
+      const list = { ...readNetworkList('ipv4'), cniVersion }
+      list.plugins.push({ type: 'tuning', mac: MAC, mtu })
+      const call = { containerId: 'web', netns: web.path, ifname: 'eth0' }
+      const result = await addNetworkList(list, call, run)
+      await checkNetworkList(list, call, result, run)
+      await web.run('ip', 'link', 'set', 'eth0', 'address', '02:00:00:00:00:77')
+      await t.rejects(checkNetworkList(list, call, result, run), { message: /02:00:00:00:00:77 instead of/ })
+      await deleteNetworkList(list, call, result, run)
+    }
+  },
+)
