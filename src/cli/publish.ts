@@ -1,6 +1,6 @@
 /** `tsnet publish`, `unpublish` and `ports`. */
 
-import { type ControlClient, connectControl } from '../control/client.ts'
+import { ANSWER_WITHIN_MS, type ControlClient, connectControl } from '../control/client.ts'
 import { daemonAtHand } from '../control/start.ts'
 import { isUnspecified, tryParseIp } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
@@ -40,8 +40,8 @@ export async function unpublish(
     (await connectControl()) ?? (listPublications().length > 0 ? await daemonAtHand() : undefined)
   const published = await publishedBy(client)
   const chosen = all ? published : choose(published, words)
-  const ended =
-    chosen.length === 0 ? [] : await client?.ask('unpublish', { ids: chosen.map(each => each.id) })
+  const ids = chosen.map(each => each.id)
+  const ended = chosen.length === 0 ? [] : await client?.ask('unpublish', { ids }, withinMs(chosen))
   if (json) terminal.out(`${JSON.stringify(ended)}\n`)
   else for (const each of chosen) terminal.out(`${describe(each)} ended\n`)
 }
@@ -57,6 +57,10 @@ export async function ports(terminal: Terminal, { json }: Output): Promise<void>
   const head = ['HOST', 'CONTAINER', 'TARGET', 'BY', 'CONNECTIONS', 'IN', 'OUT', 'ID']
   terminal.out(`${tableOf(head, published.map(row))}\n`)
 }
+
+/** They end one after the other, each when its connections have finished. */
+const withinMs = (chosen: Publication[]): number =>
+  chosen.reduce((sum, { drainMs }) => sum + drainMs, ANSWER_WITHIN_MS)
 
 /** Without a daemon: what is written down, and nothing is counted. */
 const publishedBy = async (client: ControlClient | undefined): Promise<Served[]> =>

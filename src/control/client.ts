@@ -4,13 +4,19 @@ import { connect, type Socket } from 'node:net'
 import { hasCode, TsnetError } from '../model/errors.ts'
 import { controlSocket, type Event, errorOf, REPLY_MAX, type Reply, readLines, writeLine } from './control.ts'
 
+interface Waiting {
+  resolve(result: unknown): void
+  reject(error: Error): void
+  timer: NodeJS.Timeout
+}
+
+/** What takes long by itself (a drain) is given more by who asks for it. */
+export const ANSWER_WITHIN_MS = 30_000
+
 /** A connection to the daemon. */
 export class ControlClient implements Disposable {
   readonly #socket: Socket
-  readonly #waiting = new Map<
-    number,
-    { resolve: (result: unknown) => void; reject: (error: Error) => void }
-  >()
+  readonly #waiting = new Map<number, Waiting>()
   #nextId = 1
   /** Settles when the connection has ended, whoever ended it. */
   readonly closed: Promise<void>
@@ -25,16 +31,28 @@ export class ControlClient implements Disposable {
     this.closed = new Promise(resolve => socket.once('close', () => resolve()))
     socket.on('close', () => {
       const error = new TsnetError('io', 'the daemon closed the connection before it answered')
-      for (const { reject } of this.#waiting.values()) reject(error)
+      for (const { reject, timer } of this.#waiting.values()) {
+        clearTimeout(timer)
+        reject(error)
+      }
       this.#waiting.clear()
     })
   }
 
-  /** Asks for one thing. @throws TsnetError as the daemon reports it */
-  ask(operation: string, parameters?: unknown): Promise<unknown> {
+  /**
+   * Asks for one thing.
+   * @param withinMs how long the answer may take
+   * @throws TsnetError as the daemon reports it; `try-again` where it does not answer in time
+   */
+  ask(operation: string, parameters?: unknown, withinMs = ANSWER_WITHIN_MS): Promise<unknown> {
     const id = this.#nextId++
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject })
+      const timer = setTimeout(() => {
+        this.#waiting.delete(id)
+        const what = `the daemon did not answer ${JSON.stringify(operation)} within ${withinMs / 1000} s`
+        reject(new TsnetError('try-again', what, { details: 'it may still do what it was asked for' }))
+      }, withinMs)
+      this.#waiting.set(id, { resolve, reject, timer })
       writeLine(this.#socket, { id, do: operation, with: parameters })
     })
   }
@@ -46,6 +64,7 @@ export class ControlClient implements Disposable {
   #settle(reply: Reply): void {
     const waiting = this.#waiting.get(reply.id)
     this.#waiting.delete(reply.id)
+    clearTimeout(waiting?.timer)
     if ('error' in reply) waiting?.reject(errorOf(reply.error))
     else waiting?.resolve(reply.result)
   }

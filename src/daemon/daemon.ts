@@ -99,7 +99,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const handlers = { ...succession.guard(operations, personal), ...succession.handlers }
   const control = new ControlServer(server, handlers)
 
-  const inherited = predecessor && inherit((await predecessor.ask('hand-over')) as Handover)
+  const handover = await predecessor?.ask('hand-over', {}, HAND_OVER_WITHIN_MS)
+  const inherited = handover === undefined ? undefined : inherit(handover as Handover)
   const handedIn = (id: string) => inherited?.sockets.get(id)
   await publisher.restore(handedIn)
   await attachments.tend(fault, handedIn)
@@ -147,6 +148,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 /** How long another may need to end: one that runs on does not; a predecessor lingers first. */
 const END_WITHIN_MS = 2_000
 const SUCCESSION_WITHIN_MS = LINGER_MS + 30_000
+/** It first ends what it has begun: clients of what is being unpublished may finish. */
+const HAND_OVER_WITHIN_MS = 120_000
 
 async function lockAlone(withinMs = END_WITHIN_MS): Promise<FileLock> {
   try {

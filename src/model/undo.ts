@@ -60,6 +60,16 @@ export async function everyStep(steps: Step[]): Promise<void> {
       failures.push(thrown)
     }
   }
+  throwAll(failures)
+}
+
+/** As everyStep, of things that need not wait for each other. */
+export async function everyOne(works: Promise<void>[]): Promise<void> {
+  const outcomes = await Promise.allSettled(works)
+  throwAll(outcomes.flatMap(outcome => (outcome.status === 'rejected' ? [outcome.reason] : [])))
+}
+
+function throwAll(failures: unknown[]): void {
   if (failures.length === 1) throw failures[0]
   if (failures.length > 1) throw new AggregateError(failures)
 }

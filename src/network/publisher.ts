@@ -10,6 +10,9 @@
  * arrives in between is served by the proxy. Each step leaves its undo; several ports of one request are
  * published together or not at all.
  *
+ * What is done to one publication is done in turns, and each looks first at what the one before has left.
+ * Runtimes are asked before a turn is taken: one that hangs delays neither requests nor other publications.
+ *
  * While a container does not run, its publication keeps the port and leads nowhere: the address it had may
  * belong to another container by then.
  */
@@ -18,19 +21,20 @@ import { hasCode, TsnetError } from '../model/errors.ts'
 import type { NatBackend } from '../model/network.ts'
 import type { PortSpec } from '../model/port-spec.ts'
 import type { Container, Publication, PublishRequest } from '../model/publication.ts'
-import { everyStep, type Undo, withUndo } from '../model/undo.ts'
+import { everyOne, everyStep, type Undo, withUndo } from '../model/undo.ts'
 import { endFlows } from '../nat/nat.ts'
 import type { Counters, Publication as Forwarding, PortProxy } from '../proxy/proxy.ts'
 import { isThere } from './container.ts'
 import { draftOf, findSame, limitsOf } from './draft.ts'
 import { hostPortChoices } from './host-ports.ts'
 import { listeningSpecs } from './listening.ts'
-import { listPublications, removePublication, writePublication } from './owners.ts'
+import { listPublications, readPublication, removePublication, writePublication } from './owners.ts'
 import { claimPorts, releasePorts } from './port-claims.ts'
 import { probePorts } from './port-probe.ts'
 import { portsOf, proxyPart, targetsOf } from './publish-plan.ts'
 import { addRules, removeRules, rulesFor } from './publish-rules.ts'
 import { findAgain, resolve } from './resolve.ts'
+import { Turns } from './turns.ts'
 
 /** A publication and what happened on it. */
 export type Served = Publication & { counters?: Counters }
@@ -56,6 +60,7 @@ export class Publisher {
   readonly #proxy: PortProxy
   readonly #tell: (event: PublicationEvent, about: Publication) => void
   readonly #backend: NatBackend | undefined
+  readonly #turns = new Turns()
 
   constructor(proxy: PortProxy, { tell = () => {}, backend }: PublisherOptions = {}) {
     this.#proxy = proxy
@@ -114,22 +119,23 @@ export class Publisher {
 
   /** Looks after every publication once. To be called every second or so. */
   async tend(now = Date.now()): Promise<void> {
-    for (const publication of listPublications()) {
-      if (publication.expiresAt !== undefined && publication.expiresAt <= now)
-        await this.#end(publication, 'expired')
-      else if (!publication.containers.every(each => isThere(each.netns))) await this.#follow(publication)
-    }
+    await everyOne(
+      listPublications().map(async publication => {
+        if (publication.expiresAt !== undefined && publication.expiresAt <= now)
+          await this.#end(publication, 'expired')
+        else if (!publication.containers.every(each => isThere(each.netns))) await this.#follow(publication)
+      }),
+    )
   }
 
   async #add(draft: Publication, spec: PortSpec, undo: Undo): Promise<Publication> {
     const choices = hostPortChoices(spec)
     for (const [i, hostPort] of choices.entries()) {
       try {
-        return await withUndo(async inner => {
-          const publication = await this.#serve({ ...draft, hostPort }, inner)
-          undo.push(`the publication of ${hostPort}`, () => this.#end(publication, 'unpublished'))
-          return publication
-        })
+        const serve = () => withUndo(inner => this.#serve({ ...draft, hostPort }, inner))
+        const publication = await this.#turns.take(draft.id, serve)
+        undo.push(`the publication of ${hostPort}`, () => this.#end(publication, 'unpublished'))
+        return publication
       } catch (thrown) {
         if (!hasCode(thrown, 'conflict') || i === choices.length - 1) throw thrown
       }
@@ -169,7 +175,15 @@ export class Publisher {
    * Another target behind the same port. The socket stays, so nobody is refused; what the proxy was told
    * about who may connect stays with it.
    */
-  async #replace(earlier: Publication, draft: Publication, undo: Undo): Promise<Publication> {
+  #replace({ id }: Publication, draft: Publication, undo: Undo): Promise<Publication> {
+    return this.#turns.take(id, async () => {
+      const earlier = readPublication(id)
+      if (earlier !== undefined) return this.#takeOver(earlier, draft, undo)
+      throw new TsnetError('try-again', `what was published on port ${draft.hostPort} has just ended`)
+    })
+  }
+
+  async #takeOver(earlier: Publication, draft: Publication, undo: Undo): Promise<Publication> {
     if (limitsOf(earlier) !== limitsOf(draft)) {
       throw new TsnetError(
         'unsupported-field',
@@ -179,9 +193,9 @@ export class Publisher {
     const { target, via, drainMs, expiresAt } = draft
     const { expiresAt: _, ...rest } = earlier
     const next = { ...rest, target, via, drainMs, ...(expiresAt !== undefined && { expiresAt }) }
-    undo.push(`the publication of ${earlier.hostPort}`, async () => {
-      await this.#lead(earlier, earlier.containers)
-    })
+    undo.push(`the publication of ${earlier.hostPort}`, () =>
+      this.#turns.take(earlier.id, async () => void (await this.#lead(earlier, earlier.containers))),
+    )
     const publication = await this.#lead(next, draft.containers)
     this.#tell('replaced', publication)
     return publication
@@ -204,8 +218,18 @@ export class Publisher {
   /** Containers of a publication went away, or came back as others. */
   async #follow(publication: Publication): Promise<void> {
     const found = await Promise.all(publication.containers.map(follow))
-    const containers = found.filter(each => each !== undefined)
-    if (containers.length === 0) return this.#end(publication, 'ended')
+    await this.#turns.take(publication.id, async () => {
+      const unchanged = JSON.stringify(readPublication(publication.id)) === JSON.stringify(publication)
+      if (unchanged)
+        await this.#move(
+          publication,
+          found.filter(each => each !== undefined),
+        )
+    })
+  }
+
+  async #move(publication: Publication, containers: Container[]): Promise<void> {
+    if (containers.length === 0) return this.#endNow(publication, 'ended')
     const before = publication.containers.map(each => each.netns.ino).join()
     const running = containers.some(each => isThere(each.netns))
     if (publication.nat === undefined && !running && containers.map(each => each.netns.ino).join() === before)
@@ -213,7 +237,15 @@ export class Publisher {
     this.#tell(running ? 'moved' : 'waiting', await this.#lead(publication, containers))
   }
 
-  async #end(publication: Publication, why: PublicationEvent): Promise<void> {
+  /** One that has ended already stays so. */
+  #end({ id }: Publication, why: PublicationEvent): Promise<void> {
+    return this.#turns.take(id, async () => {
+      const publication = readPublication(id)
+      if (publication !== undefined) await this.#endNow(publication, why)
+    })
+  }
+
+  async #endNow(publication: Publication, why: PublicationEvent): Promise<void> {
     const { id, drainMs } = publication
     await everyStep([
       () => removeRules(publication),

@@ -68,6 +68,21 @@ t.test('what is asked for is answered, several questions at once, each to its ow
   await t.rejects(asking.ask('constructor'), { code: 'unsupported-field' })
 })
 
+t.test('a daemon that does not answer is not waited for endlessly, and may answer later', async t => {
+  let finish = () => {}
+  await serve(t, {
+    slow: () => new Promise<void>(resolve => (finish = resolve)),
+    quick: () => 'here',
+  })
+  using asking = await client()
+  await t.rejects(asking.ask('slow', {}, 50), {
+    code: 'try-again',
+    message: 'the daemon did not answer "slow" within 0.05 s',
+  })
+  finish()
+  t.equal(await asking.ask('quick'), 'here')
+})
+
 t.test('events reach those who watch, and nobody else', async t => {
   const { control } = await serve(t, {})
   const heard: Event[] = []
