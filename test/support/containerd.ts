@@ -53,10 +53,11 @@ export class Containerd {
   /**
    * Starts containerd.
    * @param list the network that containers and pods join
+   * @param ours plugins of the list that are our drop-ins
    */
-  static async start(host: Host, list: NetworkList): Promise<Containerd> {
+  static async start(host: Host, list: NetworkList, ours: readonly string[] = []): Promise<Containerd> {
     await host.tmpfs('/srv')
-    await installPlugins(host)
+    await installPlugins(host, ours)
     mkdirSync(host.path('/etc/cni/net.d'))
     makeRootFilesystem(host.path(ROOTFS))
     writeFileSync(host.path('/srv/config.toml'), CONFIG)

@@ -9,11 +9,21 @@ import type { Execute } from './libcni.ts'
 /** Where Debian puts the reference plugins. */
 export const REFERENCE = '/usr/lib/cni'
 
-/** Fills the host's /opt/cni/bin; the rest of /opt stays as the machine has it. */
-export async function installPlugins(host: Host): Promise<void> {
+/** Our drop-ins for them. */
+const DROP_INS = resolve('dist/drop-in')
+
+/**
+ * Fills the host's /opt/cni/bin; the rest of /opt stays as the machine has it.
+ * @param ours names that lead to our drop-ins instead of the reference plugins
+ */
+export async function installPlugins(host: Host, ours: readonly string[] = []): Promise<void> {
   await host.tmpfs('/opt/cni')
-  const script = 'mkdir /opt/cni/bin; ln -s "$1"/* "$2" /opt/cni/bin/'
-  await host.run('sh', '-ec', script, 'sh', REFERENCE, resolve('dist/bin/tsnet'))
+  const script = `
+    theirs=$1 tsnet=$2 ours=$3; shift 3
+    mkdir /opt/cni/bin
+    ln -s "$theirs"/* "$tsnet" /opt/cni/bin/
+    for name; do ln -sf "$ours/$name" /opt/cni/bin/; done`
+  await host.run('sh', '-ec', script, 'sh', REFERENCE, resolve('dist/bin/tsnet'), DROP_INS, ...ours)
 }
 
 /** Runs plugins of the host's /opt/cni/bin, as a runtime there would. */

@@ -39,10 +39,13 @@ export class Podman {
     this.network = network
   }
 
-  /** @param list the network that containers join */
-  static async start(host: Host, list: NetworkList): Promise<Podman> {
+  /**
+   * @param list the network that containers join
+   * @param ours plugins of the list that are our drop-ins
+   */
+  static async start(host: Host, list: NetworkList, ours: readonly string[] = []): Promise<Podman> {
     await host.tmpfs('/srv')
-    await installPlugins(host)
+    await installPlugins(host, ours)
     mkdirSync(host.path('/etc/cni/net.d'))
     writeFileSync(host.path('/etc/cni/net.d/10-test.conflist'), JSON.stringify(list))
     writeFileSync(host.path('/srv/containers.conf'), configuration(list.name))
