@@ -22,7 +22,7 @@ import { parseJson } from '../model/json.ts'
 import { errorObject } from './errors.ts'
 import { checkNetworkName } from './names.ts'
 import type { Operations, Plugin, PluginCall } from './plugin.ts'
-import { type Call, type Environment, readCall } from './request.ts'
+import { type Call, checkInterface, type Environment, readCall } from './request.ts'
 import { loadPlugin, roleOf } from './roles.ts'
 import { checkCommandIsIn, newest, readVersion, type Version, versions } from './versions.ts'
 
@@ -52,7 +52,9 @@ export async function answer(caller: Caller): Promise<Answer> {
     checkNetworkName(config.get('name').text())
     version = readVersion(config)
     checkCommandIsIn(version, call.command)
-    const plugin = await loadPlugin(roleOf(caller.calledAs, config))
+    const role = roleOf(caller.calledAs, config)
+    checkInterface(call, role)
+    const plugin = await loadPlugin(role)
     const { env, operations } = caller
     return success(await carryOut(plugin, { call, config, version, env, operations }))
   } catch (thrown) {

@@ -50,12 +50,24 @@ export function readCall(env: Environment): Call {
   return {
     command,
     containerId: perContainer ? checkContainerId(env.CNI_CONTAINERID ?? '') : '',
-    ifname: perContainer ? parseInterfaceName(env.CNI_IFNAME ?? '', 'CNI_IFNAME', 'invalid-environment') : '',
+    ifname: perContainer ? checkIfname(env.CNI_IFNAME ?? '') : '',
     netns: perContainer ? checkNetns(env.CNI_NETNS ?? '', command) : '',
     args: env.CNI_ARGS ?? '',
     path: (env.CNI_PATH ?? '').split(':').filter(folder => folder !== ''),
     allowOwnNetns: /^(1|true)$/i.test(env.CNI_NETNS_OVERRIDE ?? ''),
   }
+}
+
+// Runtimes call the plugin loopback for `lo`. What other plugins make of it, checkInterface says.
+const checkIfname = (name: string): string => (name === LOOPBACK ? name : parseIfname(name))
+
+const parseIfname = (name: string): string => parseInterfaceName(name, 'CNI_IFNAME', 'invalid-environment')
+
+const LOOPBACK = 'lo'
+
+/** The interface of every namespace is nobody's to make, shape or remove. @throws TsnetError `invalid-environment` */
+export function checkInterface({ ifname }: Call, role: string): void {
+  if (ifname === LOOPBACK && role !== 'loopback') parseIfname(ifname)
 }
 
 // A relative path depends on a working directory that nobody chose. What DEL is given need not exist, so

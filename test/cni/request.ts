@@ -1,5 +1,5 @@
 import t from 'tap'
-import { readCall } from '../../src/cni/request.ts'
+import { checkInterface, readCall } from '../../src/cni/request.ts'
 import { environment } from '../support/cni-call.ts'
 
 const without = (...names: string[]) =>
@@ -69,7 +69,6 @@ t.test('an interface name that the kernel, a tool or a path would read otherwise
     'a:b',
     '.',
     '..',
-    'lo',
     'all',
     'default',
     'a'.repeat(16),
@@ -83,6 +82,12 @@ t.test('an interface name that the kernel, a tool or a path would read otherwise
   for (const CNI_IFNAME of ['eth0', 'net-1', 'a.b_c', 'a'.repeat(15)]) {
     t.equal(readCall({ ...environment, CNI_IFNAME }).ifname, CNI_IFNAME)
   }
+})
+
+t.test('lo is for the plugin loopback alone', async t => {
+  const call = readCall({ ...environment, CNI_IFNAME: 'lo' })
+  checkInterface(call, 'loopback')
+  t.throws(() => checkInterface(call, 'bridge'), { message: 'CNI_IFNAME: "lo" is reserved' })
 })
 
 t.test('a namespace is an absolute path; DEL takes what there is', async t => {
