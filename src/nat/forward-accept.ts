@@ -6,71 +6,26 @@
  * of FORWARD and use nothing but addresses and interfaces: iptables could no longer read the table if it
  * held expressions it does not know, such as nft's `ct state`. What may not reach a container from outside
  * is dropped before, by the guards of our own table.
- *
- * Whether the chains are there is asked over nfnetlink: nft would read the whole table first.
- *
- * Source: linux/netfilter/nf_tables.h (enum nft_chain_attributes).
  */
 
 import type { Family } from '../model/address.ts'
-import { hasCode } from '../model/errors.ts'
-import { attributes, payload } from '../netlink/attributes.ts'
-import { addressFamily, be32, struct, u8, zstr } from '../netlink/codecs.ts'
-import { NF_DROP, NFT_MSG_GETCHAIN } from '../netlink/constants.ts'
-import { netfilterHere } from './here.ts'
+import { findChains, header } from './kernel-chains.ts'
 import { listedRules } from './nft-listing.ts'
 import { isBusy, isMissing, isTaken, nftError, runNft } from './nft-run.ts'
 import { commentOf, type Rules } from './rules.ts'
 
 const CHAIN = 'TSNET-FORWARD'
 
-const chainMessage = payload(
-  struct(4, { family: [0, u8] }), // struct nfgenmsg
-  attributes({
-    table: [1, zstr],
-    name: [3, zstr],
-    policy: [5, be32],
-  }),
-)
-
-interface Chain {
-  /** Only base chains have one. */
-  policy?: number | undefined
-}
-
-/** A chain of table filter, or undefined. Equivalent to: nft list chain ip filter NAME */
-function filterChains(...wanted: { family: Family; name: string }[]): (Chain | undefined)[] {
-  const nl = netfilterHere()
-  return wanted.map(({ family, name }) => {
-    try {
-      const { payload } = nl.get({
-        equivalent: `nft list chain ${header(family)} filter ${name}`,
-        type: NFT_MSG_GETCHAIN,
-        payload: [
-          chainMessage.encode({
-            header: { family: addressFamily(family) },
-            attributes: { table: 'filter', name },
-          }),
-        ],
-      })
-      return { policy: chainMessage.decode(payload).attributes.policy }
-    } catch (thrown) {
-      if (hasCode(thrown, 'ENOENT')) return undefined
-      throw thrown
-    }
-  })
-}
+/** Chains of table filter. */
+const filterChains = (families: readonly Family[], name: string) =>
+  findChains(families.map(family => ({ family, table: 'filter', name })))
 
 /**
  * True where iptables' FORWARD drops by policy: with the nftables backend nothing that is published reaches
  * a guest there.
  */
 export const forwardDrops = (families: Family[]): boolean =>
-  filterChains(...families.map(family => ({ family, name: 'FORWARD' }))).some(
-    chain => chain?.policy === NF_DROP,
-  )
-
-const header = (family: Family): string => (family === 4 ? 'ip' : 'ip6')
+  filterChains(families, 'FORWARD').some(chain => chain?.drops)
 
 /**
  * Makes our chain where FORWARD drops by policy.
@@ -78,9 +33,9 @@ const header = (family: Family): string => (family === 4 ? 'ip' : 'ip6')
  */
 export async function openForwardChains({ families }: Pick<Rules, 'families'>): Promise<Family[]> {
   const names = families.map(({ family }) => family)
-  const forward = filterChains(...names.map(family => ({ family, name: 'FORWARD' })))
-  const closed = names.filter((_, i) => forward[i]?.policy === NF_DROP)
-  const own = filterChains(...closed.map(family => ({ family, name: CHAIN })))
+  const forward = filterChains(names, 'FORWARD')
+  const closed = names.filter((_, i) => forward[i]?.drops)
+  const own = filterChains(closed, CHAIN)
   for (const [i, family] of closed.entries()) {
     if (own[i] !== undefined) continue
     const result = await runNft([
@@ -113,7 +68,7 @@ const acceptRules = ({ bridge, families }: Rules, closed: Family[]): { family: F
 /** The commands that remove an owner's accepts, and the families that have our chain. */
 export async function forwardRemovals(owner: string): Promise<{ commands: string[]; families: Family[] }> {
   const both: Family[] = [4, 6]
-  const chains = filterChains(...both.map(family => ({ family, name: CHAIN })))
+  const chains = filterChains(both, CHAIN)
   const families = both.filter((_, i) => chains[i] !== undefined)
   const commands: string[] = []
   for (const family of families) {
@@ -150,10 +105,10 @@ async function listChain(family: Family, name: string) {
 /** What lacks of an attachment's accepts, in words. */
 export async function missingForwardAccepts(rules: Rules): Promise<string[]> {
   const names = rules.families.map(({ family }) => family)
-  const forward = filterChains(...names.map(family => ({ family, name: 'FORWARD' })))
+  const forward = filterChains(names, 'FORWARD')
   const problems: string[] = []
   for (const [i, family] of names.entries()) {
-    if (forward[i]?.policy !== NF_DROP) continue
+    if (!forward[i]?.drops) continue
     const where = `${header(family)} filter`
     const jumps = (await listChain(family, 'FORWARD')).filter(({ target }) => target === CHAIN)
     if (jumps.length === 0) problems.push(`nftables: ${where} FORWARD drops and has no jump to ${CHAIN}`)

@@ -4,8 +4,8 @@
 
 import type { Family } from '../model/address.ts'
 import type { NatBackend } from '../model/network.ts'
-import { restoreFile } from './ipt-document.ts'
-import { findIptables, listRules, mustRestore } from './iptables.ts'
+import { findIptables, listRules, setForwardPolicy } from './iptables.ts'
+import { findChains, hasLegacyTables } from './kernel-chains.ts'
 import { baseDocument, TABLE } from './nft-base.ts'
 import { listedChains, listedRules } from './nft-listing.ts'
 import { findNft, isMissing, nftError, runNft } from './nft-run.ts'
@@ -16,12 +16,13 @@ const element = (family: Family): string => `ipv${family}`
 /** False where unrelated packets are dropped already. */
 export async function needsForwardGuard(backend: NatBackend, family: Family): Promise<boolean> {
   if (backend === 'nftables') return true
-  return (await listRules(family)).policies.get('filter FORWARD') !== 'DROP'
+  if (hasLegacyTables(family)) return (await listRules(family)).policies.get('filter FORWARD') !== 'DROP'
+  return !findChains([{ family, table: 'filter', name: 'FORWARD' }])[0]?.drops
 }
 
 /** Equivalent to: iptables -P FORWARD DROP */
 export async function openForwardGuard(backend: NatBackend, family: Family): Promise<void> {
-  if (backend === 'iptables') return setPolicy(family, 'DROP')
+  if (backend === 'iptables') return setForwardPolicy(family, 'DROP')
   const add = `add element ${TABLE} closed { ${element(family)} : jump unrelated }`
   const result = await runNft([...baseDocument({ families: [] }), add])
   if (!result.ok) throw nftError('closing the host to forwarding of others', result)
@@ -29,19 +30,19 @@ export async function openForwardGuard(backend: NatBackend, family: Family): Pro
 
 /** Idempotent. Equivalent to: iptables -P FORWARD ACCEPT */
 export async function closeForwardGuard(backend: NatBackend, family: Family): Promise<void> {
-  if (backend === 'iptables') return setPolicy(family, 'ACCEPT')
+  if (backend === 'iptables') return setForwardPolicy(family, 'ACCEPT')
   const result = await runNft([`delete element ${TABLE} closed { ${element(family)} }`])
   if (!result.ok && !isMissing(result)) throw nftError('opening the host to forwarding of others', result)
   await deleteUnusedTable()
 }
 
-const setPolicy = (family: Family, policy: 'ACCEPT' | 'DROP'): Promise<void> =>
-  mustRestore(family, restoreFile([{ name: 'filter', lines: [`-P FORWARD ${policy}`] }]), `policy of FORWARD`)
-
 /** True when somebody else has rules about forwarded packets of this family. */
 export async function isForwardingOfOthers(family: Family): Promise<boolean> {
-  if (findIptables(family) !== undefined && (await listRules(family)).foreignForward.length > 0) return true
-  return findNft() !== undefined && (await hasForeignForwardChain(family))
+  // What the other variant of iptables has, nft lists as well, and a command takes longer.
+  const nft = findNft() !== undefined
+  const isCommand = findIptables(family) !== undefined && (!nft || hasLegacyTables(family))
+  if (isCommand && (await listRules(family)).foreignForward.length > 0) return true
+  return nft && (await hasForeignForwardChain(family))
 }
 
 async function hasForeignForwardChain(family: Family): Promise<boolean> {

@@ -47,17 +47,24 @@ const MAIN: Record<Family, string> = { 4: 'net/ipv4/ip_forward', 6: 'net/ipv6/co
 /** True for a setting of this family. */
 const isOf = (family: Family, { name }: Setting): boolean => name.startsWith(`net/ipv${family}/`)
 
+/** What openForwarding tells while it goes on. */
+export interface ForwardingSteps {
+  /** Before anything is changed, so that whoever comes after a crash can take it back. */
+  record?: (change: ForwardingChange) => void
+  /** Guards families with other changes of the caller's. @returns those that are guarded then */
+  guard?: (families: Family[]) => Promise<Family[]>
+}
+
 /**
  * Turns on forwarding where it is off.
- * @param record hears the change before anything is changed, so that whoever comes after a crash can take it back
  * @throws TsnetError `kernel`: the setting cannot be written
  */
 export async function openForwarding(
   backend: NatBackend,
   families: Family[],
-  record: (change: ForwardingChange) => void = () => {},
+  { record = () => {}, guard = async () => [] }: ForwardingSteps = {},
 ): Promise<ForwardingChange> {
-  const off = families.filter(family => readSysctl(MAIN[family]) === '0')
+  const off = closedFamilies(families)
   const change: ForwardingChange = { backend, settings: off.flatMap(plannedSettings), guards: [] }
   for (const family of off) {
     if (await needsForwardGuard(backend, family)) change.guards.push(family)
@@ -65,7 +72,10 @@ export async function openForwarding(
   if (off.length === 0) return change
   record(change)
   try {
-    for (const family of change.guards) await openForwardGuard(backend, family)
+    const guarded = await guard(change.guards)
+    for (const family of change.guards.filter(name => !guarded.includes(name))) {
+      await openForwardGuard(backend, family)
+    }
     for (const { name, after } of change.settings) write(name, after)
   } catch (thrown) {
     await closeForwarding(change)
@@ -97,6 +107,10 @@ export async function keepForwarding(
     guards: change.guards.filter(family => !families.includes(family)),
   }
 }
+
+/** The families in which the host does not forward. */
+export const closedFamilies = (families: readonly Family[]): Family[] =>
+  families.filter(family => readSysctl(MAIN[family]) === '0')
 
 /** What to write, in this order. */
 function plannedSettings(family: Family): Setting[] {
@@ -131,6 +145,15 @@ function write(name: string, value: string): void {
  * Idempotent.
  */
 export async function closeForwarding(change: ForwardingChange): Promise<void> {
+  for (const family of await restoreSettings(change)) await closeForwardGuard(change.backend, family)
+}
+
+/**
+ * The first half of closeForwarding.
+ * @returns the families whose guard is to go
+ */
+export async function restoreSettings(change: ForwardingChange): Promise<Family[]> {
+  const guards: Family[] = []
   for (const family of [4, 6] as const) {
     const settings = change.settings.filter(setting => isOf(family, setting)).toReversed()
     const guarded = change.guards.includes(family)
@@ -140,6 +163,7 @@ export async function closeForwarding(change: ForwardingChange): Promise<void> {
       // Not what we wrote: somebody else has decided since.
       if (readSysctl(name) === after || (after === '1' && before === '1')) write(name, before)
     }
-    if (guarded) await closeForwardGuard(change.backend, family)
+    if (guarded) guards.push(family)
   }
+  return guards
 }

@@ -32,7 +32,19 @@ export interface Table {
   name: TableName
   chains: BaseChain[]
   rules: string[]
+  /** What becomes of the built-in chain FORWARD, in table filter. */
+  policy?: Policy
 }
+
+export type Policy = 'ACCEPT' | 'DROP'
+
+/** The tables, and FORWARD's policy in the same transaction. */
+export const withPolicy = (tables: Table[], policy: Policy): Table[] =>
+  tables.some(({ name }) => name === 'filter')
+    ? tables.map(table => (table.name === 'filter' ? { ...table, policy } : table))
+    : [...tables, { name: 'filter', chains: [], rules: [], policy }]
+
+const policyLines = ({ policy }: Table): string[] => (policy === undefined ? [] : [`-P FORWARD ${policy}`])
 
 /** All our chains of a family, in the order in which they are filled: guards first, published ports last. */
 export function baseChains(family: Family): { table: TableName; chain: BaseChain }[] {
@@ -148,12 +160,13 @@ export const restoreFile = (tables: { name: TableName; lines: string[] }[]): str
 /** Makes the chains and adds the rules: right where nothing of ours is there yet. */
 export const freshFile = (tables: Table[]): string =>
   restoreFile(
-    tables.map(({ name, chains, rules }) => ({
-      name,
+    tables.map(table => ({
+      name: table.name,
       lines: [
-        ...chains.map(chain => `-N ${chain.name}`),
-        ...chains.flatMap(chain => [...chain.jumps, ...chain.rules].map(rule => `-A ${rule}`)),
-        ...rules.map(rule => `-A ${rule}`),
+        ...policyLines(table),
+        ...table.chains.map(chain => `-N ${chain.name}`),
+        ...table.chains.flatMap(chain => [...chain.jumps, ...chain.rules].map(rule => `-A ${rule}`)),
+        ...table.rules.map(rule => `-A ${rule}`),
       ],
     })),
   )
@@ -161,11 +174,12 @@ export const freshFile = (tables: Table[]): string =>
 /** Adds the rules where the chains are there: `-C` makes a table's part fail when one is not jumped to. */
 export const steadyFile = (tables: Table[]): string =>
   restoreFile(
-    tables.map(({ name, chains, rules }) => ({
-      name,
+    tables.map(table => ({
+      name: table.name,
       lines: [
-        ...chains.flatMap(chain => chain.jumps.map(jump => `-C ${jump}`)),
-        ...rules.map(rule => `-A ${rule}`),
+        ...policyLines(table),
+        ...table.chains.flatMap(chain => chain.jumps.map(jump => `-C ${jump}`)),
+        ...table.rules.map(rule => `-A ${rule}`),
       ],
     })),
   )
@@ -173,5 +187,33 @@ export const steadyFile = (tables: Table[]): string =>
 /** Removes the rules, published ports first. */
 export const removalFile = (tables: Table[]): string =>
   restoreFile(
-    tables.toReversed().map(({ name, rules }) => ({ name, lines: rules.map(rule => `-D ${rule}`) })),
+    tables.toReversed().map(table => ({
+      name: table.name,
+      lines: [...table.rules.map(rule => `-D ${rule}`), ...policyLines(table)],
+    })),
   )
+
+/**
+ * Removes the rules and our chains: right where nobody else has rules in them, or `-X` fails.
+ * @param there names of our chains that exist
+ */
+export function farewellFile(family: Family, tables: Table[], there: ReadonlySet<string>): string {
+  const bases = baseChains(family).toReversed()
+  return restoreFile(
+    [...new Set(bases.map(({ table }) => table))].map(name => {
+      const table = tables.find(candidate => candidate.name === name)
+      const chains = bases.filter(base => base.table === name && there.has(base.chain.name))
+      return {
+        name,
+        lines: [
+          ...(table?.rules ?? []).map(rule => `-D ${rule}`),
+          ...chains.flatMap(({ chain }) => [
+            ...[...chain.jumps, ...chain.rules].map(rule => `-D ${rule}`),
+            `-X ${chain.name}`,
+          ]),
+          ...(table === undefined ? [] : policyLines(table)),
+        ],
+      }
+    }),
+  )
+}

@@ -61,11 +61,13 @@ export const ownersIn = (listing: Listing): string[] => [
  */
 export const completion = (tables: Table[], listing: Listing, owner: string): string =>
   restoreFile(
-    tables.map(({ name, chains, rules }) => {
+    tables.map(({ name, chains, rules, policy }) => {
       const there = rulesOf(listing, name)
+      const isSet = policy === undefined || listing.policies.get(`${name} FORWARD`) === policy
       return {
         name,
         lines: [
+          ...(isSet ? [] : [`-P FORWARD ${policy}`]),
           ...chains.flatMap(chain => chainCompletion(chain, listing.chains.get(name), there)),
           ...(there.some(rule => ownerOf(rule) === owner) ? [] : rules.map(rule => `-A ${rule}`)),
         ],

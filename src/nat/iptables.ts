@@ -2,8 +2,10 @@
  * The iptables backend: one `iptables-restore` a family and operation, where all is as expected.
  *
  *     install    add the rules, provided that our chains are jumped to; else make the chains as well; where
- *                that does not do either, look what is there (iptables-save) and add what is missing
- *     withdraw   delete the rules by their text; where one is missing, look and delete what is there
+ *                that does not do either, look what is there (iptables-save) and add what is missing. The
+ *                first attachment begins with making the chains
+ *     withdraw   delete the rules by their text, with the last attachment the chains as well; where that
+ *                does not do, look and delete what is there
  *
  * Each table changes as a whole or not at all, and so does its part of a file: `-N` fails for a chain that
  * exists, `-C` for a rule that does not, `-X` for a chain that has rules. These decide who wins when
@@ -20,13 +22,17 @@ import type { Family } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { findCommand, run } from './commands.ts'
 import {
+  baseChains,
+  farewellFile,
   freshFile,
+  type Policy,
   removalFile,
   restoreFile,
   steadyFile,
   type Table,
   type TableName,
   tablesOf,
+  withPolicy,
 } from './ipt-document.ts'
 import {
   completion,
@@ -40,6 +46,7 @@ import {
   removal,
   repeatedJumps,
 } from './ipt-listing.ts'
+import { findChains, hasLegacyTables } from './kernel-chains.ts'
 import { commentOf, type FamilyRules, type Rules } from './rules.ts'
 
 /** How long to wait for whoever holds the xtables lock. */
@@ -115,12 +122,24 @@ export async function mustRestore(family: Family, file: string, what: string): P
 /** Every family that has a command here. */
 export const families = (): Family[] => ([4, 6] as const).filter(family => findIptables(family) !== undefined)
 
+/** What install is told beside the rules. */
+export interface InstallHint {
+  /** No other attachment has rules. Safe when wrong. */
+  first?: boolean
+  /** Families in which FORWARD is to drop by policy from now on. */
+  guards?: readonly Family[]
+}
+
 /** @throws TsnetError `missing`, `try-again`, `kernel` */
-export async function installIptables(rules: Rules): Promise<void> {
-  const parts = rules.families.map(part => ({ family: part.family, tables: tablesOf(rules, part) }))
+export async function installIptables(rules: Rules, hint: InstallHint = {}): Promise<void> {
+  const parts = rules.families.map(part => {
+    const tables = tablesOf(rules, part)
+    const { family } = part
+    return { family, tables: hint.guards?.includes(family) ? withPolicy(tables, 'DROP') : tables }
+  })
   for (const { family } of parts) need(family, 'restore')
   const results = await Promise.allSettled(
-    parts.map(({ family, tables }) => installTables(family, tables, rules.owner)),
+    parts.map(({ family, tables }) => installTables(family, tables, rules.owner, hint)),
   )
   const failed = results.find(result => result.status === 'rejected')
   if (failed === undefined) return
@@ -133,10 +152,16 @@ export async function installIptables(rules: Rules): Promise<void> {
   throw failed.reason
 }
 
-async function installTables(family: Family, tables: Table[], owner: string): Promise<void> {
+async function installTables(
+  family: Family,
+  tables: Table[],
+  owner: string,
+  { first = false }: InstallHint,
+): Promise<void> {
   // All our chains are there, or none: these two need no look.
-  if ((await restore(family, steadyFile(tables))) === undefined) return
-  let failure = await restore(family, freshFile(tables))
+  const [likely, unlikely] = first ? [freshFile, steadyFile] : [steadyFile, freshFile]
+  if ((await restore(family, likely(tables))) === undefined) return
+  let failure = await restore(family, unlikely(tables))
   const tried: string[] = []
   while (failure !== undefined) {
     const file = completion(tables, await listRules(family), owner)
@@ -158,26 +183,51 @@ async function removeRepeatedJumps(family: Family, tables: Table[]): Promise<voi
   }
 }
 
-/**
- * @param rules what was installed: saves looking
- * @throws TsnetError `try-again`, `kernel`
- */
-export async function withdrawIptables(
-  owner: string,
-  { rules, last }: { rules?: Rules; last: boolean },
-): Promise<void> {
+/** What withdraw is told beside the owner, none of which it needs. */
+export interface Farewell {
+  /** What was installed: saves looking. */
+  rules?: Rules
+  /** No other attachment has rules: what all share goes too. Safe when wrong. */
+  last: boolean
+  /** Families in which FORWARD is to accept by policy again. */
+  guards?: readonly Family[]
+}
+
+/** @throws TsnetError `try-again`, `kernel` */
+export async function withdrawIptables(owner: string, { rules, last, guards = [] }: Farewell): Promise<void> {
   const known = rules?.families.map(({ family }) => family)
   await settleAll(
     // What is shared may be in a family that this attachment does not have.
-    (last || known === undefined ? families() : known).map(async family => {
+    (last || known === undefined ? families() : [...new Set([...known, ...guards])]).map(async family => {
       const part = rules?.families.find(candidate => candidate.family === family)
-      if (!last && rules !== undefined && part !== undefined) {
-        if ((await restore(family, removalFile(tablesOf(rules, part)))) === undefined) return
-      }
+      const own = rules === undefined || part === undefined ? [] : tablesOf(rules, part)
+      const tables = guards.includes(family) ? withPolicy(own, 'ACCEPT') : own
+      if (rules !== undefined && (await removeKnown(family, tables, last))) return
+      if (guards.includes(family)) await setForwardPolicy(family, 'ACCEPT')
       await removeListed(family, owner, last)
     }),
   )
 }
+
+/** Removes what should be there, without looking. False when it is not all there, or somebody uses it. */
+async function removeKnown(family: Family, tables: Table[], last: boolean): Promise<boolean> {
+  const there = last ? ownChains(family) : new Set<string>()
+  if (there === undefined) return false
+  const file = last ? farewellFile(family, tables, there) : removalFile(tables)
+  return file === '' || (await restore(family, file)) === undefined
+}
+
+/** Names of our chains that exist; undefined where it takes a command to know. */
+function ownChains(family: Family): Set<string> | undefined {
+  if (hasLegacyTables(family)) return undefined
+  const wanted = baseChains(family).map(({ table, chain }) => ({ family, table, name: chain.name }))
+  const found = findChains(wanted)
+  return new Set(wanted.filter((_, i) => found[i] !== undefined).map(({ name }) => name))
+}
+
+/** Equivalent to: iptables -P FORWARD POLICY */
+export const setForwardPolicy = (family: Family, policy: Policy): Promise<void> =>
+  mustRestore(family, restoreFile([{ name: 'filter', lines: [`-P FORWARD ${policy}`] }]), 'policy of FORWARD')
 
 async function removeListed(family: Family, owner: string, unused: boolean): Promise<void> {
   const tried: string[] = []

@@ -33,11 +33,14 @@
  * back to the container that sent them only where its port is in hairpin mode.
  */
 
+import type { Family } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { NatBackend, NatIntent } from '../model/network.ts'
+import { closeForwarding, type ForwardingChange, restoreSettings } from './forwarding.ts'
 import {
   describeIptables,
   findIptables,
+  type InstallHint,
   installIptables,
   loopbackBridgesIptables,
   ownersIptables,
@@ -52,7 +55,13 @@ import { spoofGuardOwners } from './spoof.ts'
 
 export { endFlows, flushConntrack } from './conntrack.ts'
 export { forwardDrops } from './forward-accept.ts'
-export { closeForwarding, type ForwardingChange, keepForwarding, openForwarding } from './forwarding.ts'
+export {
+  closedFamilies,
+  closeForwarding,
+  type ForwardingChange,
+  keepForwarding,
+  openForwarding,
+} from './forwarding.ts'
 export { prepareNft } from './nft-run.ts'
 export {
   collectMasquerades,
@@ -115,14 +124,15 @@ const isLoopback = ({ families }: Rules): boolean => families.some(({ loopback }
 
 /**
  * Installs all rules of an attachment, or none. The owner must have none yet.
+ * @param hint `guards`: families in which FORWARD is to drop by policy, with iptables
  * @throws TsnetError `invalid-config` or `unsupported-field`: a mapping cannot be served by the kernel;
  *   `conflict`: a host port is published already; `try-again`: the xtables lock was held too long;
  *   `kernel`, `missing`
  */
-export async function install(backend: NatBackend, intent: NatIntent): Promise<void> {
+export async function install(backend: NatBackend, intent: NatIntent, hint: InstallHint = {}): Promise<void> {
   const rules = planRules(intent)
   if (rules.families.length === 0) return
-  await backends[backend].install(rules)
+  await backends[backend].install(rules, hint)
 }
 
 /**
@@ -142,6 +152,8 @@ export interface WithdrawHint {
   intent?: NatIntent
   /** No other attachment has rules: what all share goes too. Safe when wrong. */
   last: boolean
+  /** What had been done that the host might forward, and is taken back. */
+  changes?: ForwardingChange[]
 }
 
 /**
@@ -151,15 +163,26 @@ export interface WithdrawHint {
 export async function withdraw(
   backend: NatBackend,
   owner: string,
-  { intent, last }: WithdrawHint,
+  { intent, last, changes = [] }: WithdrawHint,
 ): Promise<void> {
   const { withdraw, loopbackBridges } = backends[backend]
+  const guards = await closeAll(backend, changes)
   const rules = intent === undefined ? undefined : tryPlan(intent)
-  if (rules !== undefined && !isLoopback(rules)) return withdraw(owner, { rules, last })
+  if (rules !== undefined && !isLoopback(rules)) return withdraw(owner, { rules, last, guards })
   const bridges = rules === undefined ? await loopbackBridges() : [rules.bridge]
-  await withdraw(owner, { ...(rules !== undefined && { rules }), last: false })
+  await withdraw(owner, { ...(rules !== undefined && { rules }), last: false, guards })
   await unrouteLoopback(bridges, loopbackBridges)
   if (last) await withdraw(owner, { last })
+}
+
+/** @returns the families whose guard goes with the rules, in the same transaction */
+async function closeAll(backend: NatBackend, changes: ForwardingChange[]): Promise<Family[]> {
+  const later: Family[] = []
+  for (const change of changes.toReversed()) {
+    if (backend === 'iptables' && change.backend === backend) later.push(...(await restoreSettings(change)))
+    else await closeForwarding(change)
+  }
+  return [...new Set(later)]
 }
 
 /** A record that cannot be understood any more must not keep an attachment from going. */

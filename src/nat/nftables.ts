@@ -7,6 +7,7 @@
  * The kernel refuses an element that exists, so two attachments cannot have one host port.
  */
 
+import type { Family } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import {
   deleteUnusedChains,
@@ -50,7 +51,7 @@ export async function installNft(rules: Rules): Promise<void> {
 /** @throws TsnetError `kernel` */
 export async function withdrawNft(
   owner: string,
-  { rules, last }: { rules?: Rules; last: boolean },
+  { rules, last }: { rules?: Rules; last: boolean; guards?: readonly Family[] },
 ): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const elements = rules !== undefined && attempt === 1 ? elementsOf(rules) : await ownElements(owner)

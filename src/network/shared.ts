@@ -13,8 +13,9 @@
 import { type BridgeLoan, disconnect } from '../bridge/bridge.ts'
 import type { Family } from '../model/address.ts'
 import type { NatBackend, NatIntent } from '../model/network.ts'
+import { present } from '../model/present.ts'
 import {
-  closeForwarding,
+  closedFamilies,
   type ForwardingChange,
   install,
   keepForwarding as keep,
@@ -78,14 +79,26 @@ export async function leaveBridge(
 
 /** Installs an attachment's rules and lets the host forward. */
 export async function installRules(backend: NatBackend, intent: NatIntent): Promise<void> {
-  addUser(rulesOf(backend), intent.owner)
-  await install(backend, intent)
+  const users = rulesOf(backend)
+  const first = isLastUser(users, intent.owner)
+  const families = familiesOf(intent.addresses)
+  const forwards = closedFamilies(families).length === 0
+  addUser(users, intent.owner)
+  if (forwards) await install(backend, intent, { first })
   // Only now: the guards are in place before the first packet can be forwarded.
   await whileLocked(FORWARDING, async () => {
     addUser(FORWARDING, intent.owner)
-    await openForwarding(backend, familiesOf(intent.addresses), change => {
-      writeState(HOST, [...readChanges(), change])
-    })
+    let installed = forwards
+    const guard = async (guards: Family[]) => {
+      if (installed) return []
+      installed = true
+      await install(backend, intent, { first, guards })
+      return backend === 'iptables' ? guards : []
+    }
+    const record = (change: ForwardingChange) => writeState(HOST, [...readChanges(), change])
+    await openForwarding(backend, families, { record, guard })
+    // Somebody else has turned it on meanwhile.
+    if (!installed) await install(backend, intent, { first })
   })
 }
 
@@ -103,17 +116,25 @@ const NO_CHANGE: ForwardingChange = { backend: 'iptables', settings: [], guards:
 
 /** Takes an attachment's rules away, and with the last one all that was changed for them. Idempotent. */
 export async function withdrawRules(backend: NatBackend, owner: string, intent?: NatIntent): Promise<void> {
-  await whileLocked(FORWARDING, async () => {
-    if (isLastUser(FORWARDING, owner)) {
-      for (const change of readChanges().reverse()) await closeForwarding(change)
+  const users = rulesOf(backend)
+  const hint = present({ intent })
+  const withdrawn = await whileLocked(FORWARDING, async () => {
+    const last = isLastUser(FORWARDING, owner)
+    if (last) {
+      await withdraw(backend, owner, {
+        ...hint,
+        last: isLastUser(users, owner),
+        changes: readChanges(),
+      })
       writeState(HOST, undefined)
     }
     removeUser(FORWARDING, owner)
+    return last
   })
-  const users = rulesOf(backend)
   const last = isLastUser(users, owner)
-  await withdraw(backend, owner, { last, ...(intent !== undefined && { intent }) })
+  if (!withdrawn) await withdraw(backend, owner, { ...hint, last })
   removeUser(users, owner)
+  // Of those that left at once nobody was the last, but one is the last to look.
   if (!last && isLastUser(users, owner)) await withdraw(backend, owner, { last: true })
 }
 
