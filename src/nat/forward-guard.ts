@@ -30,7 +30,10 @@ export async function openForwardGuard(backend: NatBackend, family: Family): Pro
 
 /** Idempotent. Equivalent to: iptables -P FORWARD ACCEPT */
 export async function closeForwardGuard(backend: NatBackend, family: Family): Promise<void> {
-  if (backend === 'iptables') return setForwardPolicy(family, 'ACCEPT')
+  if (backend === 'iptables') {
+    if (!(await needsForwardGuard(backend, family))) await setForwardPolicy(family, 'ACCEPT')
+    return
+  }
   const result = await runNft([`delete element ${TABLE} closed { ${element(family)} }`])
   if (!result.ok && !isMissing(result)) throw nftError('opening the host to forwarding of others', result)
   await deleteUnusedTable()

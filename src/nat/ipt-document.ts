@@ -206,7 +206,8 @@ export function farewellFile(family: Family, tables: Table[], there: ReadonlySet
       return {
         name,
         lines: [
-          ...(table?.rules ?? []).map(rule => `-D ${rule}`),
+          // Where there is no chain of ours, there is no rule in it.
+          ...(chains.length === 0 ? [] : (table?.rules ?? []).map(rule => `-D ${rule}`)),
           ...chains.flatMap(({ chain }) => [
             ...[...chain.jumps, ...chain.rules].map(rule => `-D ${rule}`),
             `-X ${chain.name}`,

@@ -201,25 +201,31 @@ export async function withdrawIptables(owner: string, { rules, last, guards = []
     (last || known === undefined ? families() : [...new Set([...known, ...guards])]).map(async family => {
       const part = rules?.families.find(candidate => candidate.family === family)
       const own = rules === undefined || part === undefined ? [] : tablesOf(rules, part)
-      const tables = guards.includes(family) ? withPolicy(own, 'ACCEPT') : own
-      if (rules !== undefined && (await removeKnown(family, tables, last))) return
-      if (guards.includes(family)) await setForwardPolicy(family, 'ACCEPT')
+      const guarded = guards.includes(family)
+      // What else is in tables of the legacy variant only its command knows.
+      if (rules !== undefined && (!hasLegacyTables(family) || (!last && !guarded))) {
+        const tables = guarded && drops(family) ? withPolicy(own, 'ACCEPT') : own
+        if (await removeKnown(family, tables, last)) return
+      }
       await removeListed(family, owner, last)
+      if (!guarded) return
+      const { policies } = await listRules(family)
+      if (policies.get('filter FORWARD') === 'DROP') await setForwardPolicy(family, 'ACCEPT')
     }),
   )
 }
 
+const drops = (family: Family): boolean =>
+  findChains([{ family, table: 'filter', name: 'FORWARD' }])[0]?.drops ?? false
+
 /** Removes what should be there, without looking. False when it is not all there, or somebody uses it. */
 async function removeKnown(family: Family, tables: Table[], last: boolean): Promise<boolean> {
-  const there = last ? ownChains(family) : new Set<string>()
-  if (there === undefined) return false
-  const file = last ? farewellFile(family, tables, there) : removalFile(tables)
+  const file = last ? farewellFile(family, tables, ownChains(family)) : removalFile(tables)
   return file === '' || (await restore(family, file)) === undefined
 }
 
-/** Names of our chains that exist; undefined where it takes a command to know. */
-function ownChains(family: Family): Set<string> | undefined {
-  if (hasLegacyTables(family)) return undefined
+/** Names of our chains that exist, but in tables of the legacy variant. */
+function ownChains(family: Family): Set<string> {
   const wanted = baseChains(family).map(({ table, chain }) => ({ family, table, name: chain.name }))
   const found = findChains(wanted)
   return new Set(wanted.filter((_, i) => found[i] !== undefined).map(({ name }) => name))

@@ -117,25 +117,24 @@ const NO_CHANGE: ForwardingChange = { backend: 'iptables', settings: [], guards:
 /** Takes an attachment's rules away, and with the last one all that was changed for them. Idempotent. */
 export async function withdrawRules(backend: NatBackend, owner: string, intent?: NatIntent): Promise<void> {
   const users = rulesOf(backend)
-  const hint = present({ intent })
-  const withdrawn = await whileLocked(FORWARDING, async () => {
+  let asLast = false
+  const leave = async (changes: ForwardingChange[]) => {
+    asLast = isLastUser(users, owner)
+    await withdraw(backend, owner, { last: asLast, changes, ...present({ intent }) })
+  }
+  const isDone = await whileLocked(FORWARDING, async () => {
     const last = isLastUser(FORWARDING, owner)
     if (last) {
-      await withdraw(backend, owner, {
-        ...hint,
-        last: isLastUser(users, owner),
-        changes: readChanges(),
-      })
+      await leave(readChanges())
       writeState(HOST, undefined)
     }
     removeUser(FORWARDING, owner)
     return last
   })
-  const last = isLastUser(users, owner)
-  if (!withdrawn) await withdraw(backend, owner, { ...hint, last })
+  if (!isDone) await leave([])
   removeUser(users, owner)
-  // Of those that left at once nobody was the last, but one is the last to look.
-  if (!last && isLastUser(users, owner)) await withdraw(backend, owner, { last: true })
+  // Of those that leave at once nobody may be the last, but one is the last to look.
+  if (!asLast && isLastUser(users, owner)) await withdraw(backend, owner, { last: true })
 }
 
 /**

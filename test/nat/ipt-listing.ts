@@ -4,7 +4,15 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { Cidr } from '../../src/model/address.ts'
 import type { NatIntent } from '../../src/model/network.ts'
-import { freshFile, removalFile, steadyFile, type Table, tablesOf } from '../../src/nat/ipt-document.ts'
+import {
+  farewellFile,
+  freshFile,
+  removalFile,
+  steadyFile,
+  type Table,
+  tablesOf,
+  withPolicy,
+} from '../../src/nat/ipt-document.ts'
 import {
   completion,
   excessRules,
@@ -192,6 +200,35 @@ t.test('the text that adds rules removes them, and only where all are there', as
   t.ok(model.restore(removalFile(first)))
   t.notOk(model.restore(removalFile(first)))
   t.strictSame(ownersIn(listing(model)), [])
+})
+
+t.test(
+  'the last one removes the chains with its rules, and nothing while others have rules in them',
+  async t => {
+    const [first = [], second = []] = tables
+    const model = new IptModel()
+    const [rules, chains] = [model.rules(), model.chains()]
+    const there = new Set([...first, ...second].flatMap(table => table.chains.map(({ name }) => name)))
+    t.ok(model.restore(freshFile(first)))
+    model.restore(completion(second, listing(model), '0000000000000001'))
+    t.notOk(model.restore(farewellFile(4, first, there)))
+    t.ok(model.restore(removalFile(second)))
+    t.ok(model.restore(farewellFile(4, first, there)))
+    t.strictSame([model.rules(), model.chains()], [rules, chains])
+  },
+)
+
+t.test("FORWARD's policy changes in the transaction of the rules", async t => {
+  const [first = []] = tables
+  const filter = (file: string) => /^\*filter\n[\s\S]*?^COMMIT$/m.exec(file)?.[0] ?? ''
+  const closed = withPolicy(first, 'DROP')
+  for (const file of [freshFile(closed), steadyFile(closed)]) t.match(filter(file), /^-P FORWARD DROP$/m)
+  const open = withPolicy(first, 'ACCEPT')
+  for (const file of [removalFile(open), farewellFile(4, open, new Set())]) {
+    t.match(filter(file), /^-P FORWARD ACCEPT$/m)
+  }
+  t.match(filter(freshFile(withPolicy([], 'DROP'))), /^-P FORWARD DROP$/m, 'also without rules there')
+  t.notMatch(freshFile(first), /-P /)
 })
 
 t.test('policies, foreign rules and loopback bridges are read from what iptables-save prints', async t => {

@@ -1,0 +1,44 @@
+/**
+ * How often iptables is run. Each command takes ten milliseconds, more than all else that an ADD does.
+ */
+
+import t from 'tap'
+import type { Host } from 'tsnet/lab'
+import { Scene } from '../support/scene.ts'
+
+const FOLDER = '/run/counted'
+const TOOLS = ['iptables-restore', 'ip6tables-restore', 'iptables-save', 'ip6tables-save']
+
+/** Puts commands before the real ones that write down their names. @returns the PATH to use */
+async function count(host: Host): Promise<string> {
+  const stdin = `#!/bin/sh\necho "\${0##*/}" >>${FOLDER}/log\nPATH=/usr/sbin:/usr/bin exec "\${0##*/}" "$@"\n`
+  const script = `mkdir ${FOLDER}; cat >${FOLDER}/it; for tool in ${TOOLS.join(' ')}; do cp ${FOLDER}/it ${FOLDER}/$tool; done; chmod +x ${FOLDER}/*tables-*; : >${FOLDER}/log`
+  await host.run('sh', '-c', script, { stdin })
+  return `${FOLDER}:${process.env.PATH}`
+}
+
+t.setTimeout(120_000)
+
+t.test('one command a family for each ADD and DEL, the first and the last too', async t => {
+  const scene = await Scene.open('iptables', 'a', 'b')
+  t.teardown(() => scene.close())
+  const { host } = scene
+  const PATH = await count(host)
+  const call = (port: number) => ({ env: { PATH }, ports: [{ hostPort: port, containerPort: 80 }] })
+  const ran = async () => {
+    const { stdout } = await host.run('sh', '-c', `sort ${FOLDER}/log; : >${FOLDER}/log`)
+    return stdout.trim().split('\n')
+  }
+  const both = ['ip6tables-restore', 'iptables-restore']
+  const front = scene.network('front', 10)
+  await front.add(scene.get('a'), call(8001))
+  t.same(await ran(), both, 'the first ADD')
+  await front.add(scene.get('b'), call(8002))
+  t.same(await ran(), both, 'an ADD')
+  await front.delete(scene.get('b'), call(8002))
+  t.same(await ran(), both, 'a DEL')
+  await front.delete(scene.get('a'), call(8001))
+  t.same(await ran(), both, 'the last DEL')
+  await host.run('rm', '-r', FOLDER)
+  t.same(await scene.residue(), [])
+})
