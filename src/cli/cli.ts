@@ -18,10 +18,12 @@
  */
 
 import { Command, CommanderError } from 'commander'
+import type { CommandText } from '../install/install.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { PublishWords } from '../model/publish-request.ts'
 import { VERSION } from '../model/version.ts'
 import type { AttachOptions } from './attach.ts'
+import type { InstallOptions, UninstallOptions } from './install.ts'
 import { paint, type Terminal } from './terminal.ts'
 
 export type ExitCode = 0 | 1 | 2
@@ -61,8 +63,27 @@ export function commands(terminal: Terminal): Command {
     })
   addPublishing(program, terminal)
   addAttaching(program, terminal)
+  addInstalling(program, terminal)
   return program
 }
+
+/** What the commands say of themselves. */
+export const describeCommands = (program: Command): CommandText[] =>
+  program.commands.map(command => ({
+    name: command.name(),
+    description: command.description(),
+    usage: command.usage(),
+    arguments: command.registeredArguments.map(argument => ({
+      name: argument.name(),
+      description: argument.description,
+    })),
+    options: command.options.map(({ flags, description, long, required }) => ({
+      flags,
+      description,
+      long: long ?? '',
+      takesValue: required,
+    })),
+  }))
 
 const listOf = (value: string, earlier: string[] = []): string[] => [...earlier, value]
 
@@ -117,6 +138,37 @@ function addPublishing(program: Command, terminal: Terminal): void {
     .action(async (options: { config?: string; replace?: boolean; idle?: string }) => {
       const { daemon } = await import('./daemon.ts')
       await daemon(terminal, options)
+    })
+}
+
+function addInstalling(program: Command, terminal: Terminal): void {
+  program
+    .command('install')
+    .description('put tsnet where runtimes, dockerd, the init system and shells look for it')
+    .option('--bin-dir <folder>', 'for the plugin')
+    .option('--conf-dir <folder>', 'for a network list')
+    .option('--prefix <folder>', 'for the command, its manual and its completions')
+    .option('--as <names>', 'be these plugins too: bridge,portmap,… or all')
+    .option('--docker', 'have dockerd use our docker-proxy')
+    .option('--docker-config <file>', "dockerd's settings; implies --docker")
+    .option('--init <system>', 'auto, systemd, openrc, sysv or none')
+    .option('--no-enable', 'do not start the daemon, now or with the host')
+    .option('--root <folder>', 'install into a folder that stands for /; nothing is started')
+    .option('--dry-run', 'say what would be done')
+    .option('--json', 'print the steps as JSON')
+    .action(async (options: InstallOptions) => {
+      const { install } = await import('./install.ts')
+      await install(terminal, describeCommands(program), options)
+    })
+  program
+    .command('uninstall')
+    .description('take away what install put there, and put back what was there before')
+    .option('--root <folder>', 'as it was given to install')
+    .option('--dry-run', 'say what would be done')
+    .option('--json', 'print the steps as JSON')
+    .action(async (options: UninstallOptions) => {
+      const { uninstall } = await import('./install.ts')
+      await uninstall(terminal, options)
     })
 }
 

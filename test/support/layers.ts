@@ -9,6 +9,6 @@ export const layers: readonly string[][] = [
   ['control'],
   ['cni'],
   ['daemon'],
-  ['docker-proxy', 'lab', 'chain'],
+  ['docker-proxy', 'install', 'lab', 'chain'],
   ['cli'], // its demo plays in the lab
 ]

@@ -1,0 +1,180 @@
+/** How the daemon is started with the host: units of systemd, or a script for OpenRC or System V's init. */
+
+import { TsnetError } from '../model/errors.ts'
+import { fileItem, type Item } from './items.ts'
+import type { Surroundings } from './surroundings.ts'
+
+export type InitSystem = 'systemd' | 'openrc' | 'sysv' | 'none'
+
+const systems: readonly InitSystem[] = ['systemd', 'openrc', 'sysv', 'none']
+
+/**
+ * What was asked for; `auto`: what runs this host, or what it is made for where nothing does (an image).
+ * @throws TsnetError `invalid-environment`
+ */
+export function initSystemOf(word: string, around: Surroundings): InitSystem {
+  if (word !== 'auto') {
+    const system = systems.find(each => each === word)
+    if (system !== undefined) return system
+    throw new TsnetError(
+      'invalid-environment',
+      `--init: ${JSON.stringify(word)} is not auto, ${systems.join(', ')}`,
+    )
+  }
+  const has = (path: string) => around.lookAt(path) !== 'nothing'
+  if (has('/run/systemd/system')) return 'systemd'
+  if (has('/sbin/openrc-run')) return 'openrc'
+  if (has('/lib/systemd/systemd') || has('/usr/lib/systemd/systemd')) return 'systemd'
+  return has('/etc/init.d') ? 'sysv' : 'none'
+}
+
+export interface Service {
+  /** Path of tsnet. */
+  executable: string
+  /** conf/tsnetd.service and conf/tsnetd.socket. */
+  units: { service: string; socket: string }
+  /** Have the init system start it, now and with the host. */
+  enable: boolean
+  /** A daemon of ours runs already: leave it in peace. */
+  running: boolean
+}
+
+/** Files and commands. */
+export function serviceItems(system: InitSystem, service: Service, around: Surroundings): Item[] {
+  const { enable } = service
+  switch (system) {
+    case 'systemd':
+      return systemdItems(service)
+    case 'openrc':
+      return [
+        script(openrcScript(service.executable)),
+        ...(enable
+          ? [command(['rc-update', 'add', 'tsnetd', 'default'], ['rc-update', 'del', 'tsnetd', 'default'])]
+          : []),
+      ]
+    case 'sysv':
+      return [
+        script(sysvScript(service.executable)),
+        ...(enable ? sysvCommands.filter(({ needs }) => around.lookAt(needs) !== 'nothing') : []).map(
+          ({ add, remove }) => command(add, remove),
+        ),
+      ]
+    case 'none':
+      return []
+  }
+}
+
+/** Whichever of them is there. */
+const sysvCommands = [
+  {
+    needs: '/usr/sbin/update-rc.d',
+    add: ['update-rc.d', 'tsnetd', 'defaults'],
+    remove: ['update-rc.d', '-f', 'tsnetd', 'remove'],
+  },
+  {
+    needs: '/sbin/chkconfig',
+    add: ['chkconfig', '--add', 'tsnetd'],
+    remove: ['chkconfig', '--del', 'tsnetd'],
+  },
+]
+
+const UNITS = '/etc/systemd/system'
+const SCRIPT = '/etc/init.d/tsnetd'
+
+function systemdItems({ executable, units, enable, running }: Service): Item[] {
+  const service = `${UNITS}/tsnetd.service`
+  const socket = `${UNITS}/tsnetd.socket`
+  const files = [
+    fileItem(service, units.service.replace(/^ExecStart=\S+/m, `ExecStart=${executable}`)),
+    fileItem(socket, units.socket),
+  ]
+  if (!enable) return files
+  const after = [service, socket]
+  const reload = ['systemctl', 'daemon-reload']
+  // Taking back goes the other way round: it reads the units again when they are gone.
+  return [
+    command([], reload),
+    ...files,
+    { kind: 'command', command: reload, back: [], after },
+    command(
+      ['systemctl', 'enable', ...(running ? [] : ['--now']), 'tsnetd.socket'],
+      ['systemctl', 'disable', '--now', 'tsnetd.service', 'tsnetd.socket'],
+    ),
+  ]
+}
+
+const command = (words: string[], back: string[]): Item => ({
+  kind: 'command',
+  command: words,
+  back,
+  after: [],
+})
+
+const script = (text: string): Item => fileItem(SCRIPT, text, 0o755)
+
+const DESCRIPTION = 'Ports of containers on this host (tsnet)'
+const ARGUMENTS = 'daemon --config /etc/tsnet/tsnetd.json'
+const PID_FILE = '/run/tsnetd.pid'
+const LOG = '/var/log/tsnetd.log'
+
+const openrcScript = (executable: string): string => `#!/sbin/openrc-run
+description="${DESCRIPTION}"
+command="${executable}"
+command_args="${ARGUMENTS}"
+command_background=true
+pidfile="${PID_FILE}"
+output_log="${LOG}"
+error_log="${LOG}"
+extra_started_commands="reload"
+
+depend() {
+  after firewall net
+  before docker containerd
+}
+
+reload() {
+  ebegin "Reading the settings again"
+  start-stop-daemon --signal HUP --pidfile "$pidfile"
+  eend $?
+}
+`
+
+const sysvScript = (executable: string): string => `#!/bin/sh
+### BEGIN INIT INFO
+# Provides:          tsnetd
+# Required-Start:    $remote_fs $network
+# Required-Stop:     $remote_fs $network
+# X-Start-Before:    docker containerd
+# Default-Start:     2 3 4 5
+# Default-Stop:      0 1 6
+# Short-Description: ${DESCRIPTION}
+### END INIT INFO
+
+PID_FILE=${PID_FILE}
+
+pid() {
+  read -r pid 2>/dev/null <$PID_FILE && kill -0 "$pid" 2>/dev/null && echo "$pid"
+}
+
+start() {
+  pid >/dev/null && return
+  setsid ${executable} ${ARGUMENTS} </dev/null >>${LOG} 2>&1 &
+  echo $! >$PID_FILE
+}
+
+stop() {
+  running=$(pid) || return 0
+  kill "$running"
+  while kill -0 "$running" 2>/dev/null; do sleep 0.1; done
+  rm -f $PID_FILE
+}
+
+case "$1" in
+  start) start ;;
+  stop) stop ;;
+  restart | force-reload) stop; start ;;
+  reload) kill -HUP "$(pid)" ;;
+  status) if pid >/dev/null; then echo "tsnetd runs"; else echo "tsnetd does not run"; exit 3; fi ;;
+  *) echo "usage: $0 start|stop|restart|reload|status" >&2; exit 2 ;;
+esac
+`

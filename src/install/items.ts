@@ -1,0 +1,63 @@
+/** What there is to install, and what is known of it afterwards: plain values. */
+
+export type Item =
+  /** A symbolic link. */
+  | { kind: 'link'; path: string; target: string }
+  | { kind: 'file'; path: string; text: string; mode: number }
+  /** One key of a JSON file; the others stay as they are. */
+  | { kind: 'key'; path: string; key: string; value: string }
+  /** Something to run, and what takes it back. Runs again when one of `after` has changed. */
+  | { kind: 'command'; command: string[]; back: string[]; after: string[] }
+
+/** A file of text. Its bytes travel as latin1, so that those of others stay what they are. */
+export const fileItem = (path: string, text: string, mode = 0o644): Item => ({
+  kind: 'file',
+  path,
+  text: Buffer.from(text).toString('latin1'),
+  mode,
+})
+
+/** What was done, as it stands in the record. Paths are without the root. */
+export type Entry =
+  | { kind: 'link'; path: string; target: string; kept: boolean; folders: string[] }
+  | { kind: 'file'; path: string; sha256: string; kept: boolean; folders: string[] }
+  /** `before`: the whole text; null where there was no file. */
+  | {
+      kind: 'key'
+      path: string
+      key: string
+      value: string
+      sha256: string
+      before: string | null
+      folders: string[]
+    }
+  | { kind: 'command'; command: string[]; back: string[] }
+
+export interface Step {
+  item: Item
+  entry: Entry
+  /** What is at its path is somebody else's, and is kept. */
+  keeps: boolean
+}
+
+/** Two entries of the same place are one thing. */
+export const placeOf = (entry: Entry | Item): string =>
+  entry.kind === 'command' ? [...entry.command, '/', ...entry.back].join(' ') : entry.path
+
+/** Where what stood at a path before is kept. */
+export const asideOf = (path: string): string => `${path}.before-tsnet`
+
+/** A step in words, such as `link /opt/cni/bin/tsnet -> /srv/tsnet/dist/bin/tsnet`; empty where nothing is done. */
+export function describe({ item, keeps }: Step): string {
+  const aside = keeps ? `, keeping what is there as ${asideOf(placeOf(item))}` : ''
+  switch (item.kind) {
+    case 'link':
+      return `link ${item.path} -> ${item.target}${aside}`
+    case 'file':
+      return `write ${item.path}${aside}`
+    case 'key':
+      return `set ${item.key} in ${item.path}`
+    case 'command':
+      return item.command.length === 0 ? '' : `run ${item.command.join(' ')}`
+  }
+}

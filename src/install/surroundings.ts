@@ -1,0 +1,132 @@
+/** The host that is installed on, or a folder that stands for it. */
+
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import {
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+
+export class Surroundings {
+  readonly root: string
+
+  /** @param root a folder that stands for `/`; empty: this host */
+  constructor(root = '') {
+    this.root = root
+  }
+
+  /** Where a path of the host is for us. */
+  at(path: string): string {
+    return join(this.root, path)
+  }
+
+  /** What is at a path: a link's target, a file's text, nothing, or something else. */
+  lookAt(path: string): { link: string } | { text: string; mode: number } | 'nothing' | 'folder' {
+    const place = this.at(path)
+    try {
+      const stat = lstatSync(place)
+      if (stat.isSymbolicLink()) return { link: readlinkSync(place) }
+      if (stat.isDirectory()) return 'folder'
+      return { text: readFileSync(place, 'latin1'), mode: stat.mode & 0o7777 }
+    } catch (thrown) {
+      if (hasCode(thrown, 'ENOENT', 'ENOTDIR')) return 'nothing'
+      throw thrown
+    }
+  }
+
+  /** The folders above a path that are not there, the top one first. */
+  missingFolders(path: string): string[] {
+    const missing: string[] = []
+    for (
+      let folder = dirname(path);
+      this.lookAt(folder) === 'nothing' && folder !== '/';
+      folder = dirname(folder)
+    )
+      missing.unshift(folder)
+    return missing
+  }
+
+  makeFolder(path: string): void {
+    mkdirSync(this.at(path))
+  }
+
+  /** Removes a folder if it is empty. */
+  removeFolder(path: string): void {
+    try {
+      rmdirSync(this.at(path))
+    } catch (thrown) {
+      if (!hasCode(thrown, 'ENOENT', 'ENOTEMPTY', 'EEXIST')) throw thrown
+    }
+  }
+
+  /** At once, in place of whatever was there. */
+  putLink(path: string, target: string): void {
+    this.#put(path, place => symlinkSync(target, place))
+  }
+
+  /** @param text as latin1, so that bytes stay what they are */
+  putFile(path: string, text: string, mode: number): void {
+    this.#put(path, place => writeFileSync(place, text, { encoding: 'latin1', mode }))
+  }
+
+  /** Follows a link at the end of a path; the path itself where there is nothing. */
+  resolve(path: string): string {
+    try {
+      return realpathSync(this.at(path)).slice(this.root.length)
+    } catch {
+      return path
+    }
+  }
+
+  /** A second name for the same file: at no moment is there nothing at the path. */
+  keep(path: string, aside: string): void {
+    rmSync(this.at(aside), { force: true })
+    linkSync(this.at(path), this.at(aside))
+  }
+
+  remove(path: string): void {
+    rmSync(this.at(path), { force: true })
+  }
+
+  rename(from: string, to: string): void {
+    renameSync(this.at(from), this.at(to))
+  }
+
+  /** Runs a command of the host. @throws TsnetError `io` with what it said */
+  run([program = '', ...args]: readonly string[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      execFile(program, args, (cause, _, stderr) => {
+        if (cause === null) resolve()
+        else {
+          const said = stderr.trim() || messageOf(cause)
+          reject(new TsnetError('io', `${[program, ...args].join(' ')} failed: ${said}`, { cause }))
+        }
+      })
+    })
+  }
+
+  #put(path: string, make: (place: string) => void): void {
+    const fresh = this.at(`${path}.tsnet-new`)
+    rmSync(fresh, { force: true })
+    try {
+      make(fresh)
+      renameSync(fresh, this.at(path))
+    } catch (thrown) {
+      rmSync(fresh, { force: true })
+      throw thrown
+    }
+  }
+}
+
+export const digest = (text: string): string => createHash('sha256').update(text, 'latin1').digest('hex')

@@ -1,0 +1,134 @@
+/**
+ * What is installed works: the init script serves, dockerd finds our docker-proxy, runtimes find the plugin.
+ */
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import t, { type Test } from 'tap'
+import { type Host, lab, waitFor } from 'tsnet/lab'
+import { EXECUTABLE } from '../support/daemon.ts'
+import { treeOf } from '../support/installing.ts'
+
+const ROOT = '/srv/root'
+
+async function open(t: Test): Promise<Host> {
+  const world = await lab()
+  t.teardown(() => world.end())
+  const host = await world.host('host')
+  await host.tmpfs('/srv', '/var/log')
+  await host.run('mkdir', ROOT)
+  return host
+}
+
+const tsnet = (host: Host, ...words: string[]) =>
+  host.run(EXECUTABLE, ...words, '--root', ROOT, { mayFail: true })
+
+t.test("the script of System V's init starts the daemon, asks it, and ends it", async t => {
+  const host = await open(t)
+  t.equal((await tsnet(host, 'install', '--init', 'sysv')).code, 0)
+  const script = (word: string) =>
+    host.run(`${ROOT}/etc/init.d/tsnetd`, word, { mayFail: true, env: { TSNET_NAT: 'iptables' } })
+  const daemons = () => host.processes().filter(({ command }) => command.includes('tsnet daemon'))
+  t.match(await script('status'), { code: 3 })
+  const up = () =>
+    waitFor(
+      async () => (await host.run(EXECUTABLE, 'ports', '--json')).stdout === '[]\n' && daemons().length === 1,
+      {
+        what: 'the daemon',
+        withinMs: 10_000,
+      },
+    )
+  t.match(await script('start'), { code: 0 })
+  await up()
+  t.match(await script('start'), { code: 0 }, 'it runs already')
+  t.match(await script('status'), { code: 0, stdout: 'tsnetd runs\n' })
+  const [first] = daemons()
+  await waitFor(() => readFileSync(host.path('/var/log/tsnetd.log'), 'utf8').includes('ready'), {
+    what: 'the log',
+  })
+  t.match(await script('reload'), { code: 0 })
+  t.match(await script('restart'), { code: 0 })
+  await up()
+  t.notSame(daemons(), [first])
+  t.match(await script('stop'), { code: 0 })
+  t.same(daemons(), [])
+  t.match(await script('stop'), { code: 0 }, 'it does not run')
+  t.match(await script('quit'), { code: 2, stderr: /^usage: / })
+  t.equal((await tsnet(host, 'uninstall')).code, 0)
+  t.same(treeOf(host.path(ROOT)), {})
+})
+
+t.test('a runtime finds the plugin and the drop-ins, a person the command', async t => {
+  const host = await open(t)
+  await tsnet(host, 'install', '--as', 'all', '--init', 'none')
+  const list = JSON.parse(readFileSync(host.path(`${ROOT}/etc/cni/net.d/10-tsnet.conflist`), 'utf8'))
+  const web = await host.namespace('web')
+  const call = (command: string) =>
+    host.run(`${ROOT}/opt/cni/bin/${list.plugins[0].type}`, {
+      env: {
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: 'web',
+        CNI_NETNS: web.path,
+        CNI_IFNAME: 'eth0',
+        CNI_PATH: '/',
+      },
+      stdin: JSON.stringify({ cniVersion: list.cniVersion, name: list.name, ...list.plugins[0] }),
+    })
+  t.match(JSON.parse((await call('ADD')).stdout), {
+    ips: [{ address: '10.78.0.2/16' }, { address: 'fd00:78::2/64' }],
+  })
+  await call('DEL')
+  const dropIn = await host.run(`${ROOT}/opt/cni/bin/portmap`, {
+    env: { CNI_COMMAND: 'VERSION' },
+    stdin: '{"cniVersion":"1.0.0"}',
+  })
+  t.match(JSON.parse(dropIn.stdout), { supportedVersions: /1\.0\.0/ })
+  t.equal((await host.run(`${ROOT}/usr/local/bin/tsnet`, 'ports', '--json')).stdout, '[]\n')
+})
+
+t.test('a folder that cannot be written to: a clear error, and nothing half installed', async t => {
+  const host = await open(t)
+  await host.run('mkdir', '-p', `${ROOT}/opt/cni/bin`)
+  await host.run('mount', '-t', 'tmpfs', '-o', 'ro', 'none', `${ROOT}/opt/cni/bin`)
+  writeFileSync(host.path('/srv/daemon.json'), 'not JSON')
+  const before = treeOf(host.path(ROOT))
+  const { code, stdout, stderr } = await tsnet(host, 'install', '--json')
+  t.equal(code, 1)
+  t.match(stderr, /\/opt\/cni\/bin\/tsnet cannot be written: EROFS: .*; nothing was changed/)
+  t.match(JSON.parse(stdout), { error: { code: 'io' } })
+  t.same(treeOf(host.path(ROOT)), before)
+  const wrong = await tsnet(host, 'install', '--bin-dir', '/other', '--init', 'runit')
+  t.match(wrong, { code: 2, stderr: /--init: "runit" is not auto, systemd, openrc, sysv, none/ })
+  t.same(treeOf(host.path(ROOT)), before)
+})
+
+t.test('an init system that refuses takes everything back; one that does not hears of both ends', async t => {
+  const host = await open(t)
+  await host.tmpfs('/opt', '/usr/local', '/etc/systemd/system', '/var/lib/tsnet')
+  const folders = ['/opt', '/usr/local', '/etc/systemd/system', '/var/lib/tsnet', '/etc/cni']
+  const holds = () => folders.map(folder => treeOf(host.path(folder)))
+  const before = holds()
+  await host.run('mkdir', '-p', '/run/systemd/system', '/srv/bin')
+  const systemctl = (refuses: string) =>
+    writeFileSync(
+      host.path('/srv/bin/systemctl'),
+      `#!/bin/sh\necho "$*" >>/srv/asked\ncase "$*" in ${refuses}) echo "no bus" >&2; exit 1 ;; esac\n`,
+      { mode: 0o755 },
+    )
+  const env = { PATH: `/srv/bin:${process.env.PATH}` }
+  const asked = () => readFileSync(host.path('/srv/asked'), 'utf8').trim().split('\n')
+  systemctl('enable*')
+  const refused = await host.run(EXECUTABLE, 'install', { env, mayFail: true })
+  t.match(refused, { code: 1, stderr: /systemctl enable --now tsnetd\.socket failed: no bus/ })
+  t.same(holds(), before)
+  systemctl('never')
+  await host.run(EXECUTABLE, 'install', { env })
+  t.match(treeOf(host.path('/etc/systemd/system')), { 'tsnetd.service': `ExecStart=${EXECUTABLE} daemon` })
+  await host.run(EXECUTABLE, 'uninstall', { env })
+  t.same(asked().slice(-4), [
+    'daemon-reload',
+    'enable --now tsnetd.socket',
+    'disable --now tsnetd.service tsnetd.socket',
+    'daemon-reload',
+  ])
+  t.same(holds().slice(0, -2), before.slice(0, -2))
+})
