@@ -61,12 +61,12 @@ export class Surroundings {
     mkdirSync(this.at(path))
   }
 
-  /** Removes a folder if it is empty. */
+  /** Removes a folder if it is empty, and nothing is mounted there. */
   removeFolder(path: string): void {
     try {
       rmdirSync(this.at(path))
     } catch (thrown) {
-      if (!hasCode(thrown, 'ENOENT', 'ENOTEMPTY', 'EEXIST')) throw thrown
+      if (!hasCode(thrown, 'ENOENT', 'ENOTEMPTY', 'EEXIST', 'EBUSY')) throw thrown
     }
   }
 
