@@ -21,7 +21,7 @@ import { installPlugins } from './plugins.ts'
 /** The only image there is. */
 export const IMAGE = 'tsnet.test/busybox:1'
 
-const ROOTFS = '/srv/rootfs'
+export const ROOTFS = '/srv/rootfs'
 const SOCKET = '/run/containerd/socket'
 const SNAPSHOTTERS = ['aufs', 'btrfs', 'devmapper', 'overlayfs', 'zfs']
 
