@@ -85,12 +85,11 @@ export async function untune(
   const { dataDir, ifname } = request
   await whileLocked(ownerTag(request), async () => {
     const backup = readBackup(dataDir, request)
-    if (backup === undefined) return
-    using netns = request.netns === '' ? undefined : tryOpenNetns(request.netns)
-    const known = backup.origin?.netns
+    using netns = backup === undefined || request.netns === '' ? undefined : tryOpenNetns(request.netns)
+    const known = backup?.origin?.netns
     // The path may lead to a stranger by now, whose interface has the same name.
     const isSame = known === undefined || (netns !== undefined && sameNamespace(known, netns.id))
-    if (netns !== undefined && isSame) {
+    if (backup !== undefined && netns !== undefined && isSame) {
       if (!allowOwnNetns && isOurOwn(netns.id)) {
         throw new TsnetError(
           'invalid-netns',
@@ -99,6 +98,7 @@ export async function untune(
       }
       await restore(netns, ifname, backup.settings, trace)
     }
+    // Also where there is none: a killed attempt may have begun to write it.
     removeBackup(dataDir, request)
   })
 }

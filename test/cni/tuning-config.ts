@@ -1,5 +1,7 @@
+import fc from 'fast-check'
 import t from 'tap'
 import { readDataDir, readTuning } from '../../src/cni/tuning-config.ts'
+import { TsnetError } from '../../src/model/errors.ts'
 import { parseJson } from '../../src/model/json.ts'
 
 const read = (config: object, args = '') => readTuning(parseJson(JSON.stringify(config)), args)
@@ -78,4 +80,31 @@ t.test("the folder of what was before is the reference's, or an absolute path", 
   t.equal(of(), '/run/cni/tuning')
   t.equal(of('/srv/tuning/'), '/srv/tuning')
   t.throws(() => of('tuning'), { message: /^dataDir: "tuning" is not an absolute path/ })
+})
+
+t.test('whatever stands there, it is read or refused with a word', async () => {
+  const key = fc.constantFrom(
+    'sysctl',
+    'mac',
+    'mtu',
+    'promisc',
+    'allmulti',
+    'txQLen',
+    'args',
+    'runtimeConfig',
+    'cni',
+  )
+  const value = fc.letrec(tie => ({
+    tree: fc.oneof(fc.jsonValue(), fc.dictionary(key, tie('tree'), { maxKeys: 4 })),
+  })).tree
+  fc.assert(
+    fc.property(fc.dictionary(key, value), config => {
+      try {
+        return read(config).sysctls.every(each => typeof each.value === 'string')
+      } catch (thrown) {
+        return thrown instanceof TsnetError
+      }
+    }),
+    { numRuns: 1000 },
+  )
 })
