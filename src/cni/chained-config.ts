@@ -20,22 +20,10 @@ export const chainedCallOf = (asked: PluginCall) => ({
   allowOwnNetns: asked.call.allowOwnNetns,
 })
 
-/**
- * The result of the plugins before us, whose addresses are of interfaces that it has.
- * @throws TsnetError `invalid-config`
- */
-export function needPrevious(config: Json): Result {
-  const json = config.get('prevResult')
-  const previous =
-    readPrevious(config) ??
-    json.refuse(`is missing: ${config.get('type').text()} must be called as chained plugin`)
-  for (const [i, { interface: index }] of previous.ips.entries()) {
-    if (index === undefined || index < previous.interfaces.length) continue
-    const place = json.get('ips').list()[i]?.get('interface')
-    place?.refuse(`is out of range: prevResult has ${previous.interfaces.length} interfaces`)
-  }
-  return previous
-}
+/** The result of the plugins before us. @throws TsnetError `invalid-config` */
+export const needPrevious = (config: Json): Result =>
+  readPrevious(config) ??
+  config.get('prevResult').refuse(`is missing: ${config.get('type').text()} must be called as chained plugin`)
 
 /** As needPrevious, but undefined for a result that is missing or cannot be read. */
 export function anyPrevious(config: Json): Result | undefined {

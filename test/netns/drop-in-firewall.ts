@@ -202,7 +202,10 @@ t.test('what is refused has no effect', async t => {
     [{ iptablesAdminChainName: 'a b' }, /iptablesAdminChainName: "a b" is not the name of a chain/],
     [{ iptablesAdminChainName: 'ACCEPT' }, /iptables/],
     [{ prevResult: undefined }, /prevResult is missing/],
-    [{ prevResult: { ips: [{ address: '10.1.0.2/24', interface: 3 }] } }, /interface: 3 is out of range/],
+    [
+      { prevResult: { ips: [{ address: '10.1.0.2/24', interface: 3 }] } },
+      /interface: 3 is no index of an interface/,
+    ],
     [{ ingressPolicy: 'same-bridge', prevResult: { ips: [] } }, /prevResult.* has no interface/],
   ]
   for (const [config, message] of refused) await t.rejects(plugin.add('web', { config }), message)
