@@ -6,10 +6,10 @@
 import { TsnetError } from '../model/errors.ts'
 import type { Bandwidth } from '../model/network.ts'
 import { readReferenceBandwidth } from './bandwidth.ts'
+import { chainedCallOf, keyOf, needPrevious } from './chained-config.ts'
 import { readValidAttachments } from './config.ts'
-import { checkNetworkName } from './names.ts'
 import type { Plugin, PluginCall } from './plugin.ts'
-import { type Result, readPrevious } from './previous.ts'
+import type { Result } from './previous.ts'
 import { shapeResult } from './result.ts'
 import { atLeast, versions } from './versions.ts'
 
@@ -20,10 +20,11 @@ export const bandwidth: Plugin = {
   async add(asked) {
     refuseOld(asked)
     const limits = readReferenceBandwidth(asked.config)
-    const result = previousOf(asked)
+    const result = needPrevious(asked.config)
     if (limits === undefined) return shapeResult(result, asked.version)
     const { limit } = await import('../network/limit.ts')
-    const ifb = await limit(requestOf(asked, result, limits), { allowOwnNetns: asked.call.allowOwnNetns })
+    const request = requestOf(asked, result, limits)
+    const ifb = await limit(request, request)
     // The reference tells no more of it than these two.
     const added = ifb === undefined ? [] : [{ name: ifb.name, mac: ifb.mac }]
     const interfaces = [...result.interfaces, ...added]
@@ -37,15 +38,16 @@ export const bandwidth: Plugin = {
 
   async check(asked) {
     const limits = readReferenceBandwidth(asked.config)
-    const result = previousOf(asked)
+    const result = needPrevious(asked.config)
     if (limits === undefined) return
     const { checkLimit } = await import('../network/limit.ts')
-    await checkLimit(requestOf(asked, result, limits), { allowOwnNetns: asked.call.allowOwnNetns })
+    const request = requestOf(asked, result, limits)
+    await checkLimit(request, request)
   },
 
-  async gc({ config }) {
+  async gc(asked) {
     const { collectLimits } = await import('../network/limit.ts')
-    await collectLimits(checkNetworkName(config.get('name').text()), readValidAttachments(config))
+    await collectLimits(keyOf(asked).network, readValidAttachments(asked.config))
   },
 
   async status({ config }) {
@@ -61,18 +63,8 @@ function refuseOld({ version }: PluginCall): void {
   })
 }
 
-const keyOf = ({ call, config }: PluginCall) => ({
-  network: checkNetworkName(config.get('name').text()),
-  containerId: call.containerId,
-  ifname: call.ifname,
-})
-
 const requestOf = (asked: PluginCall, { interfaces }: Result, limits: Bandwidth) => ({
-  ...keyOf(asked),
-  netns: asked.call.netns,
+  ...chainedCallOf(asked),
   bandwidth: limits,
   interfaces,
 })
-
-const previousOf = ({ config }: PluginCall): Result =>
-  readPrevious(config) ?? config.get('prevResult').refuse('is missing: must be called as chained plugin')
