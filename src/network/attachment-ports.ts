@@ -12,23 +12,38 @@ import { familyOf, ipOf } from '../model/address.ts'
 import type { Attachment } from '../model/network.ts'
 import { describeHostPorts, type PortMapping } from '../model/port-mapping.ts'
 import type { PortProxy, Publication } from '../proxy/proxy.ts'
+import { EntryIndex } from './entry-index.ts'
 import { copyReserved, isInhabited } from './reserved-ports.ts'
-import { listEntries, readEntry } from './state.ts'
+import { readEntry } from './state.ts'
 
 /** Sockets that another process held for a publication of the proxy. */
 export type HandedIn = (id: string) => number[][] | undefined
+
+/** Whoever has not left by then does not leave: it died, say. */
+const LEAVING_MS = 10_000
 
 export class AttachmentPorts {
   readonly #proxy: PortProxy
   /** Publications of the proxy by the owner they serve. */
   readonly #served = new Map<string, string[]>()
+  /** Owners whose ports are being let go. */
+  readonly #letGo = new Map<string, Promise<unknown>>()
+  /** Owners that asked for it, and when: they are on their way out, whatever is written down about them. */
+  readonly #leaving = new Map<string, number>()
+  readonly #index = new EntryIndex()
 
   constructor(proxy: PortProxy) {
     this.#proxy = proxy
   }
 
   /** Serves the ports of an attachment, all or none. @throws TsnetError */
-  async serve(owner: string, handedIn: HandedIn = () => undefined): Promise<void> {
+  async serve(owner: string, handedIn?: HandedIn): Promise<void> {
+    this.#leaving.delete(owner)
+    await this.#letGo.get(owner)
+    await this.#serve(owner, handedIn)
+  }
+
+  async #serve(owner: string, handedIn: HandedIn = () => undefined): Promise<void> {
     const entry = readEntry(owner)
     if (entry?.state !== 'attached' || this.#served.has(owner)) return
     const { portsReserved: reserved = false, netns } = entry.attachment
@@ -44,7 +59,7 @@ export class AttachmentPorts {
         ids.push(publication.id)
       }
     } catch (thrown) {
-      await this.release(owner)
+      await this.#release(owner)
       throw thrown
     }
   }
@@ -62,20 +77,42 @@ export class AttachmentPorts {
 
   /** Lets the ports of an attachment go. Idempotent. */
   async release(owner: string): Promise<void> {
-    const ids = this.#served.get(owner) ?? []
+    this.#leaving.set(owner, performance.now())
+    await this.#release(owner)
+  }
+
+  async #release(owner: string): Promise<void> {
+    const ids = this.#served.get(owner)
     this.#served.delete(owner)
-    await Promise.all(ids.map(id => this.#proxy.withdraw(id)))
+    if (ids === undefined) {
+      await this.#letGo.get(owner)
+      return
+    }
+    const done = Promise.all(ids.map(id => this.#proxy.withdraw(id)))
+    this.#letGo.set(owner, done)
+    try {
+      await done
+    } finally {
+      this.#letGo.delete(owner)
+    }
   }
 
   /** Serves what is attached and lets go what is not, whoever did that without saying so. */
   async tend(onFault: (owner: string, thrown: unknown) => void, handedIn?: HandedIn): Promise<void> {
-    const attached = new Set<string>()
-    for (const { owner, entry } of listEntries()) {
-      if (entry.state !== 'attached' || entry.attachment.ports.length === 0) continue
-      attached.add(owner)
-      if (!this.#served.has(owner)) await this.serve(owner, handedIn).catch(thrown => onFault(owner, thrown))
+    const attached = new Set(this.#index.attachedWithPorts())
+    for (const [owner, since] of this.#leaving) {
+      const isOver = !attached.has(owner) || performance.now() - since > LEAVING_MS
+      if (isOver) this.#leaving.delete(owner)
     }
-    for (const owner of [...this.#served.keys()]) if (!attached.has(owner)) await this.release(owner)
+    for (const owner of attached) {
+      if (this.#served.has(owner) || this.#leaving.has(owner)) continue
+      await this.#serve(owner, handedIn).catch(thrown => onFault(owner, thrown))
+    }
+    for (const owner of [...this.#served.keys()]) {
+      // Somebody may have been attached since we looked.
+      if (attached.has(owner) || readEntry(owner)?.state === 'attached') continue
+      await this.#release(owner)
+    }
   }
 }
 

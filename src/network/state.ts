@@ -48,7 +48,11 @@ const TEMPORARY = '.tmp'
 
 export const runDirectory = (): string => process.env.TSNET_RUN_DIR ?? '/run/tsnet'
 
-const entryPath = (owner: string): string => join(runDirectory(), 'attachments', `${owner}.json`)
+/** Where the entries are. */
+export const entriesFolder = (): string => join(runDirectory(), 'attachments')
+
+/** The file of one. */
+export const entryPath = (owner: string): string => join(entriesFolder(), `${owner}.json`)
 
 /** The entry of an attachment. A file that cannot be understood is set aside and counts as none. */
 export function readEntry(owner: string): Entry | undefined {
@@ -71,14 +75,16 @@ export function writeEntry(owner: string, entry: Entry): void {
 
 export const removeEntry = (owner: string): void => remove(entryPath(owner))
 
+/** Owner tags of all that has an entry. */
+export const listOwners = (): string[] =>
+  listNames('attachments').flatMap(name => /^([0-9a-f]{16})\.json$/.exec(name)?.[1] ?? [])
+
 /** Every entry of this host, with its owner tag. */
-export function listEntries(): { owner: string; entry: Entry }[] {
-  return listNames('attachments').flatMap(name => {
-    const owner = /^([0-9a-f]{16})\.json$/.exec(name)?.[1]
-    const entry = owner === undefined ? undefined : readEntry(owner)
-    return owner === undefined || entry === undefined ? [] : [{ owner, entry }]
+export const listEntries = (): { owner: string; entry: Entry }[] =>
+  listOwners().flatMap(owner => {
+    const entry = readEntry(owner)
+    return entry === undefined ? [] : [{ owner, entry }]
   })
-}
 
 /** Counts an owner among the users of something shared. */
 export function addUser(resource: string, owner: string): void {
