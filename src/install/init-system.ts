@@ -39,9 +39,15 @@ export interface Service {
   running: boolean
 }
 
-/** Files and commands. */
+/** Files and commands. @throws TsnetError `invalid-environment` for an executable that would have to be quoted */
 export function serviceItems(system: InitSystem, service: Service, around: Surroundings): Item[] {
-  const { enable } = service
+  const { enable, executable } = service
+  if (!/^[\w/.,:@+-]+$/.test(executable) && system !== 'none') {
+    throw new TsnetError(
+      'invalid-environment',
+      `--init: no service can be made of ${JSON.stringify(executable)}; install from a path without spaces, or with --init none`,
+    )
+  }
   switch (system) {
     case 'systemd':
       return systemdItems(service)

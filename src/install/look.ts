@@ -49,7 +49,7 @@ function fileStep(
 ): Step | undefined {
   const path = item.kind === 'key' ? around.resolve(item.path) : item.path
   const there = around.lookAt(path)
-  if (there === 'folder') throw new TsnetError('conflict', `${path} is a folder; nothing was changed`)
+  if (there === 'other') throw new TsnetError('conflict', `${path} is there and no file; nothing was changed`)
   const folders = [...(known && 'folders' in known ? known.folders : []), ...around.missingFolders(path)]
   const text = there !== 'nothing' && 'text' in there ? there.text : undefined
   const kept = known !== undefined && 'kept' in known && known.kept

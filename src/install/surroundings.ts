@@ -19,11 +19,12 @@ import { dirname, join } from 'node:path'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 
 export class Surroundings {
+  /** Absolute, without links; empty for this host. */
   readonly root: string
 
   /** @param root a folder that stands for `/`; empty: this host */
   constructor(root = '') {
-    this.root = root
+    this.root = root === '' ? '' : realpathSync(root)
   }
 
   /** Where a path of the host is for us. */
@@ -31,13 +32,13 @@ export class Surroundings {
     return join(this.root, path)
   }
 
-  /** What is at a path: a link's target, a file's text, nothing, or something else. */
-  lookAt(path: string): { link: string } | { text: string; mode: number } | 'nothing' | 'folder' {
+  /** What is at a path: a link's target, a file's text, nothing, or something that we leave alone. */
+  lookAt(path: string): { link: string } | { text: string; mode: number } | 'nothing' | 'other' {
     const place = this.at(path)
     try {
       const stat = lstatSync(place)
       if (stat.isSymbolicLink()) return { link: readlinkSync(place) }
-      if (stat.isDirectory()) return 'folder'
+      if (!stat.isFile()) return 'other'
       return { text: readFileSync(place, 'latin1'), mode: stat.mode & 0o7777 }
     } catch (thrown) {
       if (hasCode(thrown, 'ENOENT', 'ENOTDIR')) return 'nothing'
@@ -80,13 +81,19 @@ export class Surroundings {
     this.#put(path, place => writeFileSync(place, text, { encoding: 'latin1', mode }))
   }
 
-  /** Follows a link at the end of a path; the path itself where there is nothing. */
+  /**
+   * Follows links; the path itself where there is nothing.
+   * @throws TsnetError `invalid-config` for one that leads out of the root, `io` for one that leads nowhere
+   */
   resolve(path: string): string {
-    try {
-      return realpathSync(this.at(path)).slice(this.root.length)
-    } catch {
-      return path
-    }
+    if (this.lookAt(path) === 'nothing') return path
+    const place = this.#follow(path)
+    if (this.root === '') return place
+    if (place.startsWith(`${this.root}/`)) return place.slice(this.root.length)
+    throw new TsnetError(
+      'invalid-config',
+      `${path} leads out of ${this.root}, to ${place}; nothing was changed`,
+    )
   }
 
   /** A second name for the same file: at no moment is there nothing at the path. */
@@ -114,6 +121,14 @@ export class Surroundings {
         }
       })
     })
+  }
+
+  #follow(path: string): string {
+    try {
+      return realpathSync(this.at(path))
+    } catch (cause) {
+      throw new TsnetError('io', `${path} leads nowhere: ${messageOf(cause)}; nothing was changed`, { cause })
+    }
   }
 
   #put(path: string, make: (place: string) => void): void {

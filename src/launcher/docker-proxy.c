@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include "launcher.h"
 
-enum { STATUS_FD = 3, LISTEN_FD = 4, BACKLOG = 4096, ANSWER_WITHIN_S = 10, TRIES = 3 };
+enum { STATUS_FD = 3, LISTEN_FD = 4, BACKLOG = 4096, ANSWER_WITHIN_S = 4, TRIES = 3 };
 enum { LOOK_AGAIN_MS = 50, SUCCESSOR_WITHIN_MS = 2000, LEAVE_WITHIN_MS = 1000 };
 enum { SERVED, NOBODY, REFUSED };
 

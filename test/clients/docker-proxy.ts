@@ -6,6 +6,9 @@ import t, { type Test } from 'tap'
 import { type Host, lab, waitFor } from 'tsnet/lab'
 import { DockerProxy, flags, type Implementation } from '../support/docker-proxy.ts'
 
+/** What a client is told; a peer that died must not look like one that finished. */
+const gone = { original: 'an end of stream', tsnet: 'a reset' } as const
+
 /** Where the container listens: another address of the host. */
 const CONTAINER = '127.0.0.2'
 
@@ -79,6 +82,21 @@ for (const implementation of ['original', 'tsnet'] as const satisfies Implementa
       stdin: 'x'.repeat(100_000),
     })
     t.equal(asked.stdout.trim(), '100000')
+  })
+
+  t.test(`${implementation}: a container that does not listen is ${gone[implementation]}`, async t => {
+    const host = await open(t)
+    await up(host, flags({ to: CONTAINER, port: 9 }))
+    const { stdout, stderr } = await host.run('socat', '-d', '-u', 'TCP:127.0.0.1:8080', '-', {
+      mayFail: true,
+    })
+    t.equal(stdout, '')
+    t.equal(/Connection reset by peer/.test(stderr), implementation === 'tsnet')
+    await up(host, flags({ proto: 'udp', to: CONTAINER, port: 9 }))
+    await t.rejects(host.ask('udp', '127.0.0.1', 8080, { withinMs: 200 }))
+    const late = host.listen('udp', 9, CONTAINER)
+    t.equal((await host.ask('udp', '127.0.0.1', 8080)).text, 'hello', 'it goes on when the container does')
+    late.close()
   })
 
   t.test(`${implementation}: flags as Go takes them`, async t => {

@@ -1,6 +1,6 @@
 /** Installing into a folder that stands for a host, and taking everything away again. */
 
-import { chmodSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { serviceItems } from '../../src/install/init-system.ts'
@@ -204,7 +204,11 @@ t.test('what cannot be done is refused before anything is changed', async t => {
     ],
     [{ '/etc/docker/daemon.json': '[1]' }, {}, { code: 'decode', message: /does not hold a JSON object/ }],
     [{ '/opt/cni/bin': 'a file' }, {}, { code: 'io', message: /\/opt\/cni\/bin\/tsnet cannot be written/ }],
-    [{ '/opt/cni/bin/tsnet/x': '' }, {}, { code: 'conflict', message: /\/opt\/cni\/bin\/tsnet is a folder/ }],
+    [
+      { '/opt/cni/bin/tsnet/x': '' },
+      {},
+      { code: 'conflict', message: /\/opt\/cni\/bin\/tsnet is there and no file/ },
+    ],
     [
       { '/var/lib/tsnet/install.json': 'no' },
       {},
@@ -237,6 +241,10 @@ t.test("docker's settings behind a link stay behind it", async t => {
   )
   await uninstall(around, doing)
   t.equal(readFileSync(join(root, 'srv/daemon.json'), 'utf8'), '{"a":1}')
-  chmodSync(join(root, 'srv/daemon.json'), 0o600)
   rmSync(join(root, 'srv'), { recursive: true })
+  symlinkSync('/etc/hostname', join(root, 'srv'))
+  await t.rejects(install(itemsIn(root), around, doing), { code: 'io' }, 'a link that leads nowhere')
+  rmSync(join(root, 'etc/docker/daemon.json'))
+  symlinkSync('/etc/passwd', join(root, 'etc/docker/daemon.json'))
+  await t.rejects(install(itemsIn(root), around, doing), { code: 'invalid-config' }, 'one that leads out')
 })

@@ -3,7 +3,7 @@
  * was never there. Played by the C program, and by the script that stands in for it.
  */
 
-import { readFileSync, readlinkSync } from 'node:fs'
+import { readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { type Host, lab, waitFor } from 'tsnet/lab'
 import { Command } from '../support/daemon.ts'
@@ -147,6 +147,28 @@ for (const implementation of ['tsnet', 'script'] as const satisfies Implementati
     await refuses(host)
   })
 }
+
+t.test('several workers share the one socket, and UDP is with one of them', async t => {
+  const { host, tsnet } = await open(t)
+  writeFileSync(host.path('/run/two.json'), '{"workers":2}')
+  const settings = ['--config', '/run/two.json']
+  let daemon = await tsnet.daemon(...settings)
+  const proxies = [await DockerProxy.up(host, 'tsnet', flags({ to: CONTAINER }))]
+  for (const hostPort of [8080, 8081])
+    proxies.push(await DockerProxy.up(host, 'tsnet', flags({ proto: 'udp', hostPort, to: CONTAINER })))
+  for (let round = 0; round < 2; round++) {
+    await Promise.all(Array.from({ length: 20 }, () => answers(host)))
+    for (const port of [8080, 8081]) {
+      const ask = () => host.ask('udp', '127.0.0.1', port, { fromPort: 5000 + round })
+      const sources = [await ask(), await ask(), await ask()].map(({ peerPort }) => peerPort)
+      t.equal(new Set(sources).size, 1, 'one client is one session')
+    }
+    if (round === 0) daemon = await tsnet.daemon('--replace', ...settings)
+  }
+  for (const proxy of proxies) t.match(await proxy.stop(), { code: 0 })
+  await refuses(host)
+  t.equal((await daemon.stop()).code, 0)
+})
 
 t.test('the daemon that it starts has nothing of dockerd, and ends when nobody needs it', async t => {
   const { host } = await open(t)
