@@ -13,7 +13,6 @@ const doors: Record<string, string> = {
   koffi: 'ffi/ffi.ts',
   'ip-num': 'model/address.ts',
   commander: 'cli/cli.ts',
-  'cli-table3': 'cli/table.ts',
   ndjson: 'control/control.ts',
 }
 

@@ -2,12 +2,11 @@
 
 import { ANSWER_WITHIN_MS, type ControlClient, connectControl } from '../control/client.ts'
 import { daemonAtHand } from '../control/start.ts'
-import { isUnspecified, tryParseIp } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { portRange } from '../model/port-mapping.ts'
-import { parsePortSpec } from '../model/port-spec.ts'
 import type { Publication } from '../model/publication.ts'
 import { type PublishWords, parsePublishRequest } from '../model/publish-request.ts'
+import { choosePublications } from '../network/choose.ts'
 import { listPublications } from '../network/owners.ts'
 import type { Served } from '../network/publisher.ts'
 import { tableOf } from './table.ts'
@@ -38,8 +37,11 @@ export async function unpublish(
   // Rules serve on without a daemon; ending them takes one.
   using client =
     (await connectControl()) ?? (listPublications().length > 0 ? await daemonAtHand() : undefined)
-  const published = await publishedBy(client)
-  const chosen = all ? published : choose(published, words)
+  // Without publications there is nothing to end, and no name that could be right.
+  const chosen =
+    client === undefined
+      ? choosePublications([], words)
+      : ((await client.ask('choose', all ? { all } : { names: words })) as Served[])
   const ids = chosen.map(each => each.id)
   const ended = chosen.length === 0 ? [] : await client?.ask('unpublish', { ids }, withinMs(chosen))
   if (json) terminal.out(`${JSON.stringify(ended)}\n`)
@@ -96,44 +98,4 @@ const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
 function bytes(number: number): string {
   const power = Math.min(Math.floor(Math.log2(Math.max(number, 1)) / 10), UNITS.length - 1)
   return `${power === 0 ? number : (number / 1024 ** power).toFixed(1)} ${UNITS[power]}`
-}
-
-/** @throws TsnetError for a word that nothing published answers to */
-function choose(published: Served[], words: string[]): Served[] {
-  const chosen = words.flatMap(word => {
-    const found = published.filter(each => answers(each, word))
-    if (found.length === 0)
-      throw new TsnetError('unknown-container', `nothing is published as or for ${JSON.stringify(word)}`)
-    return found
-  })
-  return [...new Set(chosen)]
-}
-
-/** By id, by container (name, id or reference), or by host port as it was published. */
-function answers(publication: Served, word: string): boolean {
-  const named = publication.containers.some(
-    ({ name, reference, id }) =>
-      name === word || reference === word || id === word || (word.length >= 12 && id.startsWith(word)),
-  )
-  return named || publication.id === word || isHostPort(publication, word)
-}
-
-/** `8080`, `8080/udp`, `127.0.0.1:8080` or the whole `8080:80`. */
-function isHostPort({ hostPort, count, protocol, hostIp, target }: Publication, word: string): boolean {
-  const bare = /^(?:(.+):)?(\d+(?:-\d+)?)(?:\/(\w+))?$/.exec(word)
-  if (bare === null) return false
-  const ip = tryParseIp(bare[1]?.replace(/^\[(.*)\]$/, '$1') ?? '')
-  if (bare[1] === undefined || ip !== undefined) {
-    const sameIp = ip === undefined || (isUnspecified(ip) ? hostIp === undefined : ip === hostIp)
-    return sameIp && bare[2] === portRange(hostPort, count) && (bare[3] ?? 'tcp') === protocol
-  }
-  const spec = parsePortSpec(word)
-  return (
-    spec.host?.first === hostPort &&
-    spec.hostIp === hostIp &&
-    spec.protocol === protocol &&
-    'port' in target &&
-    'first' in spec.container &&
-    spec.container.first === target.port
-  )
 }

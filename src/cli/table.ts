@@ -1,28 +1,14 @@
-/** Tables for people; the only file that knows cli-table3. */
+/** Tables for people: columns under their heads, apart by spaces, as `ip` and `docker` print them. */
 
-import Table from 'cli-table3'
+const GAP = '  '
 
-const NONE = ''
-
-/** Columns under their heads, apart by spaces, as `ip` and `docker` print them. */
+/** @param rows as many cells each as the head has */
 export function tableOf(head: string[], rows: string[][]): string {
-  const blank = Object.fromEntries(
-    ['top', 'bottom', 'left', 'right', 'mid'].flatMap(side => [
-      [side, NONE],
-      [`${side}-mid`, NONE],
-      [`${side}-left`, NONE],
-      [`${side}-right`, NONE],
-    ]),
-  )
-  const table = new Table({
-    head,
-    chars: { ...blank, 'left-mid': NONE, 'mid-mid': NONE, 'right-mid': NONE, middle: '  ' },
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
-  })
-  table.push(...rows)
-  return table
-    .toString()
-    .split('\n')
-    .map(line => line.trimEnd())
-    .join('\n')
+  const lines = [head, ...rows]
+  const widths = head.map((_, column) => lines.reduce((most, line) => Math.max(most, width(line[column])), 0))
+  const padded = (cell: string, column: number) => cell + ' '.repeat((widths[column] ?? 0) - width(cell))
+  return lines.map(line => line.map(padded).join(GAP).trimEnd()).join('\n')
 }
+
+/** In characters as people count them. */
+const width = (cell = ''): number => (/^[ -~]*$/.test(cell) ? cell.length : [...cell].length)

@@ -27,7 +27,6 @@ import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { Publication } from '../model/publication.ts'
 import { prepareNft } from '../nat/nat.ts'
 import { AttachmentPorts } from '../network/attachment-ports.ts'
-import { listPublications } from '../network/owners.ts'
 import { type PublicationEvent, Publisher } from '../network/publisher.ts'
 import { removeEmptyParents, runDirectory } from '../network/state.ts'
 import { startProxy } from '../proxy/proxy.ts'
@@ -120,7 +119,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   notify(`MAINPID=${process.pid}\nREADY=1`)
 
   const isNeeded = () =>
-    proxy.counters().size > 0 || control.connected > 0 || listPublications().length > 0 || fastPath.busy
+    proxy.size > 0 || control.connected > 0 || publisher.published().length > 0 || fastPath.busy
   const why = await Promise.race([
     endSignal(),
     succession.done,

@@ -5,6 +5,7 @@ import { TsnetError } from '../model/errors.ts'
 import type { Publication } from '../model/publication.ts'
 import { parsePublishRequest } from '../model/publish-request.ts'
 import type { AttachmentPorts } from '../network/attachment-ports.ts'
+import { choosePublications } from '../network/choose.ts'
 import type { Publisher } from '../network/publisher.ts'
 import type { Placeholders } from './placeholders.ts'
 
@@ -15,8 +16,9 @@ export const handlersOf = (
   placeholders: Placeholders,
 ): Handlers => ({
   publish: words => publisher.publish(parsePublishRequest(words)),
+  choose: words => publisher.counted(named(publisher.published(), words)),
   unpublish: async words => {
-    const selected = select(publisher.list(), words)
+    const selected = publisher.counted(identified(publisher.published(), words))
     await publisher.unpublish(selected)
     return selected
   },
@@ -36,14 +38,25 @@ function ownerOf(words: unknown): string {
   throw new TsnetError('invalid-environment', `owner: ${JSON.stringify(owner)} is not an owner tag`)
 }
 
-/** The publications that are named, by id, which all must be there; or all. */
-function select(publications: Publication[], words: unknown): Publication[] {
+/** The publications of these ids, which all must be there. */
+function identified(published: readonly Publication[], words: unknown): Publication[] {
   const { ids } = (words ?? {}) as { ids?: unknown }
   if (!Array.isArray(ids)) throw new TsnetError('invalid-environment', 'unpublish: ids is not a list')
+  const byId = new Map(published.map(each => [each.id, each]))
   return ids.map(id => {
-    const publication = publications.find(each => each.id === id)
+    const publication = byId.get(id)
     if (publication === undefined)
       throw new TsnetError('invalid-environment', `there is no publication ${JSON.stringify(id)}`)
     return publication
   })
+}
+
+/** The publications that people mean by these names; or all. */
+function named(published: readonly Publication[], words: unknown): readonly Publication[] {
+  const { all, names } = (words ?? {}) as { all?: unknown; names?: unknown }
+  if (all === true) return published
+  if (Array.isArray(names) && names.every(name => typeof name === 'string')) {
+    return choosePublications(published, names)
+  }
+  throw new TsnetError('invalid-environment', 'choose: names is not a list of texts')
 }

@@ -11,7 +11,15 @@ import { collectMasquerades } from '../nat/nat.ts'
 import { currentBootId, goneCheck } from '../netns/alive.ts'
 import type { Context } from './context.ts'
 import { takeDownForeign } from './drop-in-end.ts'
-import { type Entry, listEntries, readEntry, removeEntry, unlessLocked } from './state.ts'
+import {
+  type Entry,
+  listEntries,
+  listOwners,
+  type NamedEntry,
+  readEntry,
+  removeEntry,
+  unlessLocked,
+} from './state.ts'
 import { takeDown, takeDownUnrecorded } from './take-down.ts'
 
 /**
@@ -31,8 +39,16 @@ export async function collect(
   const goes = ({ attachment, state }: Entry) =>
     lives === undefined ? isDead(attachment) || state !== 'attached' : !lives.has(nameOf(attachment))
 
+  const listed = listEntries()
+  const elsewhere = new Set(listed.filter(isOfOther(network)).map(({ owner }) => owner))
+  const ofNetwork = listed.filter(({ owner }) => !elsewhere.has(owner))
+  const recordedNow = () =>
+    listOwners()
+      .filter(owner => !elsewhere.has(owner))
+      .flatMap(owner => readEntry(owner)?.attachment ?? [])
+      .filter(attachment => attachment.network === network.name)
   await everyStep([
-    ...entriesOf(network).map(
+    ...ofNetwork.map(
       ({ owner }) =>
         () =>
           unlessLocked(owner, async () => {
@@ -45,9 +61,10 @@ export async function collect(
     ),
     async () => {
       // Whoever has an entry by now could not be taken down, or is being made: something leads to it.
-      const kept = entriesOf(network).map(({ entry }) => entry.attachment)
+      const kept = recordedNow()
+      const known = new Set(collected.map(nameOf))
       for (const key of await collectLeases(network.ipam, network.name, valid, kept)) {
-        if (collected.some(known => nameOf(known) === nameOf(key))) continue
+        if (known.has(nameOf(key))) continue
         await (network.dropIn
           ? takeDownForeign(key, undefined, undefined, undefined, context)
           : takeDownUnrecorded(key, undefined, undefined, context))
@@ -56,7 +73,7 @@ export async function collect(
     },
     async () => {
       if (!network.dropIn || valid === undefined) return
-      const kept = entriesOf(network).map(({ entry }) => entry.attachment)
+      const kept = recordedNow()
       await collectMasquerades(network.name, [...valid, ...kept])
     },
   ])
@@ -72,8 +89,11 @@ const keyOf = ({ network, containerId, ifname }: AttachmentKey): AttachmentKey =
   ifname,
 })
 
-const entriesOf = (network: Pick<Network, 'name'>) =>
-  listEntries().filter(({ entry }) => entry.attachment.network === network.name)
+// An owner tag is a hash with the network in it: what was another network's stays that.
+const isOfOther =
+  (network: Pick<Network, 'name'>) =>
+  ({ entry }: NamedEntry): boolean =>
+    entry.attachment.network !== network.name
 
 /** A check of attachments: true for one made before the last boot, or whose namespace exists no more. */
 function deadCheck(): (attachment: Undertaking) => boolean {

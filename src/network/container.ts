@@ -6,6 +6,7 @@
  * the identity of what the path leads to is compared before anything is changed.
  */
 
+import { statSync } from 'node:fs'
 import { TsnetError } from '../model/errors.ts'
 import type { NamespaceId } from '../model/network.ts'
 import { currentNetns, type Netns, openNetns, sameNamespace, tryOpenNetns } from '../netns/netns.ts'
@@ -39,6 +40,21 @@ export function openRecorded(recorded: { path: string } & NamespaceId): Netns | 
 
 /** True while the namespace that was recorded is where it was. */
 export function isThere(recorded: { path: string } & NamespaceId): boolean {
-  using netns = openRecorded(recorded)
-  return netns !== undefined
+  try {
+    const found = statSync(recorded.path, { throwIfNoEntry: false })
+    return found !== undefined && sameNamespace(found, recorded)
+  } catch {
+    return false // not to be reached, such as below a file
+  }
+}
+
+/** As isThere, for many that are often the same: each is looked at once. */
+export function thereCheck(): typeof isThere {
+  const known = new Map<string, boolean>()
+  return recorded => {
+    const key = `${recorded.dev} ${recorded.ino} ${recorded.path}`
+    const there = known.get(key) ?? isThere(recorded)
+    known.set(key, there)
+    return there
+  }
 }

@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto'
 import type { PortSpec } from '../model/port-spec.ts'
 import type { Container, Publication, PublishRequest } from '../model/publication.ts'
 import { containerPorts } from './host-ports.ts'
-import { listPublications } from './owners.ts'
 
 /** One port or range of a request. */
 export function draftOf(request: PublishRequest, containers: Container[], spec: PortSpec): Publication {
@@ -23,8 +22,8 @@ export function draftOf(request: PublishRequest, containers: Container[], spec: 
 }
 
 /** The publication that has the very host ports of another. */
-export const findSame = (draft: Publication): Publication | undefined =>
-  listPublications().find(
+export const findSame = (published: readonly Publication[], draft: Publication): Publication | undefined =>
+  published.find(
     each =>
       each.protocol === draft.protocol &&
       each.hostIp === draft.hostIp &&

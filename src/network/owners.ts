@@ -2,6 +2,7 @@
 
 import type { Publication } from '../model/publication.ts'
 import { readRecord } from './chained.ts'
+import { FolderIndex } from './folder-index.ts'
 import { listStates, readEntry, readState, writeState } from './state.ts'
 
 const FOLDER = 'publications'
@@ -12,6 +13,10 @@ export const writePublication = (publication: Publication): void =>
   writeState(fileOf(publication.id), publication)
 export const removePublication = (id: string): void => writeState(fileOf(id), undefined)
 export const listPublications = (): Publication[] => listStates<Publication>(FOLDER)
+
+/** All publications, for a process that asks again and again. */
+export const publicationIndex = (): FolderIndex<Publication> =>
+  new FolderIndex(FOLDER, name => (name.endsWith('.json') ? readState(`${FOLDER}/${name}`) : undefined))
 
 /** In words, for messages; undefined when it stands for nothing any more. */
 export function describeOwner(owner: string): string | undefined {

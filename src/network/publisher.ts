@@ -24,11 +24,11 @@ import type { Container, Publication, PublishRequest } from '../model/publicatio
 import { everyOne, everyStep, type Undo, withUndo } from '../model/undo.ts'
 import { endFlows } from '../nat/nat.ts'
 import type { Counters, Publication as Forwarding, PortProxy } from '../proxy/proxy.ts'
-import { isThere } from './container.ts'
+import { isThere, thereCheck } from './container.ts'
 import { draftOf, findSame, limitsOf } from './draft.ts'
 import { hostPortChoices } from './host-ports.ts'
 import { listeningSpecs } from './listening.ts'
-import { listPublications, readPublication, removePublication, writePublication } from './owners.ts'
+import { publicationIndex, readPublication, removePublication, writePublication } from './owners.ts'
 import { claimPorts, releasePorts } from './port-claims.ts'
 import { probePorts } from './port-probe.ts'
 import { portsOf, proxyPart, targetsOf } from './publish-plan.ts'
@@ -61,6 +61,7 @@ export class Publisher {
   readonly #tell: (event: PublicationEvent, about: Publication) => void
   readonly #backend: NatBackend | undefined
   readonly #turns = new Turns()
+  readonly #published = publicationIndex()
 
   constructor(proxy: PortProxy, { tell = () => {}, backend }: PublisherOptions = {}) {
     this.#proxy = proxy
@@ -76,7 +77,7 @@ export class Publisher {
       const specs = request.specs.length === 0 ? listeningSpecs(containers, request.via) : request.specs
       for (const spec of specs) {
         const draft = draftOf(request, containers, spec)
-        const earlier = request.replace ? findSame(draft) : undefined
+        const earlier = request.replace ? findSame(this.#published.list(), draft) : undefined
         published.push(
           earlier === undefined
             ? await this.#add(draft, spec, undo)
@@ -97,18 +98,28 @@ export class Publisher {
 
   /** All that is published, with what happened on it. */
   list(): Served[] {
-    const counters = this.#proxy.counters()
-    return listPublications().map(each => {
-      const counted = counters.get(each.id)
-      return counted === undefined ? each : { ...each, counters: counted }
+    return this.counted(this.#published.list())
+  }
+
+  /** All that is published, as it is written down. */
+  published(): readonly Publication[] {
+    return this.#published.list()
+  }
+
+  /** Publications with what happened on them. */
+  counted(publications: readonly Publication[]): Served[] {
+    return publications.map(each => {
+      const counters = this.#proxy.countersOf(each.id)
+      return counters === undefined ? each : { ...each, counters }
     })
   }
 
   /** Serves again what is written down. What cannot be served any more ends. */
   async restore(handedIn: (id: string) => number[][] | undefined = () => undefined): Promise<void> {
-    for (const publication of listPublications()) {
+    const isThere = thereCheck()
+    for (const publication of this.#published.list()) {
       try {
-        const forwarding = proxyPart(runningOnly(publication))
+        const forwarding = proxyPart(runningOnly(publication, isThere))
         if (forwarding !== undefined) this.#proxy.publish(forwarding, handedIn(publication.id))
       } catch {
         await this.#end(publication, 'ended')
@@ -119,11 +130,12 @@ export class Publisher {
 
   /** Looks after every publication once. To be called every second or so. */
   async tend(now = Date.now()): Promise<void> {
+    const isThere = thereCheck()
     await everyOne(
-      listPublications().map(async publication => {
+      this.#published.list().flatMap(publication => {
         if (publication.expiresAt !== undefined && publication.expiresAt <= now)
-          await this.#end(publication, 'expired')
-        else if (!publication.containers.every(each => isThere(each.netns))) await this.#follow(publication)
+          return [this.#end(publication, 'expired')]
+        return publication.containers.every(each => isThere(each.netns)) ? [] : [this.#follow(publication)]
       }),
     )
   }
@@ -250,7 +262,7 @@ export class Publisher {
     await everyStep([
       () => removeRules(publication),
       async () => {
-        if (this.#proxy.counters().has(id)) await this.#proxy.withdraw(id, { drainMs })
+        if (this.#proxy.countersOf(id) !== undefined) await this.#proxy.withdraw(id, { drainMs })
       },
       () => publication.nat && endFlows([portsOf(publication)]),
       () => releasePorts(id, [portsOf(publication)]),
@@ -261,9 +273,9 @@ export class Publisher {
 }
 
 /** Without the containers that do not run: the address that one had may be another's by now. */
-const runningOnly = (publication: Publication): Publication => ({
+const runningOnly = (publication: Publication, isRunning = isThere): Publication => ({
   ...publication,
-  containers: publication.containers.filter(each => isThere(each.netns)),
+  containers: publication.containers.filter(each => isRunning(each.netns)),
 })
 
 /** The same container after a restart; itself while it does not run; undefined when it is gone. */

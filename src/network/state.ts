@@ -41,7 +41,16 @@ export type Entry =
   /** Somebody is taking it down, or died doing so. */
   | { state: 'detaching'; attachment: Undertaking }
 
+/** With its owner tag. */
+export interface NamedEntry {
+  owner: string
+  entry: Entry
+}
+
 const FORMAT = 1
+
+/** The folder of the entries. */
+export const ENTRIES = 'attachments'
 
 /** Ending of a file that is being written. The same name each time: what a killed writer left is overwritten. */
 const TEMPORARY = '.tmp'
@@ -49,10 +58,13 @@ const TEMPORARY = '.tmp'
 export const runDirectory = (): string => process.env.TSNET_RUN_DIR ?? '/run/tsnet'
 
 /** Where the entries are. */
-export const entriesFolder = (): string => join(runDirectory(), 'attachments')
+export const entriesFolder = (): string => join(runDirectory(), ENTRIES)
 
 /** The file of one. */
 export const entryPath = (owner: string): string => join(entriesFolder(), `${owner}.json`)
+
+/** The owner tag that a file of the folder of entries is called by. */
+export const ownerIn = (name: string): string | undefined => /^([0-9a-f]{16})\.json$/.exec(name)?.[1]
 
 /** The entry of an attachment. A file that cannot be understood is set aside and counts as none. */
 export function readEntry(owner: string): Entry | undefined {
@@ -76,11 +88,10 @@ export function writeEntry(owner: string, entry: Entry): void {
 export const removeEntry = (owner: string): void => remove(entryPath(owner))
 
 /** Owner tags of all that has an entry. */
-export const listOwners = (): string[] =>
-  listNames('attachments').flatMap(name => /^([0-9a-f]{16})\.json$/.exec(name)?.[1] ?? [])
+export const listOwners = (): string[] => listNames(ENTRIES).flatMap(name => ownerIn(name) ?? [])
 
 /** Every entry of this host, with its owner tag. */
-export const listEntries = (): { owner: string; entry: Entry }[] =>
+export const listEntries = (): NamedEntry[] =>
   listOwners().flatMap(owner => {
     const entry = readEntry(owner)
     return entry === undefined ? [] : [{ owner, entry }]

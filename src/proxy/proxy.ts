@@ -193,6 +193,17 @@ export class PortProxy implements AsyncDisposable {
     return new Map(sums)
   }
 
+  /** What happened on all ports of one publication; undefined for an unknown id. */
+  countersOf(id: string): Counters | undefined {
+    const entry = this.#entries.get(id)
+    return entry && sumCounters(entry.counters, 0, entry.publication.count)
+  }
+
+  /** How many publications there are. */
+  get size(): number {
+    return this.#entries.size
+  }
+
   /** What happened on each port, in their order. @throws TsnetError `invalid-config` for an unknown id */
   portCounters(id: string): Counters[] {
     const { counters, publication } = this.#entry(id)
