@@ -6,7 +6,6 @@
 
 import { ownerTag } from '../model/network.ts'
 import * as network from '../network/network.ts'
-import { runtimeReserves } from '../network/reserved-ports.ts'
 import { connectControl } from './client.ts'
 
 /** Who holds the ports of attachments. */
@@ -21,9 +20,10 @@ export const operationsWith = (holder: () => Promise<(PortHolder & Disposable) |
   ...network,
 
   async attach(...[request, context]: Parameters<typeof network.attach>) {
-    using held = request.ports.length > 0 && !runtimeReserves() ? await holder() : undefined
+    using held = request.ports.length > 0 ? await holder() : undefined
     if (held === undefined) return network.attach(request, context)
     const attachment = await network.attach(request, { ...context, loopbackServed: true })
+    if (attachment.portsReserved === true) return attachment
     try {
       await held.serve(ownerTag(attachment))
       return attachment

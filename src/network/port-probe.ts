@@ -8,7 +8,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { errno, errnoName, libc, SystemError } from '../ffi/ffi.ts'
 import { AF_INET6, domainOf, sockaddr } from '../ffi/sockaddr.ts'
-import type { Ip } from '../model/address.ts'
+import { bytesOf, type Ip } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
 
@@ -122,20 +122,30 @@ function names({ pid }: Holder, containerId: string): boolean {
 
 const TCP_LISTEN = '0A'
 
-/** What /proc/PID/fd shows for the sockets bound to a port, such as `socket:[4711]`. @param table `tcp`, `udp6` … */
-export function socketInodes(table: string, port: number): string[] {
+/**
+ * What /proc/PID/fd shows for the sockets bound to a port, such as `socket:[4711]`.
+ * @param table `tcp`, `udp6` …
+ * @param ip only those bound to this very address
+ */
+export function socketInodes(table: string, port: number, ip?: Ip): string[] {
   let text: string
   try {
     text = readFileSync(`/proc/thread-self/net/${table}`, 'utf8')
   } catch {
     return []
   }
-  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  const suffix = `${ip === undefined ? '' : wordsOf(ip)}:${port.toString(16).toUpperCase().padStart(4, '0')}`
   return text.split('\n').flatMap(line => {
     const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/)
     const bound = local.endsWith(suffix) && (!table.startsWith('tcp') || state === TCP_LISTEN)
     return bound ? [`socket:[${inode}]`] : []
   })
+}
+
+/** An address as /proc/net has it: words of four bytes in the machine's order, in hex. */
+function wordsOf(ip: Ip): string {
+  const words = new Uint32Array(Uint8Array.from(bytesOf(ip)).buffer)
+  return [...words].map(word => word.toString(16).toUpperCase().padStart(8, '0')).join('')
 }
 
 /** Where a process's descriptors lead; empty when it is gone. */

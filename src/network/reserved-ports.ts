@@ -9,6 +9,7 @@
 
 import { readdirSync, readlinkSync } from 'node:fs'
 import { copyDescriptor, openProcess } from '../ffi/pidfd.ts'
+import { familyOf, parseIp } from '../model/address.ts'
 import type { NamespaceId } from '../model/network.ts'
 import { surroundings } from '../model/surroundings.ts'
 import { listProcesses, parentName, processName } from '../netns/processes.ts'
@@ -17,6 +18,9 @@ import { socketInodes } from './port-probe.ts'
 
 const RUNTIME = 'podman'
 const KEEPER = 'conmon'
+
+/** What podman listens on where no address is asked for. */
+const EVERY_IPV4 = parseIp('0.0.0.0')
 
 /** True when the runtime that called the plugin will listen on the container's ports. */
 export function runtimeReserves(): boolean {
@@ -34,12 +38,13 @@ export function isInhabited({ ino }: NamespaceId): boolean {
  * one for UDP the first worker gets them all. Undefined where it does not have all of them.
  */
 export function copyReserved(
-  { protocol, hostPort, count }: Publication,
+  { protocol, hostPort, count, hostIps: [ip] = [EVERY_IPV4] }: Publication,
   workers: number,
 ): number[][] | undefined {
   const kept = keptSockets()
+  const table = ip !== undefined && familyOf(ip) === 6 ? `${protocol}6` : protocol
   const found = Array.from({ length: count }, (_, i) =>
-    socketInodes(protocol, hostPort + i)
+    socketInodes(table, hostPort + i, ip)
       .map(link => kept.get(link))
       .find(each => each !== undefined),
   ).filter(each => each !== undefined)

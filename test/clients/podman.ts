@@ -91,14 +91,15 @@ t.test(
     const { host, podman, before } = scene
     const command = new Command(host, 'iptables')
     const daemon = await command.daemon()
-    const ports = ['-p', '8080:80', '-p', '127.0.0.1:8088:80', '-p', '5353:53/udp']
+    const specs = ['8080:80', '127.0.0.1:8088:80', '192.0.2.1:8088:81', '[::1]:8089:80', '5353:53/udp']
+    const ports = specs.flatMap(spec => ['-p', spec])
     for (const round of ['first', 'second']) {
       await podman.container('web', ports, ...webServer('web'))
       await readPort(t, scene, 8080, 'web')
-      for (const port of [8080, 8088]) {
-        const url = `http://127.0.0.1:${port}/cgi-bin/who`
+      for (const place of ['127.0.0.1:8080', '127.0.0.1:8088', '[::1]:8089']) {
+        const url = `http://${place}/cgi-bin/who`
         const page = await waitFor(() => host.fetch(url), { what: `an answer from ${url}`, withinMs: 10_000 })
-        t.match(page.body, /^web saw 10\.77\.2\.1\n$/, `${round}: ${url}`)
+        t.match(page.body, /^web saw (10\.77\.2\.1|fd00:77:2::1)\n$/, `${round}: ${url}`)
       }
       await podman.run('rm', '-f', '-t', '0', 'web')
       const free = async () => (await host.run('ss', '-Hlntu')).stdout === ''
