@@ -3,18 +3,18 @@
  * got, and keeps them until its stdin ends.
  */
 
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 
 const AT_ONCE = 100
 
 const [host = '', port = '', wanted = ''] = process.argv.slice(2)
-let open = 0
+const open: Socket[] = []
 
 const one = () =>
   new Promise<void>(resolve => {
     const socket = connect(Number(port), host)
     socket.on('connect', () => {
-      open++
+      open.push(socket)
       resolve()
     })
     socket.on('error', () => resolve())
@@ -23,5 +23,9 @@ const one = () =>
 for (let left = Number(wanted); left > 0; left -= AT_ONCE) {
   await Promise.all(Array.from({ length: Math.min(left, AT_ONCE) }, one))
 }
-console.log(open)
-process.stdin.on('end', () => process.exit()).resume()
+console.log(open.length)
+process.stdin
+  .on('end', () => {
+    for (const socket of open) socket.resetAndDestroy()
+  })
+  .resume()

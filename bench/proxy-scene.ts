@@ -3,9 +3,12 @@
  *      10.78.0.2       10.78.0.1   10.77.0.1      10.77.0.2
  *
  * A web server, iperf3 and a UDP sink in `web`; the proxies on the host, each on ports of its own.
+ *
+ * All places send with reno. A host's default may be BBR, whose pacing then decides how fast a cable within
+ * the machine is; and a namespace may choose no other than the host's default and reno.
  */
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -17,7 +20,8 @@ export const HOST = '10.78.0.1'
 /** In `web`. */
 export const PORTS = { http: 80, iperf: 5201, udp: 5300 }
 
-const OURS = resolve('dist/bin/tsnet')
+export const OURS = resolve('dist/bin/tsnet')
+const RENO = 'echo reno >/proc/sys/net/ipv4/tcp_congestion_control'
 const NGINX = `
 worker_processes 1; pid /run/nginx/pid; error_log /dev/null; daemon off; worker_rlimit_nofile 20000;
 events { worker_connections 10000; }
@@ -53,13 +57,13 @@ export interface Side {
   http: number
   iperf: number
   udp?: number
-  /** Its processes. */
+  /** Its processes; none where it has one for each connection. */
   pids: number[]
 }
 
 const children: ChildProcess[] = []
 
-/** Starts a program in a namespace; it ends with `endScene`. docker-proxy reports on descriptor 3. */
+/** Starts a program in a namespace; it ends with `endScene`. */
 export function start(place: string | undefined, program: string, ...args: string[]): ChildProcess {
   const words = place === undefined ? [program, ...args] : ['ip', 'netns', 'exec', place, program, ...args]
   const [first = '', ...rest] = words
@@ -84,8 +88,10 @@ export async function lineOf(child: ChildProcess): Promise<string> {
 
 export async function openScene(): Promise<{ sides: Side[]; sink: ChildProcess }> {
   furnishSandbox()
+  execFileSync('sh', ['-c', RENO])
   for (const name of ['web', 'client']) {
     ip('netns', 'add', name)
+    run(name, 'sh', '-c', RENO)
     ip('-n', name, 'link', 'set', 'lo', 'up')
   }
   ip('link', 'add', 'br0', 'type', 'bridge')
@@ -104,10 +110,11 @@ export async function openScene(): Promise<{ sides: Side[]; sink: ChildProcess }
   start('web', 'iperf3', '-s')
   const sink = start('web', process.execPath, program('udp-load'), 'sink', String(PORTS.udp))
   const docker = [
-    dockerProxy('tcp', 8200, PORTS.http),
-    dockerProxy('tcp', 8201, PORTS.iperf),
-    dockerProxy('udp', 8202, PORTS.udp),
+    ...dockerProxies('tcp', 8200, PORTS.http),
+    ...dockerProxies('tcp', 8201, PORTS.iperf),
+    ...dockerProxies('udp', 8202, PORTS.udp),
   ]
+  const hasSocat = startSocat()
   const haproxy = start(undefined, 'haproxy', '-db', '-f', '/run/haproxy.cfg')
   const daemon = await publishOurs()
   await settled()
@@ -116,6 +123,7 @@ export async function openScene(): Promise<{ sides: Side[]; sink: ChildProcess }
     sides: [
       { name: 'docker-proxy', ip: HOST, http: 8200, iperf: 8201, udp: 8202, pids: pidsOf(docker) },
       { name: 'haproxy', ip: HOST, http: 8300, iperf: 8301, pids: pidsOf([haproxy]) },
+      ...(hasSocat ? [{ name: 'socat', ip: HOST, http: 8400, iperf: 8401, pids: [] }] : []),
       { name: 'tsnet', ip: HOST, http: 8100, iperf: 8101, udp: 8102, pids: pidsOf([daemon]) },
       { name: 'direct', ip: WEB, ...PORTS, pids: [] },
     ],
@@ -152,14 +160,31 @@ function wire(here: string, place: string, address: string, gateway: string): vo
   ip('-n', place, 'route', 'add', 'default', 'via', gateway)
 }
 
-function dockerProxy(protocol: string, hostPort: number, port: number): ChildProcess {
-  const host = ['-host-ip', '0.0.0.0', '-host-port', String(hostPort)]
+/** What dockerd starts for a published port. Each reports on descriptor 3. */
+export function dockerProxies(protocol: string, hostPort: number, port: number): ChildProcess[] {
   const target = ['-container-ip', WEB, '-container-port', String(port)]
-  return start(undefined, 'docker-proxy', '-proto', protocol, ...host, ...target)
+  return ['0.0.0.0', '::'].map(hostIp => {
+    const host = ['-host-ip', hostIp, '-host-port', String(hostPort)]
+    return start(undefined, 'docker-proxy', '-proto', protocol, ...host, ...target)
+  })
 }
 
+/** A process for each connection. @returns false where it is not installed */
+function startSocat(): boolean {
+  if (spawnSync('socat', ['-V']).error) return false
+  for (const [from, to] of [
+    [8400, PORTS.http],
+    [8401, PORTS.iperf],
+  ])
+    start(undefined, 'socat', `TCP6-LISTEN:${from},ipv6only=0,fork,reuseaddr,backlog=128`, `TCP:${WEB}:${to}`)
+  return true
+}
+
+export const startOurs = (env: Record<string, string> = {}): ChildProcess =>
+  start(undefined, 'env', ...Object.entries(env).map(([name, value]) => `${name}=${value}`), OURS, 'daemon')
+
 async function publishOurs(): Promise<ChildProcess> {
-  const daemon = start(undefined, OURS, 'daemon')
+  const daemon = startOurs()
   await lineOf(daemon)
   const specs = [`8100:${PORTS.http}`, `8101:${PORTS.iperf}`, `8102:${PORTS.udp}/udp`]
   const { TSNET_DAEMON: _, ...env } = process.env
@@ -167,7 +192,7 @@ async function publishOurs(): Promise<ChildProcess> {
   return daemon
 }
 
-const pidsOf = (started: ChildProcess[]): number[] => started.flatMap(({ pid }) => pid ?? [])
+export const pidsOf = (started: ChildProcess[]): number[] => started.flatMap(({ pid }) => pid ?? [])
 
 /** Waits until everybody answers. */
 async function settled(): Promise<void> {

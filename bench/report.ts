@@ -17,6 +17,8 @@ export interface Line {
   budget?: number
   /** The ratio that must be reached, where more is better. */
   atLeast?: number
+  /** What the median may not exceed. */
+  limit?: number
   /** Where lines differ in it; absent: the report's. */
   unit?: string
 }
@@ -39,7 +41,8 @@ export const withinBudget = ({ lines, curves = [] }: Report): boolean =>
   lines.every(line => verdict(line) !== 'OVER') && curves.every(curveKept)
 
 /** Empty where nothing is demanded. */
-function verdict({ ratio, budget, atLeast }: Line): '' | 'kept' | 'OVER' {
+function verdict({ summary, limit, ratio, budget, atLeast }: Line): '' | 'kept' | 'OVER' {
+  if (limit !== undefined) return summary.median <= limit ? 'kept' : 'OVER'
   if (ratio === undefined || (budget ?? atLeast) === undefined) return ''
   return ratio <= (budget ?? Number.POSITIVE_INFINITY) && ratio >= (atLeast ?? 0) ? 'kept' : 'OVER'
 }
@@ -65,13 +68,14 @@ export function formatReport(report: Report): string {
   ].join('\n')
 }
 
-function figures({ summary, ratio, budget, atLeast }: Line): string[] {
-  const limit = [
+function figures({ summary, limit, unit, ratio, budget, atLeast }: Line): string[] {
+  const limits = [
+    ...(limit === undefined ? [] : [`≤ ${limit} ${unit ?? ''}`.trimEnd()]),
     ...(budget === undefined ? [] : [`≤ ${budget.toFixed(2)}`]),
     ...(atLeast === undefined ? [] : [`≥ ${atLeast.toFixed(2)}`]),
   ]
   const { median, p10, p90 } = summary
-  return [...[median, p10, p90].map(value => value.toFixed(1)), ratio?.toFixed(2) ?? '', limit.join(' ')]
+  return [...[median, p10, p90].map(value => value.toFixed(1)), ratio?.toFixed(2) ?? '', limits.join(' ')]
 }
 
 /** Lines up cells; the first two columns to the left, the figures to the right. */

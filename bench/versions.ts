@@ -9,6 +9,8 @@ const QUESTIONS: Record<string, readonly [file: string, ...args: string[]]> = {
   'docker-proxy': ['dockerd', '--version'],
   haproxy: ['haproxy', '-v'],
   socat: ['socat', '-V'],
+  nginx: ['nginx', '-v'],
+  wrk: ['dpkg-query', '-W', 'wrk'],
   iptables: ['iptables', '--version'],
   nft: ['nft', '--version'],
   linux: ['uname', '-r'],
