@@ -6,13 +6,14 @@
  *                                     └ 127.0.0.1, ::1: by docker-proxy alone
  */
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { type Host, lab, type World, waitFor } from 'tsnet/lab'
 import { openEcho } from '../../src/lab/servers.ts'
 import { parseIp } from '../../src/model/address.ts'
 import { inside, openNetns } from '../../src/netns/netns.ts'
 import { webServer } from '../support/busybox.ts'
+import { EXECUTABLE } from '../support/daemon.ts'
 import { IMPLEMENTATIONS, type Implementation } from '../support/docker-proxy.ts'
 import { Dockerd } from '../support/dockerd.ts'
 import { memoryOf } from '../support/memory.ts'
@@ -172,9 +173,38 @@ for (const implementation of ['original', 'tsnet'] as const) {
   })
 }
 
+t.test('tsnet install --docker is all that it takes, and uninstall takes it back', async t => {
+  const world = await lab()
+  t.teardown(() => world.end())
+  const host = await world.host('host')
+  await host.tmpfs('/srv', '/opt', '/etc/docker', '/var/lib/tsnet')
+  writeFileSync(host.path('/etc/docker/daemon.json'), '{ "debug": true }\n')
+  const tsnet = (...words: string[]) => host.run(EXECUTABLE, ...words)
+  await tsnet('install', '--docker', '--prefix', '/opt/tsnet', '--init', 'none')
+  const docker = await Dockerd.start(host)
+  const proxies = () => host.processes().filter(({ command }) => command.includes(' -container-port '))
+  const serves = async (by: RegExp) => {
+    await docker.web('web', '-p', '8080:80')
+    await waitFor(() => host.fetch('http://[::1]:8080/cgi-bin/who'), { what: 'an answer' })
+    t.match(
+      proxies().map(({ command }) => command),
+      [by, by],
+    )
+    await docker.run('rm', '-f', 'web')
+  }
+  await serves(/^\/opt\/tsnet\/libexec\/tsnet\/docker-proxy -proto/)
+  await docker.down()
+  await tsnet('uninstall')
+  t.equal(readFileSync(host.path('/etc/docker/daemon.json'), 'utf8'), '{ "debug": true }\n')
+  await docker.up()
+  await serves(/^\/usr\/s?bin\/docker-proxy -proto/)
+  await docker.down()
+})
+
 t.test(`${RANGE} ports take no more time and a fraction of the memory`, async t => {
   const { original, tsnet } = costs
   if (original === undefined || tsnet === undefined) throw new Error('there is nothing to compare')
   t.ok(tsnet.megabytes < original.megabytes / 4, `${tsnet.megabytes} MB, ${original.megabytes} MB`)
-  t.ok(tsnet.seconds < 1.1 * original.seconds, `${tsnet.seconds} s, ${original.seconds} s`)
+  // Most of it is dockerd's own; docker-proxy.ts compares what is not.
+  t.ok(tsnet.seconds < 1.5 * original.seconds, `${tsnet.seconds} s, ${original.seconds} s`)
 })
