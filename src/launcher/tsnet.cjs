@@ -1,6 +1,6 @@
 // Node's side of the launcher: `node tsnet.cjs NAME ARGUMENT…` loads the front door that is called for.
 'use strict'
-const { readFileSync } = require('node:fs')
+const { existsSync, readFileSync } = require('node:fs')
 const { Script } = require('node:vm')
 
 // As if NAME had been executed itself.
@@ -8,7 +8,15 @@ const [, , name, ...rest] = process.argv
 process.argv.splice(1, process.argv.length, `${__dirname}/${name}`, ...rest)
 
 const folder = `${__dirname}/../bundle`
-const door = folder + (name === 'docker-proxy' ? '/docker-proxy' : process.env.CNI_COMMAND ? '/cni' : '/cli')
+const door = folder + doorOf(name)
+
+/** A plugin's own role, where that is what it is called by; otherwise its configuration says which. */
+function doorOf(name) {
+  if (name === 'docker-proxy') return '/docker-proxy'
+  if (!process.env.CNI_COMMAND) return '/cli'
+  return existsSync(`${folder}/cni-${name}.cjs`) ? `/cni-${name}` : '/cni'
+}
+
 let cachedData
 try {
   cachedData = readFileSync(`${door}.bytecode`)
