@@ -53,8 +53,8 @@ export async function letThrough(request: FirewallRequest): Promise<void> {
     if (earlier !== undefined) await takeBack(earlier)
     await withUndo(async undo => {
       undo.push('the rules', () => takeBack(record))
-      addUser(USERS, owner)
       writeRecord('firewall', owner, record)
+      addUser(USERS, owner)
       await allow(record)
     })
   })

@@ -66,9 +66,10 @@ export async function publishPorts(request: PortmapRequest): Promise<void> {
     const ports = claimsOf(intent.ports)
     await withUndo(async undo => {
       undo.push('the ports', () => takeBack(record))
+      // First of all, since whoever comes after a kill goes by it.
+      writeRecord('portmap', owner, record)
       addUser(usersOf(backend), owner)
       addUser(chainOf(record), owner)
-      writeRecord('portmap', owner, record)
       await claim(record, owner, ports)
       await installPorts(record, othersOf(record, owner))
       const address = localAddress(intent)
