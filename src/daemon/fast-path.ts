@@ -70,7 +70,8 @@ export class FastPath {
     let stderr = ''
     const env = { ...caller.env, CNI_COMMAND: command }
     const surroundings: Surroundings = {
-      env,
+      // A plugin that this call runs may call us in turn, for the same container: it must not wait for us.
+      env: { ...env, TSNET_DAEMON: 'off' },
       directory: caller.directory,
       caller: caller.identity,
       complain: text => {

@@ -3,14 +3,22 @@
  * in the order of each container.
  */
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import t from 'tap'
 import { type Finished, waitFor } from 'tsnet/lab'
 import { Calls, type Launcher, launchers } from '../support/calls.ts'
 import { Command } from '../support/daemon.ts'
 import { FakePlugin, print } from '../support/fake-plugin.ts'
+import {
+  addNetworkList,
+  checkNetworkList,
+  deleteNetworkList,
+  type Execute,
+  type Outcome,
+} from '../support/libcni.ts'
 import { BACKENDS, Scene } from '../support/scene.ts'
+import { podmanList } from '../support/stock.ts'
 
 t.setTimeout(240_000)
 
@@ -21,12 +29,17 @@ const ports = (hostPort: number, more: object = {}) => ({
 /** The addresses of the bridge and of the container's end, which are new each time. */
 const RANDOM = /(?<!"name": "veth\w+",\s+)"mac": "[0-9a-f:]{17}"/g
 
+const masked = <T extends { stdout: string }>(finished: T): T => ({
+  ...finished,
+  stdout: finished.stdout.replace(RANDOM, '"mac": "…"'),
+})
+
 /** What a runtime may ask, in this order; `previous` is what the last ADD answered. */
 async function everything(calls: Calls, plugin: FakePlugin): Promise<Finished[]> {
   const answers: Finished[] = []
   const ask = async (...call: Parameters<Calls['run']>) => {
     const finished = await calls.run(...call)
-    answers.push({ ...finished, stdout: finished.stdout.replace(RANDOM, '"mac": "…"') })
+    answers.push(masked(finished))
     return finished
   }
   const delegated = {
@@ -136,6 +149,51 @@ for (const launcher of Object.keys(launchers) as Launcher[]) {
     t.strictSame(await scene.residue(), [])
   })
 }
+
+t.test('calls of every role in a list, and a plugin that calls ours in turn', async t => {
+  const whole: Record<string, Outcome[]> = {}
+  for (const who of ['Node', 'the daemon']) {
+    const scene = await Scene.open('iptables', 'a')
+    t.teardown(() => scene.close())
+    const calls = new Calls(scene, 'program')
+    if (who !== 'Node') await calls.serve()
+    const answers: Outcome[] = []
+    whole[who] = answers
+    const folder = t.testdir({
+      bin: { wrapper: `#!/bin/sh\nexec '${resolve('dist/drop-in')}/host-local'\n` },
+    })
+    chmodSync(join(folder, 'bin', 'wrapper'), 0o755)
+    const execute: Execute = async (type, environment, stdin) => {
+      const env = { ...environment, TSNET_NAT: 'iptables', CNI_PATH: `${folder}/bin` }
+      const file = type === 'tsnet' ? launchers.program : `${resolve('dist/drop-in')}/${type}`
+      const finished = await scene.host.run(file, { env, stdin, mayFail: true })
+      answers.push(masked(finished))
+      return finished
+    }
+    const portMappings = [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }]
+    const call = { containerId: 'a', netns: '/run/netns/a', ifname: 'eth0', capabilities: { portMappings } }
+    const ranges = [[{ subnet: '10.12.0.0/16' }]]
+    for (const list of [
+      podmanList,
+      { cniVersion: '1.0.0', name: 'lo', plugins: [{ type: 'loopback' }] },
+      {
+        cniVersion: '1.1.0',
+        name: 'nested',
+        plugins: [{ type: 'tsnet', ipam: { type: 'wrapper', ranges } }],
+      },
+    ]) {
+      // The plugin that is called in turn works in its own process.
+      if (list.name === 'nested') await calls.allowNode()
+      const ifname = list.name === 'lo' ? 'lo' : 'eth0'
+      const result = await addNetworkList(list, { ...call, ifname }, execute)
+      await checkNetworkList(list, { ...call, ifname }, result, execute)
+      await deleteNetworkList(list, { ...call, ifname }, result, execute)
+    }
+    await calls.end()
+  }
+  t.equal(whole['the daemon']?.length, 18)
+  t.strictSame(whole['the daemon'], whole.Node)
+})
 
 t.test('a caller in another network namespace, or with other files, does the call itself', async t => {
   const scene = await Scene.open('nftables', 'a')

@@ -45,9 +45,14 @@ export class Calls {
     return this.#daemon
   }
 
+  /** From now on a call may be done by its own process again. */
+  async allowNode(): Promise<void> {
+    await this.scene.host.run('umount', resolve('dist/bundle/cni.cjs'), { mayFail: true })
+  }
+
   /** Ends what `serve` began. */
   async end(): Promise<void> {
-    await this.scene.host.run('umount', resolve('dist/bundle/cni.cjs'), { mayFail: true })
+    await this.allowNode()
     await this.#daemon?.stop('SIGTERM')
   }
 
