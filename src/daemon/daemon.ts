@@ -115,13 +115,15 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   alone ??= await lockAlone(SUCCESSION_WITHIN_MS)
   tending.start()
 
+  // Heard from the moment that somebody may send it.
+  const ended = endSignal()
   ready(`tsnet daemon ready on ${controlSocket()} (pid ${process.pid})`)
   notify(`MAINPID=${process.pid}\nREADY=1`)
 
   const isNeeded = () =>
     proxy.size > 0 || control.connected > 0 || publisher.published().length > 0 || fastPath.busy
   const why = await Promise.race([
-    endSignal(),
+    ended,
     succession.done,
     ...(idleMs === undefined ? [] : [whenIdle(idleMs, isNeeded)]),
   ])

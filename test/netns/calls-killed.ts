@@ -189,3 +189,55 @@ for (const launcher of Object.keys(launchers) as Launcher[]) {
     t.strictSame(await scene.residue(), [])
   })
 }
+
+t.test('a daemon that is told to stop finishes what it has begun', async t => {
+  const { scene, calls, asked, letGo } = await patient(t, 'program')
+  const daemon = await calls.serve()
+  const add = calls.start('ADD', 'a')
+  await asked('ADD')
+  const stopped = daemon.stop('SIGTERM')
+  await waitFor(() => daemon.stderr.includes('stopping'), { what: 'the daemon to begin to stop' })
+  await calls.allowNode()
+  t.match(await calls.run('VERSION', ''), { code: 0 }, 'what comes now does its callers')
+  letGo()
+  t.match(await add.finished, { code: 0, stderr: '' })
+  t.match(await stopped, { code: 0 })
+  t.match(await records(scene), /"caller"/, 'it was the daemon')
+  t.match(await calls.run('DEL', 'a'), { code: 0 })
+  t.strictSame(await scene.residue(), [])
+})
+
+t.test('while daemons follow one another no call fails', async t => {
+  const scene = await Scene.open('nftables', 'a', 'b')
+  t.teardown(() => scene.close())
+  const calls = new Calls(scene, 'program')
+  const command = new Command(scene.host, 'nftables')
+  let daemon = await command.daemon()
+  let over = false
+  let [count, served] = [0, 0]
+  const comeAndGo = async (container: string, hostPort: number) => {
+    const portMappings = [{ hostPort, containerPort: 80, protocol: 'tcp' }]
+    const config = { runtimeConfig: { portMappings } }
+    while (!over) {
+      const add = await calls.run('ADD', container, { config })
+      if (add.code !== 0) t.fail(`ADD: ${add.stdout}`)
+      if ((await records(scene)).includes('"caller"')) served++
+      const del = await calls.run('DEL', container, { config })
+      if (del.code !== 0) t.fail(`DEL: ${del.stdout}`)
+      count++
+    }
+  }
+  const both = Promise.all([comeAndGo('a', 8080), comeAndGo('b', 8081)])
+  for (let turn = 0; turn < 3; turn++) {
+    const before = count
+    const successor = await command.daemon('--replace')
+    t.match(await daemon.finished, { code: 0 })
+    daemon = successor
+    await waitFor(() => count > before + 4, { what: 'more to come and go', withinMs: 20_000 })
+  }
+  over = true
+  await both
+  t.ok(served > 0, `${count} came and went, most of them through a daemon`)
+  await daemon.stop('SIGTERM')
+  t.strictSame(await scene.residue(), [])
+})
