@@ -14,7 +14,9 @@ import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { drawReports } from './chart.ts'
 import { benchCni } from './cni.ts'
+import { benchCrowd } from './crowd.ts'
 import { benchIpam } from './ipam.ts'
+import { benchNetavark } from './netavark.ts'
 import { benchProxy } from './proxy.ts'
 import { formatReport, type Report, withinBudget } from './report.ts'
 import { insideSandbox, rerunInSandbox } from './sandbox.ts'
@@ -28,7 +30,9 @@ interface Bench {
 
 const benches: Record<string, Bench> = {
   cni: { run: benchCni, rounds: 40 },
+  crowd: { run: benchCrowd, rounds: 2 },
   ipam: { run: benchIpam, rounds: 40 },
+  netavark: { run: benchNetavark, rounds: 20 },
   proxy: { run: benchProxy, rounds: 5 },
   scale: { run: benchScale, rounds: 7 },
 }
