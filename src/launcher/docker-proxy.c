@@ -126,7 +126,7 @@ void docker_proxy(char **words)
 	if (!read_flags(words + 1) || (our_socket < 0 && (our_socket = open_socket()) < 0)) return;
 	signal(SIGTERM, leave);
 	signal(SIGINT, leave);
-	for (int i = 0; i < TRIES && (answer = hand_over()) == NOBODY; i++) start_daemon();
+	for (int i = 0; i < TRIES && (answer = hand_over()) == NOBODY; i++) start_daemon(0);
 	if (answer != SERVED) return;
 	if (has_status && write(STATUS_FD, "0\n", 2) == 2) close(STATUS_FD);
 	for (;;) {
@@ -135,7 +135,7 @@ void docker_proxy(char **words)
 		daemon_fd = -1;
 		for (int waited = 0; hand_over() != SERVED; waited += LOOK_AGAIN_MS) {
 			poll(NULL, 0, LOOK_AGAIN_MS);
-			if (waited >= SUCCESSOR_WITHIN_MS) start_daemon(), waited = 0;
+			if (waited >= SUCCESSOR_WITHIN_MS) start_daemon(SUCCESSOR_WITHIN_MS), waited = 0;
 		}
 	}
 }

@@ -58,7 +58,7 @@ static void become_daemon(int ready)
 }
 
 /* Of any number that come here at the same time, one starts it, and the others wait for that. */
-void start_daemon(void)
+void start_daemon(int pause_ms)
 {
 	mkdir(in_run(""), 0700);
 	int ready[2], lock = open(in_run("/start.lock"), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -74,7 +74,9 @@ void start_daemon(void)
 		close(ready[1]);
 		waitpid(child, NULL, 0);
 		/* It says a word when it is ready, and closes this when it ends. */
-		poll(&(struct pollfd){ ready[0], POLLIN, 0 }, 1, START_WITHIN_MS);
+		struct pollfd said = { ready[0], POLLIN, 0 };
+		poll(&said, 1, START_WITHIN_MS);
+		if (!(said.revents & POLLIN)) poll(NULL, 0, pause_ms);
 		close(ready[0]);
 	}
 	close(meanwhile);

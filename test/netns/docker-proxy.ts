@@ -228,3 +228,30 @@ t.test('two hundred that start at once have one daemon, and each takes next to n
   await parent.finished
   for (const port of [8000, 8100, 8199]) await refuses(host, port)
 })
+
+t.test('while no daemon can be started, placeholders take turns trying', async t => {
+  const { host, tsnet } = await open(t)
+  const daemon = await tsnet.daemon()
+  const proxies = await Promise.all(
+    Array.from({ length: 10 }, (_, i) =>
+      DockerProxy.up(host, 'tsnet', flags({ hostPort: 8080 + i, to: CONTAINER })),
+    ),
+  )
+  await daemon.stop('SIGKILL')
+  await host.run('sh', '-c', 'rm -f /run/tsnet/daemon.lock && mkdir /run/tsnet/daemon.lock')
+  const log = () => readFileSync(host.path('/run/tsnet/daemon.log'), 'utf8')
+  await waitFor(() => log().includes('daemon.lock'), { what: 'a first try', withinMs: 10_000 })
+  let most = 0
+  const until = performance.now() + 3000
+  await waitFor(
+    () => {
+      most = Math.max(most, daemons(host).length)
+      return performance.now() > until
+    },
+    { what: 'some tries' },
+  )
+  t.ok(most <= 1, `${most} at once`)
+  await host.run('rmdir', '/run/tsnet/daemon.lock')
+  t.equal(await answers(host, 8089), 'hello', 'who asked meanwhile is served')
+  for (const proxy of proxies) t.match(await proxy.stop(), { code: 0 })
+})
