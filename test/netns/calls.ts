@@ -4,6 +4,7 @@
  */
 
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join, resolve } from 'node:path'
 import t from 'tap'
 import { type Finished, waitFor } from 'tsnet/lab'
@@ -193,6 +194,46 @@ t.test('calls of every role in a list, and a plugin that calls ours in turn', as
   }
   t.equal(whole['the daemon']?.length, 18)
   t.strictSame(whole['the daemon'], whole.Node)
+})
+
+t.test('nobody who talks nonsense to the call socket is felt by others', async t => {
+  const scene = await Scene.open('nftables', 'a')
+  t.teardown(() => scene.close())
+  const calls = new Calls(scene, 'program')
+  const daemon = await calls.serve()
+  const to = 'UNIX-CONNECT:/run/tsnet/call.sock'
+  const silent = scene.host.start('socat', '-u', to, 'STDOUT')
+  await waitFor(() => silent.stdout === 'tsnet\n', { what: 'a connection that says nothing' })
+  const talk = async (words: string) =>
+    (
+      await scene.host.run('sh', '-c', `printf '%b' "$1" | socat -t 5 - ${to}`, 'sh', words, {
+        mayFail: true,
+      })
+    ).stdout
+  for (const words of [
+    '',
+    'GET / HTTP/1.1\r\n\r\n',
+    '-1\n',
+    '99999999\n',
+    '10000000\n{',
+    '2\n{}}',
+    '5\n{}',
+    '\\0',
+  ]) {
+    t.equal(await talk(words), 'tsnet\n', JSON.stringify(words))
+    t.match(await calls.run('VERSION', ''), { code: 0 })
+  }
+  t.match(await talk('2\n{}'), /^tsnet\n1 \d+ 0\n\{\n.*unknown CNI_COMMAND/s, 'a call without an environment')
+  const outside = connect(scene.host.path('/run/tsnet/call.sock'))
+  const said: Buffer[] = []
+  for await (const chunk of outside) said.push(chunk)
+  t.equal(Buffer.concat(said).toString(), '', 'to one of another network namespace not a word')
+  t.match(await calls.run('ADD', 'a'), { code: 0 })
+  t.match(await calls.run('DEL', 'a'), { code: 0 })
+  t.notMatch(daemon.stderr, /Error/)
+  await silent.stop('SIGKILL')
+  await calls.end()
+  t.strictSame(await scene.residue(), [])
 })
 
 t.test('a caller in another network namespace, or with other files, does the call itself', async t => {
