@@ -80,7 +80,7 @@ export async function install(
     say(
       'this host has no init system that is known: start `tsnet daemon` with it by other means; publishing a port starts one too',
     )
-  if (service.running && system !== 'none')
+  if (service.running && system !== 'none' && count > 0)
     say('a daemon runs already, and goes on; that of the init system follows it when the host starts again')
   if (docker && count > 0) say('restart dockerd for it to use our docker-proxy')
   if (!SYSTEM_FOLDERS.some(folder => existsSync(join(folder, 'node'))))

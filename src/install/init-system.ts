@@ -53,18 +53,20 @@ export function serviceItems(system: InitSystem, service: Service, around: Surro
       return systemdItems(service)
     case 'openrc':
       return [
-        script(openrcScript(service.executable)),
+        script(openrcScript(executable)),
+        ...(enable ? runs(service, ['rc-service', 'tsnetd']) : []),
         ...(enable
           ? [command(['rc-update', 'add', 'tsnetd', 'default'], ['rc-update', 'del', 'tsnetd', 'default'])]
           : []),
       ]
-    case 'sysv':
+    case 'sysv': {
+      const registry = sysvCommands.filter(({ needs }) => around.lookAt(needs) !== 'nothing')
       return [
-        script(sysvScript(service.executable)),
-        ...(enable ? sysvCommands.filter(({ needs }) => around.lookAt(needs) !== 'nothing') : []).map(
-          ({ add, remove }) => command(add, remove),
-        ),
+        script(sysvScript(executable)),
+        ...(enable ? runs(service, [SCRIPT]) : []),
+        ...(enable ? registry.map(({ add, remove }) => command(add, remove)) : []),
       ]
+    }
     case 'none':
       return []
   }
@@ -108,6 +110,11 @@ function systemdItems({ executable, units, enable, running }: Service): Item[] {
     ),
   ]
 }
+
+/** Ended before its script goes, whoever started it. */
+const runs = ({ running }: Service, script: string[]): Item[] => [
+  command(running ? [] : [...script, 'start'], [...script, 'stop']),
+]
 
 const command = (words: string[], back: string[]): Item => ({
   kind: 'command',

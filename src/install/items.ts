@@ -40,9 +40,12 @@ export interface Step {
   keeps: boolean
 }
 
-/** Two entries of the same place are one thing. */
-export const placeOf = (entry: Entry | Item): string =>
-  entry.kind === 'command' ? [...entry.command, '/', ...entry.back].join(' ') : entry.path
+/** Two entries of the same place are one thing. A command is known by what takes it back, if there is that. */
+export function placeOf(entry: Entry | Item): string {
+  if (entry.kind !== 'command') return entry.path
+  const { command, back } = entry
+  return back.length > 0 ? `until ${back.join(' ')}` : command.join(' ')
+}
 
 /** Where what stood at a path before is kept. */
 export const asideOf = (path: string): string => `${path}.before-tsnet`

@@ -2,7 +2,7 @@
  * What is installed works: the init script serves, dockerd finds our docker-proxy, runtimes find the plugin.
  */
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { type Host, lab, waitFor } from 'tsnet/lab'
 import { EXECUTABLE } from '../support/daemon.ts'
@@ -101,6 +101,27 @@ t.test('a folder that cannot be written to: a clear error, and nothing half inst
   t.same(treeOf(host.path(ROOT)), before)
 })
 
+t.test("System V's init runs it from then on, and no longer after", async t => {
+  const host = await open(t)
+  await host.tmpfs('/opt', '/usr/local', '/etc/init.d', '/var/lib/tsnet')
+  await host.run('mkdir', '/srv/bin')
+  writeFileSync(host.path('/srv/bin/update-rc.d'), '#!/bin/sh\necho "$*" >>/srv/asked\n', { mode: 0o755 })
+  const env = { PATH: `/srv/bin:${process.env.PATH}`, TSNET_NAT: 'iptables' }
+  const daemons = () => host.processes().filter(({ command }) => command.includes('tsnet daemon'))
+  await host.run(EXECUTABLE, 'install', '--init', 'sysv', { env })
+  await waitFor(() => readFileSync(host.path('/var/log/tsnetd.log'), 'utf8').includes('ready'), {
+    what: 'the daemon',
+  })
+  t.equal(daemons().length, 1)
+  t.match((await host.run(EXECUTABLE, 'install', '--init', 'sysv', { env })).stdout, /^nothing to do/)
+  await host.run(EXECUTABLE, 'uninstall', { env })
+  t.same(daemons(), [])
+  const asked = readFileSync(host.path('/srv/asked'), 'utf8')
+  const registered = existsSync('/usr/sbin/update-rc.d') ? 'tsnetd defaults\n-f tsnetd remove\n' : ''
+  t.equal(asked, registered)
+  for (const folder of ['/opt', '/usr/local', '/etc/init.d']) t.same(treeOf(host.path(folder)), {})
+})
+
 t.test('an init system that refuses takes everything back; one that does not hears of both ends', async t => {
   const host = await open(t)
   await host.tmpfs('/opt', '/usr/local', '/etc/systemd/system', '/var/lib/tsnet')
@@ -123,6 +144,7 @@ t.test('an init system that refuses takes everything back; one that does not hea
   systemctl('never')
   await host.run(EXECUTABLE, 'install', { env })
   t.match(treeOf(host.path('/etc/systemd/system')), { 'tsnetd.service': `ExecStart=${EXECUTABLE} daemon` })
+  t.match((await host.run(EXECUTABLE, 'install', { env })).stdout, /^nothing to do/)
   await host.run(EXECUTABLE, 'uninstall', { env })
   t.same(asked().slice(-4), [
     'daemon-reload',
