@@ -12,6 +12,9 @@
  * Every second it looks after the containers. SIGHUP reads the settings again. SIGTERM and SIGINT end it:
  * it stops accepting, connections may finish until the deadline, rules and files stay for its successor.
  * With `replace` it takes the sockets and connections of the daemon that runs (handover.ts).
+ *
+ * dockerd's ports are served too, as long as their placeholders are connected (placeholders.ts). A daemon that
+ * somebody started because it was needed ends when it is not (`idleMs`).
  */
 
 import { mkdirSync } from 'node:fs'

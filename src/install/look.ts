@@ -6,7 +6,7 @@ import { accessSync, constants, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { messageOf, TsnetError } from '../model/errors.ts'
 import { type Entry, type Item, placeOf, type Step } from './items.ts'
-import { parseObject, withKey } from './json-key.ts'
+import { parseObject, withKey, withKeyOf } from './json-key.ts'
 import { RECORD } from './record.ts'
 import { digest, type Surroundings } from './surroundings.ts'
 
@@ -19,7 +19,8 @@ export interface View {
 /** @throws TsnetError for what cannot be done; nothing was changed */
 export function look(items: readonly Item[], record: readonly Entry[], around: Surroundings): View {
   const view: View = { steps: [], left: [] }
-  for (const item of items) {
+  for (const each of items) {
+    const item = each.kind === 'key' ? { ...each, path: around.resolve(each.path) } : each
     const known = record.find(entry => placeOf(entry) === placeOf(item))
     const step =
       item.kind === 'command' ? commandStep(item, known, view) : fileStep(item, known, around, view)
@@ -47,7 +48,7 @@ function fileStep(
   around: Surroundings,
   { left }: View,
 ): Step | undefined {
-  const path = item.kind === 'key' ? around.resolve(item.path) : item.path
+  const { path } = item
   const there = around.lookAt(path)
   if (there === 'other') throw new TsnetError('conflict', `${path} is there and no file; nothing was changed`)
   const folders = [...(known && 'folders' in known ? known.folders : []), ...around.missingFolders(path)]
@@ -76,12 +77,16 @@ function fileStep(
     case 'key': {
       const { kind, key, value } = item
       const next = withKey(text, path, key, value)
-      if (text !== undefined && parseObject(text || '{}', path)[key] === value) return undefined
-      const before = known?.kind === 'key' ? known.before : (text ?? null)
-      const entry: Entry = { kind, path, key, value, sha256: digest(next), before, folders }
-      return { item: { ...item, path }, entry, keeps: false }
+      if (text !== undefined && parseObject(text.trim() || '{}', path)[key] === value) return undefined
+      const before = known?.kind === 'key' ? beforeUs(known, text) : (text ?? null)
+      return { item, entry: { kind, path, key, value, sha256: digest(next), before, folders }, keeps: false }
     }
   }
+}
+
+/** What a file would hold without us, and with what others have changed in it since. */
+function beforeUs({ path, key, sha256, before }: Entry & { kind: 'key' }, text = ''): string | null {
+  return digest(text) === sha256 || text.trim() === '' ? before : withKeyOf(text, path, key, before)
 }
 
 /** @throws TsnetError `io` where a file could not be made */

@@ -114,6 +114,18 @@ t.test('another version takes the place of the last one', async t => {
   t.same(treeOf(root), earlier)
 })
 
+t.test("what others have set in docker's settings meanwhile outlives another version and us", async t => {
+  const root = hostWith(t, { '/etc/docker/daemon.json': '{\n  "userland-proxy-path": "/old"\n}\n' })
+  const around = new Troubled(root)
+  await install(itemsIn(root), around, doing)
+  const settings = join(root, 'etc/docker/daemon.json')
+  writeFileSync(settings, readFileSync(settings, 'utf8').replace('{', '{\n  "debug": true,'))
+  await install(itemsIn(root, { prefix: '/opt/tsnet' }), around, doing)
+  t.match(readFileSync(settings, 'utf8'), '/opt/tsnet/libexec/tsnet/docker-proxy')
+  await uninstall(around, doing)
+  t.same(JSON.parse(readFileSync(settings, 'utf8')), { debug: true, 'userland-proxy-path': '/old' })
+})
+
 t.test('a step that fails takes back those before it, whichever it is', async t => {
   let steps = 0
   for (let failsAt = 1; ; failsAt++) {
