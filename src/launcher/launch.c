@@ -118,11 +118,20 @@ int main(int argc, char **argv)
 			return perror("tsnet: stdin"), 1;
 	}
 
-	char script[PATH_MAX + 16] = "", *words[argc + 4];
+	char script[PATH_MAX + 16] = "", *words[argc + 5], **word = words;
 	if (readlink("/proc/self/exe", script, PATH_MAX) < 0) return perror("tsnet: /proc/self/exe"), 1;
 	strcpy(strrchr(script, '/'), "/tsnet.cjs");
-	memcpy(words, (char *[]){ "node", script, name }, 3 * sizeof *words);
-	for (int i = 1; i <= argc; i++) words[i + 2] = i < argc ? argv[i] : NULL;
+	*word++ = "node";
+	if (argc > 1 && !strcmp(argv[1], "daemon")) {
+		// It waits most of its life, and should not keep what it needed for a moment: a heap for each thread,
+		// megabytes of young objects.
+		setenv("MALLOC_ARENA_MAX", "1", 0);
+		*word++ = "--max-semi-space-size=1";
+	}
+	*word++ = script;
+	*word++ = name;
+	for (int i = 1; i < argc; i++) *word++ = argv[i];
+	*word = NULL;
 	execvp("node", words);
 	return perror("tsnet: node"), 127;
 }

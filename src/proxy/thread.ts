@@ -15,7 +15,7 @@ import type { WorkerData } from './worker.ts'
 
 const EFD_CLOEXEC_NONBLOCK = 0x80800
 /** Garbage is short-lived and little; V8's default lets it grow to tens of megabytes first. */
-const YOUNG_MB = 4
+const YOUNG_MB = 2
 
 /** A command as callers give it: the thread numbers its requests. */
 type Order = Command extends infer Any ? (Any extends Command ? Omit<Any, 'request'> : never) : never
