@@ -38,7 +38,7 @@ function baseCommands(family: Family, snat: boolean): string[] {
     ...chain('prerouting', 'nat hook prerouting priority -100', 'fib daddr type local jump hostports_all'),
     ...chain('output', 'nat hook output priority -100', 'fib daddr type local jump hostports_all'),
     ...(snat ? [`add chain ${table} masquerading { type nat hook postrouting priority 100 ; }`] : []),
-    ...(snat && family === 4
+    ...(family === 4
       ? chain('guard', 'filter hook prerouting priority -300', 'iifname != "lo" ip daddr 127.0.0.0/8 drop')
       : []),
   ]

@@ -9,7 +9,8 @@
  *     raw  PREROUTING          to 127.0.0.0/8, but not over lo ─▶ dropped
  *
  * The last line is ours: the plugin lets packets with loopback addresses over the bridge, and without it
- * whoever is on a wire could address the loopback of the host.
+ * whoever is on a wire could address the loopback of the host; and a port of 127.0.0.1 anyone's, since its
+ * address is changed before anybody looks where it came from.
  */
 
 import {
@@ -91,7 +92,7 @@ export function portSheets(intent: HostPortIntent, address: Cidr): Sheet[] {
       ...entryRules(intent, family).map(rule => `${DNAT} ${rule} -j ${own}`),
     ],
   }
-  return family === 4 && snat ? [guardSheet, nat] : [nat]
+  return family === 4 ? [guardSheet, nat] : [nat]
 }
 
 export const guardSheet: Sheet = {

@@ -50,7 +50,10 @@ const pages: Record<string, [what: string, intent: HostPortIntent]> = {
     }),
   ],
   'hostport-no-snat': ['Nothing is masqueraded.', intent({ snat: false })],
-  'hostport-masq-all': ['Everything that comes in gets the address of the host.', intent({ masqAll: true })],
+  'hostport-masq-all': [
+    'Everything that comes in gets the address of the host.',
+    intent({ addresses: both, masqAll: true }),
+  ],
 }
 
 for (const [name, [what, intent]] of Object.entries(pages)) {

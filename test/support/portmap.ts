@@ -97,6 +97,9 @@ export function portmap(variant: Variant): void {
     t.strictSame(await attack('ours'), { port: false, host: false })
     await plugin.delete('web', { ports: mapping })
     t.equal(await settingOf(host), '0')
+    await plugin.add('web', { ports: mapping, config: { snat: false } })
+    t.strictSame(await attack('no snat'), { port: false, host: false })
+    await plugin.delete('web', { ports: mapping })
     await t.test('control: the reference lets both through', async t => {
       await plugin.add('web', { ports: mapping }, 'theirs')
       t.match(await host.ask('udp', '127.0.0.1', 9191), { place: 'web' })
