@@ -231,6 +231,17 @@ export function portmap(variant: Variant): void {
     t.strictSame(await left(host, before), [])
   })
 
+  t.test(`${title}: what is only passing through the host goes on`, async t => {
+    const site = await chainedSite(t, variant)
+    const { client, outside } = site
+    await client.run('ip', 'route', 'add', '198.51.100.0/24', 'via', addresses.lan[4])
+    await outside.run('ip', 'route', 'add', '192.0.2.0/24', 'via', addresses.wan[4])
+    const plugin = new Chained(site, 'portmap')
+    await plugin.add('web', { ports: ports(80) })
+    t.equal(await answering(client, 'tcp', addresses.lan[4], 80), 'web')
+    t.equal(await answering(client, 'tcp', addresses.outside[4], 80), 'outside')
+  })
+
   t.test(`${title}: what fails has no effect`, async t => {
     const site = await chainedSite(t, variant)
     const plugin = new Chained(site, 'portmap')
