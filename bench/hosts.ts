@@ -12,19 +12,20 @@ export type Done = Exclude<Reply, { error: string }>
 export class BenchHost {
   readonly size: Size
   readonly #process: ChildProcess
+  readonly #ended: Promise<[Reply]>
 
   constructor(size: Size) {
     this.size = size
     const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const
     this.#process = spawn('unshare', ['--mount', '--net', process.execPath, PROGRAM], { stdio: [...stdio] })
+    this.#ended = once(this.#process, 'exit').then(([code]) => [{ error: `the host ended with ${code}` }])
   }
 
   /** Has something done. @throws Error with what went wrong there */
   async ask(order: Order): Promise<Done> {
     const answered = once(this.#process, 'message')
     this.#process.send(order)
-    const ended = once(this.#process, 'exit').then(([code]) => [{ error: `the host ended with ${code}` }])
-    const [reply] = (await Promise.race([answered, ended])) as [Reply]
+    const [reply] = (await Promise.race([answered, this.#ended])) as [Reply]
     if ('error' in reply) throw new Error(`${JSON.stringify(order)}: ${reply.error}`)
     return reply
   }
@@ -33,6 +34,6 @@ export class BenchHost {
   async end(): Promise<void> {
     if (this.#process.exitCode !== null) return
     this.#process.disconnect()
-    await once(this.#process, 'exit')
+    await this.#ended
   }
 }

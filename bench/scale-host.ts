@@ -29,12 +29,15 @@ export interface Size {
   networks: number
 }
 
+/** Which system calls to count: those of sockets are the same each time, others vary a little with threads. */
+export type Count = 'all' | 'network'
+
 /** What a parent asks for. */
 export type Order =
   | { do: 'fill'; size: Size; backend: NatBackend }
-  | { do: 'call'; command: 'ADD' | 'CHECK' | 'DEL' | 'GC' | 'STATUS'; daemon: boolean; count?: boolean }
+  | { do: 'call'; command: 'ADD' | 'CHECK' | 'DEL' | 'GC' | 'STATUS'; daemon: boolean; count?: Count }
   | { do: 'start-daemon' | 'stop-daemon' | 'idle' }
-  | { do: 'command'; words: string[]; daemon: boolean; count?: boolean }
+  | { do: 'command'; words: string[]; daemon: boolean; count?: Count }
 
 /** Milliseconds, system calls where they were to be counted, and what else there was to see. */
 export type Reply = { ms: number; calls?: number; memoryMib?: number } | { error: string }
@@ -58,12 +61,12 @@ const orders: { [Kind in Order['do']]: (order: Extract<Order, { do: Kind }>) => 
   call: async ({ command, daemon, count }) => {
     const env = { ...callEnvironment(command, 'probe', 'eth0', '/run/netns/probe'), ...daemonEnv(daemon) }
     const input = configOf(0, command === 'GC' ? { 'cni.dev/valid-attachments': everyone() } : probe(command))
-    const { ms, calls, stdout } = run([], { env, input, count: count === true })
+    const { ms, calls, stdout } = run([], { env, input, count })
     if (command === 'ADD') previous = JSON.parse(stdout) as object
     return { ms, ...(calls !== undefined && { calls }) }
   },
   command: async ({ words, daemon, count }) => {
-    const { ms, calls } = run(words, { env: daemonEnv(daemon), count: count === true })
+    const { ms, calls } = run(words, { env: daemonEnv(daemon), count })
     return { ms, ...(calls !== undefined && { calls }) }
   },
   'start-daemon': async () => {
@@ -191,12 +194,14 @@ const daemonEnv = (daemon: boolean) => ({ TSNET_NAT: backend, TSNET_DAEMON: daem
 /** Runs the executable. @throws Error with what it said when it fails */
 function run(
   words: string[],
-  { env, input, count }: { env: Record<string, string>; input?: string; count: boolean },
+  { env, input, count }: { env: Record<string, string>; input?: string; count: Count | undefined },
 ): { ms: number; stdout: string; calls?: number } {
   const counts = '/run/strace'
-  const [file = '', ...args] = count
-    ? ['strace', '-f', '-c', '-o', counts, EXECUTABLE, ...words]
-    : [EXECUTABLE, ...words]
+  const only = count === 'network' ? ['-e', 'trace=network'] : []
+  const [file = '', ...args] =
+    count === undefined
+      ? [EXECUTABLE, ...words]
+      : ['strace', '-f', '-c', ...only, '-o', counts, EXECUTABLE, ...words]
   const options = { env: { ...process.env, ...env }, maxBuffer: 1 << 28, encoding: 'utf8' } as const
   const began = performance.now()
   const { status, stdout, stderr } = spawnSync(file, args, {
@@ -205,7 +210,7 @@ function run(
   })
   const ms = performance.now() - began
   if (status !== 0) throw new Error(`${words.join(' ') || env.CNI_COMMAND}: ${stdout.slice(-2000)}${stderr}`)
-  if (!count) return { ms, stdout }
+  if (count === undefined) return { ms, stdout }
   const total = /^\s*100\.00.*?(\d+)(?:\s+\d+)?\s+total$/m.exec(readFileSync(counts, 'utf8'))?.[1]
   return { ms, stdout, calls: Number(total) }
 }

@@ -14,7 +14,7 @@
 import { type Curve, curveOf } from './curve.ts'
 import { BenchHost, type Done } from './hosts.ts'
 import type { Report } from './report.ts'
-import type { Order, Size } from './scale-host.ts'
+import type { Count, Order, Size } from './scale-host.ts'
 import { versionsOf } from './versions.ts'
 
 const SIZES: readonly Size[] = [
@@ -38,11 +38,11 @@ interface Work {
   unit?: string
 }
 
-const call = (command: 'ADD' | 'CHECK' | 'DEL' | 'GC' | 'STATUS', daemon: boolean, count = false): Order => ({
+const call = (command: 'ADD' | 'CHECK' | 'DEL' | 'GC' | 'STATUS', daemon: boolean, count?: Count): Order => ({
   do: 'call',
   command,
   daemon,
-  count,
+  ...(count !== undefined && { count }),
 })
 const command = (daemon: boolean, ...words: string[]): Order => ({ do: 'command', words, daemon })
 
@@ -55,7 +55,7 @@ const calls = (daemon: boolean): Work[] => [
 const counted = (daemon: boolean): Work[] =>
   (['ADD', 'CHECK', 'DEL', 'STATUS', 'GC'] as const).map(name => ({
     name: `system calls of ${name}`,
-    order: call(name, daemon, true),
+    order: call(name, daemon, 'all'),
     rounds: 1,
     value: done => done.calls,
     unit: '',
