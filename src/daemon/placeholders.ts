@@ -43,10 +43,12 @@ const RETURN_WITHIN_MS = 5_000
 export class Placeholders {
   readonly #proxy: PortProxy
   readonly #served = new Map<string, Served>()
+  readonly #returnWithinMs: number
   #released = false
 
-  constructor(proxy: PortProxy) {
+  constructor(proxy: PortProxy, { returnWithinMs = RETURN_WITHIN_MS } = {}) {
     this.#proxy = proxy
+    this.#returnWithinMs = returnWithinMs
   }
 
   /** Serves a placeholder's port as long as it is connected. @throws TsnetError, SystemError */
@@ -89,7 +91,7 @@ export class Placeholders {
       if (this.#released) return
       for (const [id, { peer }] of this.#served) if (peer === undefined) void this.#withdraw(id)
     }
-    setTimeout(forget, RETURN_WITHIN_MS).unref()
+    setTimeout(forget, this.#returnWithinMs).unref()
   }
 
   /** Somebody else serves them now, and it is there that they have to ask. */
