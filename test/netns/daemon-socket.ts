@@ -8,6 +8,7 @@ import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { waitFor } from 'tsnet/lab'
 import { Command, EXECUTABLE } from '../support/daemon.ts'
+import { DockerProxy, flags } from '../support/docker-proxy.ts'
 import { BACKENDS, HOST, Scene } from '../support/scene.ts'
 import { UnitFile } from '../support/unit-file.ts'
 
@@ -157,6 +158,10 @@ for (const backend of BACKENDS) {
       t.equal((await scene.client.ask(protocol, HOST[4], port)).place, 'web')
       t.equal((await host.ask(protocol, '::1', port)).place, 'web')
     }
+    host.listen('tcp', 81, '127.0.0.2')
+    const proxy = await DockerProxy.up(host, 'tsnet', flags({ to: '127.0.0.2', port: 81 }))
+    t.equal((await host.ask('tcp', '127.0.0.1', 8080)).place, 'host', "dockerd's ports too")
+    t.match(await proxy.stop(), { code: 0 })
     await tsnet.run('unpublish', '--all')
     t.equal((await daemon.stop('SIGTERM')).code, 0)
   })
