@@ -78,7 +78,12 @@ export function sharesFiles({ pid, sameView }: CallingProcess, paths: readonly s
   if (sameView) return true
   // A link is followed to its end first: an absolute one below /proc/PID/root would lead back to our files.
   const resolved = paths.flatMap(path => [path, resolve(path)])
-  return resolved.every(path => sameFile(join(`/proc/${pid}/root`, path), path))
+  try {
+    return resolved.every(path => sameFile(join(`/proc/${pid}/root`, path), path))
+  } catch {
+    // A path that nobody can follow.
+    return false
+  }
 }
 
 function resolve(path: string): string {
@@ -90,7 +95,8 @@ function resolve(path: string): string {
 }
 
 function sameFile(theirs: string, ours: string): boolean {
-  const [a, b] = [theirs, ours].map(path => statSync(path, { throwIfNoEntry: false }))
+  const look = (path: string) => statSync(path, { throwIfNoEntry: false })
+  const [a, b] = [look(theirs), look(ours)]
   if (a === undefined && b === undefined) return ours === '/' || sameFile(dirname(theirs), dirname(ours))
   return a?.dev === b?.dev && a?.ino === b?.ino
 }

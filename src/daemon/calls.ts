@@ -7,6 +7,7 @@
 
 import type { Server, Socket } from 'node:net'
 import type { Answer } from '../cni/cni.ts'
+import { messageOf } from '../model/errors.ts'
 import { type CallingProcess, readCaller } from './caller.ts'
 
 /** As stdin of a call may be, see cni/stdin.ts. */
@@ -29,8 +30,16 @@ export interface Asked {
   send(reply: Reply): Promise<boolean>
 }
 
-/** Answers on every connection of a server. @param handle what it leaves without an answer, the caller does */
-export function answerCalls(server: Server, handle: (asked: Asked) => Promise<unknown>): void {
+/**
+ * Answers on every connection of a server.
+ * @param handle what it leaves without an answer, the caller does
+ * @param log hears of a call that could not be handled
+ */
+export function answerCalls(
+  server: Server,
+  handle: (asked: Asked) => Promise<unknown>,
+  log: (line: string) => void,
+): void {
   server.on('connection', socket => {
     socket.on('error', () => socket.destroy())
     const caller = readCaller(socket)
@@ -44,7 +53,9 @@ export function answerCalls(server: Server, handle: (asked: Asked) => Promise<un
       socket.setTimeout(0)
       const isGone = () => socket.readableEnded || socket.destroyed
       const send = async (reply: Reply) => !isGone() && (await deliver(socket, reply))
-      void handle({ caller, stdin, isGone, send }).finally(() => socket.destroy())
+      void handle({ caller, stdin, isGone, send })
+        .catch(thrown => log(`a call of process ${caller.pid} is left to it: ${messageOf(thrown)}`))
+        .finally(() => socket.destroy())
     })
   })
 }

@@ -112,7 +112,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   listening = await listen(server, log, inherited?.control)
   const fastPath = new FastPath(attachments)
   const calls = createServer()
-  answerCalls(calls, asked => succession.unlessSucceeded(() => fastPath.handle(asked)))
+  answerCalls(calls, asked => succession.unlessSucceeded(() => fastPath.handle(asked)), log)
   const called = await listenAt(calls, callSocket(), log)
   await predecessor?.ask('handed-over', { pid: process.pid })
   alone ??= await lockAlone(SUCCESSION_WITHIN_MS)

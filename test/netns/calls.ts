@@ -241,8 +241,9 @@ t.test('a caller in another network namespace, or with other files, does the cal
   t.teardown(() => scene.close())
   const calls = new Calls(scene, 'program')
   const daemon = await new Command(scene.host, 'nftables').daemon()
+  let netns = '/run/netns/a'
   const made = async (...enter: string[]) => {
-    const env = { CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'a', CNI_NETNS: '/run/netns/a', CNI_IFNAME: 'eth0' }
+    const env = { CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'a', CNI_NETNS: netns, CNI_IFNAME: 'eth0' }
     const stdin = JSON.stringify(scene.network('front', 10).config)
     const options = { env: { ...env, TSNET_NAT: 'nftables' }, stdin, mayFail: true }
     const finished = await scene.host.run(...enter, launchers.program, options)
@@ -259,5 +260,7 @@ t.test('a caller in another network namespace, or with other files, does the cal
   t.match(await made(...hide('/var/lib/cni')), { code: 0, by: 'itself' }, 'other leases')
   const elsewhere = ['unshare', '-n', 'sh', '-ec', 'ip link set lo up; exec "$0"']
   t.match(await made(...elsewhere), { code: 0, by: 'itself' }, 'another network')
-  await daemon.stop('SIGTERM')
+  netns = `/run/${'x'.repeat(5000)}`
+  t.match(await made('unshare', '-m'), { code: 1, stdout: /ENAMETOOLONG/ }, 'a path that cannot be followed')
+  t.match(await daemon.stop('SIGTERM'), { code: 0, stderr: /^((?!is left to it).)*$/s })
 })
