@@ -88,6 +88,7 @@ async function handOver(call: ProxyCall, socket: number): Promise<ControlClient>
   }
 }
 
+/** Until we shall end; whenever a daemon has gone, the next one gets the port. */
 async function stay(
   first: ControlClient,
   again: () => Promise<ControlClient>,
@@ -101,14 +102,15 @@ async function stay(
   while (!over) {
     await Promise.race([client?.closed ?? sleep(SUCCESSOR_WITHIN_MS), end])
     if (over) break
+    client = undefined
     const deadline = performance.now() + SUCCESSOR_WITHIN_MS
     while (!over && performance.now() < deadline && !(await isThere())) await sleep(LOOK_AGAIN_MS)
-    client = over
-      ? undefined
-      : await again().catch(thrown => {
-          error(`docker-proxy: ${messageOf(thrown)}\n`)
-          return undefined
-        })
+    if (over) break
+    try {
+      client = await again()
+    } catch (thrown) {
+      error(`docker-proxy: ${messageOf(thrown)}\n`)
+    }
   }
   await Promise.race([client?.ask('leave').catch(() => {}), sleep(LEAVE_WITHIN_MS)])
   client?.[Symbol.dispose]()

@@ -5,13 +5,13 @@ import { readFileSync } from 'node:fs'
 export interface Memory {
   /** Its own pages, and its share of those that it has with others. */
   pssKb: number
-  /** Its own alone. */
-  privateKb: number
+  /** All of its pages, as `ps` counts them. */
+  rssKb: number
 }
 
 /** @param proc such as /proc/12 */
 export function memoryOf(proc: string): Memory {
   const rollup = readFileSync(`${proc}/smaps_rollup`, 'utf8')
   const kb = (name: string) => Number(new RegExp(`^${name}: +(\\d+) kB`, 'm').exec(rollup)?.[1] ?? 0)
-  return { pssKb: kb('Pss'), privateKb: kb('Private_Clean') + kb('Private_Dirty') }
+  return { pssKb: kb('Pss'), rssKb: kb('Rss') }
 }
