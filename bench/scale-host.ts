@@ -9,7 +9,7 @@
 
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { answer } from '../src/cni/cni.ts'
 import { connectControl } from '../src/control/client.ts'
@@ -244,11 +244,11 @@ const ofDaemon = (file: string): string => readFileSync(`/proc/${daemon?.pid}/${
 const memoryMib = (): number =>
   Number(/^Pss:\s+(\d+)/m.exec(ofDaemon('smaps_rollup'))?.[1] ?? Number.NaN) / 1024
 
-/** Source: proc(5), /proc/pid/stat, fields 14 and 15, in ticks of 10 ms. */
+/** Time that its threads have run. Source: Documentation/scheduler/sched-stats.rst, /proc/pid/schedstat. */
 function cpuMs(): number {
-  const stat = ofDaemon('stat')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10
+  const threads = readdirSync(`/proc/${daemon?.pid}/task`)
+  const nanoseconds = threads.map(thread => Number(ofDaemon(`task/${thread}/schedstat`).split(' ')[0]))
+  return nanoseconds.reduce((sum, each) => sum + each, 0) / 1e6
 }
 
 process.on('message', (order: Order) => {
