@@ -33,7 +33,7 @@ import { claimPorts, releasePorts } from './port-claims.ts'
 import { probePorts } from './port-probe.ts'
 import { portsOf, proxyPart, targetsOf } from './publish-plan.ts'
 import { addRules, removeRules, rulesFor } from './publish-rules.ts'
-import { findAgain, resolve } from './resolve.ts'
+import { Resolver } from './resolve.ts'
 import { Turns } from './turns.ts'
 
 /** A publication and what happened on it. */
@@ -62,6 +62,7 @@ export class Publisher {
   readonly #backend: NatBackend | undefined
   readonly #turns = new Turns()
   readonly #published = publicationIndex()
+  readonly #resolver = new Resolver()
 
   constructor(proxy: PortProxy, { tell = () => {}, backend }: PublisherOptions = {}) {
     this.#proxy = proxy
@@ -71,7 +72,7 @@ export class Publisher {
 
   /** @throws TsnetError; nothing of the request is published then */
   async publish(request: PublishRequest): Promise<Publication[]> {
-    const containers = await Promise.all(request.containers.map(resolve))
+    const containers = await Promise.all(request.containers.map(each => this.#resolver.resolve(each)))
     return withUndo(async undo => {
       const published: Publication[] = []
       const specs = request.specs.length === 0 ? listeningSpecs(containers, request.via) : request.specs
@@ -229,7 +230,7 @@ export class Publisher {
 
   /** Containers of a publication went away, or came back as others. */
   async #follow(publication: Publication): Promise<void> {
-    const found = await Promise.all(publication.containers.map(follow))
+    const found = await Promise.all(publication.containers.map(each => this.#again(each)))
     await this.#turns.take(publication.id, async () => {
       const unchanged = JSON.stringify(readPublication(publication.id)) === JSON.stringify(publication)
       if (unchanged)
@@ -238,6 +239,17 @@ export class Publisher {
           found.filter(each => each !== undefined),
         )
     })
+  }
+
+  /** The same container after a restart; itself while it does not run; undefined when it is gone. */
+  async #again(container: Container): Promise<Container | undefined> {
+    if (isThere(container.netns)) return container
+    try {
+      return await this.#resolver.findAgain(container)
+    } catch (thrown) {
+      if (hasCode(thrown, 'unknown-container', 'invalid-netns')) return undefined
+      return container
+    }
   }
 
   async #move(publication: Publication, containers: Container[]): Promise<void> {
@@ -277,14 +289,3 @@ const runningOnly = (publication: Publication, isRunning = isThere): Publication
   ...publication,
   containers: publication.containers.filter(each => isRunning(each.netns)),
 })
-
-/** The same container after a restart; itself while it does not run; undefined when it is gone. */
-async function follow(container: Container): Promise<Container | undefined> {
-  if (isThere(container.netns)) return container
-  try {
-    return await findAgain(container)
-  } catch (thrown) {
-    if (hasCode(thrown, 'unknown-container', 'invalid-netns')) return undefined
-    return container
-  }
-}

@@ -2,18 +2,30 @@
 
 import type { Container } from '../model/publication.ts'
 import { type Found, resolveAgain, resolveContainer } from '../runtime/runtime.ts'
-import { listEntries } from './state.ts'
+import { FolderIndex } from './folder-index.ts'
+import { ENTRIES, ownerIn, readEntry } from './state.ts'
 
-/** @throws TsnetError `unknown-container`, `not-running`, `io`, `missing`, `invalid-environment`, `invalid-netns` */
-export const resolve = (reference: string): Promise<Container> => resolveContainer(reference, attached())
+/** For a process that looks for one container after the other: what is attached is read where it changed. */
+export class Resolver {
+  readonly #attached = new FolderIndex(ENTRIES, name => foundIn(ownerIn(name)))
 
-/** The same container after a restart. @throws TsnetError as `resolve` */
-export const findAgain = (container: Container): Promise<Container> => resolveAgain(container, attached())
+  /** @throws TsnetError `unknown-container`, `not-running`, `io`, `missing`, `invalid-environment`, `invalid-netns` */
+  resolve(reference: string): Promise<Container> {
+    return resolveContainer(reference, this.#attached.list())
+  }
 
-function attached(): Found[] {
-  return listEntries().flatMap(({ entry: { state, attachment } }) => {
-    if (state !== 'attached') return []
-    const { containerId: id, aliases, netns } = attachment
-    return [{ runtime: 'cni' as const, id, name: aliases[0] ?? id, aliases, netnsPath: netns.path }]
-  })
+  /** The same container after a restart. @throws TsnetError as `resolve` */
+  findAgain(container: Container): Promise<Container> {
+    return resolveAgain(container, this.#attached.list())
+  }
+}
+
+/** As Resolver.resolve, for a process that looks for one. */
+export const resolve = (reference: string): Promise<Container> => new Resolver().resolve(reference)
+
+function foundIn(owner: string | undefined): Found | undefined {
+  const entry = owner === undefined ? undefined : readEntry(owner)
+  if (entry?.state !== 'attached') return undefined
+  const { containerId: id, aliases, netns } = entry.attachment
+  return { runtime: 'cni', id, name: aliases[0] ?? id, aliases, netnsPath: netns.path }
 }
