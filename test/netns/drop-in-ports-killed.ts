@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
 import t from 'tap'
 import { diff, snapshot } from 'tsnet/lab'
+import { Command } from '../support/daemon.ts'
 import { answering, Chained, chainedSite, resultFor } from '../support/nat-chain.ts'
 import { addresses, iptablesNft, libnftables, type NatSite } from '../support/nat-site.ts'
 
@@ -14,9 +15,15 @@ const left = async ({ host }: NatSite, before: Awaited<ReturnType<typeof snapsho
 
 const COUNT = 8
 
-for (const variant of [iptablesNft, libnftables]) {
-  t.test(`${variant.name}: ${COUNT} containers at once, of which each gets its own port`, async t => {
+for (const [variant, daemon] of [
+  [iptablesNft, false],
+  [iptablesNft, true],
+  [libnftables, false],
+] as const) {
+  const how = daemon ? `${variant.name}, by the daemon` : variant.name
+  t.test(`${how}: ${COUNT} containers at once, of which each gets its own port`, async t => {
     const site = await chainedSite(t, variant)
+    if (daemon) await new Command(site.host, variant.backend).daemon()
     const { host, client } = site
     const [ports, wall] = [
       new Chained(site, 'portmap'),
@@ -55,7 +62,9 @@ for (const variant of [iptablesNft, libnftables]) {
     )
     t.strictSame(await left(site, before), [])
   })
+}
 
+for (const variant of [iptablesNft, libnftables]) {
   t.test(`${variant.name}: killed while it adds or deletes, DEL takes the rest away`, async t => {
     const site = await chainedSite(t, variant)
     const { host } = site
