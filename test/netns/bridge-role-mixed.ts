@@ -255,3 +255,32 @@ t.test('their bridge with our host-local, found in CNI_PATH', async t => {
   t.same(await stage.call('DEL', web, config, { ...ours, ...previousOf(added) }, 'reference'), { code: 0 })
   t.same(await residue(stage), before)
 })
+
+t.test('a link without addresses: CHECK succeeds, and fails when it has left the bridge', async t => {
+  const { stage, web } = await open(t)
+  const flat = { bridge: 'br7', ipam: {} }
+  const added = await stage.call('ADD', web, flat, {}, 'reference')
+  t.same(await stage.call('CHECK', web, flat, previousOf(added)), { code: 0 })
+  const [, host] = (added.result?.interfaces ?? []) as { name: string }[]
+  await stage.host.run('ip', 'link', 'set', host?.name ?? '', 'nomaster')
+  t.match(await stage.call('CHECK', web, flat, previousOf(added)), { code: 1, error: /was not found$/ })
+})
+
+t.test('DEL of what was never there succeeds, and makes nothing', async t => {
+  const { stage, web, before } = await open(t)
+  for (const place of [web, 'stranger']) t.same(await stage.call('DEL', place, config), { code: 0 })
+  t.same(await residue(stage), before)
+})
+
+t.test('DEL leaves an interface that is no pair, and the namespace that it is called in', async t => {
+  const { stage, web } = await open(t)
+  await web.run('ip', 'link', 'add', 'eth0', 'type', 'bridge')
+  t.same(await stage.call('DEL', web, config), { code: 0 })
+  t.equal((await web.run('ip', 'link', 'show', 'eth0', { mayFail: true })).code, 0)
+  await stage.host.run('ip', 'link', 'add', 'uplink', 'type', 'veth', 'peer', 'name', 'other')
+  const call = { netns: '/proc/self/ns/net', ifname: 'uplink' }
+  t.match(await stage.call('DEL', 'web2', config, call), { code: 1, error: /is the one that tsnet runs in/ })
+  t.equal((await stage.host.run('ip', 'link', 'show', 'uplink', { mayFail: true })).code, 0)
+  t.same(await stage.call('DEL', 'web2', config, call, 'reference'), { code: 0 }, 'the control')
+  t.equal((await stage.host.run('ip', 'link', 'show', 'uplink', { mayFail: true })).code, 1)
+})
