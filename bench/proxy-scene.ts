@@ -149,6 +149,14 @@ export function memoryOf(pids: readonly number[]): number {
   return kilobytes.reduce((sum, each) => sum + each, 0) / 1000
 }
 
+/** Processor time that processes have spent, in ms. */
+export const cpuMsOf = (pids: readonly number[]): number =>
+  pids.reduce((sum, pid) => {
+    // utime and stime of proc_pid_stat(5), in hundredths of a second.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+    return sum + (Number(fields[11]) + Number(fields[12])) * 10
+  }, 0)
+
 export const descriptorsOf = (pids: readonly number[]): number =>
   pids.reduce((sum, pid) => sum + readdirSync(`/proc/${pid}/fd`).length, 0)
 

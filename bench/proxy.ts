@@ -10,18 +10,23 @@ import type { ChildProcess } from 'node:child_process'
 import { IDLE_NOTES, idleLines } from './proxy-idle.ts'
 import { iperf, KEPT, SECONDS, UDP_BYTES, udpRate, wrk } from './proxy-load.ts'
 import { rangeLines } from './proxy-range.ts'
-import { endScene, openScene, type Side } from './proxy-scene.ts'
+import { cpuMsOf, endScene, openScene, type Side } from './proxy-scene.ts'
 import type { Line, Report } from './report.ts'
 import { summarize } from './statistics.ts'
 import { versionsOf } from './versions.ts'
 
-/** One kind of work. */
-interface Work {
+interface Measured {
   name: string
   unit: string
   /** What the ratio to the peer must reach, or may not exceed. */
   atLeast?: number
   budget?: number
+}
+
+/** One kind of work. */
+interface Work extends Measured {
+  /** What of the proxy's processor time is said: for each of these, thousands of a second or millionths. */
+  cost?: { of: string; unit: 'ms' | 'µs' }
   measure(side: Side): Promise<number | undefined>
 }
 
@@ -32,12 +37,20 @@ export async function benchProxy(rounds: number): Promise<Report> {
     const { sides, sink } = await openScene()
     const works = worksOf(sink)
     const samples = new Map<string, number[]>()
+    const note = (name: string, side: Side, figure: number) => {
+      const key = `${name} ${side.name}`
+      samples.set(key, [...(samples.get(key) ?? []), figure])
+    }
     for (let round = -1; round < rounds; round++) {
       for (const work of works) {
         for (const side of rotate(sides, round)) {
+          const before = cpuMsOf(side.pids)
           const figure = await work.measure(side)
-          const key = `${work.name} ${side.name}`
-          if (figure !== undefined && round >= 0) samples.set(key, [...(samples.get(key) ?? []), figure])
+          if (figure === undefined || round < 0) continue
+          note(work.name, side, figure)
+          if (work.cost === undefined || side.pids.length === 0) continue
+          const spent = (cpuMsOf(side.pids) - before) * (work.cost.unit === 'µs' ? 1000 : 1)
+          note(costOf(work.cost).name, side, spent / (figure * Number(SECONDS)))
         }
       }
     }
@@ -47,11 +60,13 @@ export async function benchProxy(rounds: number): Promise<Report> {
       versions,
       lines: [
         ...works.flatMap(work => linesOf(work, sides, samples)),
+        ...works.flatMap(({ cost }) => (cost === undefined ? [] : linesOf(costOf(cost), sides, samples))),
         ...(await idleLines(sides)),
         ...(await rangeLines()),
       ],
       notes: [
         `${rounds} turns in turn, ${SECONDS} s each; × peer is to docker-proxy of the same run`,
+        'processor time is that of the proxy, which other work on the machine disturbs less than it does rates',
         ...IDLE_NOTES,
       ],
     }
@@ -60,14 +75,32 @@ export async function benchProxy(rounds: number): Promise<Report> {
   }
 }
 
+const costOf = ({ of, unit }: { of: string; unit: string }): Measured => ({
+  name: `processor time for ${of}`,
+  unit,
+})
+
 function worksOf(sink: ChildProcess): Work[] {
   return [
-    { name: 'one stream', unit: 'Gbit/s', atLeast: 1.5, measure: async side => iperf(side, 1) },
-    { name: 'eight streams', unit: 'Gbit/s', atLeast: 1.5, measure: async side => iperf(side, 8) },
+    {
+      name: 'one stream',
+      unit: 'Gbit/s',
+      atLeast: 1.5,
+      cost: { of: 'a Gbit of one stream', unit: 'ms' },
+      measure: async side => iperf(side, 1),
+    },
+    {
+      name: 'eight streams',
+      unit: 'Gbit/s',
+      atLeast: 1.5,
+      cost: { of: 'a Gbit of eight', unit: 'ms' },
+      measure: async side => iperf(side, 8),
+    },
     {
       name: `requests on ${KEPT} kept connections`,
       unit: '1/s',
       atLeast: 1.3,
+      cost: { of: 'a request', unit: 'µs' },
       measure: async side => wrk(side, KEPT).rate,
     },
     { name: 'latency on one, p50', unit: 'µs', budget: 1, measure: async side => wrk(side, 1).medianUs },
@@ -75,6 +108,7 @@ function worksOf(sink: ChildProcess): Work[] {
       name: 'new connections',
       unit: '1/s',
       atLeast: 1.5,
+      cost: { of: 'a new connection', unit: 'µs' },
       measure: async side => wrk(side, KEPT, '-H', 'Connection: close').rate,
     },
     {
@@ -86,7 +120,7 @@ function worksOf(sink: ChildProcess): Work[] {
   ]
 }
 
-function linesOf(work: Work, sides: Side[], samples: Map<string, number[]>): Line[] {
+function linesOf(work: Measured, sides: Side[], samples: Map<string, number[]>): Line[] {
   const of = (name: string) => samples.get(`${work.name} ${name}`)
   const peer = of('docker-proxy')
   return sides.flatMap(({ name }): Line[] => {
