@@ -6,6 +6,7 @@
 
 import { ownerTag } from '../model/network.ts'
 import * as network from '../network/network.ts'
+import { portHolder } from '../network/take-down.ts'
 import { connectControl } from './client.ts'
 
 /** Who holds the ports of attachments. */
@@ -15,31 +16,35 @@ export interface PortHolder {
   release(owner: string): Promise<void>
 }
 
-/** @param holder whoever holds ports now; it is let go of after each operation */
-export const operationsWith = (holder: () => Promise<(PortHolder & Disposable) | undefined>) => ({
-  ...network,
-
-  async attach(...[request, context]: Parameters<typeof network.attach>) {
-    using held = request.ports.length > 0 ? await holder() : undefined
-    if (held === undefined) return network.attach(request, context)
-    const attachment = await network.attach(request, { ...context, loopbackServed: true })
-    if (attachment.portsReserved === true) return attachment
-    try {
-      await held.serve(ownerTag(attachment))
-      return attachment
-    } catch (thrown) {
-      await network.detach(attachment)
-      throw thrown
-    }
-  },
-
-  async detach(...[key, hint, context]: Parameters<typeof network.detach>) {
+/**
+ * The operations of this process, whatever takes an attachment down included.
+ * @param holder whoever holds ports now; it is let go of after each operation
+ */
+export function operationsWith(holder: () => Promise<(PortHolder & Disposable) | undefined>) {
+  portHolder.release = async owner => {
     using held = await holder()
     // A daemon in trouble is no reason to keep anything: it looks for itself soon.
-    await held?.release(ownerTag(key)).catch(() => {})
-    await network.detach(key, hint, context)
-  },
-})
+    await held?.release(owner).catch(() => {})
+  }
+  return { ...network, attach: (...asked: Parameters<typeof network.attach>) => attachWith(holder, ...asked) }
+}
+
+async function attachWith(
+  holder: Parameters<typeof operationsWith>[0],
+  ...[request, context]: Parameters<typeof network.attach>
+) {
+  using held = request.ports.length > 0 ? await holder() : undefined
+  if (held === undefined) return network.attach(request, context)
+  const attachment = await network.attach(request, { ...context, loopbackServed: true })
+  if (attachment.portsReserved === true) return attachment
+  try {
+    await held.serve(ownerTag(attachment))
+    return attachment
+  } catch (thrown) {
+    await network.detach(attachment)
+    throw thrown
+  }
+}
 
 /** The daemon, by its control socket. */
 async function daemon(): Promise<(PortHolder & Disposable) | undefined> {

@@ -35,6 +35,12 @@ import { releasePorts } from './port-claims.ts'
 import { leaveBridge, withdrawRules } from './shared.ts'
 import { sideBySide } from './side-by-side.ts'
 
+/**
+ * Whoever holds the ports of attachments, beside their rules, lets those of an owner go. Before the address
+ * is given back, or the ports would lead to whoever gets it next.
+ */
+export const portHolder: { release: (owner: string) => Promise<void> } = { release: async () => {} }
+
 /** Takes down what a record speaks of. @throws the error, or an AggregateError, after having tried all */
 export async function takeDown(undertaking: Undertaking, context: Context = {}): Promise<void> {
   const { trace } = context
@@ -44,6 +50,7 @@ export async function takeDown(undertaking: Undertaking, context: Context = {}):
   const addresses = leases.map(lease => ipOf(lease.address))
   await everyStep([
     () => silence(owner, trace),
+    async () => ports.length > 0 && (await portHolder.release(owner)),
     () =>
       sideBySide(
         () => withShaping(undertaking.bandwidth, owner, () => leaveBridge(bridgeName, owner, trace), trace),
@@ -72,6 +79,7 @@ export async function takeDownUnrecorded(
   const owner = ownerTag(key)
   await everyStep([
     () => silence(owner, trace),
+    () => portHolder.release(owner),
     () =>
       sideBySide(
         () => withShaping(true, owner, () => disconnect({ owner }, trace), trace),

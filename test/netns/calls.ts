@@ -196,6 +196,33 @@ t.test('calls of every role in a list, and a plugin that calls ours in turn', as
   t.strictSame(whole['the daemon'], whole.Node)
 })
 
+for (const backend of BACKENDS) {
+  t.test(`${backend}: an address that is given on takes no ports along`, async t => {
+    const scene = await Scene.open(backend, 'a', 'b')
+    t.teardown(() => scene.close())
+    const ipam = { type: 'host-local', ranges: [[{ subnet: '10.10.0.0/30' }]] }
+    const calls = new Calls(scene, 'program', { ipam })
+    // Looks for itself after a minute only.
+    writeFileSync(scene.host.path('/run/settings.json'), '{"tendMs":60000}')
+    await calls.serve('--config', '/run/settings.json')
+    t.match(await calls.run('ADD', 'a', { config: ports(8080) }), { code: 0 })
+    t.equal((await scene.host.ask('tcp', '127.0.0.1', 8080)).place, 'a')
+    await scene.get('a').remove()
+    t.match(await calls.run('ADD', 'b'), { code: 0, stdout: /10\.10\.0\.2/ })
+    t.equal((await scene.host.ask('tcp', '10.10.0.2', 80)).place, 'b')
+    await t.rejects(scene.host.ask('tcp', '127.0.0.1', 8080, { withinMs: 300 }), 'nobody published this')
+    t.match(await calls.run('DEL', 'b'), { code: 0 })
+    t.match(await calls.run('DEL', 'a'), { code: 0 })
+    await scene.host.run('rm', '/run/settings.json')
+    await calls.end()
+    t.strictSame(
+      (await scene.residue()).filter(line => !/ a |netns\/a /.test(line)),
+      [],
+      'but for the one that vanished',
+    )
+  })
+}
+
 t.test('nobody who talks nonsense to the call socket is felt by others', async t => {
   const scene = await Scene.open('nftables', 'a')
   t.teardown(() => scene.close())

@@ -39,8 +39,8 @@ export class Calls {
   }
 
   /** Starts the daemon. From then on nobody else can do a call: what Node would load for it is away. */
-  async serve(): Promise<Running> {
-    this.#daemon = await new Command(this.scene.host, this.scene.backend).daemon()
+  async serve(...words: string[]): Promise<Running> {
+    this.#daemon = await new Command(this.scene.host, this.scene.backend).daemon(...words)
     await this.scene.host.run('mount', '--bind', '/dev/null', resolve('dist/bundle/cni.cjs'))
     return this.#daemon
   }
