@@ -153,9 +153,10 @@ export async function unpublishPorts(key: AttachmentKey, hint: PortmapHint = {})
 
 /** @throws TsnetError `mismatch` naming everything that is not as it was made */
 export async function checkPorts({ intent, ...request }: PortmapRequest): Promise<void> {
-  const backend = chooseBackend(request.backend)
   const owner = ownerTag(request)
-  const guarded = readRecord('portmap', owner) !== undefined
+  const record = readRecord('portmap', owner)
+  const backend = record?.backend ?? chooseBackend(request.backend)
+  const guarded = record !== undefined
   const problems = await verifyPorts({ backend, intent }, { others: othersOf(request, owner), guarded })
   const address = localAddress(intent)
   if (address !== undefined && !isLocalnetOpen(address)) {
