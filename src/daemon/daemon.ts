@@ -1,9 +1,10 @@
 /**
- * The daemon: one process that listens on every published port.
+ * The daemon: one process that listens on every published port, and does the runtimes' calls.
  *
  *     tsnet publish ──▶ control socket ──▶ Publisher ──▶ Proxy (worker threads) ──▶ containers
  *                                             │
  *                                             └──▶ rules, files under the run directory
+ *     runtime ──▶ launcher ──▶ call socket ──▶ FastPath ──▶ cni/ (fast-path.ts)
  *
  * It is speed, never truth: what is published is in files and in the kernel, and a daemon that starts
  * serves it again. One runs at a time on a run directory (the lock on `daemon.lock` dies with it).
