@@ -20,7 +20,7 @@ const refuse = (message: string): never => {
 
 /** @throws TsnetError `invalid-config`, `unsupported-field`, `invalid-environment` */
 export function readDropInNetwork({ config, version, call, env }: PluginCall): Network {
-  const isLayer3 = config.get('ipam').get('type').present
+  const isLayer3 = config.get('ipam').get('type').text() !== undefined
   const bridge = readOptions(config)
   if (isLayer3 && bridge.disableContainerInterface) {
     refuse('cannot use IPAM when DisableContainerInterface flag is set')
