@@ -6,7 +6,7 @@
 import t, { type Test } from 'tap'
 import type { Namespace } from 'tsnet/lab'
 import { openStages, type Stage } from '../support/bridge-role.ts'
-import { type DropInAnswer, folders, type Whose } from '../support/drop-in.ts'
+import { type DropInAnswer, environmentOf, folders, type Whose } from '../support/drop-in.ts'
 
 t.setTimeout(300_000)
 
@@ -284,3 +284,23 @@ t.test('DEL leaves an interface that is no pair, and the namespace that it is ca
   t.same(await stage.call('DEL', 'web2', config, call, 'reference'), { code: 0 }, 'the control')
   t.equal((await stage.host.run('ip', 'link', 'show', 'uplink', { mayFail: true })).code, 1)
 })
+
+t.test(
+  'an ADD that is killed at any point leaves nothing that a DEL, or the next ADD, does not take',
+  async t => {
+    const { stage, web, before } = await open(t)
+    for (let ms = 20; ms <= 200; ms += 20) {
+      const call = { plugin: 'bridge', command: 'ADD', config, containerId: 'web', netns: web.path }
+      await stage.host.run('timeout', '-s', 'KILL', String(ms / 1000), `${folders.tsnet}/bridge`, {
+        env: environmentOf('tsnet', call),
+        stdin: JSON.stringify({ cniVersion: '1.0.0', name: 'net', type: 'bridge', ...config }),
+        mayFail: true,
+      })
+      const again =
+        ms % 40 === 0 && (await web.run('ip', 'link', 'show', 'eth0', { mayFail: true })).code !== 0
+      if (again) t.equal((await stage.call('ADD', web, config)).code, 0, `the next ADD after ${ms} ms`)
+      t.same(await stage.call('DEL', web, config), { code: 0 })
+      t.same(await residue(stage), before, `${ms} ms`)
+    }
+  },
+)
