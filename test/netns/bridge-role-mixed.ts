@@ -300,7 +300,10 @@ t.test(
         ms % 40 === 0 && (await web.run('ip', 'link', 'show', 'eth0', { mayFail: true })).code !== 0
       if (again) t.equal((await stage.call('ADD', web, config)).code, 0, `the next ADD after ${ms} ms`)
       t.same(await stage.call('DEL', web, config), { code: 0 })
-      t.same(await residue(stage), before, `${ms} ms`)
+      t.same(withoutLocks(await residue(stage)), before, `${ms} ms`)
     }
   },
 )
+
+/** The lock file of somebody who was killed stays until the next one has locked it. */
+const withoutLocks = (lines: string[]) => lines.filter(line => !/^\/run\/tsnet\/[\w-]+\.lock$/.test(line))
