@@ -79,7 +79,8 @@ const START: readonly Work[] = [
     value: done => done.memoryMib,
     unit: 'MiB',
   },
-  { name: 'daemon at rest', order: { do: 'idle' }, rounds: 1, unit: 'ms of a processor each second' },
+  // Of a processor, each second.
+  { name: 'daemon at rest', order: { do: 'idle' }, rounds: 1, unit: 'ms/s' },
 ]
 
 const WITH_DAEMON: readonly Work[] = [
