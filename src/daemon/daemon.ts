@@ -30,6 +30,7 @@ import { forcedBackend } from '../model/environment.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { Publication } from '../model/publication.ts'
 import { prepareNft } from '../nat/nat.ts'
+import { keepSockets } from '../netlink/warm-sockets.ts'
 import { AttachmentPorts } from '../network/attachment-ports.ts'
 import { type PublicationEvent, Publisher } from '../network/publisher.ts'
 import { removeEmptyParents, runDirectory } from '../network/state.ts'
@@ -66,6 +67,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   mkdirSync(runDirectory(), { recursive: true, mode: 0o700 })
   using predecessor = replace ? await connectControl() : undefined
   let alone = predecessor === undefined ? await lockAlone() : undefined
+  keepSockets()
   prepareNft() // before there are a thousand listening sockets
   const { workers } = ((await predecessor?.ask('ping')) as { workers: number } | undefined) ?? settings
   const proxy = startProxy({ workers, onFault: log })

@@ -9,7 +9,8 @@
  *                                                   one function = one conversation = plain value
  *
  * Nearly everything is synchronous: the kernel answers a request while it is being sent. Over the deletion of
- * links it waits, so that can be sent by another thread (delete-links.ts). A socket belongs to the namespace it was opened in and may be used from anywhere.
+ * links it waits, so that can be sent by another thread (delete-links.ts). A socket belongs to the namespace
+ * it was opened in and may be used from anywhere; a daemon keeps them (warm-sockets.ts).
  *
  * A conversation asks for extended acknowledgements (the kernel's own words become part of the error) and
  * for strict checking (a filter the kernel does not know is an error, not ignored). A dump that the kernel
@@ -27,7 +28,8 @@ import { hasCode } from '../model/errors.ts'
 import { concatenate } from './codecs.ts'
 import * as k from './constants.ts'
 import { eachMessage, encodeMessage, type Message, readVerdict, type Verdict } from './message.ts'
-import { openSocket, RECEIVE_TIMEOUT_S, type Transport } from './socket.ts'
+import { RECEIVE_TIMEOUT_S, type Transport } from './socket.ts'
+import { takeSocket } from './warm-sockets.ts'
 
 export interface Request {
   /** The command line that does the same: `ip link set web up`. */
@@ -70,12 +72,13 @@ type Outcome =
 export class Netlink implements Disposable {
   readonly #transport: Transport
   readonly #trace: ((equivalent: string) => void) | undefined
-  #sequence = 0
+  #sequence: number
 
   /** @param trace hears the equivalent command of every change */
   constructor(transport: Transport, trace?: (equivalent: string) => void) {
     this.#transport = transport
     this.#trace = trace
+    this.#sequence = transport.sequence ?? 0
   }
 
   /** The inode of the network namespace it speaks with. */
@@ -128,6 +131,7 @@ export class Netlink implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#transport.sequence = this.#sequence
     this.#transport[Symbol.dispose]()
   }
 
@@ -222,4 +226,4 @@ const failure = (request: Request, code: keyof typeof constants.errno, text?: st
 export const openNetlink = (
   trace?: (equivalent: string) => void,
   protocol: number = k.NETLINK_ROUTE,
-): Netlink => new Netlink(openSocket(protocol), trace)
+): Netlink => new Netlink(takeSocket(protocol), trace)

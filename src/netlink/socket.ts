@@ -13,6 +13,8 @@ import * as k from './constants.ts'
 
 /** A socket, or in tests a script, that carries datagrams to the kernel and back. */
 export interface Transport extends Disposable {
+  /** Of the last message that was sent on it, where it is not new. */
+  sequence?: number
   send(datagram: Uint8Array): void
   /** As send, on another thread: for requests over which the kernel waits. Absent: there is no other thread. */
   sendAside?(datagram: Uint8Array): Promise<void>
