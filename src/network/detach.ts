@@ -43,8 +43,9 @@ export async function detach(
     } else {
       writeEntry(owner, { state: 'detaching', attachment: entry.attachment })
       await takeDown(entry.attachment, context)
-      removeEntry(owner)
     }
+    // Where there was none, a killed ADD may have begun to write one.
+    removeEntry(owner)
     if (hint.foreign !== undefined) await detachForeign(key, hint, entry !== undefined, context)
   })
 }
