@@ -291,7 +291,7 @@ t.test('what a killed attach left is taken down by detach, and by the hook at po
       env: { CNI_PATH: '/tmp', TSNET_NAT: 'iptables' },
     })
     const begun = () => existsSync(scene.host.path('/tmp/begun'))
-    await waitFor(begun, { what: 'the second plugin to have its turn', withinMs: 20_000 })
+    await waitFor(begun, { what: 'the second plugin to have its turn', withinMs: 60_000 })
     t.not(await residue(stage), [])
     // By the numbers that they have on that host.
     await scene.host.run('kill', '-9', ...scene.host.processes().map(({ pid }) => String(pid)))

@@ -1,7 +1,7 @@
 /** What is refused before anything is changed, and what is deleted and what never. */
 
 import t from 'tap'
-import { diff, type Host, lab, type Namespace, snapshot, type World } from 'tsnet/lab'
+import { diff, type Host, lab, type Namespace, snapshot, type World, waitFor } from 'tsnet/lab'
 import { connect } from '../../src/bridge/bridge.ts'
 import { planLink } from '../../src/bridge/plan.ts'
 import { parseCidr, parseIp } from '../../src/model/address.ts'
@@ -58,6 +58,8 @@ t.test('what was attached before is not attached again, and not taken away', asy
   const { world, host, web } = await scene()
   const other = await host.namespace('other')
   await connectOn(host, web, request())
+  const tentative = async () => (await host.run('ip', '-6', 'address', 'show', 'tentative')).stdout
+  await waitFor(async () => (await tentative()) === '', { what: 'the addresses to be usable' })
   const before = kernelState(host)
   await t.rejects(connectOn(host, other, request()), { code: 'conflict', message: /made before/ })
   t.same(await lastingChangesSince(host, before), [])
