@@ -11,7 +11,7 @@ import { at, families, inUrl, leftovers, type Site } from './site.ts'
 export const PORT = 8080
 
 /** What the kernel remembers for two minutes of connections that ended. */
-const ENDED = /^connection \S+ tcp TIME_WAIT /
+const ENDED = /^connection \S+ tcp (FIN_WAIT|CLOSE_WAIT|LAST_ACK|TIME_WAIT|CLOSE) /
 
 export class Publishing {
   readonly site: Site
