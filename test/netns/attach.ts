@@ -272,32 +272,32 @@ t.test('with the list and the cache gone, the record is enough', async t => {
 
 t.test('what a killed attach left is taken down by detach, and by the hook at poststop', async t => {
   const slow = { ...readNetworkList('ports'), name: 'slow' }
-  const stage = await open(t, '/tmp', { ...slow, plugins: [...slow.plugins, { type: 'tsnet-test-slow' }] })
+  const stage = await open(t, '/srv', { ...slow, plugins: [...slow.plugins, { type: 'tsnet-test-slow' }] })
   const { scene, run, command } = stage
-  await scene.host.tmpfs('/tmp')
+  await scene.host.tmpfs('/srv')
   // Says that its turn has come, and waits for ever; has nothing to take down.
-  const script = '#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && exit 0\n: >/tmp/begun\nexec sleep 1000\n'
-  writeFileSync(scene.host.path('/tmp/tsnet-test-slow'), script, { mode: 0o755 })
+  const script = '#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && exit 0\n: >/srv/begun\nexec sleep 1000\n'
+  writeFileSync(scene.host.path('/srv/tsnet-test-slow'), script, { mode: 0o755 })
   await scene.remember()
   for (const clean of [
     () => run('detach', 'slow', 'netns:web'),
     () => {
       const state = { id: 'web', status: 'stopped', annotations: { 'io.tsnet.networks': 'slow' } }
-      const options = { env: { CNI_PATH: '/tmp' }, stdin: JSON.stringify(state) }
+      const options = { env: { CNI_PATH: '/srv' }, stdin: JSON.stringify(state) }
       return scene.host.run(EXECUTABLE, 'oci-hook', options)
     },
   ]) {
     const attaching = scene.host.start(EXECUTABLE, 'attach', 'slow', 'netns:web', '-p', '8080:80', {
-      env: { CNI_PATH: '/tmp', TSNET_NAT: 'iptables' },
+      env: { CNI_PATH: '/srv', TSNET_NAT: 'iptables' },
     })
-    const begun = () => existsSync(scene.host.path('/tmp/begun'))
+    const begun = () => existsSync(scene.host.path('/srv/begun'))
     await waitFor(begun, { what: 'the second plugin to have its turn', withinMs: 60_000 })
     t.not(await residue(stage), [])
     // By the numbers that they have on that host.
     await scene.host.run('kill', '-9', ...scene.host.processes().map(({ pid }) => String(pid)))
     await attaching.finished
     await clean()
-    rmSync(scene.host.path('/tmp/begun'))
+    rmSync(scene.host.path('/srv/begun'))
     t.strictSame(await residue(stage), [])
     t.match(await command.try('detach', 'slow', 'netns:web'), { code: 1 })
   }
