@@ -5,12 +5,15 @@
  * Source: FIPS 180-4, sections 4.1.2, 5 and 6.2.
  */
 
-/** The first 64 primes, of whose roots the constants are the fractions. */
-const primes: readonly number[] = (() => {
+/** The first primes, of whose roots the constants of this family of hashes are the fractions. */
+export function firstPrimes(count: number): number[] {
   const found: number[] = []
-  for (let n = 2; found.length < 64; n++) if (found.every(prime => n % prime !== 0)) found.push(n)
+  for (let n = 2; found.length < count; n++) if (found.every(prime => n % prime !== 0)) found.push(n)
   return found
-})()
+}
+
+const BLOCK_BYTES = 64
+const primes = firstPrimes(64)
 
 /** The first 32 bits behind the point. */
 const fraction = (x: number): number => ((x - Math.floor(x)) * 0x1_0000_0000) | 0
@@ -23,16 +26,17 @@ const CONSTANTS = Int32Array.from(primes, prime => fraction(Math.cbrt(prime)))
 /** The digest in hex, 64 digits. The text is hashed as UTF-8. */
 export function sha256(text: string): string {
   const state = INITIAL.slice()
-  const message = padded(Buffer.from(text))
-  for (let at = 0; at < message.byteLength; at += 64) addBlock(state, message, at)
+  const message = padded(Buffer.from(text), BLOCK_BYTES)
+  for (let at = 0; at < message.byteLength; at += BLOCK_BYTES) addBlock(state, message, at)
   let hex = ''
   for (const word of state) hex += (word >>> 0).toString(16).padStart(8, '0')
   return hex
 }
 
-/** The bytes, a 1 bit, zeros, and the length in bits in the last 64 of a whole number of blocks. */
-function padded(bytes: Uint8Array): DataView {
-  const message = new Uint8Array(Math.ceil((bytes.length + 9) / 64) * 64)
+/** The bytes, a 1 bit, zeros, and the length in bits in the last eighth of a block, as whole blocks. */
+export function padded(bytes: Uint8Array, blockBytes: number): DataView {
+  const least = bytes.length + 1 + blockBytes / 8
+  const message = new Uint8Array(Math.ceil(least / blockBytes) * blockBytes)
   message.set(bytes)
   message[bytes.length] = 0x80
   const view = new DataView(message.buffer)

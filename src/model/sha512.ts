@@ -4,14 +4,10 @@
  * Not Node's, for the reason given in sha256.ts. Source: FIPS 180-4, sections 4.1.3, 5 and 6.4.
  */
 
-const MASK = (1n << 64n) - 1n
+import { firstPrimes, padded } from './sha256.ts'
 
-/** The first 80 primes, of whose roots the constants are the fractions. */
-function firstPrimes(): bigint[] {
-  const found: number[] = []
-  for (let n = 2; found.length < 80; n++) if (found.every(prime => n % prime !== 0)) found.push(n)
-  return found.map(BigInt)
-}
+const MASK = (1n << 64n) - 1n
+const BLOCK_BYTES = 128
 
 /** The first 64 bits behind the point of the nth root. */
 function fractionOfRoot(value: bigint, n: 2n | 3n): bigint {
@@ -26,24 +22,30 @@ function fractionOfRoot(value: bigint, n: 2n | 3n): bigint {
 
 const rotate = (x: bigint, by: bigint): bigint => ((x >> by) | (x << (64n - by))) & MASK
 
-/** The digest in hex, 128 digits. The text is hashed as UTF-8. */
-export function sha512(text: string): string {
-  const primes = firstPrimes()
-  const constants = primes.map(prime => fractionOfRoot(prime, 3n))
-  const state = primes.slice(0, 8).map(prime => fractionOfRoot(prime, 2n))
-  const message = padded(Buffer.from(text))
-  for (let at = 0; at < message.byteLength; at += 128) addBlock(state, constants, message, at)
-  return state.map(word => word.toString(16).padStart(16, '0')).join('')
+interface Tables {
+  initial: bigint[]
+  constants: bigint[]
 }
 
-/** The bytes, a 1 bit, zeros, and the length in bits in the last 128 of a whole number of blocks. */
-function padded(bytes: Uint8Array): DataView {
-  const message = new Uint8Array(Math.ceil((bytes.length + 17) / 128) * 128)
-  message.set(bytes)
-  message[bytes.length] = 0x80
-  const view = new DataView(message.buffer)
-  view.setBigUint64(message.length - 8, BigInt(bytes.length) * 8n)
-  return view
+let computed: Tables | undefined
+
+/** Computed when first asked for, and once: it takes longer than a hash. */
+function tables(): Tables {
+  if (computed === undefined) {
+    const primes = firstPrimes(80).map(BigInt)
+    const constants = primes.map(prime => fractionOfRoot(prime, 3n))
+    computed = { constants, initial: primes.slice(0, 8).map(prime => fractionOfRoot(prime, 2n)) }
+  }
+  return computed
+}
+
+/** The digest in hex, 128 digits. The text is hashed as UTF-8. */
+export function sha512(text: string): string {
+  const { initial, constants } = tables()
+  const state = [...initial]
+  const message = padded(Buffer.from(text), BLOCK_BYTES)
+  for (let at = 0; at < message.byteLength; at += BLOCK_BYTES) addBlock(state, constants, message, at)
+  return state.map(word => word.toString(16).padStart(16, '0')).join('')
 }
 
 function addBlock(state: bigint[], constants: bigint[], message: DataView, at: number): void {
