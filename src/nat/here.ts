@@ -6,17 +6,17 @@
  * kernel, which does not make it wait.
  */
 
-import { statSync } from 'node:fs'
 import { NETLINK_NETFILTER } from '../netlink/constants.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
+import { inodeHere } from '../netns/netns.ts'
 
 /** A function that returns what `make` returned in the namespace the thread is in, however often it is called. */
 export function onceHere<T>(make: () => T): () => T {
   const made = new Map<number, T>()
   return () => {
-    const { ino } = statSync('/proc/thread-self/ns/net')
-    const value = made.get(ino) ?? make()
-    made.set(ino, value)
+    const namespace = inodeHere()
+    const value = made.get(namespace) ?? make()
+    made.set(namespace, value)
     return value
   }
 }

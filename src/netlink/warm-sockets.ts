@@ -4,8 +4,8 @@
  * since a socket keeps its namespace alive.
  */
 
-import { statSync } from 'node:fs'
 import { hasCode } from '../model/errors.ts'
+import { inodeHere } from '../netns/netns.ts'
 import { openSocket, type Transport } from './socket.ts'
 
 /** More conversations than this seldom go on at once. */
@@ -15,16 +15,14 @@ let home: number | undefined
 /** By protocol. */
 const kept = new Map<number, Transport[]>()
 
-const namespaceHere = (): number => statSync('/proc/thread-self/ns/net').ino
-
 /** From now on, sockets of the namespace that this thread is in are kept. */
 export function keepSockets(): void {
-  home = namespaceHere()
+  home = inodeHere()
 }
 
 /** A socket of the namespace this thread is in, new or used; disposed of, it may be kept. @throws SystemError */
 export function takeSocket(protocol: number): Transport {
-  if (home === undefined || home !== namespaceHere()) return openSocket(protocol)
+  if (home === undefined || home !== inodeHere()) return openSocket(protocol)
   const idle = kept.get(protocol) ?? []
   kept.set(protocol, idle)
   const socket = idle.pop() ?? openSocket(protocol)

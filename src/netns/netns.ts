@@ -17,7 +17,7 @@
  * afterwards changes nothing.
  */
 
-import { closeSync, fstatSync, openSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, statSync } from 'node:fs'
 import { libc, must } from '../ffi/ffi.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { NamespaceId } from '../model/network.ts'
@@ -93,6 +93,9 @@ function isNetworkNamespace(fd: number): boolean {
   const type = new DataView(statfs.buffer).getUint32(0, true)
   return type === NSFS_MAGIC && libc.ioctl(fd, NS_GET_NSTYPE, 0) === CLONE_NEWNET
 }
+
+/** The inode of the namespace this thread is in; nothing is opened. */
+export const inodeHere = (): number => statSync('/proc/thread-self/ns/net').ino
 
 /** The namespace this thread is in. */
 export const currentNetns = (): Netns => openNetns('/proc/thread-self/ns/net')
