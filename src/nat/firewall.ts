@@ -22,7 +22,7 @@ import {
   stageRemoval,
 } from './firewall-rules.ts'
 import { addToZone, isInZone, removeFromZone } from './firewalld.ts'
-import { findIptables, settleAll } from './iptables.ts'
+import { findIptables, settleAll } from './ipt-run.ts'
 import { freshFileOf, type Sheet } from './sheet.ts'
 import { ensureSheets, removeListed, removeSheets, verifySheets } from './sheet-apply.ts'
 

@@ -4,7 +4,8 @@
 
 import type { Family } from '../model/address.ts'
 import type { NatBackend } from '../model/network.ts'
-import { findIptables, listRules, setForwardPolicy } from './iptables.ts'
+import { findIptables, listRules } from './ipt-run.ts'
+import { setForwardPolicy } from './iptables.ts'
 import { findChains, hasLegacyTables } from './kernel-chains.ts'
 import { baseDocument, TABLE } from './nft-base.ts'
 import { listedChains, listedRules } from './nft-listing.ts'

@@ -31,7 +31,7 @@ import {
   portSheets,
   sharedRemoval,
 } from './hostport-rules.ts'
-import { families, findIptables, settleAll } from './iptables.ts'
+import { families, findIptables, settleAll } from './ipt-run.ts'
 import { findNft } from './nft-run.ts'
 import { chainOf, chainRemoval, freshFileOf, type Sheet, targetOf } from './sheet.ts'
 import { ensureSheets, listTable, removeListed, removeSheets, verifySheets } from './sheet-apply.ts'

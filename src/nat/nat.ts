@@ -37,9 +37,9 @@ import type { Family } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { NatBackend, NatIntent } from '../model/network.ts'
 import { closeForwarding, type ForwardingChange, restoreSettings } from './forwarding.ts'
+import { findIptables } from './ipt-run.ts'
 import {
   describeIptables,
-  findIptables,
   type InstallHint,
   installIptables,
   loopbackBridgesIptables,

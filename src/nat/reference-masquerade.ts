@@ -15,7 +15,7 @@ import { type Cidr, type Family, familyOf, type Ip, ipOf, networkOf } from '../m
 import { chainNameOf } from '../model/chained.ts'
 import type { AttachmentKey, NatBackend } from '../model/network.ts'
 import { sha512 } from '../model/sha512.ts'
-import { families, settleAll } from './iptables.ts'
+import { families, settleAll } from './ipt-run.ts'
 import { type ListedRule, listedRules } from './nft-listing.ts'
 import { findNft, isMissing, nftError, runNft } from './nft-run.ts'
 import { chainOf, type Sheet, type TableListing, targetOf } from './sheet.ts'

@@ -2,7 +2,7 @@
 
 import type { Family } from '../model/address.ts'
 import { restoreFile, type TableName } from './ipt-document.ts'
-import { areThere, iptablesError, isHopeless, restore, save } from './iptables.ts'
+import { absentOf, complete, deplete, restore, save, toolName } from './ipt-run.ts'
 import {
   completionOf,
   missingOf,
@@ -37,23 +37,16 @@ export async function ensureSheets(
   options: Options,
 ): Promise<void> {
   const { what, fresh, keep = [], fit = sheet => sheet } = options
-  let failure = fresh ? await restore(family, optimisticFile(sheets)) : undefined
+  const failure = fresh ? await restore(family, optimisticFile(sheets)) : undefined
   if (fresh && failure === undefined) return
-  const tried: string[] = []
-  for (;;) {
-    const listings = await listAll(family, sheets)
-    const file = restoreFile(
-      listings.map(([sheet, there]) => ({
+  const look = async () =>
+    restoreFile(
+      (await listAll(family, sheets)).map(([sheet, there]) => ({
         name: sheet.table,
         lines: completionOf(fit(sheet, there), there, keep),
       })),
     )
-    if (file === '') return
-    if (failure !== undefined && isHopeless(tried, file)) throw iptablesError(family, what, failure)
-    tried.push(file)
-    failure = await restore(family, file)
-    if (failure === undefined) return
-  }
+  await complete(family, what, look, failure)
 }
 
 const listAll = (family: Family, sheets: readonly Sheet[]): Promise<[Sheet, TableListing][]> =>
@@ -73,22 +66,15 @@ export const removeSheets = async (
  * Looks at a table and deletes what `removal` says, until there is nothing more to delete.
  * @throws TsnetError `missing`, `try-again`, `kernel`
  */
-export async function removeListed(
+export const removeListed = (
   family: Family,
   table: TableName,
   what: string,
   removal: (there: TableListing) => string[],
-): Promise<void> {
-  const tried: string[] = []
-  for (;;) {
-    const file = restoreFile([{ name: table, lines: removal(await listTable(family, table)) }])
-    if (file === '') return
-    const failure = await restore(family, file)
-    if (failure === undefined) return
-    if (isHopeless(tried, file)) throw iptablesError(family, what, failure)
-    tried.push(file)
-  }
-}
+): Promise<void> =>
+  deplete(family, what, async () =>
+    restoreFile([{ name: table, lines: removal(await listTable(family, table)) }]),
+  )
 
 /** What a family's tables lack of sheets, and what the container's own chains have too much, in words. */
 export async function verifySheets(
@@ -96,18 +82,13 @@ export async function verifySheets(
   sheets: readonly Sheet[],
   excess: (sheet: Sheet, there: TableListing) => string[] = () => [],
 ): Promise<string[]> {
-  const name = `ip${family === 4 ? '' : '6'}tables`
+  const name = toolName(family)
   const problems: string[] = []
   for (const [sheet, there] of await listAll(family, sheets)) {
     const { table } = sheet
     const missing = missingOf(sheet, there).map(rule => ({ table, rule }))
-    // Another version of iptables may print a rule differently, but finds it by our text.
-    const found = missing.length > 0 && (await areThere(family, missing))
-    if (missing.length > 0 && !found) {
-      for (const one of missing) {
-        if (!(await areThere(family, [one]))) problems.push(`${name}: table ${table} lacks -A ${one.rule}`)
-      }
-    }
+    const absent = await absentOf(family, missing)
+    problems.push(...absent.map(({ rule }) => `${name}: table ${table} lacks -A ${rule}`))
     if (missing.length === 0) {
       problems.push(...excess(sheet, there).map(rule => `${name}: table ${table} has also -A ${rule}`))
     }

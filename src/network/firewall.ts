@@ -15,7 +15,7 @@ import {
   tidyFirewall,
   verifyFirewall,
 } from '../nat/firewall.ts'
-import { findIptables } from '../nat/iptables.ts'
+import { findIptables } from '../nat/ipt-run.ts'
 import {
   type ChainedCall,
   listRecords,

@@ -1,0 +1,164 @@
+/**
+ * Talks to iptables' commands: a file for `iptables-restore`, a listing from `iptables-save`. Where others
+ * change the same tables, it looks again and changes what is still to be changed.
+ */
+
+import type { Finished } from '../ffi/command.ts'
+import type { Family } from '../model/address.ts'
+import { TsnetError } from '../model/errors.ts'
+import { findCommand, run } from './commands.ts'
+import { restoreFile, type TableName } from './ipt-document.ts'
+import { type Listing, readListing } from './ipt-listing.ts'
+
+/** How long to wait for whoever holds the xtables lock. */
+export const LOCK_WAIT_S = 60
+
+/** How often a change is tried again when others change the shared chains at the same time. */
+const ATTEMPTS = 40
+
+/** Exit code of iptables for a lock that was not to be had. */
+const RESOURCE_PROBLEM = 4
+
+export const toolName = (family: Family): string => `ip${family === 4 ? '' : '6'}tables`
+
+export const commandName = (family: Family, what: 'restore' | 'save'): string => `${toolName(family)}-${what}`
+
+export const findIptables = (family: Family): string | undefined =>
+  findCommand(commandName(family, 'restore'))
+
+/** @throws TsnetError `missing` */
+export function need(family: Family, what: 'restore' | 'save'): string {
+  const name = commandName(family, what)
+  const path = findCommand(name)
+  if (path === undefined) {
+    throw new TsnetError('missing', `iptables: no ${name} command is there`, {
+      details: 'install iptables, or set natBackend to "nftables"',
+    })
+  }
+  return path
+}
+
+/** Printed by `--verbose` when every part of a file is in force. */
+const DONE = '# all is done'
+
+/**
+ * Feeds a file to iptables-restore.
+ * @returns nothing when it was taken, else what iptables said
+ */
+export async function restore(family: Family, file: string): Promise<Finished | undefined> {
+  const args = ['--noflush', '--verbose', '-w', String(LOCK_WAIT_S)]
+  // At the end of its input it closes its socket. After a deletion that waits for a grace period, and keeps
+  // a link from being deleted meanwhile; so let it be later.
+  const rest = { stdin: `${file}${DONE}\n`, until: DONE }
+  const result = await run(need(family, 'restore'), args, rest)
+  if (result.code === 0) return undefined
+  if (result.code === RESOURCE_PROBLEM && result.stderr.includes('xtables lock')) {
+    throw new TsnetError('try-again', `iptables: somebody held the xtables lock for ${LOCK_WAIT_S} s`)
+  }
+  return result
+}
+
+/**
+ * What iptables-save prints, of one table or all.
+ * @throws TsnetError `missing`, `kernel`
+ */
+export async function save(family: Family, table?: TableName): Promise<string> {
+  const { code, stdout, stderr } = await run(need(family, 'save'), table === undefined ? [] : ['-t', table])
+  if (code !== 0) throw new TsnetError('kernel', `${commandName(family, 'save')}: ${stderr.trim()}`)
+  return stdout
+}
+
+export const listRules = async (family: Family): Promise<Listing> => readListing(await save(family))
+
+function iptablesError(family: Family, what: string, { stderr }: Finished): TsnetError {
+  const words = stderr.split('\n').filter(line => line !== '' && !line.startsWith('Try `'))
+  return new TsnetError('kernel', `${commandName(family, 'restore')}, ${what}: ${words.join(' ')}`)
+}
+
+/** As restore. @throws TsnetError `kernel` when it was not taken */
+export async function mustRestore(family: Family, file: string, what: string): Promise<void> {
+  const failure = await restore(family, file)
+  if (failure !== undefined) throw iptablesError(family, what, failure)
+}
+
+/** Every family that has a command here. */
+export const families = (): Family[] => ([4, 6] as const).filter(family => findIptables(family) !== undefined)
+
+/** The same was tried several times: it is not others that stand in the way. */
+const isHopeless = (tried: string[], file: string): boolean =>
+  tried.length === ATTEMPTS || (tried.length >= 3 && tried.slice(-3).every(before => before === file))
+
+/**
+ * Adds what is missing, until nothing is.
+ * @param look the file that adds it; empty where nothing is missing
+ * @param failure why what was tried before did not do
+ * @returns true when it was added, false when there was nothing to add
+ * @throws TsnetError `missing`, `try-again`, `kernel`
+ */
+export async function complete(
+  family: Family,
+  what: string,
+  look: () => Promise<string>,
+  failure?: Finished,
+): Promise<boolean> {
+  const tried: string[] = []
+  for (let reason = failure; ; ) {
+    const file = await look()
+    if (file === '') return false
+    if (reason !== undefined && isHopeless(tried, file)) throw iptablesError(family, what, reason)
+    tried.push(file)
+    reason = await restore(family, file)
+    if (reason === undefined) return true
+  }
+}
+
+/**
+ * Deletes what is there, until it is gone.
+ * @param look the file that deletes it; empty where nothing is there
+ * @throws TsnetError `missing`, `try-again`, `kernel`
+ */
+export async function deplete(family: Family, what: string, look: () => Promise<string>): Promise<void> {
+  const tried: string[] = []
+  for (;;) {
+    const file = await look()
+    if (file === '') return
+    const failure = await restore(family, file)
+    if (failure === undefined) return
+    if (isHopeless(tried, file)) throw iptablesError(family, what, failure)
+    tried.push(file)
+  }
+}
+
+/** True when iptables finds all these rules, however it prints them. */
+async function areThere(
+  family: Family,
+  rules: readonly { table: TableName; rule: string }[],
+): Promise<boolean> {
+  const names = [...new Set(rules.map(({ table }) => table))]
+  const lines = (name: TableName): string[] =>
+    rules.filter(({ table }) => table === name).map(({ rule }) => `-C ${rule}`)
+  return (await restore(family, restoreFile(names.map(name => ({ name, lines: lines(name) }))))) === undefined
+}
+
+/**
+ * Those of the rules that are not there. What a listing lacks may be there: another version of iptables
+ * prints a rule differently, but finds it by our text.
+ */
+export async function absentOf<R extends { table: TableName; rule: string }>(
+  family: Family,
+  rules: readonly R[],
+): Promise<R[]> {
+  if (rules.length === 0 || (await areThere(family, rules))) return []
+  const absent: R[] = []
+  for (const one of rules) if (!(await areThere(family, [one]))) absent.push(one)
+  return absent
+}
+
+/** Waits for all, then throws what failed. */
+export async function settleAll(work: Promise<void>[]): Promise<void> {
+  const failures = (await Promise.allSettled(work)).flatMap(result =>
+    result.status === 'rejected' ? [result.reason] : [],
+  )
+  if (failures.length === 1) throw failures[0]
+  if (failures.length > 1) throw new AggregateError(failures)
+}
