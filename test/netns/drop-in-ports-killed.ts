@@ -3,15 +3,19 @@
 import { resolve } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
 import t from 'tap'
-import { diff, snapshot } from 'tsnet/lab'
+import { diff, snapshot, waitFor } from 'tsnet/lab'
 import { Command } from '../support/daemon.ts'
 import { answering, Chained, chainedSite, resultFor } from '../support/nat-chain.ts'
 import { addresses, iptablesNft, libnftables, type NatSite } from '../support/nat-site.ts'
 
 t.setTimeout(240_000)
 
-const left = async ({ host }: NatSite, before: Awaited<ReturnType<typeof snapshot>>): Promise<string[]> =>
-  diff(before, await snapshot(host)).filter(line => !line.startsWith('connection '))
+/** What is different on the host, once the commands that have done their work have ended as well. */
+async function left({ host }: NatSite, before: Awaited<ReturnType<typeof snapshot>>): Promise<string[]> {
+  const hasEnded = async () => !host.processes().some(({ command }) => /tables-/.test(command))
+  await waitFor(hasEnded, { what: 'iptables-restore to end', withinMs: 10_000 })
+  return diff(before, await snapshot(host)).filter(line => !line.startsWith('connection '))
+}
 
 const COUNT = 8
 
