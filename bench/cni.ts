@@ -6,12 +6,14 @@
  * is one process, with each backend: once done by the daemon, once without one. Every turn does ADD and
  * DEL of each side, and who goes first alternates.
  *
+ * After the timed turns, one ADD and one DEL of each side are done again with their system calls counted.
+ *
  * Twice: for a container beside another one that stays, as on a host that works; and for the only container
  * of its network, which makes the bridge and takes it away again (ours does; the reference leaves it).
  */
 
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { NatBackend } from '../src/model/network.ts'
 import {
@@ -20,10 +22,14 @@ import {
   deleteNetworkList,
   type Execute,
   type NetworkList,
+  type Result,
 } from '../test/support/libcni.ts'
+import { type Daemon, startDaemon } from './daemon.ts'
 import type { Line, Report } from './report.ts'
 import { furnishSandbox, ip } from './sandbox.ts'
-import { type Summary, summarize } from './statistics.ts'
+import { rotate, type Summary, summarize } from './statistics.ts'
+import { canCount, countCalls, NOT_COUNTED } from './system-calls.ts'
+import { versionsOf } from './versions.ts'
 
 /** How many times the peer's median a call may take. */
 const BUDGETS = {
@@ -33,6 +39,9 @@ const BUDGETS = {
 
 /** Of its own, so that calls without the daemon do not find it. */
 const DAEMON_FOLDER = '/run/tsnet-daemon'
+
+/** What is counted. */
+const CALLS = { ADD: 'ADD, system calls', DEL: 'DEL, system calls' }
 
 const REFERENCE = '/usr/lib/cni'
 const OURS = resolve('dist/bin')
@@ -45,34 +54,26 @@ interface Side {
   call: Call
   /** Of the one that stays. */
   neighbour: Call
-  times: Record<string, number[]>
+  /** Of each work: milliseconds, or calls of the system. */
+  samples: Record<string, number[]>
   /** Beside what every call has. */
   env: Record<string, string>
   budget?: { ADD: number; DEL: number }
 }
 
 export async function benchCni(rounds: number): Promise<Report> {
-  const versions = versionsOfPeers()
+  // Asked before the sandbox hides Debian's records.
+  const versions = versionsOf('reference plugins', 'iptables', 'nft', 'strace', 'node', 'linux')
   furnishSandbox()
-  const sides = [
-    side('bridge → host-local → portmap', REFERENCE, 1, subnet => [
-      {
-        type: 'bridge',
-        bridge: 'ref0',
-        isGateway: true,
-        ipMasq: true,
-        hairpinMode: true,
-        ipam: ipam(subnet),
-      },
-      { type: 'portmap', capabilities: { portMappings: true } },
-    ]),
-    ...(['iptables', 'nftables'] as const).flatMap((backend, index) => [
-      ourSide(backend, 'with the daemon', 2 * index + 2),
-      ourSide(backend, 'without the daemon', 2 * index + 3),
-    ]),
-  ]
-  const [peer, ...ours] = sides
-  if (peer === undefined) throw new Error('no peer')
+  const peer = ['bridge', 'host-local', 'portmap'].every(type => existsSync(`${REFERENCE}/${type}`))
+    ? referenceSide()
+    : undefined
+  const ours = (['iptables', 'nftables'] as const).flatMap((backend, index) => [
+    ourSide(backend, 'with the daemon', 2 * index + 2),
+    ourSide(backend, 'without the daemon', 2 * index + 3),
+  ])
+  const sides = peer === undefined ? ours : [peer, ...ours]
+  const counts = canCount()
 
   const measure = async (suffix: string) => {
     // The first turn warms the file cache, and makes what stays.
@@ -80,34 +81,64 @@ export async function benchCni(rounds: number): Promise<Report> {
       for (const side of rotate(sides, round)) await turn(side, round < 0 ? undefined : suffix)
     }
   }
-  const daemon = await startDaemon()
-  await measure(', alone')
-  for (const side of sides) await addNetworkList(side.list, side.neighbour, executeOf(side))
-  await measure('')
-  daemon.kill()
+  const daemon = await startDaemon({ TSNET_RUN_DIR: DAEMON_FOLDER })
+  try {
+    await measure(', alone')
+    for (const side of sides) await addNetworkList(side.list, side.neighbour, executeOf(side))
+    await measure('')
+    if (counts) for (const side of sides) await count(side, daemon)
+  } finally {
+    await daemon.stop()
+  }
 
-  const lines = ['ADD', 'DEL', 'ADD, alone', 'DEL, alone'].flatMap(work => {
-    const reference = summaryOf(peer, work)
-    return [
-      { work, by: peer.name, summary: reference },
-      ...ours.map((side): Line => {
-        const summary = summaryOf(side, work)
-        const budget = side.budget?.[work.startsWith('ADD') ? 'ADD' : 'DEL']
-        const ratio = summary.median / reference.median
-        return { work, by: side.name, summary, ratio, ...(budget !== undefined && { budget }) }
-      }),
-    ]
-  })
+  const works = ['ADD', 'DEL', 'ADD, alone', 'DEL, alone', ...(counts ? Object.values(CALLS) : [])]
   return {
     title: 'CNI: bridge, address, masquerade, one port',
     unit: 'ms',
     versions,
-    lines,
+    lines: works.flatMap(work => linesOf(work, peer, ours)),
     notes: [
       `${rounds} turns in turn; starting a process that does nothing takes ${startTime()} ms of each exec`,
+      counts
+        ? 'system calls: of one call beside another container, with all that it starts, and of the daemon meanwhile'
+        : NOT_COUNTED,
+      ...(peer === undefined
+        ? [`no reference plugins in ${REFERENCE}: there is nothing to compare with`]
+        : []),
     ],
   }
 }
+
+function linesOf(work: string, peer: Side | undefined, ours: Side[]): Line[] {
+  const unit = Object.values(CALLS).includes(work) ? { unit: '' } : {}
+  const reference = peer && summaryOf(peer, work)
+  const lines = ours.map((side): Line => {
+    const summary = summaryOf(side, work)
+    const budget = unit.unit === undefined ? side.budget?.[work.startsWith('ADD') ? 'ADD' : 'DEL'] : undefined
+    return {
+      work,
+      by: side.name,
+      summary,
+      ...unit,
+      ...(reference && { ratio: summary.median / reference.median }),
+      ...(reference && budget !== undefined && { budget }),
+    }
+  })
+  return peer && reference ? [{ work, by: peer.name, summary: reference, ...unit }, ...lines] : lines
+}
+
+const referenceSide = (): Side =>
+  side('bridge → host-local → portmap', REFERENCE, 1, subnet => [
+    {
+      type: 'bridge',
+      bridge: 'ref0',
+      isGateway: true,
+      ipMasq: true,
+      hairpinMode: true,
+      ipam: ipam(subnet),
+    },
+    { type: 'portmap', capabilities: { portMappings: true } },
+  ])
 
 function side(
   name: string,
@@ -130,7 +161,7 @@ function side(
     list: { cniVersion: '1.0.0', name: `bench${index}`, plugins: plugins(`10.88.${index}.0/24`) },
     call: call('guest', 8080 + index),
     neighbour: call('neighbour', 9080 + index),
-    times: {},
+    samples: {},
     env: { TSNET_DAEMON: 'off' },
   }
 }
@@ -152,26 +183,19 @@ function ourSide(backend: NatBackend, how: keyof typeof BUDGETS, index: number):
   return { ...made, env, budget: BUDGETS[how][backend] }
 }
 
-async function startDaemon(): Promise<ChildProcess> {
-  const daemon = spawn(`${OURS}/tsnet`, ['daemon'], {
-    env: { ...process.env, TSNET_RUN_DIR: DAEMON_FOLDER },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  await once(daemon.stdout, 'data')
-  return daemon
-}
-
 const ipam = (subnet: string) => ({
   type: 'host-local',
   ranges: [[{ subnet }]],
   routes: [{ dst: '0.0.0.0/0' }],
 })
 
+/** @param before puts words before each command line */
 const executeOf =
-  ({ folder, env: own }: Side): Execute =>
+  ({ folder, env: own }: Side, before = (command: string[]) => command): Execute =>
   (type, environment, input) => {
     const env = { ...process.env, ...own, ...environment, CNI_PATH: folder }
-    const { status, stdout, stderr } = spawnSync(`${folder}/${type}`, [], { input, encoding: 'utf8', env })
+    const [file = '', ...args] = before([`${folder}/${type}`])
+    const { status, stdout, stderr } = spawnSync(file, args, { input, encoding: 'utf8', env })
     return { code: status, stdout, stderr }
   }
 
@@ -183,17 +207,25 @@ async function turn(side: Side, suffix: string | undefined): Promise<void> {
   await deleteNetworkList(side.list, side.call, result, executeOf(side))
   const deleted = performance.now()
   if (suffix === undefined) return
-  const { times } = side
-  times[`ADD${suffix}`] = [...(times[`ADD${suffix}`] ?? []), added - start]
-  times[`DEL${suffix}`] = [...(times[`DEL${suffix}`] ?? []), deleted - added]
+  const { samples } = side
+  samples[`ADD${suffix}`] = [...(samples[`ADD${suffix}`] ?? []), added - start]
+  samples[`DEL${suffix}`] = [...(samples[`DEL${suffix}`] ?? []), deleted - added]
 }
 
-const summaryOf = (side: Side, work: string): Summary => summarize(side.times[work] ?? [])
+const summaryOf = (side: Side, work: string): Summary => summarize(side.samples[work] ?? [])
 
-/** The list, begun somewhere else each time. */
-const rotate = <T>(list: T[], by: number): T[] => {
-  const start = (by + list.length) % list.length
-  return [...list.slice(start), ...list.slice(0, start)]
+async function count(side: Side, daemon: Daemon): Promise<void> {
+  const pid = side.env.TSNET_DAEMON === 'on' ? daemon.pid : undefined
+  let result: Result | undefined
+  const added = await countCalls(async prefix => {
+    result = await addNetworkList(side.list, side.call, executeOf(side, prefix))
+  }, pid)
+  const deleted = await countCalls(
+    prefix => deleteNetworkList(side.list, side.call, result, executeOf(side, prefix)),
+    pid,
+  )
+  side.samples[CALLS.ADD] = [added]
+  side.samples[CALLS.DEL] = [deleted]
 }
 
 function startTime(): string {
@@ -203,18 +235,4 @@ function startTime(): string {
     return performance.now() - start
   })
   return summarize(times).median.toFixed(1)
-}
-
-/** Asked before the sandbox hides Debian's records. */
-function versionsOfPeers(): Record<string, string> {
-  const ask = (file: string, ...args: string[]) => execFileSync(file, args, { encoding: 'utf8' }).trim()
-  return {
-    'containernetworking-plugins': ask('dpkg-query', '-W', 'containernetworking-plugins').replace(
-      /^.*\t/,
-      '',
-    ),
-    iptables: ask('iptables', '--version').replace(/^iptables /, ''),
-    node: process.version,
-    linux: ask('uname', '-r'),
-  }
 }

@@ -59,13 +59,13 @@ export async function benchCrowd(rounds: number): Promise<Report> {
       ours(backend, false, 2 * i + 2),
     ]),
   ]
-  const stopDaemon = await startDaemon({ TSNET_RUN_DIR: DAEMON_FOLDER })
+  const daemon = await startDaemon({ TSNET_RUN_DIR: DAEMON_FOLDER })
   try {
     for (let round = 0; round < rounds; round++) {
       for (const side of round % 2 === 0 ? sides : sides.toReversed()) await turn(side)
     }
   } finally {
-    await stopDaemon()
+    await daemon.stop()
   }
   const [peer] = sides
   return {

@@ -4,8 +4,13 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 
-/** Starts it and waits until it is ready. @returns ends it */
-export async function startDaemon(env: Record<string, string>): Promise<() => Promise<void>> {
+export interface Daemon {
+  readonly pid: number
+  stop(): Promise<void>
+}
+
+/** Starts it and waits until it is ready. */
+export async function startDaemon(env: Record<string, string>): Promise<Daemon> {
   const child = spawn(resolve('dist/bin/tsnet'), ['daemon'], {
     env: { ...process.env, ...env, TSNET_DAEMON: 'on' },
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -13,8 +18,11 @@ export async function startDaemon(env: Record<string, string>): Promise<() => Pr
   const [said] = (await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])) as [unknown]
   if (!String(said).includes('ready')) throw new Error(`the daemon did not start: ${said}`)
   child.stdout.resume()
-  return async () => {
-    child.kill()
-    if (child.exitCode === null) await once(child, 'exit')
+  return {
+    pid: child.pid ?? 0,
+    stop: async () => {
+      child.kill()
+      if (child.exitCode === null) await once(child, 'exit')
+    },
   }
 }

@@ -41,7 +41,7 @@ export async function benchNetavark(rounds: number): Promise<Report> {
   }
   furnishSandbox()
   const sides = [netavark(NETAVARK), ours(true), ours(false)]
-  const stopDaemon = await startDaemon({ TSNET_RUN_DIR: DAEMON_FOLDER })
+  const daemon = await startDaemon({ TSNET_RUN_DIR: DAEMON_FOLDER })
   try {
     // The first turn warms the file cache.
     for (let round = -1; round < rounds; round++) {
@@ -54,7 +54,7 @@ export async function benchNetavark(rounds: number): Promise<Report> {
       }
     }
   } finally {
-    await stopDaemon()
+    await daemon.stop()
   }
   return {
     title,

@@ -12,7 +12,7 @@ import { iperf, KEPT, SECONDS, UDP_BYTES, udpRate, wrk } from './proxy-load.ts'
 import { rangeLines } from './proxy-range.ts'
 import { cpuMsOf, endScene, openScene, type Side } from './proxy-scene.ts'
 import type { Line, Report } from './report.ts'
-import { summarize } from './statistics.ts'
+import { rotate, summarize } from './statistics.ts'
 import { versionsOf } from './versions.ts'
 
 interface Measured {
@@ -136,10 +136,4 @@ function linesOf(work: Measured, sides: Side[], samples: Map<string, number[]>):
       { ...line, ratio, ...(atLeast !== undefined && { atLeast }), ...(budget !== undefined && { budget }) },
     ]
   })
-}
-
-/** The list, begun somewhere else each time. */
-const rotate = <T>(list: T[], by: number): T[] => {
-  const begin = (by + list.length) % list.length
-  return [...list.slice(begin), ...list.slice(0, begin)]
 }

@@ -74,8 +74,11 @@ function figures({ summary, limit, unit, ratio, budget, atLeast }: Line): string
     ...(budget === undefined ? [] : [`≤ ${budget.toFixed(2)}`]),
     ...(atLeast === undefined ? [] : [`≥ ${atLeast.toFixed(2)}`]),
   ]
-  const { median, p10, p90 } = summary
-  return [...[median, p10, p90].map(value => value.toFixed(1)), ratio?.toFixed(2) ?? '', limits.join(' ')]
+  const { samples, median, p10, p90 } = summary
+  const spread = samples > 1 ? [p10, p90].map(value => value.toFixed(1)) : ['', '']
+  // What is counted is whole.
+  const middle = samples === 1 && Number.isInteger(median) ? String(median) : median.toFixed(1)
+  return [middle, ...spread, ratio?.toFixed(2) ?? '', limits.join(' ')]
 }
 
 /** Lines up cells; the first two columns to the left, the figures to the right. */

@@ -18,6 +18,7 @@ import type { Cidr } from '../src/model/address.ts'
 import type { NatBackend } from '../src/model/network.ts'
 import * as operations from '../src/network/network.ts'
 import { furnishSandbox, ip } from './sandbox.ts'
+import { counting, totalIn } from './system-calls.ts'
 
 /** What a host is filled with. */
 export interface Size {
@@ -199,9 +200,7 @@ function run(
   const counts = '/run/strace'
   const only = count === 'network' ? ['-e', 'trace=network'] : []
   const [file = '', ...args] =
-    count === undefined
-      ? [EXECUTABLE, ...words]
-      : ['strace', '-f', '-c', ...only, '-o', counts, EXECUTABLE, ...words]
+    count === undefined ? [EXECUTABLE, ...words] : [...counting(counts), ...only, EXECUTABLE, ...words]
   const options = { env: { ...process.env, ...env }, maxBuffer: 1 << 28, encoding: 'utf8' } as const
   const began = performance.now()
   const { status, stdout, stderr } = spawnSync(file, args, {
@@ -211,8 +210,7 @@ function run(
   const ms = performance.now() - began
   if (status !== 0) throw new Error(`${words.join(' ') || env.CNI_COMMAND}: ${stdout.slice(-2000)}${stderr}`)
   if (count === undefined) return { ms, stdout }
-  const total = /^\s*100\.00.*?(\d+)(?:\s+\d+)?\s+total$/m.exec(readFileSync(counts, 'utf8'))?.[1]
-  return { ms, stdout, calls: Number(total) }
+  return { ms, stdout, calls: totalIn(readFileSync(counts, 'utf8')) }
 }
 
 async function startDaemon(): Promise<void> {

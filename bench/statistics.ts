@@ -1,6 +1,6 @@
 /**
- * Medians and their company. Durations on a shared machine have a long tail to the right, so the mean says
- * little; the spread is that of the middle half.
+ * Medians and their company, and whose turn it is. Durations on a shared machine have a long tail to the
+ * right, so the mean says little; the spread is that of the middle half.
  */
 
 export interface Summary {
@@ -49,4 +49,10 @@ export function slope(points: readonly { x: number; y: number }[]): number {
   const middle = { x: mean(({ x }) => x), y: mean(({ y }) => y) }
   const together = mean(({ x, y }) => (x - middle.x) * (y - middle.y))
   return together / mean(({ x }) => (x - middle.x) ** 2)
+}
+
+/** The list, begun somewhere else each time: so everybody is first in turn. */
+export const rotate = <T>(list: readonly T[], by: number): T[] => {
+  const start = (by + list.length) % list.length
+  return [...list.slice(start), ...list.slice(0, start)]
 }
