@@ -13,7 +13,6 @@
  */
 
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { NatBackend } from '../src/model/network.ts'
 import {
@@ -28,8 +27,8 @@ import { type Daemon, startDaemon } from './daemon.ts'
 import type { Line, Report } from './report.ts'
 import { furnishSandbox, ip } from './sandbox.ts'
 import { rotate, type Summary, summarize } from './statistics.ts'
-import { canCount, countCalls, NOT_COUNTED } from './system-calls.ts'
-import { versionsOf } from './versions.ts'
+import { COUNTED, canCount, countCalls, NOT_COUNTED } from './system-calls.ts'
+import { hasReference, NO_REFERENCE, REFERENCE, versionsOf } from './versions.ts'
 
 /** How many times the peer's median a call may take. */
 const BUDGETS = {
@@ -43,7 +42,6 @@ const DAEMON_FOLDER = '/run/tsnet-daemon'
 /** What is counted. */
 const CALLS = { ADD: 'ADD, system calls', DEL: 'DEL, system calls' }
 
-const REFERENCE = '/usr/lib/cni'
 const OURS = resolve('dist/bin')
 
 interface Side {
@@ -65,9 +63,7 @@ export async function benchCni(rounds: number): Promise<Report> {
   // Asked before the sandbox hides Debian's records.
   const versions = versionsOf('reference plugins', 'iptables', 'nft', 'strace', 'node', 'linux')
   furnishSandbox()
-  const peer = ['bridge', 'host-local', 'portmap'].every(type => existsSync(`${REFERENCE}/${type}`))
-    ? referenceSide()
-    : undefined
+  const peer = hasReference() ? referenceSide() : undefined
   const ours = (['iptables', 'nftables'] as const).flatMap((backend, index) => [
     ourSide(backend, 'with the daemon', 2 * index + 2),
     ourSide(backend, 'without the daemon', 2 * index + 3),
@@ -99,12 +95,8 @@ export async function benchCni(rounds: number): Promise<Report> {
     lines: works.flatMap(work => linesOf(work, peer, ours)),
     notes: [
       `${rounds} turns in turn; starting a process that does nothing takes ${startTime()} ms of each exec`,
-      counts
-        ? 'system calls: of one call beside another container, with all that it starts, and of the daemon meanwhile'
-        : NOT_COUNTED,
-      ...(peer === undefined
-        ? [`no reference plugins in ${REFERENCE}: there is nothing to compare with`]
-        : []),
+      counts ? COUNTED : NOT_COUNTED,
+      ...(peer === undefined ? [NO_REFERENCE] : []),
     ],
   }
 }

@@ -15,6 +15,7 @@ import { parseArgs } from 'node:util'
 import { drawReports } from './chart.ts'
 import { benchCni } from './cni.ts'
 import { benchCrowd } from './crowd.ts'
+import { benchDockerd } from './dockerd.ts'
 import { benchIpam } from './ipam.ts'
 import { benchNetavark } from './netavark.ts'
 import { benchProxy } from './proxy.ts'
@@ -31,6 +32,7 @@ interface Bench {
 const benches: Record<string, Bench> = {
   cni: { run: benchCni, rounds: 40 },
   crowd: { run: benchCrowd, rounds: 2 },
+  dockerd: { run: benchDockerd, rounds: 2 },
   ipam: { run: benchIpam, rounds: 40 },
   netavark: { run: benchNetavark, rounds: 20 },
   proxy: { run: benchProxy, rounds: 5 },

@@ -6,29 +6,39 @@
  * works with iptables. Each turn does both commands of each side, and who goes first alternates.
  */
 
-import { execFileSync } from 'node:child_process'
+import { type ExecFileSyncOptions, execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { startDaemon } from './daemon.ts'
+import { type Daemon, startDaemon } from './daemon.ts'
 import type { Line, Report } from './report.ts'
 import { furnishSandbox, ip } from './sandbox.ts'
 import { summarize } from './statistics.ts'
+import { COUNTED, canCount, countCalls, NOT_COUNTED } from './system-calls.ts'
 import { versionsOf } from './versions.ts'
 
 const NETAVARK = ['/usr/lib/podman/netavark', '/usr/libexec/podman/netavark'].find(existsSync)
 const BUDGETS = { setup: 1, teardown: 1 }
 const DAEMON_FOLDER = '/run/tsnet-daemon'
 
-type Command = 'setup' | 'teardown'
+const COMMANDS = ['setup', 'teardown'] as const
+const NAMES = { setup: 'setup, ADD', teardown: 'teardown, DEL' }
+
+type Command = (typeof COMMANDS)[number]
 
 interface Side {
   name: string
-  run(command: Command): void
+  /** @param before puts words before the command line */
+  run(command: Command, before?: Before): void
+  hasDaemon: boolean
   times: Record<Command, number[]>
+  /** System calls of each. */
+  calls: Record<Command, number[]>
 }
 
+type Before = (command: string[]) => string[]
+
 export async function benchNetavark(rounds: number): Promise<Report> {
-  const versions = versionsOf('netavark', 'iptables', 'node', 'linux')
+  const versions = versionsOf('netavark', 'iptables', 'strace', 'node', 'linux')
   const title = 'netavark: bridge, address, masquerade, one port'
   if (NETAVARK === undefined) {
     return {
@@ -41,18 +51,20 @@ export async function benchNetavark(rounds: number): Promise<Report> {
   }
   furnishSandbox()
   const sides = [netavark(NETAVARK), ours(true), ours(false)]
+  const counts = canCount()
   const daemon = await startDaemon({ TSNET_RUN_DIR: DAEMON_FOLDER })
   try {
     // The first turn warms the file cache.
     for (let round = -1; round < rounds; round++) {
       for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
-        for (const command of ['setup', 'teardown'] as const) {
+        for (const command of COMMANDS) {
           const began = performance.now()
           side.run(command)
           if (round >= 0) side.times[command].push(performance.now() - began)
         }
       }
     }
+    if (counts) for (const side of sides) await count(side, daemon)
   } finally {
     await daemon.stop()
   }
@@ -60,8 +72,21 @@ export async function benchNetavark(rounds: number): Promise<Report> {
     title,
     unit: 'ms',
     versions,
-    lines: (['setup', 'teardown'] as const).flatMap(command => linesOf(sides, command)),
-    notes: [`${rounds} turns in turn; the only container of its network, which comes and goes with it`],
+    lines: [
+      ...COMMANDS.flatMap(command => linesOf(sides, command)),
+      ...(counts ? COMMANDS.flatMap(command => countsOf(sides, command)) : []),
+    ],
+    notes: [
+      `${rounds} turns in turn; the only container of its network, which comes and goes with it`,
+      counts ? COUNTED : NOT_COUNTED,
+    ],
+  }
+}
+
+async function count(side: Side, { pid }: Daemon): Promise<void> {
+  for (const command of COMMANDS) {
+    const work = (before: Before) => side.run(command, before)
+    side.calls[command] = [await countCalls(work, side.hasDaemon ? pid : undefined)]
   }
 }
 
@@ -70,9 +95,18 @@ function linesOf(sides: readonly Side[], command: Command): Line[] {
   const reference = summarize(peer?.times[command] ?? [])
   return sides.map(side => {
     const summary = summarize(side.times[command])
-    const line = { work: command === 'setup' ? 'setup, ADD' : 'teardown, DEL', by: side.name, summary }
+    const line = { work: NAMES[command], by: side.name, summary }
     if (side === peer) return line
     return { ...line, ratio: summary.median / reference.median, budget: BUDGETS[command] }
+  })
+}
+
+function countsOf(sides: readonly Side[], command: Command): Line[] {
+  const reference = sides[0]?.calls[command][0]
+  return sides.map((side, index) => {
+    const summary = summarize(side.calls[command])
+    const line = { work: `${NAMES[command]}, system calls`, by: side.name, unit: '', summary }
+    return index === 0 || reference === undefined ? line : { ...line, ratio: summary.median / reference }
   })
 }
 
@@ -99,9 +133,11 @@ function netavark(file: string): Side {
   })
   return {
     name: 'netavark',
-    run: command =>
-      void execFileSync(file, ['--config', '/run/netavark', command, '/run/netns/theirs'], { input }),
+    run: (command, before) =>
+      execute([file, '--config', '/run/netavark', command, '/run/netns/theirs'], { input }, before),
+    hasDaemon: false,
     times: { setup: [], teardown: [] },
+    calls: { setup: [], teardown: [] },
   }
 }
 
@@ -131,10 +167,17 @@ function ours(daemon: boolean): Side {
   }
   return {
     name: `tsnet, iptables, ${daemon ? 'with' : 'without'} the daemon`,
-    run: command => {
+    run: (command, before) => {
       const CNI_COMMAND = command === 'setup' ? 'ADD' : 'DEL'
-      execFileSync(resolve('dist/bin/tsnet'), { input, env: { ...env, CNI_COMMAND } })
+      execute([resolve('dist/bin/tsnet')], { input, env: { ...env, CNI_COMMAND } }, before)
     },
+    hasDaemon: daemon,
     times: { setup: [], teardown: [] },
+    calls: { setup: [], teardown: [] },
   }
+}
+
+function execute(command: string[], options: ExecFileSyncOptions, before: Before = words => words): void {
+  const [file = '', ...args] = before(command)
+  execFileSync(file, args, options)
 }

@@ -42,10 +42,10 @@ export async function idleLines(sides: Side[]): Promise<Line[]> {
       by,
       value: sample === undefined ? 0 : read(sample),
     }))
-    const peer = first.find(({ by }) => by === 'docker-proxy')?.value ?? 0
+    const peer = first.find(({ by }) => by === 'docker-proxy')?.value
     return first.map(({ by, value }): Line => {
       const summary = summarize([value])
-      if (by === 'docker-proxy') return { work, by, unit, summary }
+      if (by === 'docker-proxy' || peer === undefined) return { work, by, unit, summary }
       const line = { work, by, unit, summary, ratio: value / peer }
       return by === 'tsnet' && budget !== undefined ? { ...line, budget } : line
     })

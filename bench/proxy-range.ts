@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { dockerProxies, lineOf, memoryOf, OURS, pidsOf, startOurs } from './proxy-scene.ts'
 import type { Line } from './report.ts'
 import { summarize } from './statistics.ts'
+import { isInstalled } from './versions.ts'
 
 const PORTS = 10_000
 const PEER_PORTS = 100
@@ -22,7 +23,7 @@ export async function rangeLines(): Promise<Line[]> {
   const peers: Cost[] = []
   for (let turn = 0; turn < TIMES; turn++) {
     ours.push(await publishRange(`/run/tsnet-range-${turn}`))
-    peers.push(await startProxies())
+    if (isInstalled('docker-proxy')) peers.push(await startProxies())
   }
   const lines = (by: string, count: number, costs: Cost[], limits?: Cost): Line[] => [
     {
@@ -41,7 +42,7 @@ export async function rangeLines(): Promise<Line[]> {
     },
   ]
   return [
-    ...lines('docker-proxy', PEER_PORTS, peers),
+    ...(peers.length > 0 ? lines('docker-proxy', PEER_PORTS, peers) : []),
     ...lines('tsnet', PORTS, ours, { ms: WITHIN_MS, megabytes: MEGABYTES }),
   ]
 }

@@ -8,12 +8,13 @@
  * the machine is; and a namespace may choose no other than the host's default and reno.
  */
 
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { furnishSandbox, ip } from './sandbox.ts'
+import { isInstalled } from './versions.ts'
 
 export const WEB = '10.77.0.2'
 export const HOST = '10.78.0.1'
@@ -60,6 +61,32 @@ export interface Side {
   /** Its processes; none where it has one for each connection. */
   pids: number[]
 }
+
+interface Peer extends Omit<Side, 'ip' | 'pids'> {
+  /** @returns what stays for all connections */
+  start(): ChildProcess[]
+}
+
+const PEERS: readonly Peer[] = [
+  {
+    name: 'docker-proxy',
+    http: 8200,
+    iperf: 8201,
+    udp: 8202,
+    start: () => [
+      ...dockerProxies('tcp', 8200, PORTS.http),
+      ...dockerProxies('tcp', 8201, PORTS.iperf),
+      ...dockerProxies('udp', 8202, PORTS.udp),
+    ],
+  },
+  {
+    name: 'haproxy',
+    http: 8300,
+    iperf: 8301,
+    start: () => [start(undefined, 'haproxy', '-db', '-f', '/run/haproxy.cfg')],
+  },
+  { name: 'socat', http: 8400, iperf: 8401, start: startSocat },
+]
 
 const children: ChildProcess[] = []
 
@@ -109,25 +136,17 @@ export async function openScene(): Promise<{ sides: Side[]; sink: ChildProcess }
   start('web', 'nginx', '-e', '/dev/null', '-c', '/run/nginx/conf')
   start('web', 'iperf3', '-s')
   const sink = start('web', process.execPath, program('udp-load'), 'sink', String(PORTS.udp))
-  const docker = [
-    ...dockerProxies('tcp', 8200, PORTS.http),
-    ...dockerProxies('tcp', 8201, PORTS.iperf),
-    ...dockerProxies('udp', 8202, PORTS.udp),
+  const sides = [
+    ...PEERS.filter(({ name }) => isInstalled(name)).map(({ start, ...side }) => ({
+      ...side,
+      ip: HOST,
+      pids: pidsOf(start()),
+    })),
+    { name: 'tsnet', ip: HOST, http: 8100, iperf: 8101, udp: 8102, pids: pidsOf([await publishOurs()]) },
+    { name: 'direct', ip: WEB, ...PORTS, pids: [] },
   ]
-  const hasSocat = startSocat()
-  const haproxy = start(undefined, 'haproxy', '-db', '-f', '/run/haproxy.cfg')
-  const daemon = await publishOurs()
-  await settled()
-  return {
-    sink,
-    sides: [
-      { name: 'docker-proxy', ip: HOST, http: 8200, iperf: 8201, udp: 8202, pids: pidsOf(docker) },
-      { name: 'haproxy', ip: HOST, http: 8300, iperf: 8301, pids: pidsOf([haproxy]) },
-      ...(hasSocat ? [{ name: 'socat', ip: HOST, http: 8400, iperf: 8401, pids: [] }] : []),
-      { name: 'tsnet', ip: HOST, http: 8100, iperf: 8101, udp: 8102, pids: pidsOf([daemon]) },
-      { name: 'direct', ip: WEB, ...PORTS, pids: [] },
-    ],
-  }
+  await settled(sides)
+  return { sink, sides }
 }
 
 export function endScene(): void {
@@ -177,15 +196,14 @@ export function dockerProxies(protocol: string, hostPort: number, port: number):
   })
 }
 
-/** A process for each connection. @returns false where it is not installed */
-function startSocat(): boolean {
-  if (spawnSync('socat', ['-V']).error) return false
+/** It has a process for each connection, of its own. */
+function startSocat(): ChildProcess[] {
   for (const [from, to] of [
     [8400, PORTS.http],
     [8401, PORTS.iperf],
   ])
     start(undefined, 'socat', `TCP6-LISTEN:${from},ipv6only=0,fork,reuseaddr,backlog=128`, `TCP:${WEB}:${to}`)
-  return true
+  return []
 }
 
 export const startOurs = (env: Record<string, string> = {}): ChildProcess =>
@@ -203,8 +221,8 @@ async function publishOurs(): Promise<ChildProcess> {
 export const pidsOf = (started: ChildProcess[]): number[] => started.flatMap(({ pid }) => pid ?? [])
 
 /** Waits until everybody answers. */
-async function settled(): Promise<void> {
-  const urls = [`${WEB}:80`, `${HOST}:8100`, `${HOST}:8200`, `${HOST}:8300`]
+async function settled(sides: readonly Side[]): Promise<void> {
+  const urls = sides.map(({ ip, http }) => `${ip}:${http}`)
   for (let tries = 100; tries > 0; tries--) {
     try {
       for (const url of urls) run('client', 'curl', '-sf', '-m', '1', `http://${url}/`)

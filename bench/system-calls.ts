@@ -9,7 +9,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** What a report says where it has no counts. */
+/** What a report says of its counts. */
+export const COUNTED =
+  'system calls: of one call with all that it starts, and of the daemon meanwhile, after the timed turns'
+/** And where it has none. */
 export const NOT_COUNTED = 'system calls: not counted, strace is not installed or may not trace'
 
 /** What a daemon still does for a call that it has answered. */

@@ -1,6 +1,7 @@
 /** Versions of what takes part in a benchmark, and what of it is not installed. */
 
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 
 /** How a program says its version, and where in its words it is. */
 const QUESTIONS: Record<string, readonly [file: string, ...args: string[]]> = {
@@ -16,10 +17,22 @@ const QUESTIONS: Record<string, readonly [file: string, ...args: string[]]> = {
   linux: ['uname', '-r'],
 }
 
+/** Where Debian puts the reference plugins. */
+export const REFERENCE = '/usr/lib/cni'
+export const NO_REFERENCE = `no reference plugins in ${REFERENCE}: there is nothing to compare with`
+
+/** Whether the chain that is the peer of ours can run. */
+export const hasReference = (): boolean =>
+  ['bridge', 'host-local', 'portmap'].every(type => existsSync(`${REFERENCE}/${type}`))
+
 /** @returns program and version, `not installed` for what does not run here */
 export function versionsOf(...names: string[]): Record<string, string> {
   return Object.fromEntries(names.map(name => [name, versionOf(name)]))
 }
+
+/** Whether a program is on the PATH. */
+export const isInstalled = (program: string): boolean =>
+  spawnSync('sh', ['-c', 'command -v "$1"', 'sh', program], { stdio: 'ignore' }).status === 0
 
 function versionOf(name: string): string {
   if (name === 'node') return process.version

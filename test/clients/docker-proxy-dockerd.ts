@@ -15,14 +15,14 @@ import { inside, openNetns } from '../../src/netns/netns.ts'
 import { webServer } from '../support/busybox.ts'
 import { EXECUTABLE } from '../support/daemon.ts'
 import { IMPLEMENTATIONS, type Implementation } from '../support/docker-proxy.ts'
+import { type RangeCost, runWithRange, servers } from '../support/docker-range.ts'
 import { Dockerd } from '../support/dockerd.ts'
-import { memoryOf } from '../support/memory.ts'
 
 t.setTimeout(240_000)
 
 const RANGE = 200
 const HOST = '192.0.2.1'
-const costs: Partial<Record<Implementation, { seconds: number; megabytes: number; processes: number }>> = {}
+const costs: Partial<Record<Implementation, RangeCost>> = {}
 
 for (const implementation of ['original', 'tsnet'] as const) {
   let world: World
@@ -143,32 +143,22 @@ for (const implementation of ['original', 'tsnet'] as const) {
   })
 
   t.test(`${implementation}: a range of ${RANGE} ports`, async t => {
-    const own = () =>
-      host.processes().filter(({ command }) => / -container-port | daemon --idle/.test(command))
-    const memory = () => own().map(({ pid }) => memoryOf(host.path(`/proc/${pid}`)))
-    const megabytes = (kilobytes: number[]) => kilobytes.reduce((sum, each) => sum + each, 0) / 1024
-    const began = performance.now()
-    const ports = `9000-${9000 + RANGE - 1}:9000-${9000 + RANGE - 1}`
-    await docker.run('run', '-d', '--name', 'many', '-p', ports, 'busybox:1', '/bin/busybox', 'sleep', '1000')
-    const seconds = (performance.now() - began) / 1000
-    const processes = own().length
-    const taken = memory()
-    const pss = megabytes(taken.map(({ pssKb }) => pssKb))
-    const rss = megabytes(taken.map(({ rssKb }) => rssKb))
-    costs[implementation] = { seconds, megabytes: pss, processes }
+    const cost = await runWithRange(docker, 'many', RANGE)
+    costs[implementation] = cost
     using container = openNetns(host.path(`/proc/${await docker.pid('many')}/ns/net`))
     for (const port of [9000, 9100, 9000 + RANGE - 1]) {
       using _echo = inside(container, () => openEcho('many', 'tcp', port, parseIp('::')))
       for (const address of ['127.0.0.1', '::1'])
         t.equal((await host.ask('tcp', address, port)).place, 'many', `${address} ${port}`)
     }
+    const { seconds, pssMb, rssMb, processes } = cost
     t.comment(
-      `${implementation}: ${seconds.toFixed(1)} s, ${pss.toFixed(0)} MB (PSS; RSS ${rss.toFixed(0)} MB) in ${processes} processes`,
+      `${implementation}: ${seconds.toFixed(1)} s, ${pssMb.toFixed(0)} MB (PSS; RSS ${rssMb.toFixed(0)} MB) in ${processes} processes`,
     )
     // All of them are told at once when dockerd dies.
     await docker.down('SIGKILL')
     await free(t)
-    const left = () => own().filter(({ command }) => command.includes('-container-port'))
+    const left = () => servers(docker).filter(({ command }) => command.includes('-container-port'))
     await waitFor(() => left().length === 0, { what: 'all to be gone' })
     const log = implementation === 'tsnet' ? readFileSync(host.path('/run/tsnet/daemon.log'), 'utf8') : ''
     t.equal(log, '', 'the daemon had nothing to complain about')
@@ -207,7 +197,7 @@ t.test('tsnet install --docker is all that it takes, and uninstall takes it back
 t.test(`${RANGE} ports take no more time and a fraction of the memory`, async t => {
   const { original, tsnet } = costs
   if (original === undefined || tsnet === undefined) throw new Error('there is nothing to compare')
-  t.ok(tsnet.megabytes < original.megabytes / 4, `${tsnet.megabytes} MB, ${original.megabytes} MB`)
+  t.ok(tsnet.pssMb < original.pssMb / 4, `${tsnet.pssMb} MB, ${original.pssMb} MB`)
   // Most of it is dockerd's own; docker-proxy.ts compares what is not.
   t.ok(tsnet.seconds < 1.5 * original.seconds, `${tsnet.seconds} s, ${original.seconds} s`)
 })

@@ -52,6 +52,11 @@ export class Dockerd {
     await this.run('run', '-d', '--name', name, ...options, IMAGE, ...webServer('web'))
   }
 
+  /** Starts a container that does nothing. @param options of `docker run` */
+  async idle(name: string, ...options: string[]): Promise<void> {
+    await this.run('run', '-d', '--name', name, ...options, IMAGE, '/bin/busybox', 'sleep', '1000')
+  }
+
   /** Its first process, on the host. */
   async pid(name: string): Promise<number> {
     return Number(await this.run('inspect', '--format', '{{.State.Pid}}', name))
