@@ -22,3 +22,46 @@ export const figure = (value: number): string =>
   value >= 1000 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)))
 
 export const isOurs = (by: string): boolean => by.startsWith('tsnet')
+
+const moved = ({ svg }: Drawn, x: number, y: number): string =>
+  `<g transform="translate(${round(x)} ${round(y)})">${svg}</g>`
+
+/** One below the other. @param gap between two */
+export function stack(drawings: readonly Drawn[], gap = 0): Drawn {
+  let height = 0
+  const svg = drawings.map(drawing => {
+    const at = height
+    height += drawing.height + gap
+    return moved(drawing, 0, at)
+  })
+  return { svg: svg.join('\n'), height: Math.max(0, height - gap) }
+}
+
+/** In rows from left to right, each as high as the highest in it. */
+export function inColumns(drawings: readonly Drawn[], columns: number): Drawn {
+  const rows = Array.from({ length: Math.ceil(drawings.length / columns) }, (_, row) => {
+    const those = drawings.slice(row * columns, (row + 1) * columns)
+    return {
+      svg: those.map((drawing, column) => moved(drawing, (column * WIDTH) / columns, 0)).join('\n'),
+      height: Math.max(...those.map(({ height }) => height)),
+    }
+  })
+  return stack(rows)
+}
+
+/** Lines of small text no longer than the picture is wide. */
+export function paragraph(words: string): Drawn {
+  const lines: string[] = []
+  for (const word of words.split(' ')) {
+    const longer = `${lines.at(-1) ?? ''} ${word}`
+    if (lines.length > 0 && longer.length <= LETTERS) lines[lines.length - 1] = longer
+    else lines.push(word)
+  }
+  return {
+    svg: lines.map((line, index) => text(0, 12 + index * 15, line.trim(), 'small')).join('\n'),
+    height: lines.length * 15 + 3,
+  }
+}
+
+/** Of 11 px, in the width of the picture. */
+const LETTERS = 165

@@ -82,7 +82,8 @@ export async function benchCrowd(rounds: number): Promise<Report> {
 
 function lineOf(side: Side, work: string, peer: Side | undefined): Line {
   const summary = summarize(side.samples.get(work) ?? [])
-  const line = { work, by: side.name, summary }
+  const detail = work === WORKS[1] || work === WORKS[3]
+  const line = { work, by: side.name, summary, ...(detail && { detail }) }
   if (peer === undefined) return line
   const ratio = summary.median / summarize(peer.samples.get(work) ?? []).median
   const isBudgeted = work === WORKS[4] && side.budget !== undefined

@@ -28,7 +28,7 @@ interface Side {
 const WORKS = {
   seconds: { work: `docker run with ${PORTS} ports`, unit: 's' },
   pssMb: { work: 'memory that serves them', unit: 'MB' },
-  processes: { work: 'processes that serve them', unit: '' },
+  processes: { work: 'processes that serve them', unit: '', detail: true },
   goneSeconds: { work: `docker rm -f with ${PORTS} ports`, unit: 's' },
 } as const
 

@@ -6,6 +6,9 @@
  *     npm run bench -- cni --json                one, for machines
  *     npm run bench -- --rounds 100              more turns
  *     npm run bench -- --svg docs/figures.svg    and a chart
+ *     npm run -s bench -- cni --json >cni.json   kept
+ *     npm run bench -- --from cni.json --from proxy.json --svg docs/figures.svg
+ *                                                of kept ones; nothing is measured unless it is named too
  *
  * Each runs in a process, a network and a mount namespace of its own; the machine's are not touched.
  */
@@ -21,6 +24,7 @@ import { benchNetavark } from './netavark.ts'
 import { benchProxy } from './proxy.ts'
 import { formatReport, type Report, withinBudget } from './report.ts'
 import { insideSandbox, rerunInSandbox } from './sandbox.ts'
+import { merge, readReports } from './saved.ts'
 import { benchScale } from './scale.ts'
 
 interface Bench {
@@ -42,17 +46,18 @@ const benches: Record<string, Bench> = {
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    from: { type: 'string', multiple: true, default: [] },
     json: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     svg: { type: 'string' },
   },
 })
 const rounds = values.rounds === undefined ? undefined : Number(values.rounds)
-const names = positionals.length > 0 ? positionals : Object.keys(benches)
+const names = positionals.length > 0 || values.from.length > 0 ? positionals : Object.keys(benches)
 const unknown = names.find(name => benches[name] === undefined)
 if (unknown !== undefined || (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))) {
   console.error(
-    `usage: npm run bench -- [${Object.keys(benches).join('|')}] [--rounds N] [--json] [--svg FILE]`,
+    `usage: npm run bench -- [${Object.keys(benches).join('|')}] [--rounds N] [--from FILE]… [--json] [--svg FILE]`,
   )
   process.exitCode = 2
 } else if (insideSandbox()) {
@@ -63,8 +68,11 @@ if (unknown !== undefined || (rounds !== undefined && !(Number.isInteger(rounds)
   }
   console.log(JSON.stringify(reports))
 } else {
+  // Read first: a name that is wrong is told before minutes of work.
+  const saved = values.from.flatMap(readReports)
   const options = rounds === undefined ? [] : ['--rounds', String(rounds)]
-  const reports = names.flatMap(name => rerunInSandbox([name, ...options]) as Report[])
+  const measured = names.flatMap(name => rerunInSandbox([name, ...options]) as Report[])
+  const reports = merge([...saved, ...measured])
   if (values.json) console.log(JSON.stringify(reports, null, 2))
   else for (const report of reports) console.log(formatReport(report))
   if (values.svg !== undefined) writeFileSync(values.svg, drawReports(reports))

@@ -13,6 +13,8 @@ const TIMES = 3
 /** Of a few hundredths of a second of CPU each, p99 wavers by as much between two runs without any. */
 const P99_BUDGET = 1.25
 
+type Measured = Pick<Line, 'work' | 'unit' | 'detail'>
+
 interface Sample {
   /** MB of all its processes with `COUNT.others` connections; in proportion where there were fewer. */
   megabytes: number
@@ -37,34 +39,36 @@ export async function idleLines(sides: Side[]): Promise<Line[]> {
     }
   }
   // Of the first turn: what a process has once taken it keeps for the next.
-  const row = (work: string, unit: string, read: (sample: Sample) => number, budget?: number) => {
+  const row = (what: Measured, read: (sample: Sample) => number, budget?: number) => {
     const first = [...samples].map(([by, [sample]]) => ({
       by,
       value: sample === undefined ? 0 : read(sample),
     }))
     const peer = first.find(({ by }) => by === 'docker-proxy')?.value
     return first.map(({ by, value }): Line => {
-      const summary = summarize([value])
-      if (by === 'docker-proxy' || peer === undefined) return { work, by, unit, summary }
-      const line = { work, by, unit, summary, ratio: value / peer }
-      return by === 'tsnet' && budget !== undefined ? { ...line, budget } : line
+      const line = { ...what, by, summary: summarize([value]) }
+      if (by === 'docker-proxy' || peer === undefined) return line
+      const ratio = value / peer
+      return by === 'tsnet' && budget !== undefined ? { ...line, ratio, budget } : { ...line, ratio }
     })
   }
+  const detail = true
   return [
-    ...row(`memory with ${COUNT.others} idle`, 'MB', each => each.megabytes, 0.5),
-    ...row('memory of an idle one', 'kB', each => each.kilobytesEach),
-    ...row('descriptors of an idle one', '', each => each.descriptorsEach),
+    ...row({ work: `memory with ${COUNT.others} idle`, unit: 'MB' }, each => each.megabytes, 0.5),
+    ...row({ work: 'memory of an idle one', unit: 'kB', detail }, each => each.kilobytesEach),
+    ...row({ work: 'descriptors of an idle one', unit: '', detail }, each => each.descriptorsEach),
     ...[...samples].flatMap(([by, each]): Line[] => {
       const alone = summarize(each.map(({ p99Us }) => p99Us.alone))
       const beside = summarize(each.map(({ p99Us }) => p99Us.beside))
       const ratio = beside.median / alone.median
       return [
-        { work: 'p99 without idle ones', by, unit: 'µs', summary: alone },
+        { work: 'p99 without idle ones', by, unit: 'µs', summary: alone, detail },
         {
           work: 'p99 beside them, × without',
           by,
           unit: 'µs',
           summary: beside,
+          detail,
           ratio,
           ...(by === 'tsnet' && { budget: P99_BUDGET }),
         },

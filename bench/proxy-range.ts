@@ -27,15 +27,15 @@ export async function rangeLines(): Promise<Line[]> {
   }
   const lines = (by: string, count: number, costs: Cost[], limits?: Cost): Line[] => [
     {
-      work: `publish ${count} ports`,
-      by,
+      work: 'publish ports',
+      by: `${by}, ${count} ports`,
       unit: 'ms',
       summary: summarize(costs.map(({ ms }) => ms)),
       ...(limits && { limit: limits.ms }),
     },
     {
-      work: `memory of ${count} ports`,
-      by,
+      work: 'memory of published ports',
+      by: `${by}, ${count} ports`,
       unit: 'MB',
       summary: summarize(costs.map(({ megabytes }) => megabytes)),
       ...(limits && { limit: limits.megabytes }),

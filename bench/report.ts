@@ -21,6 +21,8 @@ export interface Line {
   limit?: number
   /** Where lines differ in it; absent: the report's. */
   unit?: string
+  /** For tables, not for charts. */
+  detail?: true
 }
 
 export interface Report {

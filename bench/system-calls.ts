@@ -24,9 +24,12 @@ export const counting = (file: string): string[] => ['strace', '-f', '-c', '-o',
 export const canCount = (): boolean =>
   spawnSync('strace', ['-c', '-o', '/dev/null', 'true'], { stdio: 'ignore' }).status === 0
 
-/** The sum below a table of `strace -c`; 0 where nothing was called. */
+/** One call's row of `strace -c`: share, seconds, microseconds each, calls, errors if any, name. */
+const ROW = /^ *[\d.]+ +[\d.]+ +\d+ +(\d+)(?: +\d+)? +(?!total$)\w+$/gm
+
+/** All calls in a table of `strace -c`; 0 where nothing was called. Its own sum may lack a column. */
 export const totalIn = (table: string): number =>
-  Number(/^\s*100\.00.*?(\d+)(?:\s+\d+)?\s+total$/m.exec(table)?.[1] ?? 0)
+  [...table.matchAll(ROW)].reduce((sum, [, calls]) => sum + Number(calls), 0)
 
 /**
  * Counts the calls of programs that `work` starts, and meanwhile those of a daemon.

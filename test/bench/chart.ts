@@ -25,14 +25,26 @@ t.test('a chart shows each figure, ours in a colour of its own', async t => {
   const svg = drawReports([report])
   t.match(svg, /^<svg /)
   t.match(svg, /class="ours"/)
-  t.match(svg, />5 {2}0\.50 ×</)
+  t.match(svg, />5<tspan[^>]*>0\.50 ×</)
   t.match(svg, /slope 0\.00/)
   t.match(svg, /A &#60;race&#62;/)
   t.notMatch(svg, /NaN|undefined|Infinity/)
 })
 
+t.test('a limit is drawn where it is reached, and what is a detail is left out', async t => {
+  const line = { by: 'tsnet', summary: summarize([4, 5, 6]), ratio: 0.5 }
+  const limited = { ...line, work: 'ADD', budget: 1 }
+  const svg = drawReports([{ ...report, lines: [limited, { ...line, work: 'trifle', detail: true }] }])
+  const [, bar] = /<rect[^>]*width="([\d.]+)"[^>]*class="ours"/.exec(svg) ?? []
+  const [, start] = /<rect x="([\d.]+)"/.exec(svg) ?? []
+  const [, limit] = /class="limit" d="M([\d.]+)/.exec(svg) ?? []
+  t.ok(Math.abs((Number(limit) - Number(start)) / Number(bar) - 2) < 0.01, `${start} ${bar} ${limit}`)
+  t.match(svg, /less is better/)
+  t.notMatch(svg, /trifle/)
+})
+
 t.test('bars of one work are to one scale', async t => {
-  const widths = [...drawReports([report]).matchAll(/<rect[^>]* width="([\d.]+)"/g)].map(([, width]) =>
+  const widths = [...drawReports([report]).matchAll(/<rect x[^>]* width="([\d.]+)"/g)].map(([, width]) =>
     Number(width),
   )
   t.equal(widths.length, 2)
