@@ -30,6 +30,7 @@ export class ControlServer {
   readonly #watchers = new Set<Socket>()
   readonly #peers = new Set<Socket>()
   readonly #staying = new Set<Socket>()
+  #onLeave: () => void = () => {}
 
   constructor(server: Server, handlers: Handlers) {
     this.#server = server
@@ -48,6 +49,17 @@ export class ControlServer {
     return this.#peers.size
   }
 
+  /** Settles when nobody is connected any more who wants something done and then leaves. */
+  deserted(): Promise<void> {
+    return new Promise(resolve => {
+      this.#onLeave = () => {
+        const stays = (peer: Socket) => this.#staying.has(peer) || this.#watchers.has(peer)
+        if ([...this.#peers].every(stays)) resolve()
+      }
+      this.#onLeave()
+    })
+  }
+
   /** Lets every peer go. */
   close(): void {
     for (const peer of this.#peers) peer.destroy()
@@ -60,6 +72,7 @@ export class ControlServer {
       this.#watchers.delete(socket)
       this.#staying.delete(socket)
       this.#limit()
+      this.#onLeave()
     })
     readLines(socket, REQUEST_MAX, value => {
       const request = asRequest(value)

@@ -7,7 +7,8 @@
  *     runtime ──▶ launcher ──▶ call socket ──▶ FastPath ──▶ cni/ (fast-path.ts)
  *
  * It is speed, never truth: what is published is in files and in the kernel, and a daemon that starts
- * serves it again. One runs at a time on a run directory (the lock on `daemon.lock` dies with it).
+ * serves it again. One runs at a time on a run directory: the lock on `daemon.lock` dies with it, or goes to its
+ * successor.
  *
  * Start: lock → proxy → serve what is written down → listen → say so (stdout, sd_notify).
  * Every second it looks after the containers. SIGHUP reads the settings again. SIGTERM and SIGINT end it:
@@ -25,9 +26,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connectControl } from '../control/client.ts'
 import { callSocket, controlSocket } from '../control/control.ts'
 import { ControlServer } from '../control/server.ts'
-import { type FileLock, lockFile } from '../ffi/lock.ts'
+import { FileLock, lockFile } from '../ffi/lock.ts'
 import { forcedBackend } from '../model/environment.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { present } from '../model/present.ts'
 import type { Publication } from '../model/publication.ts'
 import { prepareNft } from '../nat/nat.ts'
 import { keepSockets } from '../netlink/warm-sockets.ts'
@@ -37,7 +39,7 @@ import { removeEmptyParents, runDirectory } from '../network/state.ts'
 import { startProxy } from '../proxy/proxy.ts'
 import { answerCalls } from './calls.ts'
 import { FastPath } from './fast-path.ts'
-import { type Handover, inherit, LINGER_MS } from './handover.ts'
+import { type Handover, inherit } from './handover.ts'
 import { whenIdle } from './idle.ts'
 import { type Listening, listen, listenAt } from './listen.ts'
 import { Placeholders } from './placeholders.ts'
@@ -97,7 +99,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const server = createServer()
   let listening: Listening | undefined
   const succession = new Succession(proxy, placeholders, tending, {
-    handed: () => listening?.handed,
+    keys: () => present({ control: listening?.handed, lock: alone?.number }),
     leave: () => void (listening?.handed !== undefined && server.close()),
   })
   const operations = handlersOf(publisher, attachments, placeholders)
@@ -111,6 +113,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   await attachments.tend(fault, handedIn)
   placeholders.inherit(inherited?.placeholders ?? {}, handedIn)
   if (inherited !== undefined) await proxy.thaw(inherited.clients)
+  if (inherited?.lock !== undefined) alone = new FileLock(lockPath(), inherited.lock, true)
   if (inherited?.notify !== undefined) process.env.NOTIFY_SOCKET ??= inherited.notify
   listening = await listen(server, log, inherited?.control)
   const fastPath = new FastPath(attachments)
@@ -119,7 +122,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const called = await listenAt(calls, callSocket(), log)
   await predecessor?.ask('handed-over', { pid: process.pid })
   alone ??= await lockAlone(SUCCESSION_WITHIN_MS)
-  tending.start()
+  succession.begin()
 
   // Heard from the moment that somebody may send it.
   const ended = endSignal()
@@ -134,17 +137,22 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     ...(idleMs === undefined ? [] : [whenIdle(idleMs, isNeeded)]),
   ])
   log(`${why}: stopping`)
+  const late = sleep(settings.drainMs, undefined, { ref: false })
   calls.close()
-  if (why !== 'succeeded') called.remove()
-  await Promise.race([succession.allDone(), sleep(settings.drainMs, undefined, { ref: false })])
+  if (succession.isOver) {
+    alone.leave()
+    server.close()
+    await Promise.race([control.deserted(), late])
+    await succession.allDone()
+    control.close()
+    await proxy.close()
+    return
+  }
+  called.remove()
+  await Promise.race([succession.allDone(), late])
   await tending.stop()
   server.close()
   control.close()
-  if (why === 'succeeded') {
-    alone[Symbol.dispose]()
-    await proxy.close({ drainMs: LINGER_MS })
-    return
-  }
   notify('STOPPING=1')
   await proxy.close({ drainMs: settings.drainMs })
   listening.remove()
@@ -152,15 +160,17 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   removeEmptyParents(controlSocket())
 }
 
-/** How long another may need to end: one that runs on does not; a predecessor lingers first. */
+/** How long another may need to end: one that runs on does not; a predecessor of an older version lingers first. */
 const END_WITHIN_MS = 2_000
-const SUCCESSION_WITHIN_MS = LINGER_MS + 30_000
+const SUCCESSION_WITHIN_MS = 30_000
 /** It first ends what it has begun: clients of what is being unpublished may finish. */
 const HAND_OVER_WITHIN_MS = 120_000
 
+const lockPath = (): string => join(runDirectory(), 'daemon.lock')
+
 async function lockAlone(withinMs = END_WITHIN_MS): Promise<FileLock> {
   try {
-    return await lockFile(join(runDirectory(), 'daemon.lock'), { withinMs, removeAfter: true })
+    return await lockFile(lockPath(), { withinMs, removeAfter: true })
   } catch (cause) {
     if (!hasCode(cause, 'try-again')) throw cause
     throw new TsnetError(

@@ -7,10 +7,13 @@
  *     ◀── sockets and connections, by number ────
  *     copies the descriptors (pidfd_getfd)
  *     serves all of it
- *     ── handed-over ───────────────────────────▶ forgets it, and ends a moment later
+ *     ── handed-over ───────────────────────────▶ closes its copies, and ends when nobody waits for it
  *
  * While both stand still, clients wait in the kernel. If the successor dies before the last word, the
  * predecessor goes on as if nothing had been asked.
+ *
+ * Who connected to the predecessor's control socket is answered there, by the successor in truth, however
+ * long that takes; who says nothing is let go after a while.
  */
 
 import type { Fd } from '../ffi/fd.ts'
@@ -18,7 +21,7 @@ import { copyDescriptor, openProcess } from '../ffi/pidfd.ts'
 import type { FrozenClient, FrozenConnection, FrozenHalf, FrozenSession, PortProxy } from '../proxy/proxy.ts'
 import type { Calls } from './placeholders.ts'
 
-/** How long a predecessor stays for its last answers to be read. */
+/** How long a predecessor stays for those who are just connecting. */
 export const LINGER_MS = 100
 
 /** What is handed over, as JSON. Numbers are the predecessor's. */
@@ -36,6 +39,8 @@ export interface Handover {
   control?: number
   /** Where the service manager listens, NOTIFY_SOCKET. */
   notify?: string
+  /** The lock that only one daemon holds, which is never free in between. Absent in older versions. */
+  lock?: number
 }
 
 type WireHalf = Omit<FrozenHalf, 'pending'> & { pending?: string }
@@ -47,7 +52,7 @@ export function describeHandover(
   proxy: PortProxy,
   clients: FrozenClient[],
   placeholders: Calls,
-  control: number | undefined,
+  door: Pick<Handover, 'control' | 'lock'>,
 ): Handover {
   const ids = [...proxy.counters().keys()]
   const { NOTIFY_SOCKET } = process.env
@@ -60,7 +65,7 @@ export function describeHandover(
       .map(each => ({ ...each, up: toWire(each.up), down: toWire(each.down) })),
     sessions: clients.filter(each => each.kind === 'session'),
     placeholders,
-    ...(control !== undefined && { control }),
+    ...door,
     ...(NOTIFY_SOCKET && { notify: NOTIFY_SOCKET }),
   }
 }
@@ -72,11 +77,12 @@ export interface Inheritance {
   placeholders: Calls
   control?: number
   notify?: string
+  lock?: number
 }
 
 /** Copies all that is handed over. @throws SystemError */
 export function inherit(handover: Handover): Inheritance {
-  const { pid, sockets, connections, sessions = [], placeholders = {}, control, notify } = handover
+  const { pid, sockets, connections, sessions = [], placeholders = {}, control, notify, lock } = handover
   using predecessor: Fd = openProcess(pid)
   const copy = (number: number) => copyDescriptor(predecessor, number)
   return {
@@ -97,6 +103,7 @@ export function inherit(handover: Handover): Inheritance {
     placeholders,
     ...(control !== undefined && { control: copy(control) }),
     ...(notify !== undefined && { notify }),
+    ...(lock !== undefined && { lock: copy(lock) }),
   }
 }
 

@@ -15,14 +15,14 @@ import type { Tending } from './tend.ts'
 
 /** The daemon's end of the control socket, as far as a successor is concerned. */
 export interface Door {
-  /** The service manager's socket, if that is what we listen on. */
-  handed(): number | undefined
+  /** What a successor has to hold as well: a service manager's socket, and the lock. */
+  keys(): Pick<Handover, 'control' | 'lock'>
   /** The successor listens: who connects from now on is its. */
   leave(): void
 }
 
 export class Succession {
-  /** Settles when a successor serves everything and what was on its way has arrived. */
+  /** Settles when a successor serves everything, and whoever was connecting to us is connected. */
   readonly done: Promise<'succeeded'>
   readonly #proxy: PortProxy
   readonly #placeholders: Placeholders
@@ -32,7 +32,7 @@ export class Succession {
   readonly #working = new Set<Promise<unknown>>()
   #decided: Promise<void> = Promise.resolve()
   #decide: () => void = () => {}
-  #state: 'serving' | 'standing still' | 'handed over' = 'serving'
+  #state: 'starting' | 'serving' | 'standing still' | 'handed over' = 'starting'
 
   constructor(proxy: PortProxy, placeholders: Placeholders, tending: Tending, door: Door) {
     this.#proxy = proxy
@@ -42,6 +42,17 @@ export class Succession {
     this.done = new Promise(resolve => {
       this.#succeeded = resolve
     })
+  }
+
+  /** All is served: from now on we look after it, and somebody may take it over. */
+  begin(): void {
+    this.#state = 'serving'
+    this.#tending.start()
+  }
+
+  /** A successor serves everything. */
+  get isOver(): boolean {
+    return this.#state === 'handed over'
   }
 
   get handlers(): Handlers {
@@ -60,10 +71,10 @@ export class Succession {
     const guarded = Object.entries(handlers).map(([operation, handler]): [string, Handlers[string]] => [
       operation,
       async (words, peer) => {
-        await this.#decided
+        while (this.#state === 'standing still') await this.#decided
         const work = async () => {
           if (this.#state !== 'handed over') return handler(words, peer)
-          return elsewhere.includes(operation) ? peer.dismiss() : askSuccessor(operation, words)
+          return elsewhere.includes(operation) ? peer.dismiss() : askSuccessor(operation, words, peer)
         }
         return this.#note(work())
       },
@@ -73,7 +84,7 @@ export class Succession {
 
   /** Does work of another kind. @returns undefined where a successor serves */
   async unlessSucceeded<T>(work: () => Promise<T>): Promise<T | undefined> {
-    await this.#decided
+    while (this.#state === 'standing still') await this.#decided
     return this.#state === 'handed over' ? undefined : this.#note(work())
   }
 
@@ -93,17 +104,17 @@ export class Succession {
     this.#decided = new Promise(resolve => {
       this.#decide = resolve
     })
+    peer.stays()
     await Promise.allSettled(this.#working)
     await this.#tending.stop()
     const clients = await this.#proxy.freeze()
     peer.onGone(() => {
       if (this.#state !== 'standing still') return
-      this.#state = 'serving'
-      this.#tending.start()
+      this.begin()
       void this.#proxy.thaw(clients)
       this.#decide()
     })
-    return describeHandover(this.#proxy, clients, this.#placeholders.calls(), this.#door.handed())
+    return describeHandover(this.#proxy, clients, this.#placeholders.calls(), this.#door.keys())
   }
 
   #handedOver(words: unknown): void {
@@ -116,14 +127,20 @@ export class Succession {
     // Only from its main process does a service manager take that there is another.
     if (Number.isSafeInteger(pid)) notify(`MAINPID=${pid}`)
     this.#decide()
-    setTimeout(() => {
-      void Promise.allSettled(this.#working).then(() => this.#succeeded('succeeded'))
-    }, LINGER_MS)
+    // A connection that we hold a copy of does not end where the successor closes it.
+    void this.#proxy.close()
+    // Having slept through that time, we still have to look who came meanwhile.
+    setTimeout(() => setImmediate(() => this.#succeeded('succeeded')), LINGER_MS)
   }
 }
 
-async function askSuccessor(operation: string, words: unknown): Promise<unknown> {
+/** Of a timer of Node's. */
+const LONGEST_MS = 2 ** 31 - 1
+
+/** Asks for as long as whoever asks us waits. */
+async function askSuccessor(operation: string, words: unknown, peer: Peer): Promise<unknown> {
   using successor = await connectControl()
   if (successor === undefined) throw new TsnetError('try-again', 'the daemon is being replaced')
-  return await successor.ask(operation, words)
+  peer.onGone(() => successor[Symbol.dispose]())
+  return await successor.ask(operation, words, LONGEST_MS)
 }

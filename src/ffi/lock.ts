@@ -34,13 +34,23 @@ export class FileLock implements Disposable {
     this.#removeAfter = removeAfter
   }
 
-  [Symbol.dispose](): void {
+  /** The open file that holds it. Whoever has a copy holds it too, until the last copy is closed. */
+  get number(): number {
+    return this.#fd
+  }
+
+  /** Leaves it to whoever has a copy of the open file. */
+  leave(): void {
     if (this.#fd < 0) return
-    // Removed while held: whoever waits for this file notices that the path leads elsewhere by then.
-    if (this.#removeAfter) unlinkSync(this.#path)
     closeSync(this.#fd)
     this.#fd = -1
     this.onRelease()
+  }
+
+  [Symbol.dispose](): void {
+    // Removed while held: whoever waits for this file notices that the path leads elsewhere by then.
+    if (this.#fd >= 0 && this.#removeAfter) unlinkSync(this.#path)
+    this.leave()
   }
 }
 

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { lockFile, tryLockFile } from '../../src/ffi/lock.ts'
+import { FileLock, lockFile, tryLockFile } from '../../src/ffi/lock.ts'
+import { copyDescriptor, openProcess } from '../../src/ffi/pidfd.ts'
 
 t.test('a lock excludes every other until it is released', async t => {
   const path = join(t.testdir(), 'lock')
@@ -12,6 +13,18 @@ t.test('a lock excludes every other until it is released', async t => {
   t.ok(second)
   second?.[Symbol.dispose]()
   t.ok(existsSync(path), 'the file stays unless asked otherwise')
+})
+
+t.test('a lock that is left to whoever has a copy of it is never free in between', async t => {
+  const path = join(t.testdir(), 'lock')
+  const first = await lockFile(path, { removeAfter: true })
+  using ourselves = openProcess(process.pid)
+  const second = new FileLock(path, copyDescriptor(ourselves, first.number), true)
+  first.leave()
+  t.equal(tryLockFile(path), undefined)
+  second[Symbol.dispose]()
+  t.notOk(existsSync(path))
+  tryLockFile(path)?.[Symbol.dispose]()
 })
 
 t.test('waiting ends at the deadline with an error that names the file', async t => {

@@ -6,7 +6,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { waitFor } from 'tsnet/lab'
+import { type Host, waitFor } from 'tsnet/lab'
 import { Command, EXECUTABLE } from '../support/daemon.ts'
 import { DockerProxy, flags } from '../support/docker-proxy.ts'
 import { BACKENDS, HOST, Scene } from '../support/scene.ts'
@@ -107,6 +107,33 @@ t.test('what is asked while a daemon follows another is done by one of them', as
   t.equal((await third.stop('SIGTERM')).code, 0)
 })
 
+t.test('who came before a successor and asks after it is answered, and nobody waits for that', async t => {
+  const { scene, tsnet } = await open(t)
+  const { host } = scene
+  await host.run('sh', '-c', `echo '{"drainMs": 300}' >/run/impatient.json`)
+  const first = await tsnet.daemon()
+  await tsnet.run('publish', '--mode', 'proxy', '8080:80', 'netns:web')
+  const early = talkTo(host)
+  await early.connected
+
+  const second = await tsnet.daemon('--replace', '--config', '/run/impatient.json')
+  t.equal((await host.ask('tcp', '127.0.0.1', 8080)).place, 'web', 'the port leads on')
+  const alone = async () => t.match(await tsnet.try('daemon'), { code: 1, stderr: /a daemon runs already/ })
+  await alone()
+  t.match(await early.ask('ports'), [{ hostPort: 8080 }])
+  early.end()
+  t.equal((await first.finished).code, 0, 'it has nothing more to do')
+  await alone()
+
+  const silent = talkTo(host)
+  await silent.connected
+  const third = await tsnet.daemon('--replace')
+  t.equal((await second.finished).code, 0, 'who says nothing is not waited for endlessly')
+  silent.end()
+  t.equal((await third.stop('SIGTERM')).code, 0)
+  t.notMatch((await host.run('ls', '/run/tsnet')).stdout, 'lock', 'the lock went with the last')
+})
+
 t.test('the control socket is for root alone', async t => {
   const { scene, tsnet } = await open(t)
   const { host } = scene
@@ -179,6 +206,19 @@ t.test('a daemon that publish started lives on, and two that start at once agree
     t.equal((await scene.host.ask('tcp', '127.0.0.1', port)).place, 'web')
   t.equal(daemons(scene).length, 1)
 })
+
+/** A connection to the control socket on which one question may be asked. */
+function talkTo(host: Host) {
+  const socket = connect(host.path(CONTROL))
+  return {
+    connected: once(socket, 'connect'),
+    async ask(operation: string): Promise<unknown> {
+      socket.write(`${JSON.stringify({ id: 1, do: operation })}\n`)
+      return JSON.parse(String((await once(socket, 'data'))[0])).result
+    },
+    end: () => void socket.destroy(),
+  }
+}
 
 const daemons = (scene: Scene) =>
   scene.host.processes().filter(({ command }) => command.includes('tsnet daemon'))

@@ -20,7 +20,7 @@ export class Command {
   /** Starts the daemon and waits until it is ready. */
   async daemon(...words: string[]): Promise<Running> {
     const daemon = this.host.start(EXECUTABLE, 'daemon', ...words, { env: this.#env })
-    await waitFor(() => daemon.stdout.includes('ready'), { what: 'the daemon to be ready', withinMs: 10_000 })
+    await waitFor(() => daemon.stdout.includes('ready'), { what: 'the daemon to be ready', withinMs: 60_000 })
     return daemon
   }
 
