@@ -11,7 +11,7 @@ import { surroundings } from '../model/surroundings.ts'
 /** Administrators' commands are not on everybody's PATH, least of all a container runtime's. */
 const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin', '/usr/bin', '/bin']
 
-const TIMEOUT_MS = 90_000
+export const TIMEOUT_MS = 90_000
 
 /** Absolute path of a command, or undefined. Looked up anew each time: packages come and go. */
 export function findCommand(name: string): string | undefined {
@@ -28,15 +28,8 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/**
- * Runs a command with a clean environment.
- * @throws SystemError when it cannot be started
- */
-export function run(
-  path: string,
-  args: string[],
-  rest: { stdin?: string; until?: string } = {},
-): Promise<Finished> {
+/** What a command of ours sees of the caller's environment. */
+export function cleanEnvironment(): string[] {
   const { env: theirs } = surroundings()
   const { PATH = SYSTEM_FOLDERS.join(':') } = theirs
   const env = ['LC_ALL=C', `PATH=${PATH}`]
@@ -44,5 +37,12 @@ export function run(
     const value = theirs[name]
     if (value !== undefined) env.push(`${name}=${value}`)
   }
-  return runCommand(path, args, { ...rest, env, withinMs: TIMEOUT_MS })
+  return env
 }
+
+/**
+ * Runs a command with a clean environment.
+ * @throws SystemError when it cannot be started
+ */
+export const run = (path: string, args: string[], rest: { stdin?: string } = {}): Promise<Finished> =>
+  runCommand(path, args, { ...rest, env: cleanEnvironment(), withinMs: TIMEOUT_MS })

@@ -6,18 +6,17 @@
 import type { Finished } from '../ffi/command.ts'
 import type { Family } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
-import { findCommand, run } from './commands.ts'
+import { inodeHere } from '../netns/netns.ts'
+import { cleanEnvironment, findCommand, run } from './commands.ts'
 import { restoreFile, type TableName } from './ipt-document.ts'
 import { type Listing, readListing } from './ipt-listing.ts'
+import { feedProcess, RESOURCE_PROBLEM, Restorer } from './ipt-restore.ts'
 
 /** How long to wait for whoever holds the xtables lock. */
 export const LOCK_WAIT_S = 60
 
 /** How often a change is tried again when others change the shared chains at the same time. */
 const ATTEMPTS = 40
-
-/** Exit code of iptables for a lock that was not to be had. */
-const RESOURCE_PROBLEM = 4
 
 export const toolName = (family: Family): string => `ip${family === 4 ? '' : '6'}tables`
 
@@ -38,24 +37,29 @@ export function need(family: Family, what: 'restore' | 'save'): string {
   return path
 }
 
-/** Printed by `--verbose` when every part of a file is in force. */
-const DONE = '# all is done'
+const restorers = new Map<string, Restorer>()
+
+/** Whoever would start the same command in the same place shares it. */
+function restorerOf(family: Family): Restorer {
+  const [path, env] = [need(family, 'restore'), cleanEnvironment()]
+  const key = [inodeHere(), path, ...env].join('\0')
+  const restorer =
+    restorers.get(key) ??
+    new Restorer(feedProcess(path, ['--noflush', '--verbose', '-w', String(LOCK_WAIT_S)], env))
+  restorers.set(key, restorer)
+  return restorer
+}
 
 /**
  * Feeds a file to iptables-restore.
  * @returns nothing when it was taken, else what iptables said
  */
 export async function restore(family: Family, file: string): Promise<Finished | undefined> {
-  const args = ['--noflush', '--verbose', '-w', String(LOCK_WAIT_S)]
-  // At the end of its input it closes its socket. After a deletion that waits for a grace period, and keeps
-  // a link from being deleted meanwhile; so let it be later.
-  const rest = { stdin: `${file}${DONE}\n`, until: DONE }
-  const result = await run(need(family, 'restore'), args, rest)
-  if (result.code === 0) return undefined
-  if (result.code === RESOURCE_PROBLEM && result.stderr.includes('xtables lock')) {
+  const failure = await restorerOf(family).restore(file)
+  if (failure?.code === RESOURCE_PROBLEM && failure.stderr.includes('xtables lock')) {
     throw new TsnetError('try-again', `iptables: somebody held the xtables lock for ${LOCK_WAIT_S} s`)
   }
-  return result
+  return failure
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * The iptables backend: one `iptables-restore` a family and operation, where all is as expected.
+ * The iptables backend: one file for `iptables-restore` a family and operation, where all is as expected.
  *
  *     install    add the rules, provided that our chains are jumped to; else make the chains as well; where
  *                that does not do either, look what is there (iptables-save) and add what is missing. The
@@ -10,7 +10,8 @@
  * Each table changes as a whole or not at all, and so does its part of a file: `-N` fails for a chain that
  * exists, `-C` for a rule that does not, `-X` for a chain that has rules. These decide who wins when
  * several processes make or remove the shared chains at once; who loses looks again. What is half done when
- * an error is not of that kind is taken back, in both families.
+ * an error is not of that kind is taken back, in both families. Files that meet are joined
+ * (ipt-restore.ts), and it is as if one had come after the other.
  *
  * Both variants of iptables will do. The nft variant waits for an RCU grace period whenever it opens a
  * socket after a deletion; it does so for each extension it meets, so what is deleted first is the table

@@ -2,7 +2,7 @@
  * Rules about packets: masquerade, published ports, and who may not reach whom.
  *
  *     NatIntent ──rules.ts──▶ which packets ──┬─ nft-document.ts ─▶ nftables.ts ─▶ libnftables or nft
- *                                             └─ ipt-document.ts ─▶ iptables.ts ─▶ iptables-restore
+ *                                             └─ ipt-document.ts ─▶ iptables.ts ─▶ ipt-restore.ts ─▶ iptables-restore
  *
  * A packet meets, in this order:
  *

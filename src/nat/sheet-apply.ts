@@ -1,4 +1,4 @@
-/** Carries out sheets: one `iptables-restore` a family where all is as expected, a look and another where not. */
+/** Carries out sheets: one file for `iptables-restore` a family where all is as expected, a look and another where not. */
 
 import type { Family } from '../model/address.ts'
 import { restoreFile, type TableName } from './ipt-document.ts'

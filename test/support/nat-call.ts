@@ -1,6 +1,7 @@
 /**
  * Runs operations of src/nat in the namespaces it is started in: a JSON list of [name, …arguments] on stdin,
- * a JSON list of { value } or { error } on stdout, with how long each took.
+ * a JSON list of { value } or { error } on stdout, with how long each took. One after the other, or with the
+ * argument `together` all at once.
  */
 
 import { readFileSync } from 'node:fs'
@@ -9,15 +10,19 @@ import * as nat from '../../src/nat/nat.ts'
 
 const operations = nat as unknown as Record<string, (...values: unknown[]) => unknown>
 const calls = JSON.parse(readFileSync(0, 'utf8')) as [name: string, ...values: unknown[]][]
-const results = []
-for (const [name, ...values] of calls) {
+
+async function carryOut([name, ...values]: [name: string, ...values: unknown[]]) {
   const began = performance.now()
   try {
     const value = await operations[name]?.(...values)
-    results.push({ value, ms: performance.now() - began })
+    return { value, ms: performance.now() - began }
   } catch (thrown) {
     const code = thrown instanceof TsnetError ? thrown.code : 'unexpected'
-    results.push({ error: { code, message: messageOf(thrown) }, ms: performance.now() - began })
+    return { error: { code, message: messageOf(thrown) }, ms: performance.now() - began }
   }
 }
+
+const results = []
+if (process.argv[2] === 'together') results.push(...(await Promise.all(calls.map(carryOut))))
+else for (const call of calls) results.push(await carryOut(call))
 process.stdout.write(JSON.stringify(results))

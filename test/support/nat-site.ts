@@ -70,6 +70,7 @@ export interface Failure {
   message: string
 }
 
+export type Call = readonly [name: string, ...values: unknown[]]
 export type Result = { value?: unknown; error?: Failure; ms: number }
 
 export class NatSite {
@@ -151,13 +152,18 @@ export class NatSite {
   }
 
   /** Runs operations of src/nat on the host, one after the other in one process. */
-  async all(...calls: [name: string, ...values: unknown[]][]): Promise<Result[]> {
-    const script = new URL('nat-call.js', import.meta.url).pathname
-    const { stdout } = await this.host.run(process.execPath, script, {
-      stdin: JSON.stringify(calls),
-      env: this.variant.env,
-    })
-    return JSON.parse(stdout) as Result[]
+  all = (...calls: readonly Call[]): Promise<Result[]> => this.script('nat-call', [], calls)
+
+  /** Runs operations of src/nat on the host, all at once in one process. */
+  together = (...calls: readonly Call[]): Promise<Result[]> => this.script('nat-call', ['together'], calls)
+
+  /** Runs a program of test/support on the host. @returns what it prints, as JSON */
+  async script<T>(name: string, words: string[], input: unknown): Promise<T> {
+    const path = new URL(`${name}.js`, import.meta.url).pathname
+    const stdin = JSON.stringify(input)
+    const { env } = this.variant
+    const { stdout } = await this.host.run(process.execPath, path, ...words, { stdin, env })
+    return JSON.parse(stdout) as T
   }
 
   /** Runs one operation. @throws Failure */
