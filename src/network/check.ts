@@ -12,6 +12,7 @@ import { ifbName, verifyShaping } from '../shaping/shaping.ts'
 import { openContainer } from './container.ts'
 import type { Context } from './context.ts'
 import { checkDropIn } from './drop-in-check.ts'
+import { refuseProblems } from './mismatch.ts'
 import { readEntry } from './state.ts'
 
 /** The result that the caller remembers, of this plugin and of those around it. */
@@ -51,9 +52,7 @@ export async function check(
     ...(await verifyFirewall(attachment, owner)),
     ...verifyLimits(attachment, owner),
   ]
-  if (problems.length > 0) {
-    throw new TsnetError('mismatch', `${ifname} of ${containerId} on ${network.name}: ${problems.join('; ')}`)
-  }
+  refuseProblems(problems, attachment)
 }
 
 /**

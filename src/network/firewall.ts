@@ -25,6 +25,7 @@ import {
   removeRecord,
   writeRecord,
 } from './chained.ts'
+import { refuseProblems } from './mismatch.ts'
 import { addUser, isLastUser, removeUser, whileLocked } from './state.ts'
 
 export interface FirewallRequest extends ChainedCall {
@@ -112,8 +113,7 @@ export async function letThroughNoMore(
 export async function checkFirewall(request: FirewallRequest): Promise<void> {
   const backend = readRecord('firewall', ownerTag(request))?.backend ?? (await choose(request.backend))
   const problems = await verifyFirewall({ ...request, backend })
-  if (problems.length === 0) return
-  throw new TsnetError('mismatch', `rules of ${request.containerId}: ${problems.join('; ')}`)
+  refuseProblems(problems, request, `rules of ${request.containerId}`)
 }
 
 /**

@@ -18,6 +18,7 @@ import { inside, type Netns } from '../netns/netns.ts'
 import { isRedirectedTo, shape, unshape, verifyShaping } from '../shaping/shaping.ts'
 import { openContainer } from './container.ts'
 import type { Context } from './context.ts'
+import { refuseProblems } from './mismatch.ts'
 import { whileLocked } from './state.ts'
 
 export interface LimitRequest extends AttachmentKey {
@@ -77,14 +78,12 @@ export async function unlimit(key: Name, { trace }: Context = {}): Promise<void>
 
 /** @throws TsnetError `mismatch` naming all that is not as it was set */
 export async function checkLimit(request: LimitRequest, context: Context = {}): Promise<void> {
-  const { network, containerId, ifname, bandwidth } = request
+  const { bandwidth } = request
   using netns = openContainer(request.netns, context.allowOwnNetns)
   using nl = openNetlink()
   const { name, mtu } = hostInterface(nl, netns, request)
   const problems = verifyShaping(nl, { hostInterface: name, mtu, bandwidth, ifb: referenceIfb(request) })
-  if (problems.length > 0) {
-    throw new TsnetError('mismatch', `${ifname} of ${containerId} on ${network}: ${problems.join('; ')}`)
-  }
+  refuseProblems(problems, request)
 }
 
 /**

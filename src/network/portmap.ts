@@ -11,7 +11,7 @@
 
 import { type Cidr, familyOf, ipOf } from '../model/address.ts'
 import type { HostPort, HostPortIntent, HostPortRecord } from '../model/chained.ts'
-import { hasCode, TsnetError } from '../model/errors.ts'
+import { hasCode } from '../model/errors.ts'
 import { type AttachmentKey, type NatBackend, ownerTag } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
 import { everyStep, withUndo } from '../model/undo.ts'
@@ -37,6 +37,7 @@ import {
   writeRecord,
 } from './chained.ts'
 import { closeLocalnet, isLocalnetOpen, openLocalnet } from './localnet.ts'
+import { refuseProblems } from './mismatch.ts'
 import { claimPorts, releasePorts } from './port-claims.ts'
 import { addUser, isLastUser, listUsers, removeUser, whileLocked } from './state.ts'
 
@@ -162,8 +163,7 @@ export async function checkPorts({ intent, ...request }: PortmapRequest): Promis
   if (address !== undefined && !isLocalnetOpen(address)) {
     problems.push(`route_localnet of the interface to ${ipOf(address)} is off`)
   }
-  if (problems.length === 0) return
-  throw new TsnetError('mismatch', `ports of ${request.containerId}: ${problems.join('; ')}`)
+  refuseProblems(problems, request, `ports of ${request.containerId}`)
 }
 
 /**

@@ -31,6 +31,7 @@ import {
 } from '../tuning/tuning.ts'
 import { isOurOwn, openContainer } from './container.ts'
 import type { Context } from './context.ts'
+import { refuseProblems } from './mismatch.ts'
 import { whileLocked } from './state.ts'
 
 export type { Tuning } from '../tuning/tuning.ts'
@@ -105,12 +106,10 @@ export async function untune(
 
 /** @throws TsnetError `mismatch` naming everything that is not as it was set */
 export async function checkTuning(request: TuneRequest, context: Context = {}): Promise<void> {
-  const { network, containerId, ifname, tuning } = request
+  const { ifname, tuning } = request
   using netns = openContainer(request.netns, context.allowOwnNetns)
   const problems = verifyTuning(netns, ifname, tuning)
-  if (problems.length > 0) {
-    throw new TsnetError('mismatch', `${ifname} of ${containerId} on ${network}: ${problems.join('; ')}`)
-  }
+  refuseProblems(problems, request)
 }
 
 /**
