@@ -14,14 +14,25 @@ import { currentNetns, type Netns, openNetns, sameNamespace, tryOpenNetns } from
 /** Opens a container's namespace. @throws TsnetError `invalid-netns` when it is the one we run in */
 export function openContainer(path: string, allowOwn = false): Netns {
   const netns = openNetns(path)
-  if (!allowOwn && isOurOwn(netns.id)) {
+  try {
+    if (!allowOwn) refuseOwn(netns, ", not a container's; nothing was changed")
+    return netns
+  } catch (thrown) {
     netns[Symbol.dispose]()
-    throw new TsnetError(
-      'invalid-netns',
-      `network namespace ${JSON.stringify(path)} is the one that tsnet runs in, not a container's; nothing was changed`,
-    )
+    throw thrown
   }
-  return netns
+}
+
+/**
+ * @param soThat ends the sentence: what was not done
+ * @throws TsnetError `invalid-netns` for the namespace that this thread is in
+ */
+export function refuseOwn({ id, path }: Netns, soThat = '; nothing was changed'): void {
+  if (!isOurOwn(id)) return
+  throw new TsnetError(
+    'invalid-netns',
+    `network namespace ${JSON.stringify(path)} is the one that tsnet runs in${soThat}`,
+  )
 }
 
 /** True for the namespace that this thread is in. */

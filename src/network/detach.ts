@@ -6,10 +6,9 @@
  * addresses that the configured IPAM holds for the container.
  */
 
-import { TsnetError } from '../model/errors.ts'
 import { type AttachmentKey, type IpamOptions, ownerTag } from '../model/network.ts'
 import { tryOpenNetns } from '../netns/netns.ts'
-import { isOurOwn } from './container.ts'
+import { isOurOwn, refuseOwn } from './container.ts'
 import type { Context } from './context.ts'
 import { type Foreign, hasPair, takeDownForeign } from './drop-in-end.ts'
 import { readEntry, removeEntry, whileLocked, writeEntry } from './state.ts'
@@ -38,7 +37,7 @@ export async function detach(
   await whileLocked(owner, async () => {
     const entry = readEntry(owner)
     if (entry === undefined) {
-      if (context.allowOwnNetns !== true) refuseOwn(hint.netns)
+      if (!context.allowOwnNetns) refuseOwnPath(hint.netns)
       if (hint.foreign === undefined) await takeDownUnrecorded(key, hint.ipam, hint.netns, context)
     } else {
       writeEntry(owner, { state: 'detaching', attachment: entry.attachment })
@@ -64,12 +63,8 @@ async function detachForeign(
   await takeDownForeign(key, ipam, place, foreign, context)
 }
 
-function refuseOwn(path: string | undefined): void {
+function refuseOwnPath(path: string | undefined): void {
   using netns = path === undefined ? undefined : tryOpenNetns(path)
-  if (netns !== undefined && isOurOwn(netns.id)) {
-    throw new TsnetError(
-      'invalid-netns',
-      `network namespace ${JSON.stringify(path)} is the one that tsnet runs in, and nothing is recorded for a container in it; nothing was changed`,
-    )
-  }
+  if (netns !== undefined)
+    refuseOwn(netns, ', and nothing is recorded for a container in it; nothing was changed')
 }

@@ -6,7 +6,7 @@ import { listAddresses } from '../netlink/address.ts'
 import { changeLink, getLink } from '../netlink/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { inside, type Netns, tryOpenNetns } from '../netns/netns.ts'
-import { isOurOwn, openContainer } from './container.ts'
+import { openContainer, refuseOwn } from './container.ts'
 import type { Context } from './context.ts'
 
 const LOOPBACK = { name: 'lo' }
@@ -46,12 +46,7 @@ function refuseForeign(addresses: Cidr[]): void {
 export function detachLoopback(path: string, { trace, allowOwnNetns }: Context = {}): void {
   using netns = tryOpenNetns(path)
   if (netns === undefined) return
-  if (allowOwnNetns !== true && isOurOwn(netns.id)) {
-    throw new TsnetError(
-      'invalid-netns',
-      `network namespace ${JSON.stringify(path)} is the one that tsnet runs in; its loopback interface stays up`,
-    )
-  }
+  if (!allowOwnNetns) refuseOwn(netns, '; its loopback interface stays up')
   inside(netns, () => {
     using nl = openNetlink(trace)
     const link = getLink(nl, LOOPBACK)

@@ -10,7 +10,6 @@
  * whoever takes the container off the network can give back what a killed attempt changed.
  */
 
-import { TsnetError } from '../model/errors.ts'
 import { type AttachmentKey, ownerTag } from '../model/network.ts'
 import { withUndo } from '../model/undo.ts'
 import { goneCheck } from '../netns/alive.ts'
@@ -29,7 +28,7 @@ import {
   verifyTuning,
   writeBackup,
 } from '../tuning/tuning.ts'
-import { isOurOwn, openContainer } from './container.ts'
+import { openContainer, refuseOwn } from './container.ts'
 import type { Context } from './context.ts'
 import { refuseProblems } from './mismatch.ts'
 import { whileLocked } from './state.ts'
@@ -91,12 +90,7 @@ export async function untune(
     // The path may lead to a stranger by now, whose interface has the same name.
     const isSame = known === undefined || (netns !== undefined && sameNamespace(known, netns.id))
     if (backup !== undefined && netns !== undefined && isSame) {
-      if (!allowOwnNetns && isOurOwn(netns.id)) {
-        throw new TsnetError(
-          'invalid-netns',
-          `network namespace ${JSON.stringify(request.netns)} is the one that tsnet runs in; nothing was changed`,
-        )
-      }
+      if (!allowOwnNetns) refuseOwn(netns)
       await restore(netns, ifname, backup.settings, trace)
     }
     // Also where there is none: a killed attempt may have begun to write it.
