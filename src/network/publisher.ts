@@ -22,18 +22,14 @@ import type { NatBackend } from '../model/network.ts'
 import type { PortSpec } from '../model/port-spec.ts'
 import type { Container, Publication, PublishRequest } from '../model/publication.ts'
 import { everyOne, everyStep, type Undo, withUndo } from '../model/undo.ts'
-import { endFlows } from '../nat/nat.ts'
-import type { Counters, Publication as Forwarding, PortProxy } from '../proxy/proxy.ts'
+import type { Counters, PortProxy } from '../proxy/proxy.ts'
 import { isThere, thereCheck } from './container.ts'
 import { draftOf, findSame, limitsOf } from './draft.ts'
 import { hostPortChoices } from './host-ports.ts'
 import { listeningSpecs } from './listening.ts'
-import { publicationIndex, readPublication, removePublication, writePublication } from './owners.ts'
-import { claimPorts, releasePorts } from './port-claims.ts'
-import { probePorts } from './port-probe.ts'
-import { portsOf, proxyPart, targetsOf } from './publish-plan.ts'
-import { addRules, removeRules, rulesFor } from './publish-rules.ts'
+import { publicationIndex, readPublication } from './owners.ts'
 import { Resolver } from './resolve.ts'
+import { Serving } from './serving.ts'
 import { Turns } from './turns.ts'
 
 /** A publication and what happened on it. */
@@ -59,7 +55,7 @@ export interface PublisherOptions {
 export class Publisher {
   readonly #proxy: PortProxy
   readonly #tell: (event: PublicationEvent, about: Publication) => void
-  readonly #backend: NatBackend | undefined
+  readonly #serving: Serving
   readonly #turns = new Turns()
   readonly #published = publicationIndex()
   readonly #resolver = new Resolver()
@@ -67,7 +63,7 @@ export class Publisher {
   constructor(proxy: PortProxy, { tell = () => {}, backend }: PublisherOptions = {}) {
     this.#proxy = proxy
     this.#tell = tell
-    this.#backend = backend
+    this.#serving = new Serving(proxy, backend)
   }
 
   /** @throws TsnetError; nothing of the request is published then */
@@ -120,8 +116,7 @@ export class Publisher {
     const isThere = thereCheck()
     for (const publication of this.#published.list()) {
       try {
-        const forwarding = proxyPart(runningOnly(publication, isThere))
-        if (forwarding !== undefined) this.#proxy.publish(forwarding, handedIn(publication.id))
+        this.#serving.resume(publication, handedIn(publication.id), isThere)
       } catch {
         await this.#end(publication, 'ended')
       }
@@ -145,8 +140,7 @@ export class Publisher {
     const choices = hostPortChoices(spec)
     for (const [i, hostPort] of choices.entries()) {
       try {
-        const serve = () => withUndo(inner => this.#serve({ ...draft, hostPort }, inner))
-        const publication = await this.#turns.take(draft.id, serve)
+        const publication = await this.#turns.take(draft.id, () => this.#begin({ ...draft, hostPort }))
         undo.push(`the publication of ${hostPort}`, () => this.#end(publication, 'unpublished'))
         return publication
       } catch (thrown) {
@@ -156,32 +150,10 @@ export class Publisher {
     throw new TsnetError('conflict', 'no host port is free')
   }
 
-  async #serve(draft: Publication, undo: Undo): Promise<Publication> {
-    const nat = rulesFor(draft, this.#backend)
-    const forwarding = proxyPart(draft)
-    const publication = { ...draft, ...(nat && { nat }) }
-    undo.push('the record', () => removePublication(draft.id))
-    writePublication(publication)
-    undo.push('the claim on host ports', () => releasePorts(draft.id, [portsOf(draft)]))
-    await claimPorts(draft.id, [portsOf(draft)], { probe: forwarding === undefined })
-    if (forwarding !== undefined) {
-      this.#listen(forwarding, draft)
-      undo.push('the listening sockets', () => this.#proxy.withdraw(draft.id))
-    }
-    undo.push('the rules', () => removeRules(publication))
-    await addRules(publication)
+  async #begin(draft: Publication): Promise<Publication> {
+    const publication = await withUndo(undo => this.#serving.begin(draft, undo))
     this.#tell('published', publication)
     return publication
-  }
-
-  /** @throws TsnetError `conflict` naming the process that listens there */
-  #listen(forwarding: Forwarding, draft: Publication): void {
-    try {
-      this.#proxy.publish(forwarding)
-    } catch (thrown) {
-      if (hasCode(thrown, 'conflict')) probePorts(portsOf(draft))
-      throw thrown
-    }
   }
 
   /**
@@ -207,25 +179,11 @@ export class Publisher {
     const { expiresAt: _, ...rest } = earlier
     const next = { ...rest, target, via, drainMs, ...(expiresAt !== undefined && { expiresAt }) }
     undo.push(`the publication of ${earlier.hostPort}`, () =>
-      this.#turns.take(earlier.id, async () => void (await this.#lead(earlier, earlier.containers))),
+      this.#turns.take(earlier.id, async () => void (await this.#serving.lead(earlier, earlier.containers))),
     )
-    const publication = await this.#lead(next, draft.containers)
+    const publication = await this.#serving.lead(next, draft.containers)
     this.#tell('replaced', publication)
     return publication
-  }
-
-  /** Leads a publication to these containers, running ones; to nowhere while there are none. */
-  async #lead(publication: Publication, containers: Container[]): Promise<Publication> {
-    const { nat: _, ...rest } = publication
-    const draft: Publication = { ...rest, containers }
-    const running = runningOnly(draft)
-    if (publication.mode !== 'nat') await this.#proxy.retarget(publication.id, targetsOf(running))
-    const nat = running.containers.length === 0 ? undefined : rulesFor(running, this.#backend)
-    const changed = { ...draft, ...(nat && { nat }) }
-    await removeRules(publication)
-    writePublication(changed)
-    await addRules(changed)
-    return changed
   }
 
   /** Containers of a publication went away, or came back as others. */
@@ -258,7 +216,7 @@ export class Publisher {
     const running = containers.some(each => isThere(each.netns))
     if (publication.nat === undefined && !running && containers.map(each => each.netns.ino).join() === before)
       return
-    this.#tell(running ? 'moved' : 'waiting', await this.#lead(publication, containers))
+    this.#tell(running ? 'moved' : 'waiting', await this.#serving.lead(publication, containers))
   }
 
   /** One that has ended already stays so. */
@@ -270,22 +228,7 @@ export class Publisher {
   }
 
   async #endNow(publication: Publication, why: PublicationEvent): Promise<void> {
-    const { id, drainMs } = publication
-    await everyStep([
-      () => removeRules(publication),
-      async () => {
-        if (this.#proxy.countersOf(id) !== undefined) await this.#proxy.withdraw(id, { drainMs })
-      },
-      () => publication.nat && endFlows([portsOf(publication)]),
-      () => releasePorts(id, [portsOf(publication)]),
-      () => removePublication(id),
-    ])
+    await this.#serving.end(publication)
     this.#tell(why, publication)
   }
 }
-
-/** Without the containers that do not run: the address that one had may be another's by now. */
-const runningOnly = (publication: Publication, isRunning = isThere): Publication => ({
-  ...publication,
-  containers: publication.containers.filter(each => isRunning(each.netns)),
-})
