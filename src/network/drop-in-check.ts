@@ -4,6 +4,7 @@
 
 import { verifyResult } from '../bridge/bridge.ts'
 import { verifyLeases } from '../ipam/ipam.ts'
+import { TsnetError } from '../model/errors.ts'
 import type { AttachRequest, Lease } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { chooseBackend, verifyMacGuard, verifyMasquerade } from '../nat/nat.ts'
@@ -11,7 +12,6 @@ import type { Netns } from '../netns/netns.ts'
 import type { Previous } from './check.ts'
 import { openContainer } from './container.ts'
 import type { Context } from './context.ts'
-import { refuseProblems } from './mismatch.ts'
 
 /** @throws TsnetError `mismatch` naming everything that is not as prevResult says */
 export async function checkDropIn(
@@ -21,7 +21,12 @@ export async function checkDropIn(
 ): Promise<void> {
   using netns = openContainer(request.netns, context.allowOwnNetns)
   const problems = await problemsOf(request, previous, netns)
-  refuseProblems(problems, { ...request, network: request.network.name })
+  if (problems.length === 0) return
+  const { network, containerId, ifname } = request
+  // The message begins as the reference's does.
+  throw new TsnetError('mismatch', problems.join('; '), {
+    details: `${ifname} of container ${containerId} on network ${network.name}`,
+  })
 }
 
 async function problemsOf(request: AttachRequest, previous: Previous, netns: Netns): Promise<string[]> {
