@@ -59,6 +59,9 @@ export const isHostEnd = (link: { kind?: string; mac: string; alias?: string }, 
   link.kind === 'veth' &&
   (link.alias === hostAlias(owner) || (link.alias === undefined && link.mac === hostMac(owner)))
 
-/** True for the host end of any attachment. */
-export const isAnyHostEnd = (link: { kind?: string; mac: string; alias?: string }): boolean =>
-  link.kind === 'veth' && (link.alias?.startsWith(HOST_ALIAS) ?? link.mac.startsWith('fe:'))
+/**
+ * True for the host end of any attachment that is a port. It becomes that by the request that gives it its
+ * alias; its MAC alone proves nothing, since others begin so by chance.
+ */
+export const isAnyPort = (link: { kind?: string; alias?: string }): boolean =>
+  link.kind === 'veth' && link.alias?.startsWith(HOST_ALIAS) === true

@@ -10,7 +10,7 @@ import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { currentNetns, inside, type Netns } from '../netns/netns.ts'
 import { writeSysctl } from '../netns/sysctl.ts'
 import type { BridgeLoan } from './ensure.ts'
-import { isAnyHostEnd, isOurBridge } from './names.ts'
+import { isAnyPort, isOurBridge } from './names.ts'
 import { removeVlanInterfaces } from './vlan.ts'
 
 /**
@@ -49,7 +49,7 @@ export async function release(
   // Asked before the wait: afterwards the thread may be somewhere else.
   using home = currentNetns()
   await deleteLinks(nl, goes ? [...going, bridge] : going)
-  if (isBridge && !isOurBridge(bridge) && !others.some(isAnyHostEnd)) {
+  if (isBridge && !isOurBridge(bridge) && !others.some(isAnyPort)) {
     await giveBack(nl, home, bridge, loan)
   }
   return goes

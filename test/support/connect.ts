@@ -51,10 +51,13 @@ export const disconnectLastOn = (
 export const releaseOn = (host: Host, name: string, loan?: BridgeLoan): Promise<boolean> =>
   begin(host, () => releaseBridge(name, loan))
 
-/** Shell commands for a bridge of the administrator's, with settings of its own and a port that gives it carrier. */
+/**
+ * Shell commands for a bridge of the administrator's, with settings of its own and a port that gives it
+ * carrier, whose MAC begins as those of containers' ports do: one random MAC in 64 is like that.
+ */
 export const FOREIGN_BRIDGE = [
   'ip link add cni0 address 02:00:00:00:00:99 type bridge ageing_time 12300 mcast_snooping 0',
-  'ip link add port0 master cni0 type veth peer name port1',
+  'ip link add port0 address fe:00:00:00:00:01 master cni0 type veth peer name port1',
   'for link in cni0 port0 port1; do ip link set $link addrgenmode none; ip link set $link up; done',
   // The kernel notices the carrier some time later, and adds this route then.
   'for link in cni0 port0 port1; do',
