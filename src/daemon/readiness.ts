@@ -4,10 +4,9 @@
  */
 
 import { libc, must } from '../ffi/ffi.ts'
+import { SOCK_CLOEXEC, SOCK_DGRAM } from '../ffi/socket.ts'
 
 const AF_UNIX = 1
-const SOCK_DGRAM = 2
-const SOCK_CLOEXEC = 0x80000
 const FIRST_FD = 3
 
 /** Tells the service manager, where there is one: `READY=1`, `STOPPING=1`, `MAINPID=…`. */

@@ -4,10 +4,12 @@ import { libc } from './ffi.ts'
 
 export const SOCK_STREAM = 1
 export const SOCK_DGRAM = 2
+export const SOCK_RAW = 3
 export const SOCK_NONBLOCK = 0x800
 export const SOCK_CLOEXEC = 0x80000
 
 export const SHUT_WR = 1
+export const MSG_TRUNC = 0x20
 export const MSG_DONTWAIT = 0x40
 export const MSG_NOSIGNAL = 0x4000
 
@@ -19,6 +21,7 @@ export const SO_RCVBUF = 8
 export const SO_KEEPALIVE = 9
 export const SO_LINGER = 13
 export const SO_REUSEPORT = 15
+export const SO_RCVTIMEO = 20
 export const SO_ACCEPTCONN = 30
 export const SO_RCVBUFFORCE = 33
 
@@ -34,6 +37,8 @@ export const TCP_CONGESTION = 13
 
 export const IPPROTO_UDP = 17
 export const UDP_SEGMENT = 103
+
+export const IPPROTO_SCTP = 132
 
 export const IPPROTO_IPV6 = 41
 export const IPV6_V6ONLY = 26

@@ -7,16 +7,17 @@
 
 import { errno, errnoName, libc, must, SystemError } from '../ffi/ffi.ts'
 import { domainOf, sockaddr } from '../ffi/sockaddr.ts'
+import {
+  IPPROTO_IPV6,
+  IPV6_V6ONLY,
+  SO_REUSEADDR,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from '../ffi/socket.ts'
 import { familyOf, type Ip } from '../model/address.ts'
-
-const SOCK_STREAM = 1
-const SOCK_DGRAM = 2
-const SOCK_NONBLOCK = 0x800
-const SOCK_CLOEXEC = 0x80000
-const SOL_SOCKET = 1
-const SO_REUSEADDR = 2
-const IPPROTO_IPV6 = 41
-const IPV6_V6ONLY = 26
 
 export type Transport = 'tcp' | 'udp'
 

@@ -9,6 +9,7 @@ import { closeSync, fstatSync } from 'node:fs'
 import { constants } from 'node:os'
 import { Fd } from '../ffi/fd.ts'
 import { aside, errno, libc, must, SystemError } from '../ffi/ffi.ts'
+import { MSG_DONTWAIT, MSG_TRUNC, SO_RCVTIMEO, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET } from '../ffi/socket.ts'
 import * as k from './constants.ts'
 
 /** A socket, or in tests a script, that carries datagrams to the kernel and back. */
@@ -29,12 +30,6 @@ export interface Transport extends Disposable {
 }
 
 const { EINTR, EMSGSIZE, ENOPROTOOPT } = constants.errno
-const SOCK_RAW = 3
-const SOCK_CLOEXEC = 0x80000
-const SOL_SOCKET = 1
-const SO_RCVTIMEO = 20
-const MSG_TRUNC = 0x20
-const MSG_DONTWAIT = 0x40
 const SIOCGSKNS = 0x894c // linux/sockios.h
 
 /** How long `receive` waits. The kernel answers at once; this is for the case that it never does. */

@@ -8,22 +8,29 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { errno, errnoName, libc, SystemError } from '../ffi/ffi.ts'
 import { AF_INET6, domainOf, sockaddr } from '../ffi/sockaddr.ts'
+import {
+  IPPROTO_IPV6,
+  IPPROTO_SCTP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  IPV6_V6ONLY,
+  SO_REUSEADDR,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from '../ffi/socket.ts'
 import { bytesOf, type Ip } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
 
-const SOCK_CLOEXEC = 0x80000
-const SOL_SOCKET = 1
-const SO_REUSEADDR = 2
-const IPPROTO_IPV6 = 41
-const IPV6_V6ONLY = 26
 const on = Uint8Array.of(1, 0, 0, 0)
 
-/** SOCK_STREAM or SOCK_DGRAM, IPPROTO_…; SCTP one to one. */
+/** SCTP one to one. */
 const kinds: Record<Protocol, readonly [type: number, protocol: number]> = {
-  tcp: [1, 6],
-  udp: [2, 17],
-  sctp: [1, 132],
+  tcp: [SOCK_STREAM, IPPROTO_TCP],
+  udp: [SOCK_DGRAM, IPPROTO_UDP],
+  sctp: [SOCK_STREAM, IPPROTO_SCTP],
 }
 
 const everyAddress = ['0.0.0.0' as Ip, '::' as Ip]

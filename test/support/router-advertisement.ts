@@ -6,14 +6,12 @@
 
 import type { Place } from 'tsnet/lab'
 import { libc, must } from '../../src/ffi/ffi.ts'
+import { AF_INET6 } from '../../src/ffi/sockaddr.ts'
+import { IPPROTO_IPV6, SOCK_CLOEXEC, SOCK_RAW } from '../../src/ffi/socket.ts'
 import { bytesOf, type Ip } from '../../src/model/address.ts'
 import { getLink } from '../../src/netlink/link.ts'
 import { openNetlink } from '../../src/netlink/netlink.ts'
 
-const AF_INET6 = 10
-const SOCK_RAW = 3
-const SOCK_CLOEXEC = 0x80000
-const IPPROTO_IPV6 = 41
 const IPPROTO_ICMPV6 = 58
 const IPV6_MULTICAST_HOPS = 18
 
