@@ -3,10 +3,10 @@
  * `/var/lib/cni/results/<network>-<container>-<interface>`, readable by root alone.
  */
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { hasCode } from '../model/errors.ts'
 import type { AttachmentKey } from '../model/network.ts'
+import { namesIn } from './folder.ts'
 import type { ListCall } from './run-list.ts'
 
 const KIND = 'cniCacheV1'
@@ -46,14 +46,7 @@ export function removeCached(folder: string, key: AttachmentKey): void {
 
 /** All attachments in the cache. What cannot be understood is not one. */
 export function listCached(folder: string): CachedAttachment[] {
-  let names: string[]
-  try {
-    names = readdirSync(folder).sort()
-  } catch (thrown) {
-    if (hasCode(thrown, 'ENOENT', 'ENOTDIR')) return []
-    throw thrown
-  }
-  return names.flatMap(name => {
+  return namesIn(folder).flatMap(name => {
     const cached = name.endsWith('.tmp') ? undefined : read(join(folder, name))
     return cached === undefined ? [] : [cached]
   })

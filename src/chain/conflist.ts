@@ -11,6 +11,7 @@ import { dirname, extname, join } from 'node:path'
 import { newest, type Version, versions } from '../cni/versions.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { type Json, parseJson } from '../model/json.ts'
+import { namesIn } from './folder.ts'
 
 export const CONF_DIR = '/etc/cni/net.d'
 
@@ -112,14 +113,9 @@ function versionOf(list: Json): string {
 
 function pluginsBeside(file: string, name: string): PluginConfig[] {
   const folder = join(dirname(file), name)
-  let names: string[]
-  try {
-    names = readdirSync(folder).sort()
-  } catch (thrown) {
-    if (hasCode(thrown, 'ENOENT', 'ENOTDIR')) return []
-    throw thrown
-  }
-  const files = names.filter(each => extname(each) === '.conf').map(each => join(folder, each))
+  const files = namesIn(folder)
+    .filter(each => extname(each) === '.conf')
+    .map(each => join(folder, each))
   return files.map(each => readPlugin(parseJson(readFileSync(each, 'utf8'), each)))
 }
 
