@@ -24,6 +24,10 @@ export interface AttachmentKey {
   ifname: string
 }
 
+/** What tells an attachment from the others of its network. */
+export const nameInNetwork = ({ containerId, ifname }: Omit<AttachmentKey, 'network'>): string =>
+  `${containerId}/${ifname}`
+
 /**
  * The key as 16 hex digits: the only form in which names from outside reach rules and file names.
  * It is short enough for an iptables chain name (28 bytes) behind a prefix.

@@ -1,7 +1,7 @@
 /** What the drop-in plugins of a chain have done, one file an attachment, from which it can be taken back. */
 
 import type { FirewallRecord, HostPortRecord } from '../model/chained.ts'
-import type { AttachmentKey } from '../model/network.ts'
+import { type AttachmentKey, nameInNetwork } from '../model/network.ts'
 import { currentBootId, goneCheck } from '../netns/alive.ts'
 import { openContainer } from './container.ts'
 import { listStates, readState, writeState } from './state.ts'
@@ -65,12 +65,10 @@ export function recordsToCollect<R extends Role>(
   valid: { containerId: string; ifname: string }[] | undefined,
 ): Records[R][] {
   const isDead = deadRecords()
-  const lives = valid && new Set(valid.map(nameOf))
+  const lives = valid && new Set(valid.map(nameInNetwork))
   return listRecords(role).filter(
     record =>
-      record.network === network && (lives === undefined ? isDead(record) : !lives.has(nameOf(record))),
+      record.network === network &&
+      (lives === undefined ? isDead(record) : !lives.has(nameInNetwork(record))),
   )
 }
-
-const nameOf = ({ containerId, ifname }: { containerId: string; ifname: string }): string =>
-  `${containerId}/${ifname}`

@@ -5,7 +5,7 @@
  */
 
 import { collectLeases } from '../ipam/ipam.ts'
-import type { AttachmentKey, Network, Undertaking } from '../model/network.ts'
+import { type AttachmentKey, type Network, nameInNetwork, type Undertaking } from '../model/network.ts'
 import { everyStep } from '../model/undo.ts'
 import { collectMasquerades } from '../nat/nat.ts'
 import { currentBootId, goneCheck } from '../netns/alive.ts'
@@ -34,10 +34,10 @@ export async function collect(
   context: Context = {},
 ): Promise<AttachmentKey[]> {
   const collected: AttachmentKey[] = []
-  const lives = valid && new Set(valid.map(nameOf))
+  const lives = valid && new Set(valid.map(nameInNetwork))
   const isDead = deadCheck()
   const goes = ({ attachment, state }: Entry) =>
-    lives === undefined ? isDead(attachment) || state !== 'attached' : !lives.has(nameOf(attachment))
+    lives === undefined ? isDead(attachment) || state !== 'attached' : !lives.has(nameInNetwork(attachment))
 
   const listed = listEntries()
   const elsewhere = new Set(listed.filter(isOfOther(network)).map(({ owner }) => owner))
@@ -62,9 +62,9 @@ export async function collect(
     async () => {
       // Whoever has an entry by now could not be taken down, or is being made: something leads to it.
       const kept = recordedNow()
-      const known = new Set(collected.map(nameOf))
+      const known = new Set(collected.map(nameInNetwork))
       for (const key of await collectLeases(network.ipam, network.name, valid, kept)) {
-        if (known.has(nameOf(key))) continue
+        if (known.has(nameInNetwork(key))) continue
         await (network.dropIn
           ? takeDownForeign(key, undefined, undefined, undefined, context)
           : takeDownUnrecorded(key, undefined, undefined, context))
@@ -79,9 +79,6 @@ export async function collect(
   ])
   return collected
 }
-
-const nameOf = ({ containerId, ifname }: { containerId: string; ifname: string }): string =>
-  `${containerId}/${ifname}`
 
 const keyOf = ({ network, containerId, ifname }: AttachmentKey): AttachmentKey => ({
   network,
