@@ -26,22 +26,14 @@ t.test('nftables: a host port that is taken is a conflict, and changes nothing',
   t.equal(await site.rules(), before)
 })
 
+const INVALID_DROPS = '-m conntrack --ctstate INVALID -j DROP'.split(' ')
+
 t.test('nftables: what the table of iptables drops by policy is accepted there', async t => {
   const site = await NatSite.open(libnftables)
   t.teardown(site.close)
   await site.primeTables()
   await site.policy('DROP')
-  await site.host.run(
-    'iptables-nft',
-    '-A',
-    'FORWARD',
-    '-m',
-    'conntrack',
-    '--ctstate',
-    'INVALID',
-    '-j',
-    'DROP',
-  )
+  await site.host.run('iptables-nft', '-A', 'FORWARD', ...INVALID_DROPS)
   const before = await site.rules()
   const intent = intentOf({ ports: publishBoth(8080) })
   await Promise.all([site.install(intent), site.install(strangerIntent())])
@@ -55,17 +47,7 @@ t.test('nftables: what the table of iptables drops by policy is accepted there',
   t.match(await site.call('verifyRules', 'nftables', intent), [
     /ip filter FORWARD drops and has no jump to TSNET-FORWARD/,
   ])
-  await site.host.run(
-    'iptables-nft',
-    '-A',
-    'FORWARD',
-    '-m',
-    'conntrack',
-    '--ctstate',
-    'INVALID',
-    '-j',
-    'DROP',
-  )
+  await site.host.run('iptables-nft', '-A', 'FORWARD', ...INVALID_DROPS)
   await site.withdraw(intent.owner, { intent, last: false })
   await site.withdraw(strangerIntent().owner)
   t.equal(await site.rules(), before)

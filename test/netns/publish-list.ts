@@ -1,21 +1,13 @@
 /** `tsnet ports` and `tsnet unpublish`: what is listed, and which words end what. */
 
-import t, { type Test } from 'tap'
-import { Command } from '../support/daemon.ts'
+import t from 'tap'
+import { Command, withDaemon } from '../support/daemon.ts'
 import { HOST, Scene } from '../support/scene.ts'
 
 const refused = { code: 'ECONNREFUSED' }
 
-async function open(t: Test, ...containers: string[]): Promise<{ scene: Scene; tsnet: Command }> {
-  const scene = await Scene.open('iptables', ...containers)
-  t.teardown(() => scene.close())
-  const tsnet = new Command(scene.host, 'iptables')
-  await tsnet.daemon()
-  return { scene, tsnet }
-}
-
 t.test('tsnet ports lists what is published, for people and for programs', async t => {
-  const { scene, tsnet } = await open(t, 'web')
+  const { scene, tsnet } = await withDaemon(t, 'web')
   await tsnet.run('publish', '8080:80', '[::1]:9000-9001:90-91/udp', 'netns:web')
   await scene.client.ask('tcp', HOST[4], 8080)
   const [tcp, udp] = (await tsnet.ports()).sort((a, b) => a.hostPort - b.hostPort)
@@ -38,7 +30,7 @@ t.test('tsnet ports lists what is published, for people and for programs', async
 })
 
 t.test('unpublish takes a port, an address, a whole specification, a container, an id, or all', async t => {
-  const { scene, tsnet } = await open(t, 'web', 'api')
+  const { scene, tsnet } = await withDaemon(t, 'web', 'api')
   const all = [
     '8080:80',
     '8080:80/udp',
@@ -83,7 +75,7 @@ t.test('unpublish takes a port, an address, a whole specification, a container, 
 })
 
 t.test('with --json an error is a document too', async t => {
-  const { tsnet } = await open(t, 'web')
+  const { tsnet } = await withDaemon(t, 'web')
   for (const [words, code, error] of [
     [['publish', '8080:80', 'netns:nobody'], 1, { message: /nobody/ }],
     [['publish', '80x', 'netns:web'], 2, { code: 'invalid-environment', message: /"80x" is not a number/ }],

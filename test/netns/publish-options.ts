@@ -7,24 +7,16 @@
  */
 
 import { isIPv4 } from 'node:net'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { type Namespace, type Place, waitFor } from 'tsnet/lab'
 import { openBound } from '../../src/lab/sockets.ts'
 import type { Ip } from '../../src/model/address.ts'
 import type { Publication } from '../../src/model/publication.ts'
-import { Command } from '../support/daemon.ts'
-import { CLIENT, HOST, Scene } from '../support/scene.ts'
+import { withDaemon } from '../support/daemon.ts'
+import { CLIENT, HOST } from '../support/scene.ts'
 import { serve } from '../support/streams.ts'
 
 const BOTH = [HOST[4], HOST[6]] as const
-
-async function open(t: Test, ...containers: string[]): Promise<{ scene: Scene; tsnet: Command }> {
-  const scene = await Scene.open('iptables', ...containers)
-  t.teardown(() => scene.close())
-  const tsnet = new Command(scene.host, 'iptables')
-  await tsnet.daemon()
-  return { scene, tsnet }
-}
 
 const inUrl = (address: string): string => (isIPv4(address) ? address : `[${address}]`)
 const refused = { code: 'ECONNREFUSED' }
@@ -42,7 +34,7 @@ const hex = (address: string): string =>
     : address.replace('::', '0'.repeat(32 - address.replace('::', '').length))
 
 t.test('--proxy-protocol tells the application who asks, in front of the stream', async t => {
-  const { scene, tsnet } = await open(t, 'web')
+  const { scene, tsnet } = await withDaemon(t, 'web')
   let heard = Buffer.alloc(0)
   await using _server = await serveIn(scene.get('web'), 81, socket => {
     heard = Buffer.alloc(0)
@@ -70,7 +62,7 @@ t.test('--proxy-protocol tells the application who asks, in front of the stream'
 })
 
 t.test('--max-connections resets who is too many, and nobody else', async t => {
-  const { scene, tsnet } = await open(t, 'web')
+  const { scene, tsnet } = await withDaemon(t, 'web')
   await using server = await serveIn(scene.get('web'), 81, () => {})
   await tsnet.run('publish', '--max-connections', '2', '8081:81', '8080:80', 'netns:web')
   const held = [1, 2].map(() => scene.client.start('socat', '-u', `TCP:${HOST[4]}:8081`, 'STDOUT'))
@@ -91,7 +83,7 @@ t.test('--max-connections resets who is too many, and nobody else', async t => {
 })
 
 t.test('--drain lets connections finish after unpublish', async t => {
-  const { scene, tsnet } = await open(t, 'web')
+  const { scene, tsnet } = await withDaemon(t, 'web')
   await using server = await serveIn(scene.get('web'), 81, socket => void socket.write('first half, '))
   await tsnet.run('publish', '--drain', '20s', '--mode', 'proxy', '8081:81', 'netns:web')
   const download = scene.client.run('socat', '-u', `TCP:${HOST[4]}:8081`, 'STDOUT')
@@ -109,7 +101,7 @@ t.test('--drain lets connections finish after unpublish', async t => {
 })
 
 t.test('a unix socket in a container is published by the path that it has there', async t => {
-  const { scene, tsnet } = await open(t)
+  const { scene, tsnet } = await withDaemon(t)
   const { host } = scene
   const app = await host.namespace('app')
   const script = 'mount -t tmpfs tmpfs /mnt && exec socat UNIX-LISTEN:/mnt/app.sock,fork EXEC:rev'
@@ -129,7 +121,7 @@ t.test('a unix socket in a container is published by the path that it has there'
 })
 
 t.test('--allow and --deny tell IPv6 clients apart too', async t => {
-  const { scene, tsnet } = await open(t, 'web')
+  const { scene, tsnet } = await withDaemon(t, 'web')
   const { client } = scene
   await tsnet.run('publish', '--deny', CLIENT[6], '8080:80', '8080:80/udp', 'netns:web')
   await tsnet.run('publish', '--allow', 'fd50::/64', '8081:80', '8081:80/udp', 'netns:web')
@@ -143,7 +135,7 @@ t.test('--allow and --deny tell IPv6 clients apart too', async t => {
 })
 
 t.test('a UDP reply comes from the address that was asked, also a secondary one', async t => {
-  const { scene, tsnet } = await open(t, 'web')
+  const { scene, tsnet } = await withDaemon(t, 'web')
   scene.host.address('lan0', '192.168.50.3/24', 'fd50::3/64')
   await tsnet.run('publish', '--mode', 'proxy', '8080:80/udp', 'netns:web')
   for (const address of [...BOTH, '192.168.50.3', 'fd50::3'])
@@ -151,7 +143,7 @@ t.test('a UDP reply comes from the address that was asked, also a secondary one'
 })
 
 t.test('a host port is one of a range that is free, or any, and one below 1024 for root', async t => {
-  const { scene, tsnet } = await open(t, 'web')
+  const { scene, tsnet } = await withDaemon(t, 'web')
   for (const port of [8000, 8001, 8003]) scene.host.listen('tcp', port)
   const published = async (...words: string[]): Promise<number> => {
     const { stdout } = await tsnet.run('publish', '--json', ...words, 'netns:web')
@@ -173,7 +165,7 @@ t.test('a host port is one of a range that is free, or any, and one below 1024 f
 })
 
 t.test('several ports are published together or not at all', async t => {
-  const { scene, tsnet } = await open(t, 'web')
+  const { scene, tsnet } = await withDaemon(t, 'web')
   scene.host.listen('udp', 8092)
   const { code } = await tsnet.try('publish', '8090:80', '8091:80/udp', '8092:80/udp', 'netns:web')
   t.equal(code, 1)

@@ -1,11 +1,25 @@
 /** The daemon and the command on a host of the lab, as a person runs them. */
 
 import { resolve } from 'node:path'
+import type { Test } from 'tap'
 import { type Finished, type Host, type Running, type RunOptions, waitFor } from 'tsnet/lab'
 import type { NatBackend } from '../../src/model/network.ts'
 import type { Served } from '../../src/network/publisher.ts'
+import { Scene } from './scene.ts'
 
 export const EXECUTABLE = resolve('dist/bin/tsnet')
+
+/** A scene and its daemon, iptables; both end with the test. */
+export async function withDaemon(
+  t: Test,
+  ...containers: string[]
+): Promise<{ scene: Scene; tsnet: Command }> {
+  const scene = await Scene.open('iptables', ...containers)
+  t.teardown(() => scene.close())
+  const tsnet = new Command(scene.host, 'iptables')
+  await tsnet.daemon()
+  return { scene, tsnet }
+}
 
 export class Command {
   readonly host: Host
