@@ -184,6 +184,24 @@ export const steadyFile = (tables: Table[]): string =>
     })),
   )
 
+/**
+ * Adds the rules where the chains are known to be jumped to: nothing that stands there is read. A chain that
+ * is not there is noticed, where a rule goes into it, or else by its jumps.
+ */
+export const additionFile = (tables: Table[]): string =>
+  restoreFile(
+    tables.map(table => ({
+      name: table.name,
+      lines: [
+        ...policyLines(table),
+        ...table.chains
+          .filter(({ name }) => !table.rules.some(rule => rule.startsWith(`${name} `)))
+          .flatMap(({ jumps }) => jumps.map(jump => `-C ${jump}`)),
+        ...table.rules.map(rule => `-A ${rule}`),
+      ],
+    })),
+  )
+
 /** Removes the rules, published ports first. */
 export const removalFile = (tables: Table[]): string =>
   restoreFile(

@@ -21,7 +21,7 @@ const isOurs = (chain: string): boolean => chain.startsWith('TSNET-')
 
 const targetOf = (rule: string): string => / -[jg] (\S+)/.exec(rule)?.[1] ?? ''
 
-const chainOf = (rule: string): string => rule.slice(0, rule.indexOf(' '))
+export const chainOf = (rule: string): string => rule.slice(0, rule.indexOf(' '))
 
 /** Reads what iptables-save prints. */
 export function readListing(text: string): Listing {

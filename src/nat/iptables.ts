@@ -20,6 +20,7 @@
 
 import type { Family } from '../model/address.ts'
 import {
+  additionFile,
   baseChains,
   farewellFile,
   freshFile,
@@ -32,6 +33,7 @@ import {
   withPolicy,
 } from './ipt-document.ts'
 import {
+  chainOf,
   completion,
   excessRules,
   loopbackBridges,
@@ -56,7 +58,7 @@ import {
   settleAll,
   toolName,
 } from './ipt-run.ts'
-import { findChains, hasLegacyTables } from './kernel-chains.ts'
+import { findChains, hasLegacyTables, leadsTo } from './kernel-chains.ts'
 import { commentOf, type FamilyRules, type Rules } from './rules.ts'
 
 /** What install is told beside the rules. */
@@ -95,8 +97,9 @@ async function installTables(
   owner: string,
   { first = false }: InstallHint,
 ): Promise<void> {
-  // All our chains are there, or none: these two need no look.
-  const [likely, unlikely] = first ? [freshFile, steadyFile] : [steadyFile, freshFile]
+  // All our chains are there, or none: these need no look at what is in them.
+  const usual = !first && areJumpedTo(family, tables) ? additionFile : steadyFile
+  const [likely, unlikely] = first ? [freshFile, usual] : [usual, freshFile]
   if ((await restore(family, likely(tables))) === undefined) return
   const failure = await restore(family, unlikely(tables))
   if (failure === undefined) return
@@ -104,6 +107,20 @@ async function installTables(
   if (await complete(family, `rules of ${commentOf(owner)}`, look, failure)) {
     await removeRepeatedJumps(family, tables)
   }
+}
+
+/**
+ * Whether our chains are jumped to, as far as that can be seen without iptables. It would read all rules of the
+ * chains to which the rules lead that it is to look for.
+ */
+function areJumpedTo(family: Family, tables: Table[]): boolean {
+  // Which of the two holds our chains, only their command knows.
+  if (hasLegacyTables(family)) return false
+  return tables.every(({ name: table, chains }) =>
+    chains.every(({ name, jumps }) =>
+      jumps.every(jump => leadsTo({ family, table, name: chainOf(jump) }, name)),
+    ),
+  )
 }
 
 async function removeRepeatedJumps(family: Family, tables: Table[]): Promise<void> {

@@ -4,15 +4,15 @@
  *
  * The legacy variant keeps its tables elsewhere. Where it has any, only its command knows what is in them.
  *
- * Source: linux/netfilter/nf_tables.h (enum nft_chain_attributes).
+ * Source: linux/netfilter/nf_tables.h (enum nft_chain_attributes, nft_rule_attributes, nft_verdict_attributes).
  */
 
 import { readFileSync } from 'node:fs'
 import type { Family } from '../model/address.ts'
 import { hasCode } from '../model/errors.ts'
-import { attributes, payload } from '../netlink/attributes.ts'
-import { addressFamily, be32, struct, u8, zstr } from '../netlink/codecs.ts'
-import { NF_DROP, NFT_MSG_GETCHAIN } from '../netlink/constants.ts'
+import { attributes, encodeAttribute, payload } from '../netlink/attributes.ts'
+import { addressFamily, be32, binary, struct, u8, zstr } from '../netlink/codecs.ts'
+import { NF_DROP, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE } from '../netlink/constants.ts'
 import { netfilterHere } from './here.ts'
 
 const chainMessage = payload(
@@ -54,6 +54,36 @@ export function findChains(wanted: readonly KernelChain[]): ({ drops: boolean } 
       if (hasCode(thrown, 'ENOENT')) return undefined
       throw thrown
     }
+  })
+}
+
+const ruleMessage = payload(
+  struct(4, { family: [0, u8] }), // struct nfgenmsg
+  attributes({
+    table: [1, zstr],
+    chain: [2, zstr],
+    expressions: [4, binary],
+  }),
+)
+
+const NFTA_VERDICT_CHAIN = 2
+
+/** True where a chain is there and has a rule that leads to another. Equivalent to: nft list chain ip filter NAME */
+export function leadsTo({ family, table, name }: KernelChain, target: string): boolean {
+  const verdict = Buffer.from(encodeAttribute(NFTA_VERDICT_CHAIN, zstr.encode(target)))
+  const rules = netfilterHere().dump({
+    equivalent: `nft list chain ${header(family)} ${table} ${name}`,
+    type: NFT_MSG_GETRULE,
+    payload: [
+      ruleMessage.encode({
+        header: { family: addressFamily(family) },
+        attributes: { table, chain: name },
+      }),
+    ],
+  })
+  return rules.some(({ payload }) => {
+    const { expressions = new Uint8Array() } = ruleMessage.decode(payload).attributes
+    return Buffer.from(expressions).includes(verdict)
   })
 }
 

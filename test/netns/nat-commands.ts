@@ -42,3 +42,21 @@ t.test('one command a family for each ADD and DEL, the first and the last too', 
   await host.run('rm', '-r', FOLDER)
   t.same(await scene.residue(), [])
 })
+
+t.test('an ADD reads none of the rules of others', async t => {
+  const scene = await Scene.open('iptables', 'a', 'b')
+  t.teardown(() => scene.close())
+  const { host } = scene
+  const front = scene.network('front', 10)
+  await front.add(scene.get('a'), { ports: [{ hostPort: 8001, containerPort: 80 }] })
+  // What strace shows of a message are its first attributes: table and chain that are asked for.
+  const script = `#!/bin/sh\nexec strace -qq -e trace=sendto -e signal=none -o ${FOLDER}/log -A /usr/sbin/"\${0##*/}" "$@"\n`
+  await host.run('sh', '-c', `mkdir ${FOLDER}; cat >${FOLDER}/iptables-restore; chmod +x ${FOLDER}/*`, {
+    stdin: script,
+  })
+  const env = { PATH: `${FOLDER}:${process.env.PATH}` }
+  await front.add(scene.get('b'), { env, ports: [{ hostPort: 8002, containerPort: 80 }] })
+  const { stdout } = await host.run('cat', `${FOLDER}/log`)
+  t.match(stdout, /NFT_MSG_GETCHAIN/)
+  t.notMatch(stdout, /NFT_MSG_GETRULE/)
+})
