@@ -60,7 +60,7 @@ export function formatReport(report: Report): string {
   ])
   const versions = Object.entries(report.versions).map(([name, version]) => `${name} ${version}`)
   return [
-    `${report.title}, ${report.unit}`,
+    [report.title, report.unit].filter(Boolean).join(', '),
     '',
     ...(rows.length > 0 ? [...columns([head, ...rows]), ''] : []),
     ...(report.curves ? [...columns(curveRows(report.curves)), ''] : []),
