@@ -5,6 +5,7 @@
  *     npm run bench                              all of them
  *     npm run bench -- cni --json                one, for machines
  *     npm run bench -- --rounds 100              more turns
+ *     npm run bench -- proxy --only requests     some of the work, by a part of its name
  *     npm run bench -- --svg docs/figures.svg    and a chart
  *     npm run -s bench -- cni --json >cni.json   kept
  *     npm run bench -- --from cni.json --from proxy.json --svg docs/figures.svg
@@ -28,7 +29,8 @@ import { merge, readReports } from './saved.ts'
 import { benchScale } from './scale.ts'
 
 interface Bench {
-  run(rounds: number): Promise<Report>
+  /** @param only names that work has to contain one of; all of it without, and where a bench has no parts */
+  run(rounds: number, only?: readonly string[]): Promise<Report>
   /** Turns unless the command line says otherwise. */
   rounds: number
 }
@@ -39,7 +41,7 @@ const benches: Record<string, Bench> = {
   dockerd: { run: benchDockerd, rounds: 2 },
   ipam: { run: benchIpam, rounds: 40 },
   netavark: { run: benchNetavark, rounds: 20 },
-  proxy: { run: benchProxy, rounds: 5 },
+  proxy: { run: benchProxy, rounds: 9 },
   scale: { run: benchScale, rounds: 7 },
 }
 
@@ -48,6 +50,7 @@ const { values, positionals } = parseArgs({
   options: {
     from: { type: 'string', multiple: true, default: [] },
     json: { type: 'boolean', default: false },
+    only: { type: 'string' },
     rounds: { type: 'string' },
     svg: { type: 'string' },
   },
@@ -64,13 +67,16 @@ if (unknown !== undefined || (rounds !== undefined && !(Number.isInteger(rounds)
   const reports: Report[] = []
   for (const name of names) {
     const bench = benches[name]
-    if (bench !== undefined) reports.push(await bench.run(rounds ?? bench.rounds))
+    if (bench !== undefined) reports.push(await bench.run(rounds ?? bench.rounds, values.only?.split(',')))
   }
   console.log(JSON.stringify(reports))
 } else {
   // Read first: a name that is wrong is told before minutes of work.
   const saved = values.from.flatMap(readReports)
-  const options = rounds === undefined ? [] : ['--rounds', String(rounds)]
+  const options = [
+    ...(rounds === undefined ? [] : ['--rounds', String(rounds)]),
+    ...(values.only === undefined ? [] : ['--only', values.only]),
+  ]
   const reports = merge([...saved, ...names.flatMap(name => measured(name, options))])
   if (values.json) console.log(JSON.stringify(reports, null, 2))
   else for (const report of reports) console.log(formatReport(report))

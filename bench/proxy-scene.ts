@@ -176,6 +176,9 @@ export const cpuMsOf = (pids: readonly number[]): number =>
     return sum + (Number(fields[11]) + Number(fields[12])) * 10
   }, 0)
 
+/** How long processors have been idle, all together, in ms. */
+export const idleMs = (): number => Number(readFileSync('/proc/stat', 'utf8').split(/\s+/, 5)[4]) * 10
+
 export const descriptorsOf = (pids: readonly number[]): number =>
   pids.reduce((sum, pid) => sum + readdirSync(`/proc/${pid}/fd`).length, 0)
 

@@ -10,7 +10,7 @@ import type { ChildProcess } from 'node:child_process'
 import { IDLE_NOTES, idleLines } from './proxy-idle.ts'
 import { iperf, KEPT, SECONDS, UDP_BYTES, udpRate, wrk } from './proxy-load.ts'
 import { rangeLines } from './proxy-range.ts'
-import { cpuMsOf, endScene, openScene, type Side } from './proxy-scene.ts'
+import { cpuMsOf, endScene, idleMs, openScene, type Side } from './proxy-scene.ts'
 import type { Line, Report } from './report.ts'
 import { rotate, summarize } from './statistics.ts'
 import { isInstalled, versionsOf } from './versions.ts'
@@ -25,12 +25,13 @@ interface Measured {
 
 /** One kind of work. */
 interface Work extends Measured {
-  /** What of the proxy's processor time is said: for each of these, thousands of a second or millionths. */
+  /** What of processor time is said: the proxy's for each of these, in this unit, and the machine's idle. */
   cost?: { of: string; unit: 'ms' | 'µs' }
   measure(side: Side): Promise<number | undefined>
 }
 
-export async function benchProxy(rounds: number): Promise<Report> {
+export async function benchProxy(rounds: number, only: readonly string[] = ['']): Promise<Report> {
+  const wanted = (name: string) => only.some(part => name.includes(part))
   // Asked before the sandbox hides Debian's records.
   const versions = versionsOf('docker-proxy', 'haproxy', 'socat', 'nginx', 'wrk', 'iperf3', 'node', 'linux')
   const title = 'A published port'
@@ -41,7 +42,7 @@ export async function benchProxy(rounds: number): Promise<Report> {
   }
   try {
     const { sides, sink } = await openScene()
-    const works = worksOf(sink)
+    const works = worksOf(sink).filter(({ name }) => wanted(name))
     const samples = new Map<string, number[]>()
     const note = (name: string, side: Side, figure: number) => {
       const key = `${name} ${side.name}`
@@ -51,10 +52,13 @@ export async function benchProxy(rounds: number): Promise<Report> {
       for (const work of works) {
         for (const side of rotate(sides, round)) {
           const before = cpuMsOf(side.pids)
+          const idleBefore = idleMs()
           const figure = await work.measure(side)
           if (figure === undefined || round < 0) continue
           note(work.name, side, figure)
-          if (work.cost === undefined || side.pids.length === 0) continue
+          if (work.cost === undefined) continue
+          note(idleIn(work.cost).name, side, idleMs() - idleBefore)
+          if (side.pids.length === 0) continue
           const spent = (cpuMsOf(side.pids) - before) * (work.cost.unit === 'µs' ? 1000 : 1)
           note(costOf(work.cost).name, side, spent / (figure * Number(SECONDS)))
         }
@@ -67,11 +71,14 @@ export async function benchProxy(rounds: number): Promise<Report> {
       lines: [
         ...works.flatMap(work => linesOf(work, sides, samples)),
         ...works.flatMap(({ cost }) => (cost === undefined ? [] : linesOf(costOf(cost), sides, samples))),
-        ...(await idleLines(sides)),
-        ...(await rangeLines()),
+        ...works.flatMap(({ cost }) => (cost === undefined ? [] : linesOf(idleIn(cost), sides, samples))),
+        ...(wanted('memory') ? await idleLines(sides) : []),
+        ...(wanted('range') ? await rangeLines() : []),
       ],
       notes: [
         `${rounds} turns in turn, ${SECONDS} s each; × peer is to docker-proxy of the same run`,
+        'nobody is bound to a processor; docker-proxy and haproxy have a thread for each, tsnet has one worker',
+        'idle: of all processors, with the tens of ms that a client takes to start and end',
         'processor time is that of the proxy, which other work on the machine disturbs less than it does rates',
         ...IDLE_NOTES,
       ],
@@ -85,6 +92,8 @@ const costOf = ({ of, unit }: { of: string; unit: string }): Measured => ({
   name: `processor time for ${of}`,
   unit,
 })
+
+const idleIn = ({ of }: { of: string }): Measured => ({ name: `idle beside ${of}`, unit: 'ms' })
 
 function worksOf(sink: ChildProcess): Work[] {
   return [
