@@ -65,6 +65,8 @@ export interface Libc {
   unshare(flags: number): number
   ioctl(fd: number, request: number, argument: number): number
   flock(fd: number, operation: number): number
+  inotify_init1(flags: number): number
+  inotify_add_watch(fd: number, path: string, mask: number): number
   pidfd_open(pid: number, flags: number): number
   pidfd_getfd(pidfd: number, target: number, flags: number): number
   /** `handler`: 0 SIG_DFL, 1 SIG_IGN. */
@@ -117,6 +119,8 @@ const prototypes: { [name in keyof Libc]: string } = {
   unshare: 'int unshare(int flags)',
   ioctl: 'int ioctl(int fd, unsigned long request, unsigned long argument)',
   flock: 'int flock(int fd, int operation)',
+  inotify_init1: 'int inotify_init1(int flags)',
+  inotify_add_watch: 'int inotify_add_watch(int fd, const char *pathname, uint32_t mask)',
   pidfd_open: 'int pidfd_open(int pid, unsigned int flags)',
   pidfd_getfd: 'int pidfd_getfd(int pidfd, int targetfd, unsigned int flags)',
   signal: 'intptr_t signal(int signum, intptr_t handler)',
