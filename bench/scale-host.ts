@@ -13,9 +13,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { answer } from '../src/cni/cni.ts'
 import { connectControl } from '../src/control/client.ts'
-import { obtain } from '../src/ipam/ipam.ts'
-import type { Cidr } from '../src/model/address.ts'
-import type { NatBackend } from '../src/model/network.ts'
+import { leaseText } from '../src/ipam/store.ts'
+import { type NatBackend, ownerTag } from '../src/model/network.ts'
 import * as operations from '../src/network/network.ts'
 import { furnishSandbox, ip } from './sandbox.ts'
 import { counting, totalIn } from './system-calls.ts'
@@ -47,6 +46,8 @@ const EXECUTABLE = resolve('dist/bin/tsnet')
 const PODS = 50
 const FIRST_PORT = 20_000
 const PUBLISHED_AT_ONCE = 250
+const ATTACHED_AT_ONCE = 10
+const FIRST_LEASE = 1_000
 
 let size: Size = { leases: 0, attachments: 0, ports: 0, networks: 0 }
 let backend: NatBackend = 'nftables'
@@ -96,8 +97,11 @@ async function fill(): Promise<void> {
   furnishSandbox()
   for (let pod = 0; pod < Math.min(PODS, size.attachments); pod++) ip('netns', 'add', `pod${pod}`)
   ip('netns', 'add', 'probe')
-  for (let index = 0; index < size.attachments; index++) await attachOne(index)
-  for (let index = size.attachments; index < size.leases; index++) await leaseOne(index)
+  for (let first = 0; first < size.attachments; first += ATTACHED_AT_ONCE) {
+    const count = Math.min(ATTACHED_AT_ONCE, size.attachments - first)
+    await Promise.all(Array.from({ length: count }, (_, i) => attachOne(first + i)))
+  }
+  writeLeases()
   await startDaemon()
   const client = await connectControl()
   const half = Math.ceil(size.ports / 2)
@@ -135,19 +139,21 @@ function attachmentName(index: number): { containerId: string; ifname: string } 
   return { containerId: `pod${index % pods}`, ifname: `eth${Math.floor(index / pods)}` }
 }
 
-/** A lease of a container that needs nothing else, in the network of the measured one. */
-async function leaseOne(index: number): Promise<void> {
-  const owner = { network: networkName(0), containerId: `lease${index}`, ifname: 'eth0', bootId }
-  await obtain(
-    {
-      kind: 'host-local',
-      dataDir: '/var/lib/cni/networks',
-      routes: [],
-      ranges: [[{ subnet: subnetOf(0) as Cidr }]],
-    },
-    owner,
-    [],
-  )
+/** Leases of containers that need nothing else, in the network of the measured one, as src/ipam writes them. */
+function writeLeases(): void {
+  const network = networkName(0)
+  const folder = `/var/lib/cni/networks/${network}`
+  const records = `/var/lib/cni/networks/.tsnet/${network}`
+  let last = ''
+  for (let index = size.attachments; index < size.leases; index++) {
+    const key = { network, containerId: `lease${index}`, ifname: 'eth0' }
+    // Those of the attachments are at the beginning of the subnet.
+    const number = index + FIRST_LEASE
+    last = `10.0.${number >> 8}.${number & 255}`
+    writeFileSync(`${records}/${ownerTag(key)}`, JSON.stringify({ ...key, bootId, addresses: [last] }))
+    writeFileSync(`${folder}/${last}`, leaseText(key), { mode: 0o600 })
+  }
+  if (last !== '') writeFileSync(`${folder}/last_reserved_ip.0`, last)
 }
 
 const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()

@@ -194,7 +194,7 @@ export async function collect(
 ): Promise<AttachmentKey[]> {
   if (!files.leases.exists) return []
   return files.locked(() => {
-    const found = survey(files)
+    const found = survey(files, stillValid === undefined)
     const dead =
       stillValid === undefined ? heldOnlyBy(found, deadCheck(currentBootId())) : unlisted(found, stillValid)
     return takeBack(files, found, unlisted(dead, kept))

@@ -25,12 +25,16 @@ export interface Found {
   record?: LeaseRecord | 'unreadable'
 }
 
-/** Reads all leases of a network; only under its lock. Costs some 20 µs a lease. */
-export function survey({ network, leases, records }: NetworkFiles): Found[] {
+/**
+ * Reads all leases of a network; only under its lock. Costs some 10 µs a lease, and as much for its record.
+ * @param withRecords false where it is enough to know who holds what
+ */
+export function survey({ network, leases, records }: NetworkFiles, withRecords = true): Found[] {
   return [...leases.list()].flatMap(ip => {
-    const content = leases.read(ip)
+    const content = leases.readListed(ip)
     if (content === undefined) return []
     if (content === 'garbage') return [{ ip }]
+    if (!withRecords) return [{ ip, holder: content }]
     const record = records.read(keyOf(network, content))
     return [record === undefined ? { ip, holder: content } : { ip, holder: content, record }]
   })

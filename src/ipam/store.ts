@@ -64,6 +64,12 @@ export class LeaseStore {
     return text === undefined ? undefined : parseLease(text)
   }
 
+  /** As read, for an address that has just been listed. */
+  readListed(ip: Ip): LeaseContent | undefined {
+    const text = quietIfAbsent(() => readFileSync(join(this.directory, ip), 'utf8'))
+    return text === undefined ? undefined : parseLease(text)
+  }
+
   /**
    * Makes a file that holds a lease's text the lease of an address.
    * @returns false when the address is taken
