@@ -4,7 +4,8 @@
 //   node scripts/test.js all               that, and all that needs a real kernel and real clients
 //   node scripts/test.js test/ipam/…       these files or folders
 //
-// Each file prints TAP. A file that reports nothing, dies or runs out of time counts as a failure.
+// Each file prints TAP. A file that reports nothing, dies or runs out of time counts as a failure. Of one that
+// failed everything is shown that did not pass, at once and once more at the end: a log may be cut anywhere.
 // The last line is "N passed, N failed".
 
 import { spawn } from 'node:child_process'
@@ -19,10 +20,12 @@ const TIMEOUT_MS = 300_000
 const wanted = process.argv.slice(2)
 const files = wanted.flatMap(select)
 const totals = { passed: 0, failed: 0, skipped: 0 }
+const failures = []
 const started = Date.now()
 
 const queue = [...files]
 await Promise.all(Array.from({ length: availableParallelism() }, work))
+if (failures.length > 0) console.log(['', '# What failed:', ...failures, ''].join('\n'))
 console.log(`# ${files.length} files in ${((Date.now() - started) / 1000).toFixed(1)} s`)
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`)
@@ -72,14 +75,14 @@ function run(compiled) {
       output += chunk
     })
     const timer = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MS)
-    child.on('close', code => {
+    child.on('close', (code, signal) => {
       clearTimeout(timer)
-      resolve({ code, output, seconds: (Date.now() - began) / 1000 })
+      resolve({ code: code ?? signal, output, seconds: (Date.now() - began) / 1000 })
     })
   })
 }
 
-/** Counts the tests of a file (the top level of its TAP), and shows the output of one that failed. */
+/** Counts the tests of a file (the top level of its TAP), and shows what failed. */
 function report(file, { code, output, seconds }) {
   const count = pattern => output.match(pattern)?.length ?? 0
   const skipped = count(/^ok \d+.*# SKIP/gm)
@@ -88,9 +91,19 @@ function report(file, { code, output, seconds }) {
   totals.passed += passed
   totals.failed += failed
   totals.skipped += skipped
-  console.log(
-    `${failed > 0 ? 'FAIL' : 'ok  '} ${file} (${passed} passed, ${failed} failed, ${seconds.toFixed(1)} s)`,
-  )
-  if (failed > 0) console.log(output.replace(/^/gm, '    '))
-  else for (const [line] of output.matchAll(/^ok \d+.*# SKIP.*/gm)) console.log(`    ${line}`)
+  const sum = `${passed} passed, ${failed} failed, ${seconds.toFixed(1)} s`
+  const lines = [failed > 0 ? `FAIL ${file} (${sum}), ended with ${code}` : `ok   ${file} (${sum})`]
+  if (failed > 0) lines.push(...(failuresIn(output) || output).trimEnd().split('\n'))
+  else lines.push(...output.split('\n').filter(line => /^ok \d+.*# SKIP/.test(line)))
+  const text = lines.join('\n    ')
+  console.log(text)
+  if (failed > 0) failures.push(text)
+}
+
+/** TAP without what passed: subtests from heading to `ok`, single assertions, plans and sums; and without source code. */
+function failuresIn(output) {
+  return output
+    .replace(/^( *)# Subtest: .*\n(?:(?!\1not ok |\1# Subtest: ).*\n)*?\1ok \d+.*\n/gm, '')
+    .replace(/^ *(?:ok \d+|1\.\.\d+|# time=|# \{ total|TAP version|$).*\n/gm, '')
+    .replace(/^( *)source: .*\n(?:\1 .*\n)*/gm, '')
 }

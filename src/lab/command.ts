@@ -34,6 +34,8 @@ export type Command = [...words: string[]] | [...words: string[], options: RunOp
 /** A command ended with another code than 0. */
 export class CommandError extends Error implements Finished {
   override readonly name = 'CommandError'
+  /** What was run, and where; reporters that show no message of an error with a numeric code show this. */
+  readonly command: string
   readonly code: number
   readonly stdout: string
   readonly stderr: string
@@ -41,6 +43,7 @@ export class CommandError extends Error implements Finished {
   constructor(where: string, words: string[], finished: Finished) {
     const said = (finished.stderr.trim() || finished.stdout.trim()).slice(-2000)
     super(`${where}: ${words.join(' ')} ended with ${finished.code}${said === '' ? '' : `: ${said}`}`)
+    this.command = `${where}: ${words.join(' ')}`
     this.code = finished.code
     this.stdout = finished.stdout
     this.stderr = finished.stderr
