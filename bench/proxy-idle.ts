@@ -90,7 +90,7 @@ async function sample(side: Side, turn: number): Promise<Sample> {
   const beside = wrk(side, KEPT).p99Us
   await end(clients)
   // docker-proxy keeps the pipes, four descriptors of six.
-  await until(() => descriptorsOf(pids) <= before.descriptors + 4 * count)
+  await until(() => descriptorsOf(pids) <= before.descriptors + 4 * (count + KEPT))
   return {
     megabytes: before.memory + (added * COUNT.others) / count,
     kilobytesEach: (added * 1000) / count,

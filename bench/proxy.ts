@@ -71,7 +71,7 @@ export async function benchProxy(rounds: number, only: readonly string[] = [''])
       lines: [
         ...works.flatMap(work => linesOf(work, sides, samples)),
         ...works.flatMap(({ cost }) => (cost === undefined ? [] : linesOf(costOf(cost), sides, samples))),
-        ...works.flatMap(({ cost }) => (cost === undefined ? [] : linesOf(idleIn(cost), sides, samples))),
+        ...works.flatMap(({ cost }) => (cost === undefined ? [] : idleOf(cost, sides, samples))),
         ...(wanted('memory') ? await idleLines(sides) : []),
         ...(wanted('range') ? await rangeLines() : []),
       ],
@@ -94,6 +94,9 @@ const costOf = ({ of, unit }: { of: string; unit: string }): Measured => ({
 })
 
 const idleIn = ({ of }: { of: string }): Measured => ({ name: `idle beside ${of}`, unit: 'ms' })
+
+const idleOf = (cost: { of: string }, sides: Side[], samples: Map<string, number[]>): Line[] =>
+  linesOf(idleIn(cost), sides, samples).map(({ ratio: _, ...line }) => ({ ...line, detail: true }))
 
 function worksOf(sink: ChildProcess): Work[] {
   return [
