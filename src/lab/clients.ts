@@ -12,7 +12,7 @@ import { openConnected, type Transport } from './sockets.ts'
 
 export interface AskOptions {
   text?: string
-  /** How long to wait for an answer. Default 2000. */
+  /** How long to wait for an answer. Default 10 000; who expects none says less. */
   withinMs?: number
   /** Source port; default any. */
   fromPort?: number
@@ -62,7 +62,7 @@ function withDeadline<T>(
 
 /** Asks an echo server from the namespace of the thread. @throws NoAnswer, at once or by the promise */
 export function ask(transport: Transport, ip: Ip, port: number, options: AskOptions): Promise<Answer> {
-  const { text = 'hello', withinMs = 2000, fromPort = 0 } = options
+  const { text = 'hello', withinMs = 10_000, fromPort = 0 } = options
   const what = `${transport} ${ip} port ${port}`
   const fd = connect(what, transport, ip, port, fromPort)
   if (transport === 'udp') {

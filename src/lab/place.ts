@@ -93,7 +93,7 @@ export abstract class Place {
   }
 
   /** Fetches `http://ADDRESS[:PORT]/…`; the address is a number, there is no DNS here. @throws NoAnswer */
-  async fetch(url: string, { withinMs = 2000 }: { withinMs?: number } = {}): Promise<Page> {
+  async fetch(url: string, { withinMs = 10_000 }: { withinMs?: number } = {}): Promise<Page> {
     return this.#begin(() => getPage(new URL(url), withinMs))
   }
 

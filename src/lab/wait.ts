@@ -8,7 +8,7 @@ import { messageOf } from '../model/errors.ts'
 export interface Patience {
   /** What is waited for, as it stands in the error: `the port to answer`. */
   what: string
-  /** Default 5000. */
+  /** Default 30 000: it costs nothing where all is well, and machines are busy. */
   withinMs?: number
 }
 
@@ -20,7 +20,7 @@ export async function waitFor<T>(
   condition: () => T | Promise<T>,
   patience: Patience,
 ): Promise<NonNullable<T>> {
-  const { what, withinMs = 5000 } = patience
+  const { what, withinMs = 30_000 } = patience
   const deadline = performance.now() + withinMs
   let pauseMs = 2
   let reason = ''

@@ -31,7 +31,7 @@ const refused = (host: Host, address = '127.0.0.1', port = 8080) =>
         () => false,
         thrown => thrown.code === 'ECONNREFUSED',
       ),
-    { what: 'the port to be free', withinMs: 1000 },
+    { what: 'the port to be free' },
   )
 
 for (const implementation of ['original', 'tsnet'] as const satisfies Implementation[]) {

@@ -13,7 +13,7 @@ import { Podman } from '../support/podman.ts'
 import { Publishing } from '../support/publish.ts'
 import { at, clientReads, families, openSite, type Site } from '../support/site.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(300_000)
 
 const list = readNetworkList('ports')
 

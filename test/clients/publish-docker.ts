@@ -11,7 +11,7 @@ import { Dockerd } from '../support/dockerd.ts'
 import { Publishing } from '../support/publish.ts'
 import { at, openSite } from '../support/site.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(300_000)
 
 /** What dockerd keeps; the link-local address of a container's veth is a little later than its start. */
 const dockers = /docker|\/run\/(runc|containerd)|route host local fe80::\S+ .* on veth/
@@ -58,7 +58,7 @@ async function follows({ command }: Publishing, docker: Dockerd): Promise<void> 
     const [published] = await command.ports()
     return published?.containers[0]?.addresses[0]?.startsWith(`${await docker.address('web')}/`)
   }
-  await waitFor(moved, { what: 'the publication to follow', withinMs: 10_000 })
+  await waitFor(moved, { what: 'the publication to follow' })
 }
 
 const LOCAL = '/bin/busybox httpd -f -p 127.0.0.1:80 -h /www/web'.split(' ')

@@ -7,7 +7,7 @@ import { Lxc } from '../support/lxc.ts'
 import { Publishing } from '../support/publish.ts'
 import { at, openSite } from '../support/site.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(300_000)
 
 /** What the monitor keeps; veths and their addresses, of a container that was started again. */
 const lxcs = /lxc|\bveth/
@@ -31,7 +31,7 @@ t.test('a running lxc container is published by name, followed over a restart, a
   await lxc.down('web')
   await lxc.up('web')
   const moved = async () => (await containerNow())?.pid !== before?.pid
-  await waitFor(moved, { what: 'the publication to follow', withinMs: 10_000 })
+  await waitFor(moved, { what: 'the publication to follow' })
   await publishing.reaches(t)
   await publishing.unpublished(t, 'web')
   await publishing.leavesNothing(t, lxcs)

@@ -11,7 +11,7 @@ import { Podman } from '../support/podman.ts'
 import { Publishing } from '../support/publish.ts'
 import { at, openSite } from '../support/site.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(300_000)
 
 const podmans = /podman|\/run\/runc|mount \/run\/netns/
 
@@ -41,7 +41,7 @@ t.test('a running podman container is published by name where no service runs', 
     const { v4 } = await podman.addresses('web')
     return (await publishing.command.ports())[0]?.containers[0]?.addresses[0]?.startsWith(`${v4}/`)
   }
-  await waitFor(follows, { what: 'the publication to follow', withinMs: 10_000 })
+  await waitFor(follows, { what: 'the publication to follow' })
   await publishing.reaches(t)
   await publishing.unpublished(t, 'web')
   await podman.run('stop', '-t', '0', 'web')

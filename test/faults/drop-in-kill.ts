@@ -9,7 +9,7 @@ import t from 'tap'
 import { getLink, listLinks } from '../../src/netlink/link.ts'
 import { Chained } from '../support/chained.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(300_000)
 
 const SIGKILL = 137
 

@@ -10,7 +10,7 @@ import type { Result } from '../support/libcni.ts'
 import { addressOf } from '../support/plugin.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(300_000)
 
 const open = async (...containers: string[]) => {
   const scene = await Scene.open('nftables', ...containers)

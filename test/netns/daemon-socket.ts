@@ -173,7 +173,7 @@ for (const backend of BACKENDS) {
       ...[EXECUTABLE, 'daemon'],
       { env: { TSNET_NAT: backend } },
     )
-    await waitFor(() => daemon.stdout.includes('ready'), { what: 'the daemon', withinMs: 10_000 })
+    await waitFor(() => daemon.stdout.includes('ready'), { what: 'the daemon' })
     const tsnet = new Command(host, backend)
     await tsnet.run('publish', '80:80', '81:80/udp', 'web')
     await tsnet.run('publish', '82:80', '--via', 'netns', 'web')

@@ -82,7 +82,7 @@ for (const implementation of ['tsnet', 'script'] as const satisfies Implementati
     const replaced = tsnet.daemon('--replace')
     await proxy.stop('KILL')
     await Promise.all([replaced, daemon.finished])
-    await waitFor(() => refuses(host).then(() => true), { what: 'the port to be free', withinMs: 8000 })
+    await waitFor(() => refuses(host).then(() => true), { what: 'the port to be free' })
     await up(host)
     t.equal(await answers(host), 'hello')
   })
@@ -111,7 +111,7 @@ for (const implementation of ['tsnet', 'script'] as const satisfies Implementati
   t.test(`${implementation}: without a descriptor 3 it just runs`, async t => {
     const { host } = await open(t)
     const proxy = new DockerProxy(host, implementation, flags({ to: CONTAINER }), { mute: true })
-    await waitFor(() => answers(host), { what: 'an answer', withinMs: 10_000 })
+    await waitFor(() => answers(host), { what: 'an answer' })
     t.match(await proxy.stop('INT'), { code: 0 })
   })
 
@@ -213,7 +213,7 @@ t.test('two hundred that start at once have one daemon, and each takes next to n
     stdin: `${proxies.join('\n')}\n`,
   })
   const ready = async () => (await host.run('cat', '/run/status')).stdout === '0\n'.repeat(200)
-  await waitFor(ready, { what: 'all to be ready', withinMs: 30_000 })
+  await waitFor(ready, { what: 'all to be ready' })
   t.comment(`${Math.round(performance.now() - began)} ms for 200 placeholders and a daemon`)
   t.equal(daemons(host).length, 1)
   t.match(readFileSync(host.path('/run/tsnet/daemon.log'), 'utf8'), /^$/, 'no other was tried')
@@ -241,7 +241,7 @@ t.test('while no daemon can be started, placeholders take turns trying', async t
   await daemon.stop('SIGKILL')
   await host.run('sh', '-c', 'rm -f /run/tsnet/daemon.lock && mkdir /run/tsnet/daemon.lock')
   const log = () => readFileSync(host.path('/run/tsnet/daemon.log'), 'utf8')
-  await waitFor(() => log().includes('daemon.lock'), { what: 'a first try', withinMs: 10_000 })
+  await waitFor(() => log().includes('daemon.lock'), { what: 'a first try' })
   let most = 0
   const until = performance.now() + 3000
   await waitFor(

@@ -11,7 +11,7 @@ import { installPlugins, pluginsOf } from '../support/plugins.ts'
 import { at, ECHO, families, leftovers, openSite } from '../support/site.ts'
 import { CHAIN, containerdList, podmanList } from '../support/stock.ts'
 
-t.setTimeout(280_000)
+t.setTimeout(300_000)
 
 type Plugin = (typeof CHAIN)[number]
 
@@ -56,7 +56,7 @@ async function run(t: Test, list: NetworkList, ours: readonly Plugin[]): Promise
       const [to, peer] = [at.host[family], at.client[family]]
       // The address of a bridge in IPv6 may still be checked for being another's.
       const what = `its TCP port, ${family}`
-      const first = await waitFor(() => client.ask('tcp', to, 8080), { what, withinMs: 20_000 })
+      const first = await waitFor(() => client.ask('tcp', to, 8080), { what })
       t.match(first, { place: 'web', peer }, what)
       t.match(await client.ask('udp', to, 8053), { place: 'web', peer }, `its UDP port, ${family}`)
       if (list.plugins[0]?.hairpinMode === true) {

@@ -2,10 +2,11 @@
 
 import t, { type Test } from 'tap'
 import { diff, snapshot } from 'tsnet/lab'
-import { answering, Chained, chainedSite, resultFor, type Whose } from '../support/nat-chain.ts'
+import { Chained, chainedSite, resultFor, type Whose } from '../support/nat-chain.ts'
 import { addresses, FAMILIES, iptablesLegacy, iptablesNft, type NatSite } from '../support/nat-site.ts'
+import { answering } from '../support/reach.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(300_000)
 
 const both: readonly Whose[] = ['ours', 'theirs']
 const closed = { config: { ingressPolicy: 'same-bridge' } }

@@ -3,10 +3,11 @@
 import t from 'tap'
 import { diff, snapshot } from 'tsnet/lab'
 import { chainNameOf } from '../../src/model/chained.ts'
-import { answering, Chained, chainedSite, type Whose } from '../support/nat-chain.ts'
+import { Chained, chainedSite, type Whose } from '../support/nat-chain.ts'
 import { addresses, iptablesNft } from '../support/nat-site.ts'
+import { answering, answers } from '../support/reach.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const ports = [
   { hostPort: 8080, containerPort: 80 },
@@ -53,7 +54,7 @@ for (const [giver, taker] of [
     // The reference 1.1.1 looks for rules of each family in both, and fails after its own ADD too.
     await plugin.check('web', { ports }, 'ours')
     for (const port of [8080, 8081]) {
-      t.equal(await answering(client, 'tcp', addresses.lan[4], port), 'web')
+      t.equal(await answers(client, 'tcp', addresses.lan[4], port), 'web')
     }
     await plugin.delete('web', { ports }, taker)
     t.equal(await answering(client, 'tcp', addresses.lan[4], 8080), 'nobody')
@@ -88,10 +89,10 @@ t.test('containers of both live side by side', async t => {
     await plugin.add('web', { ports }, first)
     await plugin.add('neighbour', { ports: second }, other)
     t.strictSame(await reached(), ['web', 'neighbour'])
-    t.equal(await answering(plugin.site.host, 'tcp', '127.0.0.1', 9090), 'neighbour')
+    t.equal(await answers(plugin.site.host, 'tcp', '127.0.0.1', 9090), 'neighbour')
     await plugin.delete('web', { ports }, first)
     t.strictSame(await reached(), ['nobody', 'neighbour'])
-    t.equal(await answering(plugin.site.host, 'tcp', '127.0.0.1', 9090), 'neighbour')
+    t.equal(await answers(plugin.site.host, 'tcp', '127.0.0.1', 9090), 'neighbour')
     await plugin.delete('neighbour', { ports: second }, other)
     t.strictSame(await reached(), ['nobody', 'nobody'])
   }

@@ -5,15 +5,16 @@ import { setTimeout as after } from 'node:timers/promises'
 import t from 'tap'
 import { diff, snapshot, waitFor } from 'tsnet/lab'
 import { Command } from '../support/daemon.ts'
-import { answering, Chained, chainedSite, resultFor } from '../support/nat-chain.ts'
+import { Chained, chainedSite, resultFor } from '../support/nat-chain.ts'
 import { addresses, iptablesNft, libnftables, type NatSite } from '../support/nat-site.ts'
+import { answers } from '../support/reach.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(300_000)
 
 /** What is different on the host, once the commands that have done their work have ended as well. */
 async function left({ host }: NatSite, before: Awaited<ReturnType<typeof snapshot>>): Promise<string[]> {
   const hasEnded = async () => !host.processes().some(({ command }) => /tables-/.test(command))
-  await waitFor(hasEnded, { what: 'iptables-restore to end', withinMs: 10_000 })
+  await waitFor(hasEnded, { what: 'iptables-restore to end' })
   return diff(before, await snapshot(host)).filter(line => !line.startsWith('connection '))
 }
 
@@ -44,7 +45,7 @@ for (const [variant, daemon] of [
     })
     await Promise.all(all.map(async i => ports.add('web', call(i)).then(() => wall.add('web', call(i)))))
     for (const i of all) {
-      t.equal(await answering(client, 'tcp', addresses.lan[4], 8000 + i), 'web')
+      t.equal(await answers(client, 'tcp', addresses.lan[4], 8000 + i), 'web')
       await ports.check('web', call(i))
       await wall.check('web', call(i))
     }

@@ -34,7 +34,6 @@ t.test("the script of System V's init starts the daemon, asks it, and ends it", 
       async () => (await host.run(EXECUTABLE, 'ports', '--json')).stdout === '[]\n' && daemons().length === 1,
       {
         what: 'the daemon',
-        withinMs: 10_000,
       },
     )
   t.match(await script('start'), { code: 0 })

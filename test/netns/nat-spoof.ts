@@ -9,7 +9,7 @@ import type { Ip } from '../../src/model/address.ts'
 import { arp, Ear, frame, icmp, ipv4, ipv6, neighbour, sendFrame, udp } from '../support/frames.ts'
 import { ANSWERS, addresses, FAMILIES, libnftables, NatSite, nftCommand } from '../support/nat-site.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const MAC = '02:00:00:00:01:02'
 const LINK_LOCAL = 'fe80::ff:fe00:102'

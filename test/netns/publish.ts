@@ -220,12 +220,10 @@ t.test('a publication ends with its container, and with its time', async t => {
   await tsnet.run('publish', '8080:80', 'netns:web')
   await waitFor(async () => (await tsnet.ports()).length === 1, {
     what: 'the first to expire',
-    withinMs: 10_000,
   })
   await scene.get('web').remove()
   await waitFor(async () => (await tsnet.ports()).length === 0, {
     what: 'the second to end',
-    withinMs: 10_000,
   })
   await t.rejects(scene.host.ask('tcp', '127.0.0.1', 8080), { code: 'ECONNREFUSED' })
 })
@@ -248,10 +246,6 @@ t.test('a daemon that was killed serves everything again when it comes back', as
   }
   await network.delete(scene.get('web'))
   await t.rejects(scene.host.ask('tcp', '127.0.0.1', 9000), { code: 'ECONNREFUSED' })
-  await waitFor(async () => (await tsnet.ports()).length === 0, {
-    what: 'the publication to end',
-    withinMs: 10_000,
-  }).catch(() => {})
 })
 
 t.test('only one daemon runs on a host', async t => {
@@ -283,8 +277,8 @@ t.test('a connection waits for an application that is not there yet', async t =>
   const late = await scene.host.namespace('late')
   const tsnet = new Command(scene.host, 'iptables')
   await tsnet.daemon()
-  await tsnet.run('publish', '--wait', '10s', '8080:80', 'netns:late')
-  const asked = scene.host.ask('tcp', '127.0.0.1', 8080, { withinMs: 8000 })
+  await tsnet.run('publish', '--wait', '1m', '8080:80', 'netns:late')
+  const asked = scene.host.ask('tcp', '127.0.0.1', 8080, { withinMs: 60_000 })
   await waitFor(async () => (await tsnet.ports())[0]?.counters?.accepted === 1, {
     what: 'the connection to be held',
   })

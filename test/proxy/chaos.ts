@@ -72,7 +72,7 @@ t.test(`${CONNECTIONS} connections that do anything (CHAOS_SEED=${SEED})`, async
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, client))
-  await waitFor(() => web.counters().active === 0, { what: 'all to be gone', withinMs: 20_000 })
+  await waitFor(() => web.counters().active === 0, { what: 'all to be gone' })
 
   quiet = true
   t.equal(String(await exchange(web.port, 'after')), 'after')

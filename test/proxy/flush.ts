@@ -72,7 +72,7 @@ for (const direction of ['from the client', 'from the target'] as const) {
         await new Promise(resolve => setTimeout(resolve, 100))
         return then > 0 && (await moved()) === then
       },
-      { what: 'everything to stand still', withinMs: 20_000 },
+      { what: 'everything to stand still' },
     )
     t.ok((await moved()) < BYTES, 'the sender was slowed down')
     t.equal(await digest(reader.resume()), sha256)

@@ -28,7 +28,7 @@ t.test('out of descriptors: clients are reset and counted, those who are served 
     })
     clients.push(client)
   }
-  await waitFor(() => resets > 800, { what: 'clients to be reset', withinMs: 20_000 })
+  await waitFor(() => resets > 800, { what: 'clients to be reset' })
   const counters = await waitFor(
     async () => {
       const numbers = (await proxy.ask('counters'))['publication 0']

@@ -13,7 +13,7 @@ import { type Host, lab, waitFor } from 'tsnet/lab'
 import { makeRootFilesystem } from '../support/busybox.ts'
 import { writeImage } from '../support/image.ts'
 
-t.setTimeout(240_000) // on a busy machine
+t.setTimeout(300_000) // on a busy machine
 
 /** The indented blocks, without their indentation, and the commands that stand in a sentence. */
 const readme = readFileSync('README.md', 'utf8')
@@ -93,7 +93,7 @@ t.test('containerd starts a container as the README has it', async t => {
   await makeImage(host, image)
   writeFileSync(host.path('/srv/config.toml'), 'version = 2\nroot = "/srv/containerd"\n')
   const containerd = host.start('containerd', '--config', '/srv/config.toml')
-  await waitFor(() => host.run('ctr', 'version'), { what: 'containerd to answer', withinMs: 20_000 })
+  await waitFor(() => host.run('ctr', 'version'), { what: 'containerd to answer' })
   // Without overlayfs, which not every file system below takes.
   const env = { CONTAINERD_SNAPSHOTTER: 'native' }
   await host.run('ctr', 'images', 'import', '--snapshotter', 'native', '/srv/image.tar', { env })
@@ -161,7 +161,7 @@ t.test('podman publishes a port as the README has it', async t => {
   )
   await type(host, run, { TMPDIR: '/srv' })
   const page = () => client.fetch('http://192.168.50.1:8080/')
-  const { body } = await waitFor(page, { what: 'the page', withinMs: 10_000 })
+  const { body } = await waitFor(page, { what: 'the page' })
   t.equal(body, 'Hello from the container!')
   await host.run('podman', 'rm', '--force', '--all', '--time', '0')
   await t.rejects(page())

@@ -63,7 +63,7 @@ export class Containerd {
     writeFileSync(host.path('/srv/config.toml'), CONFIG)
     writeList(host, list)
     const containerd = new Containerd(host, host.start('containerd', '-c', '/srv/config.toml'))
-    await waitFor(() => containerd.ctr('version'), { what: 'containerd to answer', withinMs: 20_000 })
+    await waitFor(() => containerd.ctr('version'), { what: 'containerd to answer' })
     return containerd
   }
 
@@ -96,7 +96,7 @@ export class Containerd {
       const tasks = await this.ctr('task', 'ls')
       return new RegExp(`^${id} .*RUNNING`, 'm').test(tasks)
     }
-    const outcome = await waitFor(isUp, { what: `the container ${id} to run`, withinMs: 20_000 })
+    const outcome = await waitFor(isUp, { what: `the container ${id} to run` })
     if (typeof outcome === 'string') throw new Error(outcome)
     const { result } = JSON.parse(readFileSync(this.host.path(cache), 'utf8')) as { result: Result }
     return new Container(this, id, result, running)

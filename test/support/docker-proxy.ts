@@ -100,6 +100,6 @@ export class DockerProxy {
       const lines = this.parent.stdout.split('\n').filter(line => line.endsWith('}'))
       return lines.map(line => JSON.parse(line)).find(line => Object.hasOwn(line, key))
     }
-    return waitFor<Line>(find, { what: `${key} of docker-proxy`, withinMs: 20_000 })
+    return waitFor<Line>(find, { what: `${key} of docker-proxy` })
   }
 }

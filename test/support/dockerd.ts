@@ -34,7 +34,7 @@ export class Dockerd {
 
   async up(): Promise<void> {
     this.#process = this.host.start('dockerd', ...FOLDERS, '--storage-driver', 'vfs', ...this.options)
-    await waitFor(() => this.run('version'), { what: 'dockerd to answer', withinMs: 30_000 })
+    await waitFor(() => this.run('version'), { what: 'dockerd to answer' })
   }
 
   /** Ends it, and its containers with it unless they outlive it (`--live-restore`, or it is killed). */

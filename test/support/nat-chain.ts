@@ -5,7 +5,6 @@
 
 import { resolve } from 'node:path'
 import type { Test } from 'tap'
-import type { Namespace } from 'tsnet/lab'
 import type { Result } from './libcni.ts'
 import { addresses, NatSite, type Variant } from './nat-site.ts'
 import { type CallOptions, Plugin } from './plugin.ts'
@@ -77,16 +76,3 @@ export async function chainedSite(t: Test, variant: Variant): Promise<NatSite> {
   await site.primeTables()
   return site
 }
-
-/** Who answers, or `nobody`. */
-export const answering = (
-  from: Pick<Namespace, 'ask'>,
-  transport: 'tcp' | 'udp',
-  to: string,
-  port: number,
-  fromPort?: number,
-): Promise<string> =>
-  from.ask(transport, to, port, { withinMs: 1000, ...(fromPort !== undefined && { fromPort }) }).then(
-    ({ place }) => place,
-    () => 'nobody',
-  )

@@ -83,7 +83,7 @@ const numbered = (n: number): NatIntent =>
   })
 
 export function rules(variant: Variant): void {
-  t.setTimeout(200_000)
+  t.setTimeout(300_000)
   const open = async (t: Test): Promise<NatSite> => {
     const site = await NatSite.open(variant)
     t.teardown(site.close)

@@ -3,9 +3,10 @@
 import t from 'tap'
 import { diff, type Host, snapshot, waitFor } from 'tsnet/lab'
 import { chainNameOf } from '../../src/model/chained.ts'
-import { answering, Chained, chainedSite, resultFor } from './nat-chain.ts'
+import { Chained, chainedSite, resultFor } from './nat-chain.ts'
 import { addresses, FAMILIES, type Variant } from './nat-site.ts'
 import type { CallOptions } from './plugin.ts'
+import { answering, answers, arrives } from './reach.ts'
 
 const PORT = 8080
 const ports = (hostPort = PORT): NonNullable<CallOptions['ports']> => [
@@ -21,7 +22,7 @@ const settingOf = async (host: Host): Promise<string> =>
   (await host.run('cat', '/proc/sys/net/ipv4/conf/br1/route_localnet')).stdout.trim()
 
 export function portmap(variant: Variant): void {
-  t.setTimeout(240_000)
+  t.setTimeout(300_000)
   const { name: title, backend } = variant
 
   t.test(`${title}: a port leads to the container from everywhere, and is gone with it`, async t => {
@@ -85,11 +86,9 @@ export function portmap(variant: Variant): void {
     const mapping = [{ hostPort: 9191, containerPort: 91, protocol: 'udp', hostIP: '127.0.0.1' }]
     const plugin = new Chained(site, 'portmap')
     const attack = async (text: string) => {
-      await client.ask('udp', '127.0.0.1', 9191, { text, withinMs: 150 }).catch(() => {})
-      await neighbour.ask('udp', '127.0.0.1', 9999, { text, withinMs: 150 }).catch(() => {})
       return {
-        port: published.heard.some(heard => heard.text === text),
-        host: own.heard.some(heard => heard.text === text),
+        port: await arrives(client, '127.0.0.1', 9191, published, text),
+        host: await arrives(neighbour, '127.0.0.1', 9999, own, text),
       }
     }
     await plugin.add('web', { ports: mapping })
@@ -139,7 +138,7 @@ export function portmap(variant: Variant): void {
     host.listen('tcp', 9090)
     await t.rejects(plugin.add('neighbour', { ports: ports(9090) }), /9090\/tcp is already in use/)
     t.equal(await site.rules(), rules, 'nothing changed')
-    t.equal(await answering(client, 'tcp', addresses.lan[4], PORT), 'web')
+    t.equal(await answers(client, 'tcp', addresses.lan[4], PORT), 'web')
 
     await t.test('but for the runtime itself, which keeps the port for this container', async t => {
       const listen = `require('net').createServer().listen(9092)`
@@ -148,14 +147,14 @@ export function portmap(variant: Variant): void {
       await waitFor(() => host.run('sh', '-c', listens), { what: 'the keeper of port 9092' })
       await t.rejects(plugin.add('stranger', { ports: [{ hostPort: 9092, containerPort: 80 }] }), /in use/)
       await plugin.add('neighbour', { ports: [{ hostPort: 9092, containerPort: 80 }] })
-      t.equal(await answering(client, 'tcp', addresses.lan[4], 9092), 'neighbour')
+      t.equal(await answers(client, 'tcp', addresses.lan[4], 9092), 'neighbour')
       await plugin.delete('neighbour')
     })
 
     await t.test('a container that is no more keeps nobody from its port', async t => {
       await site.get('web').remove()
       await plugin.add('neighbour', { ports: ports() })
-      t.equal(await answering(client, 'tcp', addresses.lan[4], PORT), 'neighbour')
+      t.equal(await answers(client, 'tcp', addresses.lan[4], PORT), 'neighbour')
     })
   })
 
@@ -169,11 +168,11 @@ export function portmap(variant: Variant): void {
     const ours = plugin.get('ours')
     await ours.collect(['web', 'neighbour'])
     await ours.collect(undefined)
-    t.equal(await answering(client, 'tcp', addresses.lan[4], PORT), 'web')
-    t.equal(await answering(client, 'tcp', addresses.lan[4], 9090), 'neighbour')
+    t.equal(await answers(client, 'tcp', addresses.lan[4], PORT), 'web')
+    t.equal(await answers(client, 'tcp', addresses.lan[4], 9090), 'neighbour')
     await ours.collect(['neighbour'])
     t.equal(await answering(client, 'tcp', addresses.lan[4], PORT), 'nobody')
-    t.equal(await answering(client, 'tcp', addresses.lan[4], 9090), 'neighbour')
+    t.equal(await answers(client, 'tcp', addresses.lan[4], 9090), 'neighbour')
     await site.get('neighbour').remove()
     await ours.collect(undefined)
     // The container that went took its link along, and with it the bridge's address.
@@ -238,8 +237,8 @@ export function portmap(variant: Variant): void {
     await outside.run('ip', 'route', 'add', '192.0.2.0/24', 'via', addresses.wan[4])
     const plugin = new Chained(site, 'portmap')
     await plugin.add('web', { ports: ports(80) })
-    t.equal(await answering(client, 'tcp', addresses.lan[4], 80), 'web')
-    t.equal(await answering(client, 'tcp', addresses.outside[4], 80), 'outside')
+    t.equal(await answers(client, 'tcp', addresses.lan[4], 80), 'web')
+    t.equal(await answers(client, 'tcp', addresses.outside[4], 80), 'outside')
   })
 
   t.test(`${title}: what fails has no effect`, async t => {
@@ -259,7 +258,7 @@ export function portmap(variant: Variant): void {
 
     await plugin.add('web', { ports: ports(), config: { snat: false } })
     t.equal(await settingOf(host), '0', 'without snat loopback stays where it is')
-    t.equal(await answering(client, 'tcp', addresses.lan[4], PORT), 'web')
+    t.equal(await answers(client, 'tcp', addresses.lan[4], PORT), 'web')
     t.equal(await answering(host, 'tcp', '127.0.0.1', PORT), 'nobody')
     await plugin.delete('web')
 
@@ -271,13 +270,9 @@ export function portmap(variant: Variant): void {
       backend === 'iptables' ? ['-s', `${addresses.client[4]}/32`] : ['ip', 'saddr', addresses.client[4]]
     await plugin.add('web', { ports: ports(), config: { conditionsV4: only } })
     await plugin.check('web', { ports: ports(), config: { conditionsV4: only } })
-    t.equal(await answering(client, 'tcp', addresses.lan[4], PORT), 'web')
+    t.equal(await answers(client, 'tcp', addresses.lan[4], PORT), 'web')
     t.equal(await answering(outside, 'tcp', addresses.wan[4], PORT), 'nobody')
-    t.equal(
-      await answering(outside, 'tcp', addresses.wan[6], PORT),
-      'web',
-      'the other family has no condition',
-    )
+    t.equal(await answers(outside, 'tcp', addresses.wan[6], PORT), 'web', 'the other family has no condition')
     await plugin.delete('web')
 
     const places = [
@@ -287,15 +282,15 @@ export function portmap(variant: Variant): void {
       { hostPort: 84, containerPort: 80, hostIP: '203.0.113.7' },
     ]
     await plugin.add('web', { ports: places })
-    t.equal(await answering(client, 'tcp', addresses.lan[4], 81), 'web')
+    t.equal(await answers(client, 'tcp', addresses.lan[4], 81), 'web')
     t.equal(await answering(outside, 'tcp', addresses.wan[4], 81), 'nobody')
-    t.equal(await answering(client, 'tcp', addresses.lan[4], 82), 'web')
+    t.equal(await answers(client, 'tcp', addresses.lan[4], 82), 'web')
     t.equal(await answering(client, 'tcp', addresses.lan[6], 82), 'nobody')
     t.equal(await answering(client, 'tcp', addresses.lan[4], 83), 'nobody')
-    t.equal(await answering(client, 'tcp', addresses.lan[6], 83), 'web')
+    t.equal(await answers(client, 'tcp', addresses.lan[6], 83), 'web')
     await host.run('ip', 'address', 'add', '203.0.113.7/32', 'dev', 'lan')
     await client.run('ip', 'route', 'add', '203.0.113.7/32', 'via', addresses.lan[4])
-    t.equal(await answering(client, 'tcp', '203.0.113.7', 84), 'web', 'an address that came later')
+    t.equal(await answers(client, 'tcp', '203.0.113.7', 84), 'web', 'an address that came later')
     await host.run('ip', 'address', 'del', '203.0.113.7/32', 'dev', 'lan')
     await plugin.delete('web')
     t.strictSame(await left(host, before), [])
@@ -306,7 +301,7 @@ export function portmap(variant: Variant): void {
     const plugin = new Chained(site, 'portmap')
     const portMappings = [{ HostPort: PORT, ContainerPort: 80, Protocol: 'TCP', HostIP: '' }]
     await plugin.add('web', { config: { runtimeConfig: { portMappings } } })
-    t.equal(await answering(site.client, 'tcp', addresses.lan[4], PORT), 'web')
+    t.equal(await answers(site.client, 'tcp', addresses.lan[4], PORT), 'web')
     await plugin.delete('web')
     t.equal(await answering(site.client, 'tcp', addresses.lan[4], PORT), 'nobody')
   })

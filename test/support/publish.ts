@@ -76,13 +76,13 @@ export class Publishing {
 
   /** Waits until the daemon says so. */
   async logged(text: string): Promise<void> {
-    await waitFor(() => this.#daemon.stderr.includes(text), { what: text, withinMs: 10_000 })
+    await waitFor(() => this.#daemon.stderr.includes(text), { what: text })
   }
 
   /** Waits until nothing is published any more. */
   async ended(): Promise<void> {
     const gone = async () => (await this.command.ports()).length === 0
-    await waitFor(gone, { what: 'the publication to end', withinMs: 10_000 })
+    await waitFor(gone, { what: 'the publication to end' })
   }
 
   /**

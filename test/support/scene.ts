@@ -86,14 +86,17 @@ export class Scene {
     return diff(this.#before, await snapshot(this.host)).filter(isOurs)
   }
 
-  /** As differences, once the kernel had time to finish what it does later. */
-  async residue(): Promise<string[]> {
+  /**
+   * As differences, once the kernel had time to finish what it does later.
+   * @param matters false for lines that do not matter
+   */
+  async residue(matters: (line: string) => boolean = () => true): Promise<string[]> {
     let left: string[] = []
     const clean = async () => {
-      left = await this.differences()
+      left = (await this.differences()).filter(matters)
       return left.length === 0
     }
-    await waitFor(clean, { what: 'the host to be as before', withinMs: 2000 }).catch(() => {})
+    await waitFor(clean, { what: 'the host to be as before' }).catch(() => {})
     return left
   }
 
