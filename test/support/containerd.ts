@@ -108,10 +108,17 @@ export class Containerd {
    */
   async runAndForget(id: string, ...command: string[]): Promise<void> {
     await this.ctr('run', '--detach', '--cni', '--null-io', '--rootfs', ROOTFS, id, ...command)
-    await this.ctr('task', 'kill', '--signal', 'KILL', id)
+    await this.kill(id)
     await waitFor(async () => /STOPPED/.test(await this.ctr('task', 'ls')), { what: `the end of ${id}` })
     await this.ctr('task', 'delete', id)
     await this.ctr('container', 'delete', id)
+  }
+
+  /** Kills a container. Its shim may have no time to say in time whether there is one. */
+  async kill(id: string): Promise<void> {
+    await waitFor(() => this.ctr('task', 'kill', '--signal', 'KILL', id).then(() => true), {
+      what: `${id} to be killed`,
+    })
   }
 
   /** Loads the image that pods run, and connects. */
@@ -156,7 +163,7 @@ export class Container {
 
   /** Kills the container; its `ctr` then takes it off the network. @throws Error when that fails */
   async remove(): Promise<void> {
-    await this.#containerd.ctr('task', 'kill', '--signal', 'KILL', this.id)
+    await this.#containerd.kill(this.id)
     const { stderr } = await this.#ctr.finished
     if (stderr.includes('failed to')) throw new Error(stderr)
   }
