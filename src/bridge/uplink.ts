@@ -22,8 +22,8 @@ export function uplinkMtu(): number | undefined {
 }
 
 function mtuOfDefault(nl: Netlink, family: Family): number | undefined {
-  const defaults = listRoutes(nl, { family, table: MAIN })
-    .filter(({ destination, type }) => destination.endsWith('/0') && type === 'unicast')
+  const defaults = listRoutes(nl, { family, table: MAIN, onlyDefault: true })
+    .filter(({ type }) => type === 'unicast')
     .sort((a, b) => (a.priority ?? 0) - (b.priority ?? 0))
   for (const { index, nextHops, mtu } of defaults) {
     for (const candidate of nextHops?.map(hop => hop.index) ?? [index]) {

@@ -121,15 +121,20 @@ export function readRoute({ payload }: Pick<Message, 'payload'>): KernelRoute | 
   })
 }
 
+/** Where struct rtmsg has rtm_dst_len. */
+const DESTINATION_LENGTH_AT = 1
+
 /**
- * Routes of one table or all, over one link or any. A table that does not exist is empty.
+ * Routes of one table or all, over one link or any, default routes or all. A table that does not exist is
+ * empty. The kernel cannot be asked for default routes alone: the others are skipped unread, since a host
+ * with thousands of them should not pay for it.
  * Equivalent to: ip [-4|-6] route show table TABLE|all [dev NAME]
  */
 export function listRoutes(
   nl: Netlink,
-  filter: { family?: Family; table?: number; link?: LinkRef } = {},
+  filter: { family?: Family; table?: number; link?: LinkRef; onlyDefault?: boolean } = {},
 ): KernelRoute[] {
-  const { family, table, link } = filter
+  const { family, table, link, onlyDefault = false } = filter
   let messages: Message[]
   try {
     messages = nl.dump({
@@ -151,6 +156,7 @@ export function listRoutes(
     throw thrown
   }
   return messages
+    .filter(({ payload }) => !onlyDefault || payload[DESTINATION_LENGTH_AT] === 0)
     .map(readRoute)
     .filter(route => route !== undefined)
     .filter(route => (table ?? route.table) === route.table)

@@ -63,19 +63,23 @@ t.test('routes of other protocols than IP are passed over', async t => {
   t.equal(readRoute({ payload: routeMessage.encode({ header: { family: 28 }, attributes: {} }) }), undefined)
 })
 
-t.test('routes are listed by family, table and link', async t => {
-  const route = (table: number, index: number) =>
-    routeMessage.encode({ header: { family: k.AF_INET, type: 1 }, attributes: { table, index } })
+t.test('routes are listed by family, table and link, and default ones alone', async t => {
+  const route = (table: number, index: number, destinationLength = 0) =>
+    routeMessage.encode({
+      header: { family: k.AF_INET, type: 1, destinationLength },
+      attributes: { table, index },
+    })
   const kernel = () =>
     new ScriptedKernel(request => [
       part(request, route(254, 7)),
-      part(request, route(254, 8)),
+      part(request, route(254, 8, 24)),
       part(request, route(255, 7)),
       done(request),
     ])
   t.equal(listRoutes(new Netlink(kernel())).length, 3)
   t.match(listRoutes(new Netlink(kernel()), { table: 254, link }), [{ table: 254, index: 7 }])
   t.equal(listRoutes(new Netlink(kernel()), { table: 254, link }).length, 1)
+  t.match(listRoutes(new Netlink(kernel()), { table: 254, onlyDefault: true }), [{ index: 7 }])
 })
 
 t.test('a table that does not exist is empty', async t => {
