@@ -1,6 +1,6 @@
 /** Takes the veth pair of an attachment away. */
 
-import { deleteLinks } from '../netlink/delete-links.ts'
+import { deleteLinks, unlessGone } from '../netlink/delete-links.ts'
 import { changeLink, findLink, type Link } from '../netlink/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import type { BridgeLoan } from './ensure.ts'
@@ -35,7 +35,7 @@ export async function disconnect(departure: Departure, trace?: (equivalent: stri
 export function silence(owner: string, trace?: (equivalent: string) => void): void {
   using nl = openNetlink(trace)
   const link = findHostEnd(nl, owner)
-  if (link?.up) changeLink(nl, link, { up: false })
+  if (link?.up) unlessGone(() => changeLink(nl, link, { up: false }))
 }
 
 /** The host end of an attachment's veth pair. */

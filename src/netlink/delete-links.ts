@@ -82,7 +82,8 @@ async function deleteGroup(nl: Netlink): Promise<void> {
   }
 }
 
-function unlessGone(work: () => void): void {
+/** Does something to a link that may go at any moment, with its peer or the namespace of that. */
+export function unlessGone(work: () => void): void {
   try {
     work()
   } catch (thrown) {

@@ -16,6 +16,7 @@ import { type AttachmentKey, type IpamOptions, ownerTag, type Undertaking } from
 import { everyStep } from '../model/undo.ts'
 import { flushConntrack, withdrawMacGuard, withdrawMasquerade } from '../nat/nat.ts'
 import { listAddresses } from '../netlink/address.ts'
+import { unlessGone } from '../netlink/delete-links.ts'
 import { deleteLink, findLink, type LinkRef } from '../netlink/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { inside, type Netns } from '../netns/netns.ts'
@@ -116,7 +117,7 @@ function deleteInside(netns: Netns, name: string): void {
   if (link === undefined) return
   inside(netns, () => {
     using nl = openNetlink()
-    deleteLink(nl, link)
+    unlessGone(() => deleteLink(nl, link))
   })
 }
 
@@ -126,7 +127,7 @@ function deleteHostEnds(ends: Foreign['hostInterfaces']): void {
   for (const { name, mac } of ends) {
     const link = findLink(nl, { name })
     if (link?.kind === 'veth' && link.mac === mac.toLowerCase() && link.masterIndex !== undefined) {
-      deleteLink(nl, link)
+      unlessGone(() => deleteLink(nl, link))
     }
   }
 }

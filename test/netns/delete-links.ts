@@ -3,11 +3,16 @@
  */
 
 import t from 'tap'
+import { disconnect, silence } from '../../src/bridge/disconnect.ts'
+import { hostMac, hostNames } from '../../src/bridge/names.ts'
 import { addBridge, addVeth } from '../../src/netlink/add-link.ts'
 import { deleteLinks } from '../../src/netlink/delete-links.ts'
 import { deleteLink, type Link, listLinks } from '../../src/netlink/link.ts'
 import { openNetlink } from '../../src/netlink/netlink.ts'
 import { type Kernel, kernel } from '../support/kernel.ts'
+import { OWNER } from '../support/link-plan.ts'
+
+type Trace = (equivalent: string) => void
 
 const COUNT = 20
 
@@ -54,6 +59,21 @@ t.test('while the kernel waits, this thread goes on', async t => {
   clearInterval(counting)
   t.comment(`${turns} turns of the event loop in ${waitedMs.toFixed(1)} ms`)
   t.ok(turns >= 2)
+})
+
+t.test('a link that goes by itself while it is taken down is no trouble', async t => {
+  await using world = await kernel()
+  const web = await world.namespace('web')
+  const name = hostNames(OWNER)[0]
+  const pair = { name, mac: hostMac(OWNER), up: true, peer: { name: 'eth0', netnsFd: web.netns.fd } }
+  for (const step of [silence, (owner: string, trace: Trace) => disconnect({ owner }, trace)]) {
+    const link = addVeth(world.nl, pair)
+    let steps = 0
+    // Found, and gone before anything is done to it: its namespace has ended, say.
+    const goes = () => void (steps++ === 0 && deleteLink(world.nl, link))
+    await world.host.inside(() => ({ done: step(OWNER, goes) })).done
+    t.not(steps, 0)
+  }
 })
 
 t.test('each namespace has deletions of its own', async t => {
