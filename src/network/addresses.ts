@@ -1,7 +1,7 @@
 /** Addresses for an attachment, and how a full pool finds some. */
 
 import { type Allocation, obtain } from '../ipam/ipam.ts'
-import { hasCode } from '../model/errors.ts'
+import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { AttachRequest, Undertaking } from '../model/network.ts'
 import { collect } from './collect.ts'
 import type { Context } from './context.ts'
@@ -16,12 +16,22 @@ export async function obtainAddresses(
   undertaking: Undertaking,
   context: Context,
 ): Promise<Allocation> {
+  const take = () => obtain(network.ipam, undertaking, requestedIps)
   try {
-    return await obtain(network.ipam, undertaking, requestedIps)
+    return await take()
   } catch (thrown) {
     if (!hasCode(thrown, 'exhausted')) throw thrown
-    // What could not be taken down keeps its addresses, and that is not this container's trouble.
-    await collect(network, undefined, context).catch(() => {})
-    return obtain(network.ipam, undertaking, requestedIps)
+  }
+  // What could not be taken down keeps its addresses, and that is not this container's trouble.
+  const trouble = await collect(network, undefined, context).then(
+    () => undefined,
+    thrown => messageOf(thrown),
+  )
+  try {
+    return await take()
+  } catch (thrown) {
+    if (trouble === undefined || !hasCode(thrown, 'exhausted')) throw thrown
+    const details = `what belongs to containers that are no more could not be taken away: ${trouble}`
+    throw new TsnetError('exhausted', messageOf(thrown), { details, cause: thrown })
   }
 }
