@@ -65,7 +65,7 @@ for (const [kind, address, listen] of [
 t.test('told to stop, it refuses who comes, lets transfers finish and resets what is stuck', async t => {
   const { scene, tsnet } = await open(t)
   const { host } = scene
-  const drainMs = 1500
+  const drainMs = 5000
   settle(scene, { drainMs })
   const daemon = await tsnet.daemon('--config', SETTINGS)
   const half = Buffer.alloc(4 * 1024 * 1024, 'tsnet')
@@ -99,7 +99,7 @@ t.test('told to stop, it refuses who comes, lets transfers finish and resets wha
   t.match(stuck?.stderr, /Connection reset by peer/)
   t.equal((await stopped).code, 0)
   const tookMs = performance.now() - began
-  t.ok(tookMs >= drainMs && tookMs < drainMs + 3000, `${tookMs} ms`)
+  t.ok(tookMs >= drainMs && tookMs < drainMs + 20_000, `${tookMs} ms`)
 })
 
 t.test('SIGHUP reads the settings again, and bad ones change nothing', async t => {
