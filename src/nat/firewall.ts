@@ -12,7 +12,7 @@
 
 import { type Family, familyOf } from '../model/address.ts'
 import type { FirewallRecord } from '../model/chained.ts'
-import { everyStep } from '../model/undo.ts'
+import { everyOne, everyStep } from '../model/undo.ts'
 import {
   bridgeRules,
   firewallSheet,
@@ -22,7 +22,7 @@ import {
   stageRemoval,
 } from './firewall-rules.ts'
 import { addToZone, isInZone, removeFromZone } from './firewalld.ts'
-import { findIptables, settleAll } from './ipt-run.ts'
+import { findIptables } from './ipt-run.ts'
 import { freshFileOf, type Sheet } from './sheet.ts'
 import { ensureSheets, removeListed, removeSheets, verifySheets } from './sheet-apply.ts'
 
@@ -42,7 +42,7 @@ const familiesOf = ({ intent }: Made): Family[] => [...new Set(intent.addresses.
 export async function allow(made: Made): Promise<void> {
   const { backend, intent, zone } = made
   if (backend === 'firewalld') for (const address of intent.addresses) await addToZone(zone, address)
-  await settleAll(
+  await everyOne(
     sheetsOf(made).map(({ family, sheet }) =>
       ensureSheets(family, [sheet], { what: 'rules of CNI-FORWARD', fresh: false, fit: keepStagesFirst }),
     ),
@@ -56,7 +56,7 @@ export async function disallow(made: Made): Promise<void> {
   await everyStep([
     ...(backend === 'firewalld' ? intent.addresses : []).map(address => () => removeFromZone(zone, address)),
     () =>
-      settleAll(
+      everyOne(
         sheetsOf(made).map(async ({ family, sheet }) => {
           const { rules } = sheet
           if (rules.length === 0 || findIptables(family) === undefined) return
@@ -80,7 +80,7 @@ export async function openBridge(made: Made, others: readonly Made[]): Promise<v
   const known = new Set(
     others.flatMap(({ intent }) => intent.addresses.map(address => address.split('/')[0])),
   )
-  await settleAll(
+  await everyOne(
     familiesOf(made)
       .filter(family => findIptables(family) !== undefined)
       .map(family =>
@@ -95,7 +95,7 @@ export async function openBridge(made: Made, others: readonly Made[]): Promise<v
 
 /** Takes away what all containers share, as far as it lets nothing through. */
 export const tidyFirewall = (made: Made): Promise<void> =>
-  settleAll(
+  everyOne(
     (made.backend === 'iptables' ? familiesOf(made) : [])
       .filter(family => findIptables(family) !== undefined)
       .map(family => removeListed(family, 'filter', 'removing CNI-FORWARD', forwardRemoval)),

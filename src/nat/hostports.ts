@@ -14,6 +14,7 @@
 import { type Cidr, type Family, familyOf } from '../model/address.ts'
 import type { HostPortIntent, HostPortRecord } from '../model/chained.ts'
 import type { NatBackend } from '../model/network.ts'
+import { everyOne } from '../model/undo.ts'
 import {
   describePortsNft,
   hasPortsNft,
@@ -31,7 +32,7 @@ import {
   portSheets,
   sharedRemoval,
 } from './hostport-rules.ts'
-import { families, findIptables, settleAll } from './ipt-run.ts'
+import { families, findIptables } from './ipt-run.ts'
 import { findNft } from './nft-run.ts'
 import { chainOf, chainRemoval, freshFileOf, type Sheet, targetOf } from './sheet.ts'
 import { ensureSheets, listTable, removeListed, removeSheets, verifySheets } from './sheet-apply.ts'
@@ -57,7 +58,7 @@ const ownRules = (made: readonly Made[], family: Family): string[] =>
 export async function installPorts({ backend, intent }: Made, others: readonly Made[]): Promise<void> {
   if (backend === 'nftables') return installPortsNft(intent)
   const what = `ports of container ${intent.containerId}`
-  await settleAll(
+  await everyOne(
     sheetsOf(intent).map(({ family, sheets }) => {
       const keep = ownRules(others, family)
       return ensureSheets(family, sheets, { what, fresh: keep.length === 0, keep })
@@ -69,7 +70,7 @@ export async function installPorts({ backend, intent }: Made, others: readonly M
 export async function withdrawPorts({ backend, intent }: Made, others: readonly Made[]): Promise<void> {
   if (backend === 'nftables') return withdrawPortsNft(intent.containerId, intent.addresses)
   const chains = portChainsOf(intent.network, intent.containerId)
-  await settleAll(
+  await everyOne(
     sheetsOf(intent).map(async ({ family, sheets }) => {
       if (findIptables(family) === undefined) return
       const keep = new Set(ownRules(others, family))
@@ -97,7 +98,7 @@ export async function withdrawUnknownPorts(
 ): Promise<void> {
   const chains = portChainsOf(network, containerId)
   const what = `removing ports of container ${containerId}`
-  await settleAll([
+  await everyOne([
     ...families().map(family => removeListed(family, 'nat', what, there => chainRemoval(chains, there))),
     ...(findNft() === undefined ? [] : [withdrawPortsNft(containerId, addresses)]),
   ])

@@ -157,12 +157,3 @@ export async function absentOf<R extends { table: TableName; rule: string }>(
   for (const one of rules) if (!(await areThere(family, [one]))) absent.push(one)
   return absent
 }
-
-/** Waits for all, then throws what failed. */
-export async function settleAll(work: Promise<void>[]): Promise<void> {
-  const failures = (await Promise.allSettled(work)).flatMap(result =>
-    result.status === 'rejected' ? [result.reason] : [],
-  )
-  if (failures.length === 1) throw failures[0]
-  if (failures.length > 1) throw new AggregateError(failures)
-}

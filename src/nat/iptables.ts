@@ -19,6 +19,7 @@
  */
 
 import type { Family } from '../model/address.ts'
+import { everyOne } from '../model/undo.ts'
 import {
   additionFile,
   baseChains,
@@ -55,7 +56,6 @@ import {
   mustRestore,
   need,
   restore,
-  settleAll,
   toolName,
 } from './ipt-run.ts'
 import { findChains, hasLegacyTables, leadsTo } from './kernel-chains.ts'
@@ -142,7 +142,7 @@ export interface Farewell {
 /** @throws TsnetError `try-again`, `kernel` */
 export async function withdrawIptables(owner: string, { rules, last, guards = [] }: Farewell): Promise<void> {
   const known = rules?.families.map(({ family }) => family)
-  await settleAll(
+  await everyOne(
     // What is shared may be in a family that this attachment does not have.
     (last || known === undefined ? families() : [...new Set([...known, ...guards])]).map(async family => {
       const part = rules?.families.find(candidate => candidate.family === family)

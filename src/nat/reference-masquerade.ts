@@ -15,7 +15,8 @@ import { type Cidr, type Family, familyOf, type Ip, ipOf, networkOf } from '../m
 import { chainNameOf } from '../model/chained.ts'
 import type { AttachmentKey, NatBackend } from '../model/network.ts'
 import { sha512 } from '../model/sha512.ts'
-import { families, settleAll } from './ipt-run.ts'
+import { everyOne } from '../model/undo.ts'
+import { families } from './ipt-run.ts'
 import { type ListedRule, listedRules } from './nft-listing.ts'
 import { findNft, isMissing, nftError, runNft } from './nft-run.ts'
 import { chainOf, type Sheet, type TableListing, targetOf } from './sheet.ts'
@@ -66,7 +67,7 @@ const jumpFrom = (ip: Ip): string => `${POSTROUTING} -s ${ip}/${hostBits[familyO
 export async function installMasquerade(backend: NatBackend, masquerade: Masquerade): Promise<void> {
   if (backend === 'nftables') return installNft(masquerade)
   const what = `masquerade of container ${masquerade.containerId}`
-  await settleAll(
+  await everyOne(
     familiesOf(masquerade).map(family =>
       ensureSheets(family, [sheetOf(masquerade, family, false)], {
         what,
@@ -90,7 +91,7 @@ export async function withdrawMasquerade(
   addresses: Cidr[] | undefined,
   backend?: NatBackend,
 ): Promise<void> {
-  await settleAll([
+  await everyOne([
     ...(backend === 'nftables'
       ? []
       : families().map(family => withdrawFamily(key, addresses, family, backend))),
@@ -145,7 +146,7 @@ export async function collectMasquerades(
   const containers = new Set(valid.map(({ containerId }) => containerId))
   const hashes = new Set(valid.map(each => hashOf({ network, ...each })))
   const what = `collecting the masquerades of network ${network}`
-  await settleAll([
+  await everyOne([
     ...families().map(family =>
       removeListed(family, 'nat', what, there =>
         containersIn(network, there)
