@@ -7,23 +7,15 @@ import {
   IPV6_V6ONLY,
   SO_REUSEADDR,
   SOCK_CLOEXEC,
-  SOCK_DGRAM,
-  SOCK_STREAM,
   SOL_SOCKET,
   setOption,
+  socketKinds,
 } from '../ffi/socket.ts'
 import { TsnetError } from '../model/errors.ts'
-import type { Protocol } from '../model/port-mapping.ts'
 import type { ProxyCall } from '../model/proxy-call.ts'
 import { describeEndpoint } from './arguments.ts'
 
 const BACKLOG = 4096
-const kinds: Record<Protocol, readonly [type: number, protocol: number]> = {
-  tcp: [SOCK_STREAM, 6],
-  udp: [SOCK_DGRAM, 17],
-  sctp: [SOCK_STREAM, 132],
-}
-
 /**
  * Binds the port, of one family, and listens.
  * @returns the descriptor
@@ -37,7 +29,7 @@ export function listen({ protocol, hostIp, hostPort }: ProxyCall): number {
     const where = describeEndpoint(protocol, hostIp, hostPort)
     return new TsnetError(code, `listen ${where}: ${what}: ${libc.strerror(number).toLowerCase()}`)
   }
-  const [type, number] = kinds[protocol]
+  const [type, number] = socketKinds[protocol]
   const domain = domainOf(hostIp)
   const fd = libc.socket(domain, type | SOCK_CLOEXEC, number)
   if (fd < 0) throw failed('socket')

@@ -1,5 +1,6 @@
 /** Numbers of the socket interface (linux/socket.h, in.h, tcp.h, udp.h) and options that are one int. */
 
+import type { Protocol } from '../model/port-mapping.ts'
 import { libc } from './ffi.ts'
 
 export const SOCK_STREAM = 1
@@ -44,6 +45,13 @@ export const IPPROTO_IPV6 = 41
 export const IPV6_V6ONLY = 26
 export const IPV6_RECVPKTINFO = 49
 export const IPV6_PKTINFO = 50
+
+/** What a protocol's socket is made of, for socket(2); SCTP one to one. */
+export const socketKinds: Record<Protocol, readonly [type: number, protocol: number]> = {
+  tcp: [SOCK_STREAM, IPPROTO_TCP],
+  udp: [SOCK_DGRAM, IPPROTO_UDP],
+  sctp: [SOCK_STREAM, IPPROTO_SCTP],
+}
 
 const value = new Int32Array(1)
 const valueBytes = new Uint8Array(value.buffer)

@@ -10,28 +10,16 @@ import { errno, errnoName, libc, SystemError } from '../ffi/ffi.ts'
 import { AF_INET6, domainOf, sockaddr } from '../ffi/sockaddr.ts'
 import {
   IPPROTO_IPV6,
-  IPPROTO_SCTP,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
   IPV6_V6ONLY,
   SO_REUSEADDR,
   SOCK_CLOEXEC,
-  SOCK_DGRAM,
-  SOCK_STREAM,
   SOL_SOCKET,
+  setOption,
+  socketKinds,
 } from '../ffi/socket.ts'
 import { bytesOf, type Ip } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
-
-const on = Uint8Array.of(1, 0, 0, 0)
-
-/** SCTP one to one. */
-const kinds: Record<Protocol, readonly [type: number, protocol: number]> = {
-  tcp: [SOCK_STREAM, IPPROTO_TCP],
-  udp: [SOCK_DGRAM, IPPROTO_UDP],
-  sctp: [SOCK_STREAM, IPPROTO_SCTP],
-}
 
 const everyAddress = ['0.0.0.0' as Ip, '::' as Ip]
 
@@ -63,7 +51,7 @@ export function probePorts(mapping: PortMapping, { containerId, anyAddress }: Pr
 }
 
 function tryBind(protocol: Protocol, ip: Ip, port: number): string | undefined {
-  const [type, number] = kinds[protocol]
+  const [type, number] = socketKinds[protocol]
   const fd = libc.socket(domainOf(ip), type | SOCK_CLOEXEC, number)
   if (fd < 0) {
     const code = errnoName(errno())
@@ -71,9 +59,9 @@ function tryBind(protocol: Protocol, ip: Ip, port: number): string | undefined {
     throw new SystemError('socket', errno())
   }
   try {
-    if (domainOf(ip) === AF_INET6) libc.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, on, on.length)
+    if (domainOf(ip) === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)
     // Lets a TCP port in TIME_WAIT pass, never one that is listened on. Two UDP sockets could share one.
-    if (protocol !== 'udp') libc.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, on, on.length)
+    if (protocol !== 'udp') setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1)
     const address = sockaddr(ip, port)
     return libc.bind(fd, address, address.length) === 0 ? undefined : errnoName(errno())
   } finally {

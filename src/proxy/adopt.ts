@@ -5,9 +5,8 @@
 
 import { errno, errnoName, libc } from '../ffi/ffi.ts'
 import { type Endpoint, readSockaddr } from '../ffi/sockaddr.ts'
-import { optionOf, SO_ACCEPTCONN, SO_TYPE, SOL_SOCKET } from '../ffi/socket.ts'
+import { optionOf, SO_ACCEPTCONN, SO_TYPE, SOL_SOCKET, socketKinds } from '../ffi/socket.ts'
 import { TsnetError } from '../model/errors.ts'
-import { socketKinds } from './dial.ts'
 import { type Listeners, prepareSocket } from './listener.ts'
 import { describePorts, type Publication } from './publication.ts'
 

@@ -17,11 +17,11 @@ import {
   IPPROTO_TCP,
   SO_KEEPALIVE,
   SOCK_CLOEXEC,
-  SOCK_DGRAM,
   SOCK_NONBLOCK,
   SOCK_STREAM,
   SOL_SOCKET,
   setOption,
+  socketKinds,
   TCP_CONGESTION,
   TCP_KEEPIDLE,
   TCP_KEEPINTVL,
@@ -39,13 +39,6 @@ const RESOLVE_NO_MAGICLINKS = 0x02 // linux/openat2.h
 const RESOLVE_IN_ROOT = 0x10
 
 const { EINPROGRESS } = constants.errno
-
-/** SOCK_STREAM or SOCK_DGRAM, IPPROTO_…; SCTP one to one. */
-export const socketKinds: Record<Protocol, readonly [type: number, protocol: number]> = {
-  tcp: [SOCK_STREAM, 6],
-  udp: [SOCK_DGRAM, 17],
-  sctp: [SOCK_STREAM, 132],
-}
 
 /**
  * How a target is sent to. The path is a cable within this machine, where BBR's pacing and cubic's clocks

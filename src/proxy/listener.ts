@@ -26,11 +26,12 @@ import {
   SOL_SOCKET,
   setOption,
   setReceiveBuffer,
+  socketKinds,
 } from '../ffi/socket.ts'
 import type { Ip } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { bindError } from './bind-error.ts'
-import { setStreamOptions, socketKinds } from './dial.ts'
+import { setStreamOptions } from './dial.ts'
 import { defaultOptions, type Publication } from './publication.ts'
 
 const BACKLOG = 4096
