@@ -1,9 +1,9 @@
-// Makes dist/bin/tsnet, what it loads, and the links by which it plays other roles. Where no daemon runs, a CNI
-// call is a process of its own, so this is about its start:
+// Makes dist/bin/tsnet, what it loads, and the names by which it plays other roles (executables.js; `--portable` for a
+// package). Where no daemon runs, a CNI call is a process of its own, so this is about its start:
 //
 //   one file for each front door     every file that Node looks for costs half a millisecond
 //   one for each role of a plugin    with all roles in it, V8 takes 3 ms longer to read its compiled form
-//   its compiled form beside it      V8 takes it instead of compiling, if it is the same V8
+//   its compiled form beside it      V8 takes it instead of compiling; named by processor and V8, which must be the same
 //   modules loaded at first use      node:crypto, node:net and node:child_process take 4 ms each
 //   packages in files of their own   where most calls do without them
 //   koffi's machine code beside it   loaded at once, where koffi's own search takes 8 ms
@@ -11,24 +11,16 @@
 //
 // Each of them is left out where it does not fit, and the call takes longer.
 
-import { spawnSync } from 'node:child_process'
-import {
-  chmodSync,
-  copyFileSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { setFlagsFromString } from 'node:v8'
 import { Script } from 'node:vm'
 import { build } from 'esbuild'
 import { roles } from '../dist/lib/src/cni/roles.js'
+import { writeExecutables } from './executables.js'
 
+// What is made for a package runs on machines that this one knows nothing of.
+const portable = process.argv.includes('--portable')
 const doors = ['cni', 'cli', 'docker-proxy']
 // Packages that most calls do without.
 const packages = ['ip-num', 'ndjson']
@@ -69,9 +61,9 @@ for (const role of roles) {
   await build({ ...options, plugins, entryPoints: { [doorOf(role)]: 'src/cni/main.ts' } })
 }
 bringKoffi()
+removeCompiled()
 for (const door of [...doors, ...roles.map(doorOf)]) compile(`dist/bundle/${door}`)
-writeExecutable('dist/bin')
-linkDropIns('dist/drop-in')
+writeExecutables({ portable })
 
 /**
  * A module becomes an object whose members load it: one of Node's own, unless Node has loaded it in any
@@ -116,7 +108,10 @@ function quickKoffi(building) {
   }))
 }
 
+/** Not into a package: it is of this machine's processor and C library. */
 function bringKoffi() {
+  rmSync('dist/bundle/koffi.node', { force: true })
+  if (portable) return
   require('koffi')
   const addon = Object.keys(require.cache).find(path => path.endsWith('.node'))
   if (addon !== undefined) copyFileSync(addon, 'dist/bundle/koffi.node')
@@ -137,38 +132,12 @@ function compile(door) {
   setFlagsFromString('--no-lazy')
   const script = new Script(source, { filename: `${door}.cjs` })
   setFlagsFromString('--lazy')
-  writeFileSync(`${door}.bytecode`, script.createCachedData())
+  const { arch, versions } = process
+  writeFileSync(`${door}.${arch}-${versions.v8}.bytecode`, script.createCachedData())
 }
 
-/** A C program where there is a compiler, else a script; see src/launcher. */
-function writeExecutable(folder) {
-  mkdirSync(folder, { recursive: true })
-  // Without this, Node would take the scripts for ES modules, as package.json says of ours.
-  writeFileSync(`${folder}/package.json`, '{ "type": "commonjs" }\n')
-  copyFileSync('src/launcher/tsnet.cjs', `${folder}/tsnet.cjs`)
-  copyFileSync('src/launcher/launch.cjs', `${folder}/launch.cjs`)
-  // Made beside and renamed: somebody may be executing the old one.
-  const made = `${folder}/tsnet.new`
-  if (!compileLauncher(made)) copyFileSync(`${folder}/launch.cjs`, made)
-  chmodSync(`${folder}/launch.cjs`, 0o755)
-  chmodSync(made, 0o755)
-  renameSync(made, `${folder}/tsnet`)
-}
-
-/** Without shared libraries, where the C library allows it: they take a third of the time to start. */
-function compileLauncher(made) {
-  const sources = readdirSync('src/launcher').filter(name => name.endsWith('.c'))
-  const files = sources.map(name => `src/launcher/${name}`)
-  const compile = (...options) =>
-    spawnSync('cc', ['-Os', '-s', ...options, '-o', made, ...files], { stdio: 'ignore' }).status === 0
-  return compile('-static') || compile()
-}
-
-/** A folder that can stand in CNI_PATH before the reference's: their names, all of them us. */
-function linkDropIns(folder) {
-  rmSync(folder, { recursive: true, force: true })
-  mkdirSync(folder)
-  for (const name of [...roles.filter(role => role !== 'tsnet'), 'docker-proxy']) {
-    symlinkSync('../bin/tsnet', `${folder}/${name}`)
-  }
+/** What another V8 made stays otherwise, when Node is upgraded. */
+function removeCompiled() {
+  for (const name of readdirSync('dist/bundle').filter(file => file.endsWith('.bytecode')))
+    rmSync(`dist/bundle/${name}`)
 }

@@ -13,6 +13,7 @@ import {
   Surroundings,
   uninstall as undoInstall,
 } from '../install/install.ts'
+import { linkTarget } from '../install/origin.ts'
 import { TsnetError } from '../model/errors.ts'
 import { VERSION } from '../model/version.ts'
 import type { Terminal } from './terminal.ts'
@@ -51,6 +52,7 @@ export async function install(
   options: InstallOptions,
 ): Promise<void> {
   const around = new Surroundings(rootOf(options))
+  const target = linkTarget(executable())
   const system = initSystemOf(options.init ?? 'auto', around)
   const enable = options.enable !== false && around.root === ''
   const docker = options.docker === true || options.dockerConfig !== undefined
@@ -62,10 +64,10 @@ export async function install(
       as: options.as ?? '',
       ...(docker && { dockerConfig: options.dockerConfig ?? DOCKER_CONFIG }),
     },
-    { executable: executable(), version: VERSION, roles, commands, conflist: conflist() },
+    { executable: target, version: VERSION, roles, commands, conflist: conflist() },
   )
   const service: Service = {
-    executable: executable(),
+    executable: target,
     units: { service: sample('tsnetd.service'), socket: sample('tsnetd.socket') },
     enable,
     running: enable && (await daemonRuns()),

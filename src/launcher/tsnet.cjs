@@ -19,7 +19,7 @@ function doorOf(name) {
 
 let cachedData
 try {
-  cachedData = readFileSync(`${door}.bytecode`)
+  cachedData = readFileSync(`${door}.${process.arch}-${process.versions.v8}.bytecode`)
 } catch {}
 // esbuild writes ASCII, which is read fastest as this.
 const source = readFileSync(`${door}.cjs`, 'latin1')
