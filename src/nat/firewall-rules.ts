@@ -14,18 +14,30 @@
 
 import { contains, type Family, familyOf, type Ip, ipOf, networkOf, tryParseIp } from '../model/address.ts'
 import type { FirewallBackend, FirewallIntent, IngressPolicy } from '../model/chained.ts'
-import { chainOf, type SharedRule, type Sheet, type TableListing, targetOf } from './sheet.ts'
+import { chainOf, type SharedRule, type Sheet, type TableListing, targetOf, wordingsOf } from './sheet.ts'
 
 const FORWARD = 'CNI-FORWARD'
 const STAGES = ['CNI-ISOLATION-STAGE-1', 'CNI-ISOLATION-STAGE-2'] as const
 const [STAGE_1, STAGE_2] = STAGES
 
 const comment = (text: string): string => `-m comment --comment "${text}"`
-const policyComment = (policy: IngressPolicy): string =>
-  comment(`CNI firewall plugin rules (ingressPolicy: ${policy})`)
+
+type Policies = IngressPolicy | 'same-bridge|isolated'
+
+/** A rule with the policy that the reference names in its comment, and with others that it may name. */
+function policyRule(write: (comment: string) => string, policies: [Policies, ...Policies[]]): SharedRule {
+  const [rule = '', ...also] = policies.map(policy =>
+    write(comment(`CNI firewall plugin rules (ingressPolicy: ${policy})`)),
+  )
+  return { rule, also, first: true }
+}
+
+/** Of what bridges of both policies share, from 1.7 on; before, it knew but one policy. */
+const BOTH: [Policies, ...Policies[]] = ['same-bridge|isolated', 'same-bridge']
 
 const TO_FORWARD = `FORWARD ${comment('CNI firewall plugin rules')} -j ${FORWARD}`
-const TO_STAGES = `FORWARD ${policyComment('same-bridge')} -j ${STAGE_1}`
+const TO_STAGES = policyRule(text => `FORWARD ${text} -j ${STAGE_1}`, BOTH)
+const JUMPS = [TO_FORWARD, ...wordingsOf(TO_STAGES)]
 const ADMIN = comment('CNI firewall plugin admin overrides')
 
 type Asked = { backend: FirewallBackend; intent: FirewallIntent }
@@ -61,34 +73,35 @@ const acceptRules = (ip: Ip, family: Family): string[] => {
   ]
 }
 
-function stageRules(intent: FirewallIntent): SharedRule[] {
-  const same = policyComment('same-bridge')
-  return [
-    { rule: TO_STAGES, first: true },
-    ...bridgeRules(intent).map(rule => ({ rule, first: true })),
-    ...STAGES.map(stage => ({ rule: `${stage} ${same} -j RETURN` })),
-  ]
-}
+const stageRules = (intent: FirewallIntent): SharedRule[] => [
+  TO_STAGES,
+  ...bridgeRules(intent),
+  ...STAGES.map(stage => ({ ...policyRule(text => `${stage} ${text} -j RETURN`, BOTH), first: false })),
+]
 
 /** The rules of one bridge. */
-export function bridgeRules({ bridge, ingressPolicy }: FirewallIntent): string[] {
+export function bridgeRules({ bridge, ingressPolicy }: FirewallIntent): SharedRule[] {
   if (bridge === undefined || ingressPolicy === 'open') return []
-  const same = policyComment('same-bridge')
+  const isolated = ingressPolicy === 'isolated'
   return [
-    `${STAGE_1} -i ${bridge} ! -o ${bridge} ${same} -j ${STAGE_2}`,
-    ...(ingressPolicy === 'isolated'
-      ? [`${STAGE_1} -i ${bridge} -o ${bridge} ${policyComment('isolated')} -j DROP`]
+    policyRule(
+      text => `${STAGE_1} -i ${bridge} ! -o ${bridge} ${text} -j ${STAGE_2}`,
+      isolated ? ['isolated', 'same-bridge'] : ['same-bridge', 'isolated'],
+    ),
+    ...(isolated
+      ? [policyRule(text => `${STAGE_1} -i ${bridge} -o ${bridge} ${text} -j DROP`, ['isolated'])]
       : []),
-    `${STAGE_2} -o ${bridge} ${same} -j DROP`,
+    policyRule(text => `${STAGE_2} -o ${bridge} ${text} -j DROP`, BOTH),
   ]
 }
 
 /** Isolation has to stay before what accepts, whichever of them is added later. */
 export function keepStagesFirst(sheet: Sheet, there: TableListing): Sheet {
   const adds = sheet.shared.some(({ rule }) => rule === TO_FORWARD) && !there.has(TO_FORWARD)
-  if (!adds || !there.has(TO_STAGES)) return sheet
-  const others = sheet.shared.filter(({ rule }) => rule !== TO_STAGES)
-  return { ...sheet, shared: [...others, { rule: TO_STAGES, first: true }], moved: [TO_STAGES] }
+  const moved = wordingsOf(TO_STAGES).filter(there.has)
+  if (!adds || moved.length === 0) return sheet
+  const others = sheet.shared.filter(each => each !== TO_STAGES)
+  return { ...sheet, shared: [...others, TO_STAGES], moved }
 }
 
 /** The addresses in the subnets of these that are still let through, whoever did that. */
@@ -138,7 +151,7 @@ function chainsAway(chains: string[], there: TableListing): string[] {
   const leading = there.rules.filter(
     rule => chains.includes(targetOf(rule)) && !chains.includes(chainOf(rule)),
   )
-  if (leading.some(rule => ![TO_FORWARD, TO_STAGES].includes(rule))) return []
+  if (leading.some(rule => !JUMPS.includes(rule))) return []
   const present = chains.filter(chain => there.chains.has(chain))
   return [
     ...leading.map(rule => `-D ${rule}`),

@@ -23,7 +23,7 @@ import {
 } from './firewall-rules.ts'
 import { addToZone, isInZone, removeFromZone } from './firewalld.ts'
 import { findIptables } from './ipt-run.ts'
-import { freshFileOf, type Sheet } from './sheet.ts'
+import { freshFileOf, type Sheet, wordingsOf } from './sheet.ts'
 import { ensureSheets, removeListed, removeSheets, verifySheets } from './sheet-apply.ts'
 
 export { isFirewalldRunning } from './firewalld.ts'
@@ -75,8 +75,9 @@ export async function disallow(made: Made): Promise<void> {
  */
 export async function openBridge(made: Made, others: readonly Made[]): Promise<void> {
   if (made.intent.ingressPolicy === 'open') return
-  const needed = others.flatMap(({ intent }) => bridgeRules(intent))
-  const gone = bridgeRules(made.intent).filter(rule => !needed.includes(rule))
+  const rulesOf = ({ intent }: Made) => bridgeRules(intent).flatMap(wordingsOf)
+  const needed = others.flatMap(rulesOf)
+  const gone = rulesOf(made).filter(rule => !needed.includes(rule))
   const known = new Set(
     others.flatMap(({ intent }) => intent.addresses.map(address => address.split('/')[0])),
   )

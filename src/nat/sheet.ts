@@ -29,7 +29,12 @@ export interface SharedRule {
   rule: string
   /** At the beginning of its chain: the last one that is added stands first. */
   first?: boolean
+  /** The same in the words of other versions of the reference plugin: any of them will do. */
+  also?: string[]
 }
+
+/** A shared rule in all words that it may have. */
+export const wordingsOf = ({ rule, also = [] }: SharedRule): string[] => [rule, ...also]
 
 /** A table as it is. */
 export interface TableListing {
@@ -86,9 +91,11 @@ export function completionOf(sheet: Sheet, there: TableListing, keep: readonly s
   return [
     ...[...chains, ...own].filter(chain => !there.chains.has(chain)).map(chain => `-N ${chain}`),
     ...moved.map(rule => `-D ${rule}`),
-    ...shared
-      .filter(({ rule }) => !there.has(rule) || moved.includes(rule))
-      .map(({ rule, first }) => `${first ? '-I' : '-A'} ${rule}`),
+    ...shared.flatMap(each => {
+      const [found, ...doubles] = wordingsOf(each).filter(rule => there.has(rule) && !moved.includes(rule))
+      if (found !== undefined) return doubles.map(rule => `-D ${rule}`)
+      return `${each.first ? '-I' : '-A'} ${each.rule}`
+    }),
     ...there.rules.filter(leadsThere).map(rule => `-D ${rule}`),
     ...refilled.map(chain => `-F ${chain}`),
     ...[...wanted]
@@ -126,5 +133,7 @@ export function chainRemoval(chains: readonly string[], there: TableListing): st
 }
 
 /** What a table lacks of a sheet. */
-export const missingOf = ({ shared, rules }: Sheet, there: TableListing): string[] =>
-  [...shared.map(({ rule }) => rule), ...rules].filter(rule => !there.has(rule))
+export const missingOf = ({ shared, rules }: Sheet, there: TableListing): string[] => [
+  ...shared.filter(each => !wordingsOf(each).some(there.has)).map(({ rule }) => rule),
+  ...rules.filter(rule => !there.has(rule)),
+]

@@ -26,7 +26,7 @@ import {
   writeRecord,
 } from './chained.ts'
 import { refuseProblems } from './mismatch.ts'
-import { addUser, isLastUser, removeUser, whileLocked } from './state.ts'
+import { addUser, isLastUser, listUsers, removeUser, whileLocked } from './state.ts'
 
 export interface FirewallRequest extends ChainedCall {
   /** Absent: firewalld where it runs, else iptables. */
@@ -105,6 +105,7 @@ export async function letThroughNoMore(
           made,
           listRecords('firewall').filter(({ intent }) => intent.bridge === hint.intent.bridge),
         ),
+      () => (listUsers(USERS).length === 0 ? tidyFirewall(made) : undefined),
     ])
   })
 }
