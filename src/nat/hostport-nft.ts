@@ -44,14 +44,20 @@ function baseCommands(family: Family, snat: boolean): string[] {
   ]
 }
 
+interface PortRule {
+  chain: string
+  rule: string
+  /** The reference plugin does without it. */
+  extra?: boolean
+}
+
 /** The container's rules, each with its chain. */
-function rulesOf(intent: HostPortIntent, address: Cidr): { chain: string; rule: string }[] {
+function rulesOf(intent: HostPortIntent, address: Cidr): PortRule[] {
   const family = familyOf(address)
   const [header, own] = [ip(family), ipOf(address)]
   const comment = `comment "${intent.containerId}"`
   const conditions = intent.conditions[family].map(word => `${word} `).join('')
   const target = ({ containerPort }: HostPort) => `${family === 6 ? `[${own}]` : own}:${containerPort}`
-  const sources = intent.masqAll ? [''] : [own, ...(family === 4 ? ['127.0.0.1'] : [])]
   const neighbours = `${header} saddr ${networkOf(address)} ${header} daddr ${own} ct status dnat masquerade ${comment}`
   return [
     // Ports of one address stand first, or those of any would be found before them.
@@ -63,12 +69,21 @@ function rulesOf(intent: HostPortIntent, address: Cidr): { chain: string; rule: 
           port.hostPort
         } dnat to ${target(port)} ${comment}`,
       })),
-    ...(intent.snat ? sources : []).map(source => ({
+    // With masqAll too, or CHECK of the reference 1.9 misses them.
+    ...(intent.snat ? [own, ...(family === 4 ? ['127.0.0.1'] : [])] : []).map(source => ({
       chain: 'masquerading',
-      rule: `${source === '' ? '' : `${header} saddr ${source} `}${header} daddr ${own} masquerade ${comment}`,
+      rule: `${header} saddr ${source} ${header} daddr ${own} masquerade ${comment}`,
     })),
-    // The reference leaves this one out, and neighbours get answers past the host.
-    ...(intent.snat && !intent.masqAll ? [{ chain: 'masquerading', rule: neighbours }] : []),
+    // The reference 1.9 leaves out these two: it does not know masqAll, and neighbours get answers past the host.
+    ...(intent.snat
+      ? [
+          {
+            chain: 'masquerading',
+            rule: intent.masqAll ? `${header} daddr ${own} masquerade ${comment}` : neighbours,
+            extra: true,
+          },
+        ]
+      : []),
   ]
 }
 
@@ -134,8 +149,11 @@ async function listPorts(family: Family): Promise<ListedRule[]> {
   return listedRules(listing).filter(({ chain }) => PORT_CHAINS.includes(chain))
 }
 
-/** What the tables lack of an intent, in words. */
-export async function verifyPortsNft(intent: HostPortIntent): Promise<string[]> {
+/**
+ * What the tables lack of an intent, in words.
+ * @param ours this plugin made them: nothing may be missing that the reference does without
+ */
+export async function verifyPortsNft(intent: HostPortIntent, ours: boolean): Promise<string[]> {
   const problems: string[] = []
   for (const address of intent.addresses) {
     const table = tableOf(familyOf(address))
@@ -143,21 +161,32 @@ export async function verifyPortsNft(intent: HostPortIntent): Promise<string[]> 
     if (!listing.ok && !isMissing(listing)) throw nftError(`listing table ${table}`, listing)
     const printed = listing.output.split('\n').map(line => line.trim())
     const there = new Set(printed)
-    const wanted = rulesOf(intent, address)
+    const masqueradesAll = !ours && printed.some(line => isForAll(line, intent, address))
+    const wanted = rulesOf(intent, address).filter(
+      ({ chain, extra }) => ours || !(extra || (masqueradesAll && chain === 'masquerading')),
+    )
     // Conditions are printed in nft's own words.
     const own = intent.conditions[familyOf(address)].length === 0
     const missing = wanted.filter(({ rule }) =>
       own || !rule.includes(' dnat to ') ? !there.has(rule) : !printed.some(line => sameTarget(line, rule)),
     )
     problems.push(...missing.map(({ chain, rule }) => `nftables: ${table} ${chain} lacks ${rule}`))
-    if (
-      !there.has('fib daddr type local jump hostports_all') &&
-      !there.has('fib daddr type local jump hostports')
-    ) {
+    if (!printed.some(line => LEADS_TO_PORTS.test(line))) {
       problems.push(`nftables: nothing leads to the ports of ${table}`)
     }
   }
   return problems
+}
+
+/** Before it stand conditions that the reference has for all containers together; up to 1.8 its chain is another. */
+const LEADS_TO_PORTS = /(^| )fib daddr type local jump hostports(_all)?$/
+
+/** A rule that masquerades what comes to an address from wherever, as later versions of the reference may have it. */
+const isForAll = (line: string, { containerId }: HostPortIntent, address: Cidr): boolean => {
+  const header = ip(familyOf(address))
+  const anywhere = `${header} saddr ${familyOf(address) === 4 ? '0.0.0.0' : '::'}/0 `
+  const plain = line.startsWith(anywhere) ? line.slice(anywhere.length) : line
+  return plain === `${header} daddr ${ipOf(address)} masquerade comment "${containerId}"`
 }
 
 /** From the port on. */

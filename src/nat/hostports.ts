@@ -138,13 +138,13 @@ export async function removeGuard(): Promise<void> {
 
 /**
  * All that the kernel's rules lack or have too much of an intent, in words.
- * @param guarded ours made them, so the guard of the loopback stands as well
+ * @param guarded ours made them, so what the reference leaves out stands as well
  */
 export async function verifyPorts(
   { backend, intent }: Made,
   { others, guarded }: { others: readonly Made[]; guarded: boolean },
 ): Promise<string[]> {
-  if (backend === 'nftables') return verifyPortsNft(intent)
+  if (backend === 'nftables') return verifyPortsNft(intent, guarded)
   const chain = portChainOf(intent.network, intent.containerId)
   const problems = await Promise.all(
     sheetsOf(intent).map(({ family, sheets }) => {
