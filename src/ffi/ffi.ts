@@ -208,6 +208,7 @@ export const errno = (): number => koffi.errno()
 // Two numbers have two names each; these are the ones that manuals use.
 const { EWOULDBLOCK: _, ENOTSUP: __, ...numbers } = constants.errno
 const names = new Map(Object.entries(numbers).map(([name, number]) => [number, name]))
+names.set(85, 'ERESTART') // which Node leaves out
 
 /** `EEXIST` for 17; `errno 999` for a number without a name. */
 export const errnoName = (number: number): string => names.get(number) ?? `errno ${number}`

@@ -18,12 +18,14 @@ export const SOL_SOCKET = 1
 export const SO_REUSEADDR = 2
 export const SO_TYPE = 3
 export const SO_ERROR = 4
+export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
 export const SO_KEEPALIVE = 9
 export const SO_LINGER = 13
 export const SO_REUSEPORT = 15
 export const SO_RCVTIMEO = 20
 export const SO_ACCEPTCONN = 30
+export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
 
 export const IPPROTO_IP = 0
@@ -72,4 +74,9 @@ export function optionOf(fd: number, level: number, name: number): number {
 /** Room for what has arrived and was not read yet, in bytes; without privileges only up to a sysctl. */
 export function setReceiveBuffer(fd: number, bytes: number): void {
   if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes)) setOption(fd, SOL_SOCKET, SO_RCVBUF, bytes)
+}
+
+/** Room for what is sent at once, in bytes; without privileges only up to a sysctl. */
+export function setSendBuffer(fd: number, bytes: number): void {
+  if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes)) setOption(fd, SOL_SOCKET, SO_SNDBUF, bytes)
 }

@@ -6,6 +6,9 @@ import type { Ip } from './address.ts'
 
 export type Protocol = 'tcp' | 'udp' | 'sctp'
 
+/** As they stand in packets. Source: linux/in.h. */
+export const protocolNumbers: Record<Protocol, number> = { tcp: 6, udp: 17, sctp: 132 }
+
 /** `count` consecutive host ports, each going to the container port at the same distance. */
 export interface PortMapping {
   protocol: Protocol

@@ -15,15 +15,15 @@
 import { networkInterfaces } from 'node:os'
 import { type Family, familyOf, type Ip, isUnspecified, parseIp } from '../model/address.ts'
 import { hasCode } from '../model/errors.ts'
-import type { PortMapping, Protocol } from '../model/port-mapping.ts'
+import { type PortMapping, type Protocol, protocolNumbers } from '../model/port-mapping.ts'
+import { IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET } from '../netfilter/constants.ts'
+import { netfilterHere } from '../netfilter/netfilter.ts'
+import { nfgenmsg } from '../netfilter/values.ts'
 import { attributes, nested, payload } from '../netlink/attributes.ts'
-import { addressFamily, be16, binary, ip, struct, u8, u32 } from '../netlink/codecs.ts'
-import { IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET } from '../netlink/constants.ts'
+import { be16, binary, ip, u8, u32 } from '../netlink/codecs.ts'
 import type { Netlink } from '../netlink/netlink.ts'
 import { readSysctl } from '../netns/sysctl.ts'
-import { netfilterHere } from './here.ts'
-
-const PROTOCOLS: Record<Protocol, number> = { tcp: 6, udp: 17, sctp: 132 }
+import { header } from './kernel-chains.ts'
 
 /** How many walks through the table (half a millisecond each) cost as much as listing it. */
 const WALKS_MAX = 24
@@ -42,11 +42,9 @@ const IP_DESTINATION = 1 << 1
 const PROTOCOL = 1 << 3
 const DESTINATION_PORT = 1 << 5
 
-const header = struct(4, { family: [0, u8], version: [1, u8] }) // struct nfgenmsg
-
 /** Requests that describe what to match. */
 const selection = payload(
-  header,
+  nfgenmsg,
   attributes({
     original: [1, nested(tuple)],
     reply: [2, nested(tuple)],
@@ -56,14 +54,14 @@ const selection = payload(
 
 /** Entries, their tuples as they are: all that is needed to name them again. */
 const entry = payload(
-  header,
+  nfgenmsg,
   attributes({ original: [1, binary], reply: [2, binary], id: [12, binary], zone: [18, binary] }),
 )
 
 /** Deletion of one entry. Its tuple is nested attributes that were not taken apart. */
 const NLA_F_NESTED = 0x8000
 const naming = payload(
-  header,
+  nfgenmsg,
   attributes({ original: [NLA_F_NESTED | 1, binary], id: [12, binary], zone: [18, binary] }),
 )
 
@@ -124,7 +122,7 @@ function flushAddress(nl: Netlink, address: Ip): void {
   const source = family === 4 ? { source4: address } : { source6: address }
   for (const direction of ['original', 'reply'] as const) {
     const wanted: Selection = {
-      header: { family: addressFamily(family), version: 1 },
+      header: { family: header(family), version: 1 },
       attributes: { [direction]: { ip: source }, filter: { original: 0, reply: 0, [direction]: IP_SOURCE } },
     }
     const option = direction === 'original' ? '--orig-src' : '--reply-src'
@@ -145,7 +143,7 @@ function flushPorts(
   mappings: PortMapping[],
   local: Set<Ip>,
 ): void {
-  const number = PROTOCOLS[protocol]
+  const number = protocolNumbers[protocol]
   const served = mappings
     .filter(({ hostIp }) => hostIp === undefined || familyOf(hostIp) === family)
     .map(({ hostIp, ...rest }) => ({
@@ -190,7 +188,7 @@ const localAddresses = (family: Family): Set<Ip> =>
   )
 
 const flowsTo = (protocol: number, family: Family, address?: Ip, port?: number): Selection => ({
-  header: { family: addressFamily(family), version: 1 },
+  header: { family: header(family), version: 1 },
   attributes: {
     original: {
       ip: family === 4 ? { destination4: address } : { destination6: address },

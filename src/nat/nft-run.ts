@@ -4,10 +4,17 @@
 
 import { hasLibnftables, NftContext, type NftOptions, type NftResult } from '../ffi/libnftables.ts'
 import { TsnetError } from '../model/errors.ts'
+import { inodeHere } from '../netns/netns.ts'
 import { findCommand, run } from './commands.ts'
-import { onceHere } from './here.ts'
 
-const contextHere = onceHere(() => new NftContext())
+const contexts = new Map<number, NftContext>()
+
+function contextHere(): NftContext {
+  const namespace = inodeHere()
+  const context = contexts.get(namespace) ?? new NftContext()
+  contexts.set(namespace, context)
+  return context
+}
 
 /**
  * Opens the library's socket now. It waits for answers with select(2), which ends the whole process for a

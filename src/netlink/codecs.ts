@@ -135,6 +135,19 @@ export const be32 = scalar<number>(
   v => v.getUint32(0),
 )
 
+export const bes32 = scalar<number>(
+  4,
+  [-0x80000000, 0x7fffffff],
+  (v, value) => v.setInt32(0, value),
+  v => v.getInt32(0),
+)
+export const be64 = scalar<bigint>(
+  8,
+  [0n, 0xffffffffffffffffn],
+  (v, value) => v.setBigUint64(0, value),
+  v => v.getBigUint64(0),
+)
+
 /** A byte that is 0 or 1. */
 export const bool: Codec<boolean> = {
   encode: value => u8.encode(value ? 1 : 0),

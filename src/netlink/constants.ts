@@ -110,14 +110,3 @@ export const TC_U32_TERMINAL = 1
 export const TC_ACT_STOLEN = 4
 export const TCA_EGRESS_REDIR = 1
 export const ETH_P_ALL = 0x3
-
-// linux/netfilter/nfnetlink.h, nf_tables.h, nfnetlink_conntrack.h: the type is subsystem · 256 + message
-export const NFT_MSG_GETCHAIN = (10 << 8) | 4
-export const NFT_MSG_GETRULE = (10 << 8) | 7
-export const NFT_MSG_GETSETELEM = (10 << 8) | 13
-export const NFT_JUMP = 0xfffffffd // -3
-export const IPCTNL_MSG_CT_GET = (1 << 8) | 1
-export const IPCTNL_MSG_CT_DELETE = (1 << 8) | 2
-export const NF_DROP = 0
-// libnftnl/udata.h
-export const NFTNL_UDATA_SET_ELEM_COMMENT = 0

@@ -4,6 +4,7 @@
  * Source: linux/netlink.h (struct nlmsghdr, struct nlmsgerr, enum nlmsgerr_attrs).
  */
 
+import { present } from '../model/present.ts'
 import { attributes } from './attributes.ts'
 import { MalformedError, u32, viewOf, zstr } from './codecs.ts'
 import { NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_DONE } from './constants.ts'
@@ -33,6 +34,16 @@ export function encodeMessage(message: Message): Uint8Array {
   return bytes
 }
 
+/** Gives the messages of a datagram numbers from `first` on. @returns how many there are */
+export function numberMessages(datagram: Uint8Array, first: number): number {
+  const view = viewOf(datagram)
+  let count = 0
+  for (let at = 0; at < datagram.length; at += align(view.getUint32(at, true))) {
+    view.setUint32(at + 8, (first + count++) >>> 0, true)
+  }
+  return count
+}
+
 /** The messages of one datagram. @throws MalformedError */
 export function* eachMessage(bytes: Uint8Array): Generator<Message> {
   const header = viewOf(bytes)
@@ -59,6 +70,8 @@ export interface Verdict {
   errno: number
   /** The kernel's own words, where it has some. */
   text?: string
+  /** Where in the request the attribute is that it did not like, in bytes from the beginning of its header. */
+  offset?: number
 }
 
 const extendedAck = attributes({
@@ -84,6 +97,6 @@ export function readVerdict(message: Message): Verdict {
     // The failed request is quoted: its header, and its payload unless the reply is capped.
     start = (message.flags & NLM_F_CAPPED) !== 0 ? 4 + HEADER : 4 + align(view.getUint32(4, true))
   }
-  const { text } = extendedAck.decode(payload.subarray(Math.min(start, payload.length)))
-  return text === undefined ? { errno } : { errno, text }
+  const { text, offset } = extendedAck.decode(payload.subarray(Math.min(start, payload.length)))
+  return present({ errno, text, offset })
 }

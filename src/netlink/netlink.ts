@@ -27,7 +27,14 @@ import { errnoName, errnoText } from '../ffi/ffi.ts'
 import { hasCode } from '../model/errors.ts'
 import { concatenate } from './codecs.ts'
 import * as k from './constants.ts'
-import { eachMessage, encodeMessage, type Message, readVerdict, type Verdict } from './message.ts'
+import {
+  eachMessage,
+  encodeMessage,
+  type Message,
+  numberMessages,
+  readVerdict,
+  type Verdict,
+} from './message.ts'
 import { RECEIVE_TIMEOUT_S, type Transport } from './socket.ts'
 import { takeSocket } from './warm-sockets.ts'
 
@@ -55,6 +62,12 @@ export class NetlinkError extends Error {
     this.errno = verdict.errno
     this.code = code
   }
+}
+
+/** What the kernel says against one of several messages. */
+export interface Refusal extends Verdict {
+  /** Which one, from 0 on. */
+  index: number
 }
 
 /** How often an interrupted dump is asked for again before giving up. */
@@ -128,6 +141,41 @@ export class Netlink implements Disposable {
       if (outcome === 'whole') return replies
     }
     throw failure(request, 'EINTR', `the list changed while it was read, ${DUMP_ATTEMPTS} times in a row`)
+  }
+
+  /**
+   * Sends messages of which the kernel does all or none. It is done with them when they are sent, and answers
+   * only what it refuses: so nothing is waited for.
+   * @param datagram the messages, one after the other; they are numbered here
+   * @returns what was refused, in order; nothing where all is done
+   * @throws NetlinkError `ENOBUFS` when a refusal was lost, SystemError when nothing was sent
+   */
+  transact(equivalent: string, datagram: Uint8Array): Refusal[] {
+    this.#trace?.(equivalent)
+    const first = (this.#sequence + 1) >>> 0
+    const count = numberMessages(datagram, first)
+    this.#sequence = (this.#sequence + count) >>> 0
+    this.#transport.send(datagram)
+    const refusals: Refusal[] = []
+    let isLost = false
+    for (;;) {
+      try {
+        for (const message of eachMessage(this.#transport.receive(false))) {
+          const index = (message.sequence - first) >>> 0
+          if (index >= count || message.type !== k.NLMSG_ERROR) continue
+          const verdict = readVerdict(message)
+          if (verdict.errno !== 0) refusals.push({ ...verdict, index })
+        }
+      } catch (thrown) {
+        if (hasCode(thrown, 'EAGAIN')) break
+        if (!hasCode(thrown, 'ENOBUFS')) throw thrown
+        isLost = true
+      }
+    }
+    if (isLost && refusals.length === 0) {
+      throw failure({ equivalent }, 'ENOBUFS', 'the kernel had no memory for its answer')
+    }
+    return refusals
   }
 
   [Symbol.dispose](): void {
@@ -216,7 +264,11 @@ export class Netlink implements Disposable {
   }
 }
 
-const failure = (request: Request, code: keyof typeof constants.errno, text?: string): NetlinkError =>
+const failure = (
+  request: Pick<Request, 'equivalent'>,
+  code: keyof typeof constants.errno,
+  text?: string,
+): NetlinkError =>
   new NetlinkError(request.equivalent, { errno: constants.errno[code], ...(text && { text }) })
 
 /**

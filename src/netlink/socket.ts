@@ -9,13 +9,22 @@ import { closeSync, fstatSync } from 'node:fs'
 import { constants } from 'node:os'
 import { Fd } from '../ffi/fd.ts'
 import { aside, errno, libc, must, SystemError } from '../ffi/ffi.ts'
-import { MSG_DONTWAIT, MSG_TRUNC, SO_RCVTIMEO, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET } from '../ffi/socket.ts'
+import {
+  MSG_DONTWAIT,
+  MSG_TRUNC,
+  SO_RCVTIMEO,
+  SOCK_CLOEXEC,
+  SOCK_RAW,
+  SOL_SOCKET,
+  setSendBuffer,
+} from '../ffi/socket.ts'
 import * as k from './constants.ts'
 
 /** A socket, or in tests a script, that carries datagrams to the kernel and back. */
 export interface Transport extends Disposable {
   /** Of the last message that was sent on it, where it is not new. */
   sequence?: number
+  /** @throws SystemError `EMSGSIZE`: more than the socket may take at once */
   send(datagram: Uint8Array): void
   /** As send, on another thread: for requests over which the kernel waits. Absent: there is no other thread. */
   sendAside?(datagram: Uint8Array): Promise<void>
@@ -34,6 +43,9 @@ const SIOCGSKNS = 0x894c // linux/sockios.h
 
 /** How long `receive` waits. The kernel answers at once; this is for the case that it never does. */
 export const RECEIVE_TIMEOUT_S = 10
+
+/** Of a datagram in the socket's buffer; the kernel doubles what it is asked for. */
+const SEND_OVERHEAD = 1024
 
 /** The kernel builds answers of at most 32 KiB. */
 const BUFFER = 64 * 1024
@@ -58,7 +70,16 @@ export function openSocket(protocol: number): Transport {
     throw thrown
   }
   const buffer = new Uint8Array(BUFFER)
-  const send = (datagram: Uint8Array) => void must('send', libc.send(fd.number, datagram, datagram.length, 0))
+  const send = (datagram: Uint8Array): void => {
+    for (let isWide = false; libc.send(fd.number, datagram, datagram.length, 0) < 0; ) {
+      const number = errno()
+      if (number === EINTR) continue
+      if (number !== EMSGSIZE || isWide) throw new SystemError('send', number)
+      isWide = true
+      // The kernel adds what it keeps beside the datagram.
+      setSendBuffer(fd.number, datagram.length + SEND_OVERHEAD)
+    }
+  }
   return {
     send,
     namespace() {

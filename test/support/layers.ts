@@ -4,6 +4,7 @@ export const layers: readonly string[][] = [
   ['ffi'],
   ['netns'],
   ['netlink'],
+  ['netfilter'],
   ['bridge', 'ipam', 'nat', 'proxy', 'runtime', 'dns', 'shaping', 'tuning'],
   ['network'],
   ['control'],

@@ -9,7 +9,7 @@
 import { constants } from 'node:os'
 import { SystemError } from '../../src/ffi/ffi.ts'
 import { encodeAttribute } from '../../src/netlink/attributes.ts'
-import { concatenate, s32, zstr } from '../../src/netlink/codecs.ts'
+import { concatenate, s32, u32, zstr } from '../../src/netlink/codecs.ts'
 import * as k from '../../src/netlink/constants.ts'
 import { describe } from '../../src/netlink/describe.ts'
 import { eachMessage, encodeMessage, type Message } from '../../src/netlink/message.ts'
@@ -22,6 +22,8 @@ type ErrnoName = keyof typeof constants.errno
 
 export class ScriptedKernel implements Transport {
   readonly requests: Message[] = []
+  /** How many were sent; several messages may be one. */
+  datagrams = 0
   disposed = 0
   readonly #turns: Turn[]
   readonly #events: Event[] = []
@@ -31,9 +33,10 @@ export class ScriptedKernel implements Transport {
   }
 
   send(datagram: Uint8Array): void {
-    const turn = this.#turns.shift()
-    if (turn === undefined) throw new Error(`nothing is left to answer:\n${describe(datagram)}`)
+    this.datagrams++
     for (const request of eachMessage(datagram)) {
+      const turn = this.#turns.shift()
+      if (turn === undefined) throw new Error(`nothing is left to answer:\n${describe(datagram)}`)
       this.requests.push(request)
       this.#events.push(...turn(request))
     }
@@ -72,17 +75,30 @@ export const ack = (request: Message): Uint8Array => verdict(request, k.NLMSG_ER
 export const refusal = (request: Message, code: ErrnoName, text?: string, capped = true): Uint8Array =>
   verdict(request, k.NLMSG_ERROR, constants.errno[code], text, capped)
 
+/** No, because of what stands at a place of the request. */
+export const refusalAt = (request: Message, code: ErrnoName, offset?: number, text?: string): Uint8Array =>
+  verdict(request, k.NLMSG_ERROR, constants.errno[code], text, true, offset)
+
 /** The end of a dump. */
 export const done = (request: Message, code?: ErrnoName, text?: string): Uint8Array =>
   verdict(request, k.NLMSG_DONE, code === undefined ? 0 : constants.errno[code], text)
 
-function verdict(request: Message, type: number, errno: number, text?: string, capped = true): Uint8Array {
+function verdict(
+  request: Message,
+  type: number,
+  errno: number,
+  text?: string,
+  capped = true,
+  offset?: number,
+): Uint8Array {
   const quote = type === k.NLMSG_ERROR ? encodeMessage(request) : new Uint8Array(0)
   const payload = concatenate([
     s32.encode(-errno),
     capped ? quote.subarray(0, 16) : quote,
     ...(text === undefined ? [] : [encodeAttribute(1, zstr.encode(text))]),
+    ...(offset === undefined ? [] : [encodeAttribute(2, u32.encode(offset))]),
   ])
-  const flags = (text === undefined ? 0 : k.NLM_F_ACK_TLVS) | (capped ? k.NLM_F_CAPPED : 0)
+  const flags =
+    (text === undefined && offset === undefined ? 0 : k.NLM_F_ACK_TLVS) | (capped ? k.NLM_F_CAPPED : 0)
   return encodeMessage({ type, flags, sequence: request.sequence, port: 1, payload })
 }

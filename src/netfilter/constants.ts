@@ -1,0 +1,53 @@
+/** Numbers of the kernel's uapi headers, under their names there. */
+
+// linux/netfilter/nfnetlink.h: the type of a message is subsystem · 256 + message
+export const NFNL_SUBSYS_CTNETLINK = 1
+export const NFNL_SUBSYS_NFTABLES = 10
+export const NFNL_MSG_BATCH_BEGIN = 16
+export const NFNL_MSG_BATCH_END = 17
+
+// linux/netfilter/nf_tables.h, enum nf_tables_msg_types
+const nft = (message: number): number => (NFNL_SUBSYS_NFTABLES << 8) | message
+export const NFT_MSG_NEWTABLE = nft(0)
+export const NFT_MSG_GETTABLE = nft(1)
+export const NFT_MSG_DELTABLE = nft(2)
+export const NFT_MSG_NEWCHAIN = nft(3)
+export const NFT_MSG_GETCHAIN = nft(4)
+export const NFT_MSG_DELCHAIN = nft(5)
+export const NFT_MSG_NEWRULE = nft(6)
+export const NFT_MSG_GETRULE = nft(7)
+export const NFT_MSG_DELRULE = nft(8)
+export const NFT_MSG_NEWSET = nft(9)
+export const NFT_MSG_GETSET = nft(10)
+export const NFT_MSG_DELSET = nft(11)
+export const NFT_MSG_NEWSETELEM = nft(12)
+export const NFT_MSG_GETSETELEM = nft(13)
+export const NFT_MSG_DELSETELEM = nft(14)
+export const NFT_MSG_GETGEN = nft(16)
+
+// enum nft_set_flags
+export const NFT_SET_ANONYMOUS = 0x1
+export const NFT_SET_CONSTANT = 0x2
+export const NFT_SET_INTERVAL = 0x4
+export const NFT_SET_MAP = 0x8
+export const NFT_SET_CONCAT = 0x80
+
+// enum nft_set_elem_flags
+export const NFT_SET_ELEM_INTERVAL_END = 0x1
+
+// enum nft_registers: four of 16 bytes, which are sixteen of 4 bytes as well
+export const NFT_REG_VERDICT = 0
+export const NFT_REG_1 = 1
+export const NFT_REG32_00 = 8
+
+// enum nft_fib_flags, nft_lookup_flags, nft_nat_types
+export const NFTA_FIB_F_DADDR = 2
+export const NFT_LOOKUP_F_INV = 1
+export const NFT_NAT_DNAT = 1
+
+// linux/netfilter/nf_conntrack_common.h
+export const IPS_DST_NAT = 0x20
+
+// linux/netfilter/nfnetlink_conntrack.h
+export const IPCTNL_MSG_CT_GET = (NFNL_SUBSYS_CTNETLINK << 8) | 1
+export const IPCTNL_MSG_CT_DELETE = (NFNL_SUBSYS_CTNETLINK << 8) | 2

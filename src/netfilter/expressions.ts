@@ -1,0 +1,115 @@
+/**
+ * Expressions as nft makes them of its words.
+ *
+ * A single value goes through register 1, which has 16 bytes. Registers from 8 on are its parts and those of
+ * its neighbours, 4 bytes each: the fields of a concatenation lie in a row there, and the first of them is
+ * register 1 again.
+ */
+
+import * as k from './constants.ts'
+import type { ExpressionInput } from './expression-tables.ts'
+import type { RuleExpression, SetLiteral } from './rule.ts'
+
+const FIRST = k.NFT_REG_1
+const REGISTER_BYTES = 4
+
+/** The register `bytes` behind the first: where a field of a concatenation goes. */
+export const registerAt = (bytes: number): number =>
+  bytes === 0
+    ? FIRST
+    : bytes % 16 === 0
+      ? FIRST + bytes / 16
+      : k.NFT_REG32_00 + Math.ceil(bytes / REGISTER_BYTES)
+
+type Key<Name extends keyof ExpressionInput> = NonNullable<ExpressionInput[Name]>
+
+/** What is known of a packet beside its bytes: `meta('iifname')`. */
+export const meta = (key: Key<'meta'>['key'], dreg = FIRST): ExpressionInput => ({
+  name: 'meta',
+  meta: { key, dreg },
+})
+
+/** Bytes of a header. */
+export const payload = (
+  base: Key<'payload'>['base'],
+  offset: number,
+  length: number,
+  dreg = FIRST,
+): ExpressionInput => ({ name: 'payload', payload: { base, offset, length, dreg } })
+
+/** What the connection is: its `state`, or its `status`. */
+export const ct = (key: Key<'ct'>['key'], dreg = FIRST): ExpressionInput => ({
+  name: 'ct',
+  ct: { key, dreg },
+})
+
+/** Of what kind the destination is for this host; RTN_LOCAL is 2. Equivalent to: fib daddr type */
+export const fibDestinationType = (dreg = FIRST): ExpressionInput => ({
+  name: 'fib',
+  fib: { dreg, result: 'type', flags: k.NFTA_FIB_F_DADDR },
+})
+
+/** Ends the rule where the register is not as it should be. */
+export const cmp = (op: 'eq' | 'neq', value: Uint8Array, sreg = FIRST): ExpressionInput => ({
+  name: 'cmp',
+  cmp: { sreg, op, data: { value } },
+})
+
+/** Leaves the bits of a mask. */
+export const mask = (bits: Uint8Array, register = FIRST): ExpressionInput => ({
+  name: 'bitwise',
+  bitwise: {
+    sreg: register,
+    dreg: register,
+    length: bits.length,
+    mask: { value: bits },
+    xor: { value: new Uint8Array(bits.length) },
+  },
+})
+
+export interface LookupOptions {
+  /** Goes on where it is not found. */
+  not?: boolean
+  /** Where data goes; 0 is the verdict. */
+  dreg?: number
+}
+
+/** Ends the rule where the set has no such key. */
+export const lookup = (
+  set: string | SetLiteral,
+  { not = false, dreg }: LookupOptions = {},
+): RuleExpression => ({
+  name: 'lookup',
+  lookup: {
+    sreg: FIRST,
+    dreg,
+    flags: not ? k.NFT_LOOKUP_F_INV : undefined,
+    ...(typeof set === 'string' && { set }),
+  },
+  ...(typeof set !== 'string' && { literal: set }),
+})
+
+/** A verdict: `drop`, or `jump` to a chain. */
+export const verdict = (
+  code: 'accept' | 'drop' | 'return' | 'jump' | 'goto',
+  chain?: string,
+): ExpressionInput => ({
+  name: 'immediate',
+  immediate: { dreg: k.NFT_REG_VERDICT, data: { verdict: { code, chain } } },
+})
+
+/** A value into a register. */
+export const immediate = (value: Uint8Array, dreg = FIRST): ExpressionInput => ({
+  name: 'immediate',
+  immediate: { dreg, data: { value } },
+})
+
+export const counter: ExpressionInput = { name: 'counter', counter: { bytes: 0n, packets: 0n } }
+
+export const masquerade: ExpressionInput = { name: 'masq', masq: {} }
+
+/** Another destination, out of registers. */
+export const dnat = (family: 'ip' | 'ip6', address: number, port: number): ExpressionInput => ({
+  name: 'nat',
+  nat: { type: k.NFT_NAT_DNAT, family: family === 'ip' ? 2 : 10, addressMin: address, portMin: port },
+})

@@ -1,0 +1,257 @@
+/**
+ * What is there: tables, chains, rules, sets and elements, ours and others'.
+ *
+ * Each list is one picture, read again where the rule set changed meanwhile; `consistently` makes one of
+ * several. What is asked for and not there is an empty list.
+ */
+
+import { constants } from 'node:os'
+import { hasCode } from '../model/errors.ts'
+import { present } from '../model/present.ts'
+import { type Netlink, NetlinkError } from '../netlink/netlink.ts'
+import * as k from './constants.ts'
+import { readElement, type SetElement } from './elements.ts'
+import type { Expression } from './expression-tables.ts'
+import { type HookName, hookName } from './hooks.ts'
+import {
+  chainMessage,
+  elementsMessage,
+  generationMessage,
+  ruleMessage,
+  setMessage,
+  tableMessage,
+} from './tables.ts'
+import { type TableRef, tableText } from './transaction.ts'
+import { commentIn } from './userdata.ts'
+import type { TableFamily } from './values.ts'
+
+/** Names are anybody's; a family that has no name here is left out. */
+export interface ListedTable extends TableRef {
+  comment?: string
+}
+
+export interface ListedChain {
+  table: TableRef
+  name: string
+  /** Of base chains. */
+  hook?: { type: string; at?: HookName; number: number; priority: number; devices: string[] }
+  /** Of base chains. */
+  policy?: 'accept' | 'drop'
+  comment?: string
+}
+
+export interface ListedRule {
+  table: TableRef
+  chain: string
+  handle: bigint
+  expressions: Expression[]
+  /** Of a rule that iptables made: the protocol that it names. */
+  compat?: { protocol?: number | undefined; flags?: number | undefined }
+  comment?: string
+}
+
+export interface ListedSet {
+  table: TableRef
+  name: string
+  /** NFT_SET_*. */
+  flags: number
+  /** As set-types.ts numbers them. */
+  keyType: number
+  keyLength: number
+}
+
+const FAMILIES: readonly string[] = ['inet', 'ip', 'arp', 'netdev', 'bridge', 'ip6'] satisfies TableFamily[]
+
+const refOf = (family: string, name: string | undefined): TableRef | undefined =>
+  FAMILIES.includes(family) ? { family: family as TableFamily, name: name ?? '' } : undefined
+
+/** Which objects to list; absent: all. */
+export interface Filter {
+  family?: TableFamily
+  table?: TableRef
+}
+
+const familyOf = ({ family, table }: Filter) => ({ family: table?.family ?? family ?? 'any' }) as const
+
+const words = ({ family, table }: Filter): string => (table === undefined ? (family ?? '') : tableText(table))
+
+function dump(nl: Netlink, equivalent: string, type: number, payload: Uint8Array): Uint8Array[] {
+  try {
+    return nl
+      .dump({ equivalent: `nft ${equivalent}`.trim(), type, payload: [payload] })
+      .map(({ payload }) => payload)
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOENT')) return []
+    throw thrown
+  }
+}
+
+/** Equivalent to: nft list tables */
+export function listTables(nl: Netlink, filter: Pick<Filter, 'family'> = {}): ListedTable[] {
+  const request = tableMessage.encode({ header: familyOf(filter), attributes: {} })
+  return dump(nl, `list tables ${words(filter)}`, k.NFT_MSG_GETTABLE, request).flatMap(bytes => {
+    const { header, attributes: a } = tableMessage.decode(bytes)
+    const table = refOf(header.family, a.name)
+    return table === undefined ? [] : [present({ ...table, comment: commentIn(a.userdata) })]
+  })
+}
+
+/** Equivalent to: nft list chains */
+export function listChains(nl: Netlink, filter: Filter = {}): ListedChain[] {
+  const request = chainMessage.encode({ header: familyOf(filter), attributes: {} })
+  // The kernel lists those of every table, whatever it is asked for.
+  return dump(nl, `list chains ${words(filter)}`, k.NFT_MSG_GETCHAIN, request).flatMap(bytes => {
+    const chain = readChain(bytes)
+    return chain === undefined || (filter.table?.name ?? chain.table.name) !== chain.table.name ? [] : [chain]
+  })
+}
+
+/** One chain; undefined where it is not there. Equivalent to: nft list chain inet TABLE NAME */
+export function findChain(nl: Netlink, table: TableRef, name: string): ListedChain | undefined {
+  try {
+    const { payload } = nl.get({
+      equivalent: `nft list chain ${tableText(table)} ${name}`,
+      type: k.NFT_MSG_GETCHAIN,
+      payload: [
+        chainMessage.encode({ header: { family: table.family }, attributes: { table: table.name, name } }),
+      ],
+    })
+    return readChain(payload)
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOENT')) return undefined
+    throw thrown
+  }
+}
+
+/** @throws MalformedError */
+export function readChain(bytes: Uint8Array): ListedChain | undefined {
+  const { header, attributes: a } = chainMessage.decode(bytes)
+  const table = refOf(header.family, a.table)
+  if (table === undefined) return undefined
+  const { number = 0, priority = 0, device, devices } = a.hook ?? {}
+  return present({
+    table,
+    name: a.name ?? '',
+    hook:
+      a.hook &&
+      present({
+        type: a.type ?? '',
+        at: hookName(header.family, number),
+        number,
+        priority,
+        devices: devices?.names ?? (device === undefined ? [] : [device]),
+      }),
+    policy: a.policy === 'drop' || a.policy === 'accept' ? a.policy : undefined,
+    comment: commentIn(a.userdata),
+  })
+}
+
+/** Equivalent to: nft list ruleset, nft list chain inet TABLE NAME */
+export function listRules(nl: Netlink, filter: Filter & { chain?: string } = {}): ListedRule[] {
+  const { table, chain } = filter
+  const request = ruleMessage.encode({
+    header: familyOf(filter),
+    attributes: { table: table?.name, chain },
+  })
+  return dump(nl, `list rules ${words(filter)} ${chain ?? ''}`, k.NFT_MSG_GETRULE, request).flatMap(bytes => {
+    const rule = readRule(bytes)
+    return rule === undefined ? [] : [rule]
+  })
+}
+
+/** @throws MalformedError */
+export function readRule(bytes: Uint8Array): ListedRule | undefined {
+  const { header, attributes: a } = ruleMessage.decode(bytes)
+  const table = refOf(header.family, a.table)
+  if (table === undefined) return undefined
+  return present({
+    table,
+    chain: a.chain ?? '',
+    handle: a.handle ?? 0n,
+    expressions: a.expressions?.all ?? [],
+    compat: a.compat,
+    comment: commentIn(a.userdata),
+  })
+}
+
+/** Equivalent to: nft list sets */
+export function listSets(nl: Netlink, filter: Filter = {}): ListedSet[] {
+  const { table } = filter
+  const request = setMessage.encode({ header: familyOf(filter), attributes: { table: table?.name } })
+  return dump(nl, `list sets ${words(filter)}`, k.NFT_MSG_GETSET, request).flatMap(bytes => {
+    const set = readSet(bytes)
+    return set === undefined ? [] : [set]
+  })
+}
+
+/** @throws MalformedError */
+export function readSet(bytes: Uint8Array): ListedSet | undefined {
+  const { header, attributes: a } = setMessage.decode(bytes)
+  const table = refOf(header.family, a.table)
+  const { name = '', flags = 0, keyType = 0, keyLength = 0 } = a
+  return table && { table, name, flags, keyType, keyLength }
+}
+
+/** Equivalent to: nft list set inet TABLE SET */
+export function listElements(nl: Netlink, table: TableRef, set: string): SetElement[] {
+  const request = elementsMessage.encode({
+    header: { family: table.family },
+    attributes: { table: table.name, set },
+  })
+  return dump(nl, `list set ${tableText(table)} ${set}`, k.NFT_MSG_GETSETELEM, request).flatMap(readElements)
+}
+
+/** @throws MalformedError */
+export const readElements = (bytes: Uint8Array): SetElement[] =>
+  (elementsMessage.decode(bytes).attributes.elements?.all ?? []).map(readElement)
+
+/** One element; undefined where it is not there. Equivalent to: nft get element inet TABLE SET { KEY } */
+export function findElement(
+  nl: Netlink,
+  table: TableRef,
+  set: string,
+  key: Uint8Array,
+): SetElement | undefined {
+  try {
+    const { payload } = nl.get({
+      equivalent: `nft get element ${tableText(table)} ${set}`,
+      type: k.NFT_MSG_GETSETELEM,
+      payload: [
+        elementsMessage.encode({
+          header: { family: table.family },
+          attributes: { table: table.name, set, elements: { all: [{ key: { value: key } }] } },
+        }),
+      ],
+    })
+    return readElements(payload)[0]
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOENT')) return undefined
+    throw thrown
+  }
+}
+
+/** The number of the rule set, which each transaction changes, whoever makes it. */
+export function generation(nl: Netlink): number {
+  const { payload } = nl.get({
+    equivalent: 'nft list ruleset',
+    type: k.NFT_MSG_GETGEN,
+    payload: [generationMessage.encode({ header: {}, attributes: {} })],
+  })
+  return generationMessage.decode(payload).attributes.id ?? 0
+}
+
+/** How often a picture is taken again when the rule set changes meanwhile. */
+const ATTEMPTS = 20
+
+/** Several lists as one picture. @throws NetlinkError `EINTR`: the rule set changes all the time */
+export function consistently<T>(nl: Netlink, read: () => T): T {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const before = generation(nl)
+    const picture = read()
+    if (generation(nl) === before) return picture
+  }
+  throw new NetlinkError('nft list ruleset', {
+    errno: constants.errno.EINTR,
+    text: `the rules changed while they were read, ${ATTEMPTS} times in a row`,
+  })
+}
