@@ -3,10 +3,10 @@
  * by side are one rule.
  */
 
-import { isUnspecified } from '../model/address.ts'
+import { type Ip, isUnspecified } from '../model/address.ts'
 import type { Json } from '../model/json.ts'
 import { readIp } from '../model/json-values.ts'
-import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
+import { coversAddress, describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 
 const protocols: readonly Protocol[] = ['tcp', 'udp', 'sctp']
@@ -27,10 +27,9 @@ export function readPorts(list: Json): PortMapping[] {
 }
 
 function readPort(entry: Json): PortMapping {
-  const hostIp = readIp(entry.get('hostIP'))
   return present({
     protocol: readProtocol(entry.get('protocol')),
-    hostIp: hostIp === undefined || isUnspecified(hostIp) ? undefined : hostIp,
+    hostIp: readIp(entry.get('hostIP')),
     hostPort: readNumber(entry.get('hostPort')),
     containerPort: readNumber(entry.get('containerPort')),
     count: 1,
@@ -53,33 +52,52 @@ export function readProtocol(json: Json): Protocol {
 }
 
 /**
- * The single ports without repetition: `0.0.0.0` and `::` both mean any address, so runtimes say many a
- * thing twice.
+ * The single ports without repetition: what one entry says for all addresses, another need not say for one;
+ * and `0.0.0.0` and `::` together are all of both families.
  * @param refuse hears of two that cannot both be: one host port that leads to two places
  */
 export function distinctPorts(
   entries: PortMapping[],
   refuse: (one: PortMapping, other: PortMapping) => never,
 ): PortMapping[] {
-  const sorted = entries.toSorted(
-    (a, b) => compare(a.protocol, b.protocol) || a.hostPort - b.hostPort || compare(a.hostIp, b.hostIp),
+  const sorted = joinFamilies(entries).toSorted(
+    (a, b) =>
+      compare(a.protocol, b.protocol) ||
+      a.hostPort - b.hostPort ||
+      breadth(b.hostIp) - breadth(a.hostIp) ||
+      compare(a.hostIp, b.hostIp),
   )
   const distinct: PortMapping[] = []
-  // The first entry of a host port; the one for any address comes first, and covers the others.
-  let first: PortMapping | undefined
+  // Entries of one host port that are there already, the broadest first.
+  let said: PortMapping[] = []
   for (const entry of sorted) {
-    if (first?.protocol !== entry.protocol || first.hostPort !== entry.hostPort) first = entry
-    else {
-      const said = first.hostIp === undefined ? first : distinct.at(-1)
-      if (said !== undefined && (said.hostIp === undefined || said.hostIp === entry.hostIp)) {
-        if (said.containerPort !== entry.containerPort) refuse(said, entry)
-        continue
-      }
-    }
-    distinct.push(entry)
+    const [first] = said
+    if (first?.protocol !== entry.protocol || first.hostPort !== entry.hostPort) said = []
+    const covering = said.find(({ hostIp }) => coversAddress(hostIp, entry.hostIp))
+    if (covering === undefined) {
+      said.push(entry)
+      distinct.push(entry)
+    } else if (covering.containerPort !== entry.containerPort) refuse(covering, entry)
   }
   return distinct
 }
+
+/** What is said for both families alike is said for all addresses. */
+function joinFamilies(entries: PortMapping[]): PortMapping[] {
+  const placeOf = ({ protocol, hostPort, containerPort }: PortMapping) =>
+    `${protocol} ${hostPort} ${containerPort}`
+  const ofV6 = new Set(entries.filter(({ hostIp }) => hostIp === '::').map(placeOf))
+  const ofBoth = new Set(
+    entries.filter(each => each.hostIp === '0.0.0.0' && ofV6.has(placeOf(each))).map(placeOf),
+  )
+  return entries.map(entry => {
+    const { hostIp, ...rest } = entry
+    return hostIp !== undefined && isUnspecified(hostIp) && ofBoth.has(placeOf(entry)) ? rest : entry
+  })
+}
+
+/** Of how many addresses an entry speaks: one, those of a family, all. */
+const breadth = (ip: Ip | undefined): number => (ip === undefined ? 2 : isUnspecified(ip) ? 1 : 0)
 
 /** Joins ports that lie side by side, at one address and protocol and one distance to the container's. */
 export function mergePorts(entries: PortMapping[]): PortMapping[] {

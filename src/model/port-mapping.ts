@@ -2,7 +2,7 @@
  * A published port, or a range of them, as a plain value.
  */
 
-import type { Ip } from './address.ts'
+import { familyOf, type Ip, isUnspecified } from './address.ts'
 
 export type Protocol = 'tcp' | 'udp' | 'sctp'
 
@@ -12,7 +12,7 @@ export const protocolNumbers: Record<Protocol, number> = { tcp: 6, udp: 17, sctp
 /** `count` consecutive host ports, each going to the container port at the same distance. */
 export interface PortMapping {
   protocol: Protocol
-  /** Address of this host; absent: every address of both families. */
+  /** Address of this host; absent: every address of both families; `0.0.0.0`, `::`: every one of that family. */
   hostIp?: Ip
   /** First host port, 1–65535. */
   hostPort: number
@@ -34,3 +34,9 @@ export function describeHostPorts(mapping: PortMapping): string {
 /** `8080` or `8080-8089`. */
 export const portRange = (first: number, count: number): string =>
   count === 1 ? String(first) : `${first}-${first + count - 1}`
+
+/** True when a host address stands for another: an absent one for all, an unspecified one for all of its family. */
+export const coversAddress = (all: Ip | undefined, one: Ip | undefined): boolean =>
+  all === undefined ||
+  all === one ||
+  (one !== undefined && isUnspecified(all) && familyOf(all) === familyOf(one))

@@ -5,10 +5,13 @@
  *     [hostIP:][hostPort[-end]:]containerPort[-end][/protocol]
  *     [hostIP:][hostPort]:/path/of/a.sock
  *
+ * No address is every address of both families; `0.0.0.0` is every one of IPv4 alone, `[::]` of IPv6 alone.
+ * Host port 0 is any free one, as none is.
+ *
  * Source: docker/cli's port specification, `docker run --help`; messages name the part that is wrong.
  */
 
-import { type Ip, isUnspecified, tryParseIp } from './address.ts'
+import { type Ip, tryParseIp } from './address.ts'
 import { TsnetError } from './errors.ts'
 import type { Protocol } from './port-mapping.ts'
 
@@ -20,7 +23,7 @@ export interface PortRange {
 /** A parsed specification; which host port it gets may still be open. */
 export interface PortSpec {
   protocol: Protocol
-  /** Absent: all addresses of the host. */
+  /** Absent: all addresses of the host. `0.0.0.0` and `::`: all of their family. */
   hostIp?: Ip
   /**
    * Absent: any free port. More ports than the container has: any free one of them. Else one for one.
@@ -62,17 +65,18 @@ export function parsePortSpec(text: string): PortSpec {
 
 type Fail = (why: string) => never
 
-/** `8080`, `127.0.0.1:8080`, `[::1]:8080`, `::1:8080`, `127.0.0.1:`, or nothing. */
+/** `8080`, `127.0.0.1:8080`, `[::1]:8080`, `::1:8080`, `127.0.0.1:`, `0`, or nothing. */
 function hostPart(text: string, fail: Fail): Pick<PortSpec, 'hostIp' | 'host'> {
   const colon = text.lastIndexOf(':')
-  const host = rangeOf(text.slice(colon + 1), 'host port', fail)
+  const port = text.slice(colon + 1)
+  const host = rangeOf(/^0+$/.test(port) ? '' : port, 'host port', fail)
   const address = colon < 0 ? '' : text.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
   const hostIp =
     address === ''
       ? undefined
       : (tryParseIp(address) ?? fail(`${JSON.stringify(address)} is not an IP address`))
   return {
-    ...(hostIp !== undefined && !isUnspecified(hostIp) && { hostIp }),
+    ...(hostIp !== undefined && { hostIp }),
     ...(host !== undefined && { host }),
   }
 }

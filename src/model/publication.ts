@@ -80,7 +80,7 @@ export interface Publication extends PublishOptions {
   /** 16 hex digits; also the owner tag of its rules. */
   id: string
   protocol: Protocol
-  /** Absent: all addresses of the host. */
+  /** Absent: all addresses of the host. `0.0.0.0` and `::`: all of their family. */
   hostIp?: Ip
   hostPort: number
   count: number

@@ -54,7 +54,7 @@ export interface FamilyRules {
 /** A range of host ports that leads to the container. */
 export interface Published {
   protocol: Protocol
-  /** Absent: every address of the host but 127.0.0.0/8, ::1 and link-local ones. */
+  /** Absent: every address of the host in this family but 127.0.0.0/8, ::1 and link-local ones. */
   hostIp?: Ip
   hostPort: number
   count: number

@@ -1,6 +1,6 @@
 /** Which publications people mean, by the words with which they name them. */
 
-import { isUnspecified, tryParseIp } from '../model/address.ts'
+import { tryParseIp } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { portRange } from '../model/port-mapping.ts'
 import { parsePortSpec } from '../model/port-spec.ts'
@@ -35,7 +35,7 @@ function isHostPort({ hostPort, count, protocol, hostIp, target }: Publication, 
   if (bare === null) return false
   const ip = tryParseIp(bare[1]?.replace(/^\[(.*)\]$/, '$1') ?? '')
   if (bare[1] === undefined || ip !== undefined) {
-    const sameIp = ip === undefined || (isUnspecified(ip) ? hostIp === undefined : ip === hostIp)
+    const sameIp = ip === undefined || ip === hostIp
     return sameIp && bare[2] === portRange(hostPort, count) && (bare[3] ?? 'tcp') === protocol
   }
   const spec = parsePortSpec(word)

@@ -35,15 +35,16 @@ export function undertakingOf(
 /**
  * What the rules have to achieve; undefined where none are needed: a network without addresses, or one
  * that the host takes no part in.
+ * @param proxied whoever holds the ports serves what rules cannot lead to the container
  */
 export function natIntentOf(
   request: AttachRequest,
   owner: string,
   addresses: Cidr[],
-  loopbackServed = false,
+  proxied = false,
 ): NatIntent | undefined {
   const { network } = request
-  const ports = loopbackServed ? request.ports.filter(isNotLoopback) : request.ports
+  const ports = proxied ? request.ports.filter(each => isForRules(each, addresses)) : request.ports
   const { bridge, ipMasq } = network
   const routed = bridge.isGateway || bridge.isDefaultGateway
   if (addresses.length === 0 || !(routed || ipMasq || ports.length > 0)) return undefined
@@ -54,4 +55,5 @@ export function natIntentOf(
 export const familiesOf = (addresses: readonly Cidr[]): Family[] =>
   [...new Set(addresses.map(familyOf))].sort()
 
-const isNotLoopback = ({ hostIp }: PortMapping): boolean => hostIp === undefined || !isLoopback(hostIp)
+const isForRules = ({ hostIp }: PortMapping, addresses: readonly Cidr[]): boolean =>
+  hostIp === undefined || (!isLoopback(hostIp) && familiesOf(addresses).includes(familyOf(hostIp)))

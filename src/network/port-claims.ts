@@ -8,9 +8,8 @@
  * A claim whose owner stands for nothing any more is void: whoever finds it takes it over.
  */
 
-import { familyOf, type Ip, isUnspecified } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
-import { describeHostPorts, type PortMapping } from '../model/port-mapping.ts'
+import { coversAddress, describeHostPorts, type PortMapping } from '../model/port-mapping.ts'
 import { describeOwner } from './owners.ts'
 import { type ProbeOptions, probePorts } from './port-probe.ts'
 import { readState, whileLocked, writeState } from './state.ts'
@@ -76,16 +75,10 @@ function refuseConflict(owner: string, mapping: PortMapping, claim: Claim): void
 
 /** True when one packet could belong to both. */
 function portsMeet(a: PortMapping, b: PortMapping): boolean {
-  const addresses = covers(a.hostIp, b.hostIp) || covers(b.hostIp, a.hostIp)
+  const addresses = coversAddress(a.hostIp, b.hostIp) || coversAddress(b.hostIp, a.hostIp)
   const ports = a.hostPort < b.hostPort + b.count && b.hostPort < a.hostPort + a.count
   return a.protocol === b.protocol && addresses && ports
 }
-
-/** An absent address stands for all of both families, an unspecified one for all of its own. */
-const covers = (all: Ip | undefined, one: Ip | undefined): boolean =>
-  all === undefined ||
-  all === one ||
-  (one !== undefined && isUnspecified(all) && familyOf(all) === familyOf(one))
 
 /** The files that a mapping's host ports fall into. */
 function bucketsOf(mapping: PortMapping): string[] {

@@ -3,7 +3,7 @@ import t from 'tap'
 import { distinctPorts, mergePorts, readPorts } from '../../src/cni/ports.ts'
 import type { Ip } from '../../src/model/address.ts'
 import { Json } from '../../src/model/json.ts'
-import type { PortMapping, Protocol } from '../../src/model/port-mapping.ts'
+import { coversAddress, type PortMapping, type Protocol } from '../../src/model/port-mapping.ts'
 
 const read = (...entries: unknown[]) => readPorts(new Json(entries, 'runtimeConfig.portMappings'))
 
@@ -25,18 +25,21 @@ t.test('port mappings are read as containerd, podman and the spec write them', a
   t.same(read(), [])
 })
 
-t.test('every way to say "any address of the host" is none', async t => {
-  for (const hostIP of ['', '0.0.0.0', '::', '0:0:0:0:0:0:0:0', '::ffff:0.0.0.0', null, undefined]) {
-    t.same(read({ hostPort: 80, containerPort: 80, hostIP }), [port('tcp', 80, 80)], String(hostIP))
-  }
-  t.same(
-    read(
-      { hostPort: 80, containerPort: 80, hostIP: '0.0.0.0' },
-      { hostPort: 80, containerPort: 80, hostIP: '::' },
-    ),
-    [port('tcp', 80, 80)],
-    'newer Docker clients say both',
-  )
+t.test('no address is every address of the host; an unspecified one is every one of its family', async t => {
+  const at = (hostIP: unknown) => read({ hostPort: 80, containerPort: 80, hostIP })
+  for (const hostIP of ['', null, undefined]) t.same(at(hostIP), [port('tcp', 80, 80)], String(hostIP))
+  for (const hostIP of ['0.0.0.0', '::ffff:0.0.0.0'])
+    t.same(at(hostIP), [port('tcp', 80, 80, 1, '0.0.0.0')], hostIP)
+  for (const hostIP of ['::', '0:0:0:0:0:0:0:0']) t.same(at(hostIP), [port('tcp', 80, 80, 1, '::')], hostIP)
+})
+
+t.test('both families of one port are every address; of different ports each is its own', async t => {
+  const both = (containerPort: number) => [
+    { hostPort: 80, containerPort: 80, hostIP: '0.0.0.0' },
+    { hostPort: 80, containerPort, hostIP: '::' },
+  ]
+  t.same(read(...both(80)), [port('tcp', 80, 80)], 'newer Docker clients say both')
+  t.same(read(...both(81)), [port('tcp', 80, 80, 1, '0.0.0.0'), port('tcp', 80, 81, 1, '::')])
 })
 
 t.test('a bad port mapping is refused with its key and value', async t => {
@@ -97,7 +100,8 @@ t.test('one host port that leads to two places is refused', async t => {
     [at(80), at(81)],
     [at(80, '127.0.0.1'), at(81)],
     [at(80, '127.0.0.1'), at(80, '127.0.0.2'), at(81, '127.0.0.2')],
-    [at(80, '10.0.0.1'), at(80, '10.0.0.2'), at(81, '::')],
+    [at(80, '10.0.0.1'), at(80, '10.0.0.2'), at(81, '0.0.0.0')],
+    [at(80, '0.0.0.0'), at(80, '::'), at(81, '10.0.0.1')],
   ]
   for (const entries of bad) {
     t.throws(() => read(...entries), {
@@ -107,6 +111,7 @@ t.test('one host port that leads to two places is refused', async t => {
   }
   t.doesNotThrow(() => read(at(80, '127.0.0.1'), at(81, '127.0.0.2')))
   t.doesNotThrow(() => read(at(80), at(81, '', 'udp')))
+  t.doesNotThrow(() => read(at(80, '10.0.0.1'), at(81, '::')))
 })
 
 t.test('ten thousand neighbours are one range, in whatever order they come', async t => {
@@ -128,7 +133,7 @@ t.test('ports are joined only at one protocol, one address and one distance', as
 
 const mapping = fc.record({
   protocol: fc.constantFrom<Protocol>('tcp', 'udp'),
-  hostIp: fc.constantFrom(undefined, '127.0.0.1' as Ip, '10.0.0.1' as Ip),
+  hostIp: fc.constantFrom(undefined, ...(['127.0.0.1', '10.0.0.1', '0.0.0.0', '::', '::1'] as Ip[])),
   hostPort: fc.integer({ min: 1, max: 20 }),
   distance: fc.constantFrom(0, 1),
 })
@@ -158,9 +163,7 @@ t.test('joined ranges say exactly what the single ports said', async () => {
 
 t.test('what distinct ports leave out, another entry says; what they refuse, contradicts', async () => {
   const covers = (a: PortMapping, b: PortMapping) =>
-    a.protocol === b.protocol &&
-    a.hostPort === b.hostPort &&
-    (a.hostIp === undefined || a.hostIp === b.hostIp)
+    a.protocol === b.protocol && a.hostPort === b.hostPort && coversAddress(a.hostIp, b.hostIp)
   const meets = (a: PortMapping, b: PortMapping) => covers(a, b) || covers(b, a)
   fc.assert(
     fc.property(mappings, list => {
