@@ -13,6 +13,7 @@ const doors: Record<string, string> = {
   koffi: 'ffi/ffi.ts',
   'ip-num': 'model/address.ts',
   commander: 'cli/cli.ts',
+  leven: 'model/nearest.ts',
   ndjson: 'control/control.ts',
 }
 

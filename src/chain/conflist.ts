@@ -68,12 +68,26 @@ function filesIn(folder: string): string[] {
 
 function readList(file: string): NetworkList {
   const text = readFileSync(file, 'utf8')
+  checkKind(file, parseJson(text, 'it'))
   const list = parseNetworkList(text)
   const more =
     parseJson(text, 'it').get('loadOnlyInlinedPlugins').value === true ? [] : pluginsBeside(file, list.name)
   const whole = more.length === 0 ? list : withPlugins(text, list, more)
   if (whole.plugins.length > 0) return whole
   throw new TsnetError('invalid-config', 'the list has no plugins')
+}
+
+/** Runtimes take what a file holds by the ending of its name. @throws TsnetError `invalid-config` */
+function checkKind(file: string, json: Json): void {
+  const isList = json.get('plugins').present
+  if (extname(file) === '.conflist' && !isList && json.get('type').present) {
+    throw new TsnetError(
+      'invalid-config',
+      'it is the configuration of one plugin: put it into `plugins` of a list, or call the file *.conf',
+    )
+  }
+  if (extname(file) !== '.conflist' && isList && !json.get('type').present)
+    throw new TsnetError('invalid-config', 'it is a list of plugins: call the file *.conflist')
 }
 
 /** A list, or a single configuration as a list of one. @throws TsnetError `decode`, `invalid-config` */

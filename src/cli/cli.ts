@@ -29,9 +29,15 @@ import { paint, type Terminal } from './terminal.ts'
 export type ExitCode = 0 | 1 | 2
 
 /** Runs the command line. Whatever happens, it resolves. */
-export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+export async function run(
+  args: readonly string[],
+  terminal: Terminal,
+  uid = process.getuid?.(),
+): Promise<ExitCode> {
   try {
-    await commands(terminal).parseAsync(args, { from: 'user' })
+    const program = commands(terminal)
+    program.hook('preAction', (_, command) => needRoot(command, uid))
+    await program.parseAsync(args, { from: 'user' })
     return 0
   } catch (thrown) {
     // Help and version are commander's successes, everything else of its own a wrong call that it explained.
@@ -50,7 +56,7 @@ export function commands(terminal: Terminal): Command {
     .configureOutput({
       writeOut: terminal.out,
       writeErr: terminal.error,
-      outputError: (text, write) => write(`tsnet: ${text.replace(/^error: /, '')}`),
+      outputError: (text, write) => write(`tsnet: ${inOurWords(text.replace(/^error: /, ''))}`),
     })
     .showHelpAfterError('(tsnet --help lists the commands)')
   program
@@ -64,7 +70,17 @@ export function commands(terminal: Terminal): Command {
   addPublishing(program, terminal)
   addAttaching(program, terminal)
   addInstalling(program, terminal)
+  for (const command of program.commands)
+    command.showHelpAfterError(`(tsnet ${command.name()} --help lists its options)`)
   return program
+}
+
+/** @throws TsnetError `missing` */
+function needRoot(command: Command, uid: number | undefined): void {
+  const { root, dryRun } = command.opts<InstallOptions>()
+  if (uid === 0 || root !== undefined || dryRun === true) return
+  const line = ['sudo', 'tsnet', command.name(), ...(command.parent?.args.slice(1) ?? [])].join(' ')
+  throw new TsnetError('missing', `tsnet ${command.name()} needs root: ${line}`)
 }
 
 /** What the commands say of themselves. */
@@ -84,6 +100,12 @@ export const describeCommands = (program: Command): CommandText[] =>
       takesValue: required,
     })),
   }))
+
+/** dockerd's command has an option where ours has words. */
+const inOurWords = (text: string): string =>
+  /^unknown option '(-p|--publish)/.test(text)
+    ? `${text.trimEnd()}: ports are words of their own, before the container: tsnet publish 8080:80 web\n`
+    : text
 
 const listOf = (value: string, earlier: string[] = []): string[] => [...earlier, value]
 
@@ -220,6 +242,7 @@ function report(thrown: unknown, json: boolean, terminal: Terminal): void {
       ...(known?.details && { details: known.details }),
     }
     terminal.out(`${JSON.stringify({ error }, null, 2)}\n`)
+    return
   }
   terminal.error(`${paint(terminal, 'red', 'tsnet:')} ${message}\n`)
   if (known?.details !== undefined) terminal.error(`${known.details}\n`)

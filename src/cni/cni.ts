@@ -18,12 +18,15 @@
  * Limits: an `args` section other than `args.cni` is not read.
  */
 
-import { parseJson } from '../model/json.ts'
+import { TsnetError } from '../model/errors.ts'
+import { type Json, parseJson, shownBare } from '../model/json.ts'
+import { surroundings } from '../model/surroundings.ts'
 import { errorObject } from './errors.ts'
 import { checkNetworkName } from './names.ts'
 import type { Operations, Plugin, PluginCall } from './plugin.ts'
 import { type Call, checkInterface, type Environment, readCall } from './request.ts'
 import { loadPlugin, roleOf } from './roles.ts'
+import { unknownKeys } from './unknown-keys.ts'
 import { checkCommandIsIn, newest, readVersion, type Version, versions } from './versions.ts'
 
 /** Where a call comes from. */
@@ -45,21 +48,48 @@ export interface Answer {
 export async function answer(caller: Caller): Promise<Answer> {
   let call: Call | undefined
   let version: Version | undefined
+  let config: Json | undefined
   try {
     call = readCall(caller.env)
     if (call.command === 'VERSION') return success(versionReport(caller.readStdin()))
-    const config = parseJson(caller.readStdin())
+    config = parseJson(caller.readStdin())
     checkNetworkName(config.get('name').text())
     version = readVersion(config)
     checkCommandIsIn(version, call.command)
+    if (call.command !== 'DEL') refuseList(config)
     const role = roleOf(caller.calledAs, config)
     checkInterface(call, role)
     const plugin = await loadPlugin(role)
     const { env, operations } = caller
-    return success(await carryOut(plugin, { call, config, version, env, operations }))
+    const result = await carryOut(plugin, { call, config, version, env, operations })
+    await nameUnknownKeys(call, config, true)
+    return success(result)
   } catch (thrown) {
+    await nameUnknownKeys(call, config, false)
     return { stdout: print(errorObject(thrown, call?.command, version)), exitCode: 1 }
   }
+}
+
+/** @throws TsnetError `invalid-config` for a list, which would be taken for a network without any of its keys */
+function refuseList(config: Json): void {
+  if (!config.get('plugins').present || config.get('type').present) return
+  throw new TsnetError(
+    'invalid-config',
+    'plugins: this is a network list, and a plugin is called with one entry of it',
+    {
+      details:
+        'a runtime takes name and cniVersion of the list and one of its plugins; by hand: tsnet attach NETWORK CONTAINER',
+    },
+  )
+}
+
+/** Where somebody may read it: at the beginning of a container. A misspelt key does nothing, and nothing says so. */
+async function nameUnknownKeys(call: Call | undefined, config: Json | undefined, whole: boolean) {
+  if (call?.command !== 'ADD' || config === undefined) return
+  const lines = (await unknownKeys(config, whole)).map(
+    line => `tsnet: network ${shownBare(config.get('name').value)}: ${line}\n`,
+  )
+  if (lines.length > 0) surroundings().complain(lines.join(''))
 }
 
 async function carryOut(plugin: Plugin, asked: PluginCall): Promise<object | undefined> {

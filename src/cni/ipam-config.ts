@@ -109,5 +109,6 @@ function delegate(config: Json, plugin: string, { path, args }: Surroundings): I
       `required env variables [CNI_PATH] missing: ipam.type ${JSON.stringify(plugin)} is looked for there`,
     )
   }
+  config.get('ipam').leave()
   return { kind: 'delegated', delegation: { plugin, path, args, config: config.object() } }
 }

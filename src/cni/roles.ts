@@ -7,6 +7,7 @@
  */
 
 import type { Json } from '../model/json.ts'
+import { didYouMean } from '../model/nearest.ts'
 import type { Plugin } from './plugin.ts'
 
 const plugins = {
@@ -39,7 +40,7 @@ export function roleOf(calledAs: string, config: Json): Role {
   return isRole(name)
     ? name
     : type.refuse(
-        `is no plugin of this executable, nor is ${JSON.stringify(calledAs)}`,
+        `is no plugin of this executable, nor is ${JSON.stringify(calledAs)}${didYouMean(name, roles)}`,
         'unsupported-field',
         `it plays: ${roles.join(', ')}`,
       )

@@ -56,7 +56,11 @@ async function startDaemon(): Promise<void> {
     await firstLine(child)
   } catch (cause) {
     const said = readFileSync(path, 'utf8').trim()
-    throw new TsnetError('io', `the daemon did not start: ${said || messageOf(cause)}`, { cause })
+    throw new TsnetError(
+      'io',
+      `the daemon did not start: ${said.replace(/^tsnet: /gm, '') || messageOf(cause)}`,
+      { cause },
+    )
   } finally {
     // From here on it is on its own.
     child.stdout?.destroy()

@@ -5,7 +5,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
@@ -38,7 +38,7 @@ const BUSY_PAUSE_MS = 100
  */
 export async function execPlugin(call: PluginCall): Promise<string> {
   const subject = call.key === 'type' ? '' : 'ipam: '
-  const child = await start(findPlugin(call), call.env, subject)
+  const child = await start(await findPlugin(call), call.env, subject)
   // A plugin may well finish without having read its input.
   child.stdin?.on('error', () => {})
   child.stdin?.end(JSON.stringify(call.config))
@@ -53,7 +53,7 @@ export async function execPlugin(call: PluginCall): Promise<string> {
 }
 
 /** @throws TsnetError `invalid-config` for more than a file name; `missing` */
-function findPlugin({ plugin, path, key = 'ipam.type' }: PluginCall): string {
+async function findPlugin({ plugin, path, key = 'ipam.type' }: PluginCall): Promise<string> {
   if (!/^[^/\\\0]+$/.test(plugin) || plugin === '.' || plugin === '..') {
     throw new TsnetError(
       'invalid-config',
@@ -63,13 +63,27 @@ function findPlugin({ plugin, path, key = 'ipam.type' }: PluginCall): string {
   const candidates = path.filter(folder => folder !== '').map(folder => join(folder, plugin))
   const found = candidates.find(file => statSync(file, { throwIfNoEntry: false })?.isFile())
   if (found !== undefined) return found
+  const { didYouMean } = await import('../model/nearest.ts')
   throw new TsnetError(
     'missing',
     `failed to find plugin ${JSON.stringify(plugin)} in path [${path.join(' ')}]`,
     {
-      details: `install it into a directory of CNI_PATH, or change ${key}`,
+      details: `install it into a directory of CNI_PATH, or change ${key}${didYouMean(plugin, pluginsIn(path))}`,
     },
   )
+}
+
+/** The names that there are, and host-local, which needs no file. */
+const pluginsIn = (path: readonly string[]): string[] => [
+  ...new Set(['host-local', ...path.flatMap(folder => (folder === '' ? [] : filesIn(folder)))]),
+]
+
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
 }
 
 async function start(file: string, env: Record<string, string>, subject: string): Promise<ChildProcess> {

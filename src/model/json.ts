@@ -1,7 +1,8 @@
 /**
  * Reads JSON from outside as Go's encoding/json does, since every runtime was written against that: keys
  * match in any case, the last of equal keys wins, null counts as absent. What we read is checked, what we
- * do not know is left alone, and each complaint names the key's path and the value.
+ * do not know is left alone, and each complaint names the key's path and the value. A document knows what
+ * was asked of it, so that a key that nobody asks for, such as one with a typing error, can be named.
  */
 
 import { type ErrorCode, TsnetError } from './errors.ts'
@@ -17,7 +18,11 @@ export class Json {
   readonly path: string
   /** Of a whole document: the text it was parsed from, where keys can stand twice. */
   readonly source: string
-  #members: Map<string, [string, unknown]> | undefined
+  #members: Map<string, Json> | undefined
+  #items: Json[] | undefined
+  /** Names that were asked for, as they were asked for, by their folded form. */
+  readonly #asked = new Map<string, string>()
+  #isForeign = false
 
   constructor(value: unknown, path: string, source = '') {
     this.value = value ?? undefined
@@ -31,11 +36,37 @@ export class Json {
 
   /** The member of an object, whatever the case of its letters; nothing in nothing. */
   get(key: string): Json {
+    const folded = fold(key)
+    this.#asked.set(folded, key)
     this.#members ??= new Map(
-      Object.entries(this.object()).map(([name, value]) => [fold(name), [name, value]]),
+      Object.entries(this.object()).map(([name, value]) => [fold(name), new Json(value, this.#below(name))]),
     )
-    const [name, value] = this.#members.get(fold(key)) ?? [key, undefined]
-    return new Json(value, this.path === '' ? name : `${this.path}.${name}`)
+    return this.#members.get(folded) ?? new Json(undefined, this.#below(key))
+  }
+
+  #below(name: string): string {
+    return this.path === '' ? name : `${this.path}.${name}`
+  }
+
+  /** The names that were asked for here so far. */
+  get asked(): string[] {
+    return [...this.#asked.values()]
+  }
+
+  /** What is in here is for somebody else to read. */
+  leave(): void {
+    this.#isForeign = true
+  }
+
+  /** Members that nobody asked for, of all objects that somebody read as such, with the object they are in. */
+  unasked(): { name: string; within: Json }[] {
+    const { value } = this
+    if (this.#isForeign || typeof value !== 'object' || value === null) return []
+    if (Array.isArray(value)) return (this.#items ?? []).flatMap(item => item.unasked())
+    if (this.#asked.size === 0) return []
+    const names = Object.keys(value).filter(name => !this.#asked.has(fold(name)))
+    const below = [...(this.#members?.values() ?? [])]
+    return [...names.map(name => ({ name, within: this })), ...below.flatMap(member => member.unasked())]
   }
 
   /** The member with exactly this name, where members are data: in Go a map, not a struct. */
@@ -54,7 +85,8 @@ export class Json {
   list(): Json[] {
     if (this.value === undefined) return []
     if (!Array.isArray(this.value)) return this.refuse('is not a list')
-    return this.value.map((item, index) => new Json(item, `${this.path}[${index}]`))
+    this.#items ??= this.value.map((item, index) => new Json(item, `${this.path}[${index}]`))
+    return this.#items
   }
 
   /** An empty string is as good as none: Go's zero value. */
@@ -94,6 +126,10 @@ export function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing'
   return text.length <= 80 ? text : `${text.slice(0, 80)}…`
 }
+
+/** As shown, but a plain word stands for itself. */
+export const shownBare = (value: unknown): string =>
+  typeof value === 'string' && /^[\w.[\]-]{1,80}$/.test(value) ? value : shown(value)
 
 /**
  * Parses a document that must be an object.

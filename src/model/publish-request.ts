@@ -33,6 +33,9 @@ const versions = { v1: 1, v2: 2 } as const
 /** What somebody who forgot the container wrote in its place. */
 const PORTS = /^[\d[].*:\d+(-\d+)?(\/\w+)?$/
 
+/** A port, or an address before one. */
+const PORT_LIKE = /^(?:\d|\[|::)/
+
 /**
  * @param now milliseconds since the epoch, from which `expires` counts
  * @throws TsnetError `invalid-environment` naming the option and the value
@@ -41,9 +44,11 @@ export function parsePublishRequest(words: unknown, now = Date.now()): PublishRe
   const asked = asWords(words)
   const [container] = asked.containers
   if (container === undefined) throw refuse('name a container')
-  if (asked.ports.length === 0 && PORTS.test(container)) {
+  const [first, ...others] = asked.ports
+  if (first !== undefined && !PORT_LIKE.test(first) && PORT_LIKE.test(container))
+    throw refuse(`the container comes last: tsnet publish ${[...others, container, first].join(' ')}`)
+  if (PORTS.test(container))
     throw refuse(`name a container after the ports: ${JSON.stringify(container)} is none`)
-  }
   const proxyProtocol =
     asked.proxyProtocol && versions[oneOf('--proxy-protocol', asked.proxyProtocol, ['v1', 'v2'])]
   const maxConnections = asked.maxConnections && positive('--max-connections', asked.maxConnections)

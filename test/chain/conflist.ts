@@ -86,3 +86,16 @@ t.test(
     t.throws(() => findNetworkList('back', '/nowhere'), { message: /there is none$/ })
   },
 )
+
+t.test(
+  'a list and a single configuration under each other’s file name are refused, as runtimes do',
+  async t => {
+    const single = { cniVersion: '0.4.0', name: 'back', type: 'bridge' }
+    const path = folder({ 'a.conflist': single, 'b.conf': { ...list, name: 'other' } })
+    t.throws(() => findNetworkList('back', path), {
+      code: 'invalid-environment',
+      details:
+        /a\.conflist: it is the configuration of one plugin.*b\.conf: it is a list of plugins: call the file \*\.conflist/,
+    })
+  },
+)

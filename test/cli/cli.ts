@@ -6,7 +6,12 @@ import { run } from '../../src/cli/cli.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 
 /** Runs the command and keeps what it says. */
-async function tsnet(...args: string[]): Promise<{ code: number; out: string; error: string }> {
+const tsnet = (...args: string[]) => tsnetAs(0, ...args)
+
+async function tsnetAs(
+  uid: number,
+  ...args: string[]
+): Promise<{ code: number; out: string; error: string }> {
   const said = { out: '', error: '' }
   const terminal: Terminal = {
     out: text => {
@@ -17,7 +22,7 @@ async function tsnet(...args: string[]): Promise<{ code: number; out: string; er
     },
     lively: false,
   }
-  return { code: await run(args, terminal), ...said }
+  return { code: await run(args, terminal, uid), ...said }
 }
 
 t.test('--version says what package.json says', async t => {
@@ -34,7 +39,12 @@ t.test('--help lists the commands', async t => {
 t.test('a wrong call ends with 2, says what is wrong and where help is, on stderr', async t => {
   const calls: [args: string[], error: RegExp][] = [
     [['demmo'], /^tsnet: unknown command 'demmo'\n.*Did you mean demo\?.*--help/s],
-    [['demo', '--colour'], /^tsnet: unknown option '--colour'\n/],
+    [['demo', '--colour'], /^tsnet: unknown option '--colour'\n\(tsnet demo --help/],
+    [
+      ['publish', '--mod', 'nat', '80', 'web'],
+      /unknown option '--mod'\n\(Did you mean --mode\?\)\n\(tsnet publish --help/,
+    ],
+    [['publish', '-p', '8080:80', 'web'], /words of their own.*: tsnet publish 8080:80 web\n/],
     [['demo', 'now'], /^tsnet: too many arguments/],
     [[], /^Usage: tsnet/],
   ]
@@ -43,4 +53,31 @@ t.test('a wrong call ends with 2, says what is wrong and where help is, on stder
     t.strictSame([code, out], [2, ''], args.join(' '))
     t.match(error, message)
   }
+})
+
+t.test('without root every command says so in one line, with the command that would do', async t => {
+  const calls = [
+    ['publish', '8080:80', 'web'],
+    ['unpublish', '8080'],
+    ['ports'],
+    ['daemon'],
+    ['attach', 'front', 'web'],
+    ['detach', 'front', 'web'],
+    ['install'],
+    ['uninstall'],
+    ['demo'],
+    ['oci-hook'],
+  ]
+  for (const words of calls) {
+    const error = `tsnet: tsnet ${words[0]} needs root: sudo tsnet ${words.join(' ')}\n`
+    t.strictSame(await tsnetAs(1000, ...words), { code: 1, out: '', error })
+  }
+  t.equal((await tsnetAs(1000, '--help')).code, 0)
+  t.equal((await tsnetAs(1000, 'install', '--help')).code, 0)
+})
+
+t.test('with --json an error is said once, as JSON', async t => {
+  const { code, out, error } = await tsnetAs(1000, 'ports', '--json')
+  t.strictSame([code, error], [1, ''])
+  t.match(JSON.parse(out), { error: { code: 'missing', message: /needs root/ } })
 })

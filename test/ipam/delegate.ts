@@ -157,6 +157,16 @@ t.test('a plugin that fails without an error object is told by what it printed, 
   }
 })
 
+t.test('of a plugin that is missing, the nearest that there is is named', async t => {
+  for (const [plugin, meant] of [
+    ['host-locl', 'host-local'],
+    ['fake-ipm', 'fake-ipam'],
+  ] as const) {
+    const { options } = delegated(t, '', { plugin })
+    await t.rejects(obtain(options, web, []), { code: 'missing', details: `did you mean "${meant}"?` })
+  }
+})
+
 t.test('a plugin that is nowhere in the path is missing, and a path is no name', async t => {
   const { options } = delegated(t, '', { plugin: 'other' })
   await t.rejects(obtain(options, web, []), {

@@ -69,3 +69,15 @@ t.test('words of another shape, and values that are none, are refused', async t 
   for (const each of bad)
     t.throws(() => parsePublishRequest(each), { name: 'TsnetError' }, JSON.stringify(each))
 })
+
+t.test('who names the container first is told the order', async t => {
+  for (const [ports, container, line] of [
+    [['web'], '8080:80', '8080:80 web'],
+    [['web', '80:80'], '443:443/tcp', '80:80 443:443/tcp web'],
+    [['web'], '[::1]:8080:80', '[::1]:8080:80 web'],
+  ] as const)
+    t.throws(() => parsePublishRequest({ ports: [...ports], containers: [container] }), {
+      code: 'invalid-environment',
+      message: `the container comes last: tsnet publish ${line}`,
+    })
+})

@@ -12,6 +12,15 @@ t.test('a reference may name its runtime', async t => {
   t.same(parseReference('a:b'), { name: 'a:b' }, 'what is no runtime is part of the name')
 })
 
+t.test('a runtime with a typing error is no part of a name', async t => {
+  for (const [text, meant] of [
+    ['dokcer:web', 'docker:web'],
+    ['Podman:web', 'podman:web'],
+    ['containrd:k8s.io/4f', 'containerd:k8s.io/4f'],
+  ] as const)
+    t.throws(() => parseReference(text), { code: 'invalid-environment', message: `did you mean "${meant}"?` })
+})
+
 t.test('what can be no name is refused, and quoted', async t => {
   const names = [
     '',
