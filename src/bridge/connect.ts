@@ -49,6 +49,12 @@ export async function connect(
   undo: Undo,
   context: ConnectContext = {},
 ): Promise<Connection> {
+  const connection = await make(plan, netns, context)
+  undo.push(`interface ${connection.hostInterface.name}`, () => disconnect({ owner: plan.owner }))
+  return connection
+}
+
+async function make(plan: LinkPlan, netns: Netns, context: ConnectContext): Promise<Connection> {
   const { trace = () => {}, allowOwnNetns = false, onLoan } = context
   using home = currentNetns()
   if (sameNamespace(home.id, netns.id) && !allowOwnNetns) {
@@ -61,13 +67,12 @@ export async function connect(
   const traceInside = (equivalent: string): void => trace(`${enter} ${equivalent}`)
   using hostNl = openNetlink(trace)
   using containerNl = inside(netns, () => openNetlink(traceInside))
-  const connection = await withUndo(inner => {
-    const host = { nl: hostNl, netns: home, undo: inner, trace }
-    const container = { nl: containerNl, netns, undo: inner, trace: traceInside }
+  // Awaited here: the sockets stay open until all is done, or taken back.
+  return await withUndo(undo => {
+    const host = { nl: hostNl, netns: home, undo, trace }
+    const container = { nl: containerNl, netns, undo, trace: traceInside }
     return build(plan, host, container, onLoan)
   })
-  undo.push(`interface ${connection.hostInterface.name}`, () => disconnect({ owner: plan.owner }))
-  return connection
 }
 
 /**

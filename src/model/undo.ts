@@ -3,6 +3,10 @@
  *
  * Every step that creates something pushes its own undo. Set-up stops at the first error and takes back
  * what it did, newest first; tear-down goes to the end and reports all that failed at once.
+ *
+ * An undo runs when the function that pushed it has ended, and what that one had `using` is closed by then. So
+ * a socket that undo steps need belongs to the Undo (`use`), and where something is `using`, no Undo from
+ * outside is spoken of (test/undo-outlives.ts).
  */
 
 /** Something done, or taken back. What it returns is of no interest. */
@@ -10,15 +14,23 @@ export type Step = () => void | Promise<void>
 
 export class Undo {
   #steps: { what: string; undo: Step }[] = []
+  #used: Disposable[] = []
 
   /** Remembers how to take back what was just done. `what` names it in a report: `veth vetha1b2`. */
   push(what: string, undo: Step): void {
     this.#steps.push({ what, undo })
   }
 
+  /** What steps need to be taken back: it is closed after the last of them, or when there is nothing to take back. */
+  use<T extends Disposable>(resource: T): T {
+    this.#used.push(resource)
+    return resource
+  }
+
   /** Forgets everything: the work is done and stays. */
   keep(): void {
     this.#steps = []
+    this.#close()
   }
 
   /** Takes everything back, newest first, and returns what could not be taken back. */
@@ -32,7 +44,13 @@ export class Undo {
       }
     }
     this.#steps = []
+    this.#close()
     return failures
+  }
+
+  #close(): void {
+    for (const resource of this.#used.reverse()) resource[Symbol.dispose]()
+    this.#used = []
   }
 }
 

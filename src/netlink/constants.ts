@@ -105,6 +105,7 @@ export const NTF_ROUTER = 0x80
 // linux/pkt_sched.h, linux/pkt_cls.h, linux/tc_act/tc_mirred.h, linux/if_ether.h
 export const TC_H_ROOT = 0xffffffff
 export const TC_H_INGRESS = 0xfffffff1
+export const TC_H_CLSACT_INGRESS = 0xfffffff2 // TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)
 export const TC_LINKLAYER_ETHERNET = 1
 export const TC_U32_TERMINAL = 1
 export const TC_ACT_STOLEN = 4

@@ -24,7 +24,7 @@
 
 import { constants } from 'node:os'
 import { errnoName, errnoText } from '../ffi/ffi.ts'
-import { hasCode } from '../model/errors.ts'
+import { hasCode, TsnetError } from '../model/errors.ts'
 import { concatenate } from './codecs.ts'
 import * as k from './constants.ts'
 import {
@@ -86,6 +86,7 @@ export class Netlink implements Disposable {
   readonly #transport: Transport
   readonly #trace: ((equivalent: string) => void) | undefined
   #sequence: number
+  #over = false
 
   /** @param trace hears the equivalent command of every change */
   constructor(transport: Transport, trace?: (equivalent: string) => void) {
@@ -179,6 +180,7 @@ export class Netlink implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#over = true
     this.#transport.sequence = this.#sequence
     this.#transport[Symbol.dispose]()
   }
@@ -199,6 +201,8 @@ export class Netlink implements Disposable {
   }
 
   #encode(request: Request, flags: number): Uint8Array {
+    // Its socket may be another conversation's by now.
+    if (this.#over) throw new TsnetError('internal', `${request.equivalent}: the conversation is over`)
     this.#sequence = (this.#sequence + 1) >>> 0
     return encodeMessage({
       type: request.type,

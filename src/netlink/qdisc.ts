@@ -1,6 +1,6 @@
 /**
- * Queueing disciplines: the token bucket that limits a rate, and the ingress hook from which packets can be
- * redirected to another link.
+ * Queueing disciplines: the token bucket that limits a rate, and the hook at which packets that a link receives
+ * can be looked at (filter.ts).
  */
 
 import { present } from '../model/present.ts'
@@ -9,7 +9,7 @@ import * as k from './constants.ts'
 import { type LinkRef, nameOf } from './link.ts'
 import type { Message } from './message.ts'
 import type { Netlink } from './netlink.ts'
-import { filterMessage, qdiscMessage } from './qdisc-tables.ts'
+import { qdiscMessage } from './qdisc-tables.ts'
 
 /** A token bucket filter. */
 export interface TokenBucket {
@@ -120,12 +120,23 @@ export function addTokenBucket(nl: Netlink, link: LinkRef, bucket: TokenBucket):
 }
 
 const ROOT_HANDLE = 0x10000
-const INGRESS_HANDLE = 0xffff0000
+
+/** Where `ingress` and `clsact` stand. A link has one of them. */
+export const HOOK_HANDLE = 0xffff0000
+
+/** `clsact` has a side for what is sent as well. */
+export type Hook = 'ingress' | 'clsact'
+
+/** The hook of a link, whoever opened it. */
+export function findHook(nl: Netlink, link: LinkRef): Hook | undefined {
+  const kind = listQdiscs(nl, { link }).find(({ parent }) => parent === k.TC_H_INGRESS)?.kind
+  return kind === 'ingress' || kind === 'clsact' ? kind : undefined
+}
 
 /**
  * Opens the hook through which all passes that a link receives.
  * Equivalent to: tc qdisc add dev NAME ingress
- * @throws NetlinkError `EEXIST`
+ * @throws NetlinkError `EEXIST` when the link has a hook, of either kind
  */
 export function addIngress(nl: Netlink, link: LinkRef): void {
   nl.change({
@@ -134,7 +145,7 @@ export function addIngress(nl: Netlink, link: LinkRef): void {
     flags: k.NLM_F_CREATE | k.NLM_F_EXCL,
     payload: [
       qdiscMessage.encode({
-        header: { index: link.index, handle: INGRESS_HANDLE, parent: k.TC_H_INGRESS },
+        header: { index: link.index, handle: HOOK_HANDLE, parent: k.TC_H_INGRESS },
         attributes: { kind: 'ingress' },
       }),
     ],
@@ -157,85 +168,4 @@ export function deleteQdisc(nl: Netlink, link: LinkRef, where: 'root' | 'ingress
       }),
     ],
   })
-}
-
-const PRIORITY = 1
-// The lower half of tcm_info is the protocol in network byte order.
-const EVERYTHING = (PRIORITY << 16) | (k.ETH_P_ALL << 8)
-
-/**
- * Sends all that a link receives into another link's transmit queue, after which it goes on as received.
- * Equivalent to: tc filter add dev NAME parent ffff: protocol all prio 1 u32 match u32 0 0
- *                action mirred egress redirect dev TARGET
- */
-export function addRedirect(nl: Netlink, link: LinkRef, target: LinkRef): void {
-  nl.change({
-    equivalent: command(
-      'tc filter add dev',
-      nameOf(link),
-      ...['parent', 'ffff:', 'protocol', 'all', 'prio', PRIORITY, 'u32', 'match', 'u32', 0, 0],
-      ...['action', 'mirred', 'egress', 'redirect', 'dev', nameOf(target)],
-    ),
-    type: k.RTM_NEWTFILTER,
-    flags: k.NLM_F_CREATE | k.NLM_F_EXCL,
-    payload: [
-      filterMessage.encode({
-        header: { index: link.index, parent: INGRESS_HANDLE, info: EVERYTHING },
-        attributes: {
-          kind: 'u32',
-          u32: {
-            // One key whose mask is empty: it matches every packet.
-            selector: { flags: k.TC_U32_TERMINAL, keys: 1 },
-            actions: {
-              first: {
-                kind: 'mirred',
-                mirred: {
-                  parameters: {
-                    action: k.TC_ACT_STOLEN,
-                    direction: k.TCA_EGRESS_REDIR,
-                    device: target.index,
-                  },
-                },
-              },
-            },
-          },
-        },
-      }),
-    ],
-  })
-}
-
-/** A filter at the ingress hook of a link. */
-export interface Filter {
-  kind: string
-  priority: number
-  /** Index of the link that it redirects to. */
-  redirectIndex?: number
-}
-
-/** @throws MalformedError */
-export function readFilter({ payload }: Pick<Message, 'payload'>): Filter {
-  const { header, attributes: a } = filterMessage.decode(payload)
-  const mirred = a.u32?.actions?.first?.mirred?.parameters
-  return present({
-    kind: a.kind ?? '',
-    priority: header.info >>> 16,
-    redirectIndex: mirred?.direction === k.TCA_EGRESS_REDIR ? mirred.device : undefined,
-  })
-}
-
-/**
- * The filters at a link's ingress hook; none where there is no hook. A u32 filter stands for itself and for
- * the hash table it is in.
- * Equivalent to: tc filter show dev NAME ingress
- */
-export function listIngressFilters(nl: Netlink, link: LinkRef): Filter[] {
-  const messages = nl.dump({
-    equivalent: command('tc filter show dev', nameOf(link), 'ingress'),
-    type: k.RTM_GETTFILTER,
-    payload: [
-      filterMessage.encode({ header: { index: link.index, parent: INGRESS_HANDLE }, attributes: {} }),
-    ],
-  })
-  return messages.map(readFilter)
 }

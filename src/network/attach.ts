@@ -185,7 +185,7 @@ function shapeLink(
 ) {
   const { bandwidth } = request
   if (bandwidth === undefined) return undefined
-  using nl = openNetlink(context.trace)
+  const nl = undo.use(openNetlink(context.trace))
   const target = { hostInterface: hostInterface.name, mtu: hostInterface.mtu, bandwidth, ifb: ifbName(owner) }
   return shape(nl, target, undo)
 }

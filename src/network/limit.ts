@@ -7,7 +7,7 @@
  * limited in what they send.
  */
 
-import { hasCode, TsnetError } from '../model/errors.ts'
+import { TsnetError } from '../model/errors.ts'
 import type { AttachmentKey, Bandwidth, Interface } from '../model/network.ts'
 import { sha512 } from '../model/sha512.ts'
 import { withUndo } from '../model/undo.ts'
@@ -15,7 +15,7 @@ import { findLink, type Link, listLinks } from '../netlink/link.ts'
 import { netnsNumber } from '../netlink/namespace.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { inside, type Netns } from '../netns/netns.ts'
-import { isRedirectedTo, shape, unshape, verifyShaping } from '../shaping/shaping.ts'
+import { FILTER_AT, isRedirectedTo, shape, unshape, verifyShaping } from '../shaping/shaping.ts'
 import { openContainer } from './container.ts'
 import type { Context } from './context.ts'
 import { refuseProblems } from './mismatch.ts'
@@ -47,22 +47,11 @@ export async function limit(request: LimitRequest, context: Context = {}): Promi
   // Awaited here: the namespace stays open until all is done.
   return await whileLocked(ifb, () =>
     withUndo(async undo => {
-      using nl = openNetlink(context.trace)
+      const nl = undo.use(openNetlink(context.trace))
       const host = hostInterface(nl, netns, request)
       refuseSecond(nl, ifb, request)
       const target = { hostInterface: host.name, mtu: host.mtu, bandwidth: request.bandwidth, ifb }
-      try {
-        return shape(nl, { ...target, alias: aliasOf(request.network) }, undo)
-      } catch (thrown) {
-        if (!hasCode(thrown, 'EEXIST')) throw thrown
-        throw new TsnetError(
-          'conflict',
-          `${host.name}, the host's end of ${request.ifname}, is limited already`,
-          {
-            cause: thrown,
-          },
-        )
-      }
+      return shape(nl, { ...target, alias: aliasOf(request.network) }, undo)
     }),
   )
 }
@@ -96,7 +85,9 @@ export async function collectLimits(
 ): Promise<void> {
   using nl = openNetlink()
   const lives = valid && new Set(valid.map(({ containerId }) => referenceIfb({ network, containerId })))
-  const ours = listLinks(nl, { kind: 'ifb' }).filter(({ alias }) => alias === aliasOf(network))
+  const ours = listLinks(nl, { kind: 'ifb' }).filter(
+    ({ alias }) => alias?.split(FILTER_AT)[0] === aliasOf(network),
+  )
   for (const ifb of ours) {
     if (lives?.has(ifb.name) ?? isRedirectedTo(nl, ifb)) continue
     await whileLocked(ifb.name, () => unshape(nl, ifb.name))

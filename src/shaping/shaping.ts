@@ -21,21 +21,26 @@
  * Order: bucket towards the container; ifb, its bucket, the ingress hook, the redirect last, so that no packet
  * goes to a device that is not ready. Each step has its undo. The ifb is named after the attachment, by us with
  * `bwp` and twelve digits of its owner tag: what carries that name is ours, and a left-over of an attempt that
- * died gives way. Tear-down needs only the name: the hook and the bucket go with the veth pair.
+ * died gives way. Tear-down needs only the name: the hook and the bucket go with the veth pair. Where somebody
+ * else has opened the hook, our filter joins theirs (redirects.ts); the ifb's alias says where, and it is taken
+ * away with the ifb, since theirs may stay.
  *
  * Limits: one bucket a direction, for all protocols together; ARP counts too. Packets between the container
  * and its own addresses do not pass. The kernel needs sch_tbf, sch_ingress, cls_u32, act_mirred and ifb.
  */
 
-import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { hasCode, TsnetError } from '../model/errors.ts'
 import type { Bandwidth, Interface } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import type { Undo } from '../model/undo.ts'
 import { addIfb } from '../netlink/add-link.ts'
-import { changeLink, deleteLink, findLink, getLink } from '../netlink/link.ts'
+import { changeLink, deleteLink, findLink, getLink, type Link } from '../netlink/link.ts'
 import type { Netlink } from '../netlink/netlink.ts'
-import { addIngress, addRedirect, addTokenBucket, deleteQdisc } from '../netlink/qdisc.ts'
+import { addTokenBucket, deleteQdisc, type TokenBucket } from '../netlink/qdisc.ts'
+import { needs, unlessGone } from './kernel-parts.ts'
 import { planShaping } from './plan.ts'
+import { endRedirect, openHook, redirect } from './redirects.ts'
+import { rootQdisc } from './verify.ts'
 
 export { ifbName } from './plan.ts'
 export { isRedirectedTo } from './redirects.ts'
@@ -58,16 +63,18 @@ export interface ShapingTarget {
 
 /**
  * Shapes both directions as far as they are limited.
+ * @param nl must outlive `undo`
  * @returns the ifb device, where there is one
- * @throws TsnetError `missing`, naming the part that the kernel lacks; NetlinkError for all else
+ * @throws TsnetError `missing`, naming the part that the kernel lacks; `conflict`, naming what is in the way;
+ *   NetlinkError for all else
  */
 export function shape(nl: Netlink, target: ShapingTarget, undo: Undo): Interface | undefined {
   const { towards, from } = planShaping(target)
   if (towards === undefined && from === undefined) return undefined
   const host = getLink(nl, { name: target.hostInterface })
   if (towards !== undefined) {
-    needs('sch_tbf', () => addTokenBucket(nl, host, towards))
-    undo.push(`token bucket of ${host.name}`, () => gone(() => deleteQdisc(nl, host, 'root')))
+    addBucket(nl, host, towards)
+    undo.push(`token bucket of ${host.name}`, () => unlessGone(() => deleteQdisc(nl, host, 'root')))
   }
   if (from === undefined) return undefined
   const { name, bucket } = from
@@ -77,40 +84,38 @@ export function shape(nl: Netlink, target: ShapingTarget, undo: Undo): Interface
   undo.push(`link ${name}`, () => unshape(nl, name))
   needs('sch_tbf', () => addTokenBucket(nl, ifb, bucket))
   changeLink(nl, ifb, { up: true })
-  needs('sch_ingress', () => addIngress(nl, host))
-  undo.push(`ingress hook of ${host.name}`, () => gone(() => deleteQdisc(nl, host, 'ingress')))
-  needs('cls_u32 or act_mirred', () => addRedirect(nl, host, ifb))
+  const theirs = openHook(nl, host, undo)
+  // Before there is one: it has to be found when the hook outlives us.
+  if (theirs !== undefined)
+    changeLink(nl, ifb, { alias: `${alias ?? 'tsnet bandwidth'}${FILTER_AT}${host.index}` })
+  redirect(nl, host, ifb, theirs, undo)
   return { name, mac: ifb.mac, mtu: ifb.mtu }
 }
+
+/** Stands at the end of an ifb's alias, before the index of the link whose hook is somebody else's. */
+export const FILTER_AT = ' at '
 
 /** Takes away what `shape` made beside the veth pair; any number of times, also when there is nothing. */
 export function unshape(nl: Netlink, name: string): void {
   const ifb = findLink(nl, { name })
-  if (ifb?.kind === 'ifb') gone(() => deleteLink(nl, ifb))
+  if (ifb?.kind !== 'ifb') return
+  const [, filterAt] = ifb.alias?.split(FILTER_AT) ?? []
+  if (filterAt !== undefined) endRedirect(nl, { index: Number(filterAt) }, ifb)
+  unlessGone(() => deleteLink(nl, ifb))
 }
 
-/** Runs a step for which the kernel must have a part that can be left out of it. */
-function needs<T>(part: string, step: () => T): T {
+function addBucket(nl: Netlink, link: Link, bucket: TokenBucket): void {
   try {
-    return step()
+    needs('sch_tbf', () => addTokenBucket(nl, link, bucket))
   } catch (cause) {
-    if (!hasCode(cause, 'ENOENT', 'EOPNOTSUPP')) throw cause
+    if (!hasCode(cause, 'EEXIST')) throw cause
+    const { kind = 'another qdisc', tbf } = rootQdisc(nl, link) ?? {}
     throw new TsnetError(
-      'missing',
-      `bandwidth: this kernel has no ${part}, without which it cannot be limited`,
-      {
-        details: messageOf(cause),
-        cause,
-      },
+      'conflict',
+      tbf === undefined
+        ? `bandwidth: ${link.name} has ${kind} as its root qdisc, which somebody else has set, where the limit would be`
+        : `bandwidth: ${link.name} is limited already, to ${tbf.rate * 8} bit/s`,
+      { details: `tc qdisc show dev ${link.name} shows it`, cause },
     )
-  }
-}
-
-/** Takes something away that may be gone already, with the link it was on. */
-function gone(work: () => void): void {
-  try {
-    work()
-  } catch (thrown) {
-    if (!hasCode(thrown, 'ENODEV', 'ENOENT')) throw thrown
   }
 }

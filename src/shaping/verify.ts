@@ -3,9 +3,10 @@
  */
 
 import type { Bandwidth } from '../model/network.ts'
-import { findLink, type Link } from '../netlink/link.ts'
+import { listIngressFilters } from '../netlink/filter.ts'
+import { findLink, type Link, type LinkRef } from '../netlink/link.ts'
 import type { Netlink } from '../netlink/netlink.ts'
-import { burstAsListed, listIngressFilters, listQdiscs, type TokenBucket } from '../netlink/qdisc.ts'
+import { burstAsListed, listQdiscs, type Qdisc, type TokenBucket } from '../netlink/qdisc.ts'
 import { planShaping } from './plan.ts'
 
 /**
@@ -33,8 +34,12 @@ export function verifyShaping(
 
 const ROOT = 0xffffffff
 
+/** What a link has where it sends. */
+export const rootQdisc = (nl: Netlink, link: LinkRef): Qdisc | undefined =>
+  listQdiscs(nl, { link }).find(({ parent }) => parent === ROOT)
+
 function compareBucket(nl: Netlink, link: Link, wanted: TokenBucket): string[] {
-  const root = listQdiscs(nl, { link }).find(({ parent }) => parent === ROOT)
+  const root = rootQdisc(nl, link)
   if (root?.tbf === undefined) {
     return [`interface ${link.name} has no token bucket but ${root?.kind ?? 'nothing'}`]
   }

@@ -1,15 +1,13 @@
 import t from 'tap'
 import * as k from '../../src/netlink/constants.ts'
+import { addRedirect, deleteFilter, listIngressFilters, readFilter } from '../../src/netlink/filter.ts'
 import { Netlink } from '../../src/netlink/netlink.ts'
 import {
   addIngress,
-  addRedirect,
   addTokenBucket,
   burstAsListed,
   deleteQdisc,
-  listIngressFilters,
   listQdiscs,
-  readFilter,
   readQdisc,
 } from '../../src/netlink/qdisc.ts'
 import { filterMessage, qdiscMessage } from '../../src/netlink/qdisc-tables.ts'
@@ -97,12 +95,29 @@ t.test('what a link receives is redirected by one filter that matches everything
 })
 
 t.test('a redirect is read as the kernel sent it', async t => {
-  t.strictSame(readFilter(captured('filter-redirect')), { kind: 'u32', priority: 1, redirectIndex: 3 })
+  t.strictSame(readFilter(captured('filter-redirect')), {
+    kind: 'u32',
+    handle: 0x80000800,
+    priority: 1,
+    redirectIndex: 3,
+  })
   const kernel = new ScriptedKernel(request => [
     part(request, captured('filter-redirect').payload),
     done(request),
   ])
   t.match(listIngressFilters(new Netlink(kernel), link), [{ redirectIndex: 3 }])
+})
+
+t.test('at a hook of the other kind a filter hangs on one side, and one filter goes alone', async t => {
+  const beside = { hook: 'clsact', priority: 50_000 } as const
+  const added = asked(nl => addRedirect(nl, link, { index: 9, name: 'ifb' }, beside))
+  const place = { index: 7, parent: 0xfffffff2, info: 0xc350_0300 }
+  t.match(filterMessage.decode(added.payload), { header: place })
+  t.match(added.command, /^tc filter add dev web ingress protocol all prio 50000 u32 /)
+  const filter = { kind: 'u32', handle: 0x80000800, priority: 50_000 }
+  const deleted = asked(nl => deleteFilter(nl, link, 'clsact', filter))
+  t.match(filterMessage.decode(deleted.payload), { header: { ...place, handle: 0x80000800 } })
+  t.equal(deleted.command, 'tc filter delete dev web ingress protocol all prio 50000 handle 0x80000800 u32')
 })
 
 t.test('the ingress hook is opened, and qdiscs are taken away by where they are', async t => {

@@ -70,6 +70,84 @@ t.test('what cannot be limited is refused, and nothing is left of it', async t =
   t.equal(ifbs(scene).length, 1)
 })
 
+/** What `tc` shows at a link for what it receives. */
+const hookOf = async ({ host }: Chained, link: string) => {
+  const { stdout } = await host.run(
+    'sh',
+    '-c',
+    `tc qdisc show dev ${link}; tc filter show dev ${link} ingress`,
+  )
+  return stdout
+}
+
+for (const hook of ['ingress', 'clsact']) {
+  t.test(
+    `a hook that somebody has opened (${hook}) is used, and our filter alone comes and goes`,
+    async t => {
+      await using scene = await Chained.open('bandwidth')
+      const { host, web } = scene
+      await host.run('tc', 'qdisc', 'add', 'dev', 'veth0', hook)
+      const parent = hook === 'ingress' ? 'parent ffff:' : 'ingress'
+      const theirs = `protocol ip prio 7 u32 match ip dst 10.1.0.9/32 flowid :1`
+      await host.run('sh', '-c', `tc filter add dev veth0 ${parent} ${theirs}`)
+      const before = await hookOf(scene, 'veth0')
+      const result = await scene.add('tsnet', { config: limits })
+      await scene.call('tsnet', 'CHECK', { config: limits, prevResult: result })
+      const [ifb = ''] = ifbs(scene)
+      const during = await hookOf(scene, 'veth0')
+      t.match(during, new RegExp(`pref 8 .*\\n.*\\n.*mirred \\(Egress Redirect to device ${ifb}\\)`))
+      t.match(during, /pref 7 /)
+      web.serveHttp(80, 'hello')
+      t.match(await host.fetch('http://10.1.0.2/'), { body: 'hello' }, 'what passes both arrives')
+      const { stdout } = await host.run('tc', '-s', 'qdisc', 'show', 'dev', ifb, 'root')
+      t.match(stdout, /Sent [1-9]/, 'and was limited')
+
+      const gc = { ...limits, cniVersion: '1.1.0' }
+      const valid = { 'cni.dev/valid-attachments': [{ containerID: 'web', ifname: 'eth0' }] }
+      await scene.call('tsnet', 'GC', { config: { ...gc, ...valid }, prevResult: null })
+      t.equal(ifbs(scene).length, 1, 'who lives keeps it')
+      await scene.call('tsnet', 'DEL', { config: limits, netns: '', prevResult: null })
+      t.strictSame(ifbs(scene), [])
+      await host.run('tc', 'qdisc', 'delete', 'dev', 'veth0', 'root')
+      t.equal(await hookOf(scene, 'veth0'), before, 'theirs is as it was')
+    },
+  )
+}
+
+t.test('an ADD that fails on its way has taken everything back, and can be tried again', async t => {
+  await using scene = await Chained.open('bandwidth')
+  const { host } = scene
+  await host.run('tc', 'qdisc', 'add', 'dev', 'veth0', 'clsact')
+  // No priority is behind this one, and filters of one priority are for one protocol.
+  const last = 'ingress protocol ip prio 65535'
+  await host.run('sh', '-c', `tc filter add dev veth0 ${last} u32 match u32 0 0 flowid :1`)
+  const before = await hookOf(scene, 'veth0')
+  for (const attempt of ['first', 'second']) {
+    await t.rejects(
+      scene.add('tsnet', { config: limits }),
+      { code: 101, message: /veth0 has a filter of the last priority/ },
+      attempt,
+    )
+    t.strictSame(ifbs(scene), [], attempt)
+    t.equal(await hookOf(scene, 'veth0'), before, attempt)
+  }
+  await host.run('sh', '-c', `tc filter delete dev veth0 ${last}`)
+  await scene.add('tsnet', { config: limits })
+})
+
+t.test('what has the place of a limit is named', async t => {
+  await using scene = await Chained.open('bandwidth')
+  const { host } = scene
+  await host.run('tc', 'qdisc', 'add', 'dev', 'veth0', 'root', 'pfifo')
+  await t.rejects(scene.add('tsnet', { config: limits }), { message: /veth0 has pfifo as its root qdisc/ })
+  await host.run('tc', 'qdisc', 'delete', 'dev', 'veth0', 'root')
+  await scene.add('tsnet', { config: { ...limits, egressRate: 0, egressBurst: 0 } })
+  await t.rejects(scene.add('tsnet', { config: limits }), {
+    message: /veth0 is limited already, to 8000000 bit/,
+  })
+  t.strictSame(ifbs(scene), [])
+})
+
 t.test('an ifb that nobody uses gives way', async t => {
   await using scene = await Chained.open('bandwidth')
   const result = await scene.add('tsnet', { config: limits })

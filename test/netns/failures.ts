@@ -7,6 +7,8 @@
  */
 
 import t from 'tap'
+import { waitFor } from 'tsnet/lab'
+import { ownerTag } from '../../src/model/network.ts'
 import type { CallOptions } from '../support/plugin.ts'
 import { BACKENDS, Scene } from '../support/scene.ts'
 
@@ -101,6 +103,23 @@ for (const backend of BACKENDS) {
     const env = { PATH: `/run/broken:${process.env.PATH}` }
     const ports = [{ hostPort: 8001, containerPort: 80 }]
     await t.rejects(scene.network('front', 10).add(scene.get('b'), { ports, env }), { code: 103 })
+    t.strictSame(await scene.residue(), [])
+  })
+
+  t.test(`${backend}: an ADD that fails when its limits are set leaves nothing`, async t => {
+    const scene = await Scene.open(backend, 'b')
+    t.teardown(() => scene.close())
+    const front = scene.network('front', 10)
+    // The guard comes last. Its table belongs to a process, and to nobody else while that one lives.
+    const table = `netdev tsnet-${ownerTag({ network: 'front', containerId: 'b', ifname: 'eth0' })}`
+    const words = `add table ${table} { flags owner; }`
+    scene.host.start('sh', '-c', `(echo '${words}'; exec sleep 60) | nft --interactive`)
+    const isOwned = async () => (await scene.host.run('nft', 'list', 'tables')).stdout.includes(table)
+    await waitFor(isOwned, { what: 'the table to be there' })
+    await scene.remember()
+    const bandwidth = { ingressRate: 1e8, ingressBurst: 1e6, egressRate: 1e8, egressBurst: 1e6 }
+    const config = { macspoofchk: true, runtimeConfig: { bandwidth } }
+    await t.rejects(front.add(scene.get('b'), { config }), { code: 103 })
     t.strictSame(await scene.residue(), [])
   })
 

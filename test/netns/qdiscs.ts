@@ -4,14 +4,13 @@
 
 import t from 'tap'
 import { addIfb, addVeth } from '../../src/netlink/add-link.ts'
+import { addRedirect, listIngressFilters } from '../../src/netlink/filter.ts'
 import { deleteLink } from '../../src/netlink/link.ts'
 import {
   addIngress,
-  addRedirect,
   addTokenBucket,
   burstAsListed,
   deleteQdisc,
-  listIngressFilters,
   listQdiscs,
 } from '../../src/netlink/qdisc.ts'
 import { kernel } from '../support/kernel.ts'

@@ -7,8 +7,9 @@ import type { Host, Namespace } from 'tsnet/lab'
 import type { Bandwidth } from '../../src/model/network.ts'
 import { Undo, withUndo } from '../../src/model/undo.ts'
 import { addIfb, addVeth } from '../../src/netlink/add-link.ts'
+import { listIngressFilters } from '../../src/netlink/filter.ts'
 import { changeLink, deleteLink, getLink, listLinks } from '../../src/netlink/link.ts'
-import { addTokenBucket, deleteQdisc, listIngressFilters, listQdiscs } from '../../src/netlink/qdisc.ts'
+import { addTokenBucket, deleteQdisc, listQdiscs } from '../../src/netlink/qdisc.ts'
 import { shape, unshape, verifyShaping } from '../../src/shaping/shaping.ts'
 import { type Kernel, kernel } from '../support/kernel.ts'
 
@@ -90,7 +91,7 @@ t.test('a set-up that fails on its way leaves nothing', async t => {
   const before = touched(world)
   await t.rejects(
     withUndo(async undo => shape(world.nl, target, undo)),
-    { code: 'EEXIST' },
+    { code: 'conflict', message: /v0 is limited already, to 8000 bit/ },
     'the root qdisc belongs to somebody else',
   )
   t.strictSame(touched(world), before)
