@@ -14,6 +14,8 @@ export class NetworkFiles {
   readonly network: string
   readonly leases: LeaseStore
   readonly records: RecordStore
+  /** Every lease has our record: so it was left, and nobody has changed the folder since. */
+  #allOurs = false
 
   /** @throws TsnetError `invalid-config` for a name that would lead out of dataDir, or to our own files */
   constructor(dataDir: string, network: string) {
@@ -33,7 +35,10 @@ export class NetworkFiles {
   async locked<T>(work: () => T): Promise<T> {
     try {
       using _lock = await this.#lock()
-      return work()
+      this.#allOurs = this.leases.isMarked
+      const result = work()
+      if (this.#allOurs) this.leases.mark()
+      return result
     } catch (cause) {
       if (cause instanceof TsnetError || !(cause instanceof Error && 'code' in cause)) throw cause
       const text = `ipam: cannot work with the addresses in ${this.leases.directory}: ${messageOf(cause)}`
@@ -60,17 +65,49 @@ export class NetworkFiles {
     if (record !== undefined && record !== 'unreadable') {
       if (record.addresses.every(ip => isHolder(this.leases.read(ip), key))) return record.addresses
     }
-    const all = [...this.leases.list()].map(ip => ({ ip, content: this.leases.read(ip) }))
-    const exact = all.filter(({ content }) => isHolder(content, key))
-    const found = exact.length > 0 ? exact : all.filter(({ content }) => isOldHolder(content, key))
-    return found.map(({ ip }) => ip)
+    return heldIn(this.#readAll(), key)
   }
 
-  /** Frees all that an attachment holds and forgets it, the record last. */
+  /**
+   * Frees all that an attachment holds and forgets it, the record last. What host-local gave it, before us or
+   * meanwhile, is found by a search, unless all is known to be ours. Only under the lock.
+   */
   release(key: AttachmentKey, record = this.records.read(key)): void {
-    if (this.leases.exists) for (const ip of this.heldBy(key, record)) this.leases.free(ip)
+    if (this.leases.exists) for (const ip of this.#allHeldBy(key, record)) this.leases.free(ip)
     this.records.remove(key)
   }
+
+  #allHeldBy(key: AttachmentKey, record: LeaseRecord | 'unreadable' | undefined): Ip[] {
+    if (this.#allOurs) return this.heldBy(key, record)
+    const all = this.#readAll()
+    const held = heldIn(all, key)
+    this.#allOurs = all.every(lease => held.includes(lease.ip) || this.#isOurs(lease))
+    return held
+  }
+
+  #readAll(): Read[] {
+    return [...this.leases.list()].map(ip => ({ ip, content: this.leases.readListed(ip) }))
+  }
+
+  /** True for what has our record, and for what names nobody. */
+  #isOurs({ ip, content }: Read): boolean {
+    if (!isHolderObject(content)) return true
+    const record = this.records.read(keyOf(this.network, content))
+    return record !== undefined && record !== 'unreadable' && record.addresses.includes(ip)
+  }
+}
+
+/** A lease as it was read; without content it has gone meanwhile. */
+interface Read {
+  ip: Ip
+  content: LeaseContent | undefined
+}
+
+/** As host-local does: leases of its oldest form count where there is no other. */
+function heldIn(all: readonly Read[], key: AttachmentKey): Ip[] {
+  const exact = all.filter(({ content }) => isHolder(content, key))
+  const found = exact.length > 0 ? exact : all.filter(({ content }) => isOldHolder(content, key))
+  return found.map(({ ip }) => ip)
 }
 
 /** The attachment that a lease file names. host-local's oldest form has no interface. */

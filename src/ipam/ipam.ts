@@ -26,7 +26,8 @@
  * our record are foreign and stay until a GC with a list.
  *
  * Cost. Taking and releasing look at a few files of known names, however many leases there are. All are
- * read only when the pool is full, by GC, and by a release of what we have no record of.
+ * read only when the pool is full, by GC, and by a release where others may have given leases: a folder in
+ * which every lease is ours is marked so by its time, which changes with whoever changes the folder.
  *
  * Limits. A folder belongs to one host: to another every lease would seem to be from another boot. A
  * container that host-local gave an address is not known to us, so a second ADD for it is not refused as a

@@ -50,6 +50,35 @@ t.test('each interface of a container has a lease of its own', async t => {
   t.same(leaseFiles(options.dataDir), { '10.1.0.3': 'web\r\neth1' })
 })
 
+for (const when of ['before', 'after'] as const) {
+  t.test(`a release frees what host-local gave the same interface ${when} us, and nothing else`, async t => {
+    const options = network(t, ['10.1.0.0/24'])
+    const plant = () => {
+      plantLease(options.dataDir, '10.1.0.77', 'web\r\neth0')
+      plantLease(options.dataDir, '10.1.0.78', 'web\r\neth1')
+      plantLease(options.dataDir, '10.1.0.79', 'api\r\neth0')
+    }
+    if (when === 'before') plant()
+    t.same(await take(options, 'other'), ['10.1.0.2'])
+    t.same(await take(options, 'web'), ['10.1.0.3'])
+    await release(options, 'other')
+    if (when === 'after') plant()
+    await release(options, 'web')
+    t.same(Object.keys(leaseFiles(options.dataDir)), ['10.1.0.78', '10.1.0.79'])
+    t.same(recordFiles(options.dataDir), [])
+  })
+}
+
+t.test('a release where every lease is ours reads no other', async t => {
+  const options = network(t, ['10.1.0.0/24'])
+  for (const who of ['a', 'b', 'c', 'd']) await take(options, who)
+  await release(options, 'a')
+  // Written to without changing the folder: whoever looks for leases of `c` would see one.
+  writeFileSync(join(options.dataDir, NETWORK, '10.1.0.3'), 'c\r\neth0')
+  await release(options, 'c')
+  t.same(Object.keys(leaseFiles(options.dataDir)), ['10.1.0.3', '10.1.0.5'])
+})
+
 t.test('networks of one folder do not know each other', async t => {
   const options = network(t)
   await obtain(options, owner('web'), [])

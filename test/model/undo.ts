@@ -39,6 +39,26 @@ t.test('work that succeeds stays and its result comes back', async t => {
   t.equal(result, 7)
 })
 
+t.test(
+  'what steps need is closed after the last of them, and when there is nothing to take back',
+  async t => {
+    const order: string[] = []
+    const resource = (name: string): Disposable => ({
+      [Symbol.dispose]: () => void order.push(`close ${name}`),
+    })
+    const work = withUndo(async undo => {
+      undo.use(resource('first'))
+      undo.push('link', () => void order.push('link'))
+      undo.use(resource('second'))
+      throw new Error('later')
+    })
+    await t.rejects(work, /later/)
+    t.same(order.splice(0), ['link', 'close second', 'close first'])
+    await withUndo(async undo => void undo.use(resource('third')))
+    t.same(order, ['close third'])
+  },
+)
+
 t.test('work that fails is taken back and its error goes on as it is', async t => {
   const order: string[] = []
   const failure = new Error('no address left')

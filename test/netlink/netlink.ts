@@ -30,6 +30,17 @@ t.test('a change is a request with an acknowledgement', async t => {
   t.strictSame(heard, ['ip link set dev web up'])
 })
 
+t.test("a conversation that is over is not gone on with: its socket may be another's", async t => {
+  const kernel = new ScriptedKernel()
+  const nl = new Netlink(kernel)
+  nl[Symbol.dispose]()
+  t.throws(() => nl.change(request), {
+    code: 'internal',
+    message: /ip link set dev web up: the conversation is over/,
+  })
+  t.same(kernel.requests, [])
+})
+
 t.test("a refusal is an error with the operation, the code and the kernel's own words", async t => {
   const kernel = new ScriptedKernel(
     request => [refusal(request, 'EEXIST', 'Name is taken')],
