@@ -5,13 +5,17 @@
  *     addresses given     one socket for each address and port; `::` is IPv6 only
  *
  * With several workers each has a socket of its own a port (SO_REUSEPORT), and the kernel spreads clients
- * over them. Such sockets do not exclude others of the same user, so a plain one is tried first.
+ * over them. Such sockets let in every other of the same user, who for root may be anybody. So they belong to
+ * a user that there is not, drawn anew for each publication: fchown(2) on a socket is what the kernel goes by
+ * when it compares users (sk_uid), in a socket that is bound as in one that would join it. Where that is not
+ * allowed (a user namespace), all workers accept from one socket, and of UDP one worker has it.
  *
  * What accepted sockets inherit is set here once: no delay, keepalive.
  */
 
+import { fchownSync } from 'node:fs'
 import { libc, must } from '../ffi/ffi.ts'
-import { AF_INET6, domainOf, readSockaddr, sockaddr } from '../ffi/sockaddr.ts'
+import { AF_INET, AF_INET6, domainOf, readSockaddr, sockaddr } from '../ffi/sockaddr.ts'
 import {
   IP_PKTINFO,
   IPPROTO_IP,
@@ -38,6 +42,10 @@ const BACKLOG = 4096
 const UDP_BUFFER_BYTES = 4 << 20
 const ANY_V4 = '0.0.0.0' as Ip
 const ANY_V6 = '::' as Ip
+/** Users from here on are nobody's: login programs and user namespaces stay below. */
+const FIRST_UNUSED_UID = 2 ** 31
+const UNUSED_UIDS = 2 ** 30
+const F_DUPFD_CLOEXEC = 1030
 /** How often another port is tried where the kernel's choice is taken on another address. */
 const EPHEMERAL_TRIES = 16
 
@@ -57,10 +65,12 @@ export interface Listeners {
 export function openListeners(publication: Publication, workers: number): Listeners {
   for (let left = EPHEMERAL_TRIES; ; left--) {
     const listeners: Listeners = { hostPort: publication.hostPort, sockets: [] }
+    const owner = workers > 1 ? nobody() : undefined
     try {
-      for (let worker = 0; worker < workers; worker++) {
-        listeners.sockets.push([])
-        openForWorker(publication, listeners, workers > 1)
+      openForWorker(publication, listeners, owner)
+      while (listeners.sockets.length < workers) {
+        if (owner === undefined) shareFirst(publication, listeners)
+        else openForWorker(publication, listeners, owner)
       }
       return listeners
     } catch (thrown) {
@@ -71,39 +81,70 @@ export function openListeners(publication: Publication, workers: number): Listen
   }
 }
 
+/** Another worker has the sockets of the first; none for UDP, whose replies go by who saw the client. */
+function shareFirst({ protocol }: Publication, { sockets }: Listeners): void {
+  const copies: number[] = []
+  const [first = []] = sockets
+  sockets.push(copies)
+  if (protocol === 'udp') return
+  for (const fd of first) copies.push(must('fcntl', libc.fcntl(fd, F_DUPFD_CLOEXEC, 0)))
+}
+
+/** A user that nobody is, to whom sockets can be given; undefined where we may not. */
+function nobody(): number | undefined {
+  const uid = FIRST_UNUSED_UID + Math.floor(Math.random() * UNUSED_UIDS)
+  const fd = must('socket', libc.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))
+  try {
+    fchownSync(fd, uid, -1)
+    return uid
+  } catch {
+    return undefined
+  } finally {
+    libc.close(fd)
+  }
+}
+
 export function closeListeners({ sockets }: Listeners): void {
   for (const fd of sockets.flat()) libc.close(fd)
 }
 
-function openForWorker(publication: Publication, listeners: Listeners, shared: boolean): void {
-  const first = listeners.sockets.length === 1
-  const sockets = listeners.sockets.at(-1) ?? []
+function openForWorker(publication: Publication, listeners: Listeners, owner: number | undefined): void {
+  const sockets: number[] = []
+  listeners.sockets.push(sockets)
   for (const ip of publication.hostIps ?? [undefined]) {
-    const open = opener(publication, ip)
+    const open = opener(publication, ip, owner)
     for (let offset = 0; offset < publication.count; offset++) {
       const port = listeners.hostPort === 0 ? 0 : listeners.hostPort + offset
-      // Of sockets that share a port each is let in beside a stranger's that shares it too.
-      if (shared && first && port !== 0) libc.close(open(port, false))
-      const fd = open(port, shared)
+      const fd = open(port)
       sockets.push(fd)
       if (port === 0) listeners.hostPort = portOf(fd)
     }
   }
 }
 
-/** Opens a publication's sockets on one address, or on all. */
-function opener(publication: Publication, ip: Ip | undefined): (port: number, shared: boolean) => number {
+/**
+ * Opens a publication's sockets on one address, or on all.
+ * @param owner the user whose sockets may share a port; absent: none may
+ */
+function opener(
+  publication: Publication,
+  ip: Ip | undefined,
+  owner: number | undefined,
+): (port: number) => number {
   const { protocol } = publication
   const [type, number] = socketKinds[protocol]
   const address = ip ?? (hasIpv6() ? ANY_V6 : ANY_V4)
   const domain = domainOf(address)
   const bytes = sockaddr(address, 0)
   const view = new DataView(bytes.buffer)
-  return (port, shared) => {
+  return port => {
     const fd = libc.socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, number)
     if (fd < 0) throw bindError(publication, ip, port)
     if (domain === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, ip === undefined ? 0 : 1)
-    if (shared) setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1)
+    if (owner !== undefined) {
+      fchownSync(fd, owner, -1)
+      setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1)
+    }
     // Lets a port in TIME_WAIT pass, never one that is listened on. Two UDP sockets could share one.
     if (protocol !== 'udp') setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1)
     prepareSocket(fd, publication, address)

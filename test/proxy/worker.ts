@@ -5,10 +5,20 @@ import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'no
 import t from 'tap'
 import { waitFor } from 'tsnet/lab'
 import { libc } from '../../src/ffi/ffi.ts'
+import { AF_INET, domainOf, sockaddr } from '../../src/ffi/sockaddr.ts'
+import {
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SOCK_CLOEXEC,
+  SOL_SOCKET,
+  setOption,
+  socketKinds,
+} from '../../src/ffi/socket.ts'
+import type { Ip } from '../../src/model/address.ts'
 import { openUdp, udpEcho } from '../support/datagrams.ts'
 import { startProxyProcess } from '../support/proxy-process.ts'
 import { LOOPBACK, TestProxy } from '../support/published.ts'
-import { codeOf, connect, echo, exchange, readAll, serve } from '../support/streams.ts'
+import { closedPort, codeOf, connect, echo, exchange, readAll, serve } from '../support/streams.ts'
 
 const openFiles = () => readdirSync('/proc/self/fd').filter(fd => isOpen(fd))
 
@@ -83,6 +93,74 @@ t.test('several workers share the clients of a port, and nobody else may', async
   t.throws(() => single.publish(server.port, { hostPort: web.port }), { code: 'conflict' })
   await using other = new TestProxy({ workers: 2 })
   t.throws(() => other.publish(server.port, { hostPort: web.port }), { code: 'conflict' })
+})
+
+/** May another socket that would share a port bind there? */
+function letsIn(protocol: 'tcp' | 'udp', port: number, address: string): boolean {
+  const ip = address as Ip
+  const [type, number] = socketKinds[protocol]
+  const fd = libc.socket(domainOf(ip), type | SOCK_CLOEXEC, number)
+  try {
+    for (const option of [SO_REUSEADDR, SO_REUSEPORT]) setOption(fd, SOL_SOCKET, option, 1)
+    const bytes = sockaddr(ip, port)
+    return libc.bind(fd, bytes, bytes.length) === 0 && (protocol === 'udp' || libc.listen(fd, 1) === 0)
+  } finally {
+    libc.close(fd)
+  }
+}
+
+t.test('a port of several workers lets in no socket of others that shares its port', async t => {
+  await using server = await serve(echo)
+  await using udp = await udpEcho()
+  await using proxy = new TestProxy({ workers: 2 })
+  const cases = [
+    [undefined, ['0.0.0.0', '127.0.0.1', '::', '::1']],
+    ['0.0.0.0', ['0.0.0.0', '127.0.0.1', '::']],
+    ['127.0.0.1', ['0.0.0.0', '127.0.0.1', '::']],
+    ['::', ['::', '::1']],
+  ] as const
+  for (const protocol of ['tcp', 'udp'] as const) {
+    for (const [at, intruders] of cases) {
+      for (const intruder of intruders) {
+        const target = protocol === 'tcp' ? server.port : udp.port
+        const { port } = proxy.publish(target, { protocol, ...(at && { hostIps: [at as Ip] }) })
+        t.notOk(letsIn(protocol, port, intruder), `${protocol} ${at ?? 'any'}: ${intruder}`)
+      }
+    }
+  }
+  // Nor the other way round.
+  for (const protocol of ['tcp', 'udp'] as const) {
+    const fd = libc.socket(AF_INET, socketKinds[protocol][0] | SOCK_CLOEXEC, 0)
+    t.teardown(() => libc.close(fd))
+    setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1)
+    const port = await closedPort()
+    const bytes = sockaddr(LOOPBACK, port)
+    t.equal(libc.bind(fd, bytes, bytes.length), 0)
+    if (protocol === 'tcp') libc.listen(fd, 1)
+    t.throws(() => proxy.publish(server.port, { protocol, hostPort: port }), { code: 'conflict' })
+  }
+})
+
+t.test('where sockets cannot be given away, workers have one in common, and nobody else', async t => {
+  await using server = await serve(echo)
+  await using udp = await udpEcho()
+  const given = [server.port, udp.port].map((port, i) => ({
+    protocol: i === 0 ? ('tcp' as const) : ('udp' as const),
+    targets: [{ ip: LOOPBACK, port }],
+  }))
+  await using proxy = await startProxyProcess(given, {
+    workers: 3,
+    under: ['unshare', '--user', '--map-root-user'],
+  })
+  const [web = 0, dns = 0] = proxy.ready.ports
+  for (let i = 0; i < 60; i++) t.equal(String(await exchange(web, `${i}`)), `${i}`)
+  await using client = await openUdp()
+  for (const round of [1, 2, 3]) {
+    client.send(`${round}`, dns, '127.0.0.1')
+    await waitFor(() => client.heard.length === round, { what: 'the reply' })
+  }
+  t.notOk(letsIn('tcp', web, '0.0.0.0'))
+  t.notOk(letsIn('udp', dns, '0.0.0.0'))
 })
 
 t.test('a limit on connections counts those of all workers', async t => {

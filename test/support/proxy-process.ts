@@ -63,11 +63,13 @@ export interface ProcessOptions {
   workers?: number
   /** The place whose ports are published; absent: this machine. */
   at?: Place
+  /** Words before the command, such as those of unshare(1). */
+  under?: string[]
 }
 
 export async function startProxyProcess(
   publications: Partial<Publication>[],
-  { files, workers = 1, at }: ProcessOptions = {},
+  { files, workers = 1, at, under = [] }: ProcessOptions = {},
 ): Promise<ProxyProcess> {
   const given = publications.map((publication, index) => ({
     id: `publication ${index}`,
@@ -80,7 +82,7 @@ export async function startProxyProcess(
   const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env
   const enter = at === undefined ? '' : `nsenter --net=/proc/${process.pid}/fd/${at.netns.fd} -- `
   const script = `${limit}exec ${enter}"$@"`
-  const words = [process.execPath, PROGRAM, JSON.stringify(given), String(workers)]
+  const words = [...under, process.execPath, PROGRAM, JSON.stringify(given), String(workers)]
   const child = spawn('sh', ['-c', script, 'sh', ...words], { env, stdio: ['pipe', 'pipe', 'pipe'] })
   const proxy = new ProxyProcess(child)
   proxy.ready = (await proxy.next()) as Ready
