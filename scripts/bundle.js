@@ -23,7 +23,7 @@ import { writeExecutables } from './executables.js'
 const portable = process.argv.includes('--portable')
 const doors = ['cni', 'cli', 'docker-proxy']
 // Packages that most calls do without.
-const packages = ['ip-num', 'ndjson']
+const packages = ['ip-num', 'ndjson', 'smol-toml']
 const require = createRequire(import.meta.url)
 
 /** A role's own file; `cni` has them all, for whoever is called by another name. */

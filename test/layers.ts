@@ -15,6 +15,7 @@ const doors: Record<string, string> = {
   commander: 'cli/cli.ts',
   leven: 'model/nearest.ts',
   ndjson: 'control/control.ts',
+  'smol-toml': 'runtime/toml.ts',
 }
 
 const heightOf = (folder: string) => layers.findIndex(row => row.includes(folder))

@@ -1,11 +1,14 @@
 /**
  * Where the runtimes of a host keep their sockets and files, and what moves them: DOCKER_HOST,
  * CONTAINER_HOST, CONTAINERD_ADDRESS, CONTAINERS_STORAGE_CONF (of whoever asks: the daemon's, where it does),
- * storage.conf(5) and lxc.system.conf(5).
+ * storage.conf(5), containerd-config.toml(5) and lxc.system.conf(5).
  */
 
 import { dirname } from 'node:path'
+import { readContainerdConfig } from './containerd-config.ts'
 import { readText } from './files.ts'
+import { lxcSetting } from './lxc-config.ts'
+import { readToml, textAt } from './toml.ts'
 
 export interface Places {
   dockerSocket: string
@@ -34,25 +37,28 @@ export function placesOf(environment: NodeJS.ProcessEnv = process.env, root = ''
   return {
     dockerSocket: at(socketOf(DOCKER_HOST) ?? '/run/docker.sock'),
     podmanSocket: at(socketOf(CONTAINER_HOST) ?? '/run/podman/podman.sock'),
-    storage: at(
-      settingIn(storageSettings.map(at), /^\s*graphroot\s*=\s*"([^"]+)"/m) ?? '/var/lib/containers/storage',
-    ),
-    containerd:
-      CONTAINERD_ADDRESS === undefined
-        ? ['/run/containerd', '/run/k3s/containerd'].map(at)
-        : [at(dirname(CONTAINERD_ADDRESS.replace(/^unix:\/\//, '')))],
+    storage: at(graphRootIn(storageSettings.map(at)) ?? '/var/lib/containers/storage'),
+    containerd: containerdStates(root, CONTAINERD_ADDRESS?.replace(/^unix:\/\//, '')).map(at),
     containerdRunc: at('/run/containerd/runc'),
     runc: at('/run/runc'),
     crun: at('/run/crun'),
-    lxc: at(settingIn([at('/etc/lxc/lxc.conf')], /^\s*lxc\.lxcpath\s*=\s*(\S+)/m) ?? '/var/lib/lxc'),
+    lxc: at(lxcSetting(at('/etc/lxc/lxc.conf'), 'lxc.lxcpath') ?? '/var/lib/lxc'),
     cniCache: at('/var/lib/cni/results'),
   }
 }
 
 const socketOf = (host: string | undefined) => /^unix:\/\/(\/.*)$/.exec(host ?? '')?.[1]
 
-/** From the first of these files that is there, as the runtimes read them. */
-function settingIn(files: string[], pattern: RegExp): string | undefined {
-  const text = files.map(readText).find(each => each !== undefined)
-  return pattern.exec(text ?? '')?.[1]
+/** Of the first of these files that is there: it counts as a whole. */
+function graphRootIn(files: string[]): string | undefined {
+  const file = files.find(each => readText(each) !== undefined)
+  return file === undefined ? undefined : textAt(readToml(file), 'storage', 'graphroot')
+}
+
+/** @param address of the one that is meant; absent: the system's, and k3s's */
+function containerdStates(root: string, address: string | undefined): string[] {
+  const configured = readContainerdConfig(root)
+  const state = configured.state ?? '/run/containerd'
+  if (address === undefined) return [...new Set([state, '/run/k3s/containerd'])]
+  return [address === configured.address ? state : dirname(address)]
 }

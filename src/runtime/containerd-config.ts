@@ -1,0 +1,64 @@
+/**
+ * What containerd's configuration says of the places that others look at.
+ * Source: containerd-config.toml(5): `imports` are read after the file that names them, and what a later one
+ * says counts.
+ */
+
+import { basename, dirname, isAbsolute, join } from 'node:path'
+import { listNames } from './files.ts'
+import { readToml, type Toml, textAt, textsAt } from './toml.ts'
+
+export const CONTAINERD_CONFIG = '/etc/containerd/config.toml'
+
+export interface ContainerdConfig {
+  /** Folder of its running tasks; absent where nothing is said. */
+  state?: string
+  /** Its socket. */
+  address?: string
+  /** Where it looks for plugins when it puts pods on a network. */
+  pluginFolders: string[]
+}
+
+/** The plugin that speaks with Kubernetes, by the version of the file: 3 and 4, then 2. */
+const CRI = ['io.containerd.cri.v1.runtime', 'io.containerd.grpc.v1.cri']
+
+/** @param root a folder that stands for `/` */
+export function readContainerdConfig(root = '', path = CONTAINERD_CONFIG): ContainerdConfig {
+  const files = withImports(root, path)
+  const last = (...keys: string[]) =>
+    files.map(file => textAt(file, ...keys)).findLast(each => each !== undefined)
+  const [state, address] = [last('state'), last('grpc', 'address')]
+  const folders = files.map(file =>
+    CRI.flatMap(name => ['bin_dirs', 'bin_dir'].flatMap(key => textsAt(file, 'plugins', name, 'cni', key))),
+  )
+  return {
+    ...(state !== undefined && { state }),
+    ...(address !== undefined && { address }),
+    pluginFolders: folders.findLast(each => each.length > 0) ?? [],
+  }
+}
+
+/** A file and what it imports, in the order in which they are read. */
+function withImports(root: string, path: string, seen = new Set<string>()): Toml[] {
+  if (seen.has(path)) return []
+  seen.add(path)
+  const file = readToml(root + path)
+  if (file === undefined) return []
+  const imported = textsAt(file, 'imports')
+    .map(each => (isAbsolute(each) ? each : join(dirname(path), each)))
+    .flatMap(each => expand(root, each))
+  return [file, ...imported.flatMap(each => withImports(root, each, seen))]
+}
+
+/** The files that a pattern means, whose last part may have `*` and `?` in it. */
+function expand(root: string, pattern: string): string[] {
+  const [folder, name] = [dirname(pattern), basename(pattern)]
+  if (!/[*?]/.test(name)) return [pattern]
+  const source = name
+    .replace(/[^\w*?]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.')
+  const matcher = new RegExp(`^${source}$`)
+  const names = listNames(root + folder).filter(each => matcher.test(each))
+  return names.sort().map(each => join(folder, each))
+}
