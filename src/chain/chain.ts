@@ -24,7 +24,7 @@
  */
 
 export { type CachedAttachment, listCached } from './cache.ts'
-export { CONF_DIR, findNetworkList, type NetworkList } from './conflist.ts'
+export { CONF_DIR, findNetworkList, listNetworks, type NetworkList, parseNetworkList } from './conflist.ts'
 export { type Joined, type JoinRequest, join } from './join.ts'
 export { leave } from './leave.ts'
 export { runOciHook } from './oci-hook.ts'

@@ -33,18 +33,12 @@ export interface PluginConfig {
 
 /** @throws TsnetError `invalid-environment` naming the networks that there are; `io` */
 export function findNetworkList(name: string, folder: string): NetworkList {
-  const found: string[] = []
   const damaged: string[] = []
-  for (const file of filesIn(folder)) {
-    try {
-      const list = readList(file)
-      if (list.name === name) return list
-      found.push(list.name)
-    } catch (thrown) {
-      damaged.push(`${file}: ${messageOf(thrown)}`)
-    }
-  }
-  const known = found.length > 0 ? `there are ${found.join(', ')}` : 'there is none'
+  const lists = listNetworks(folder, (file, thrown) => damaged.push(`${file}: ${messageOf(thrown)}`))
+  const found = lists.find(({ list }) => list.name === name)
+  if (found !== undefined) return found.list
+  const names = lists.map(({ list }) => list.name)
+  const known = names.length > 0 ? `there are ${names.join(', ')}` : 'there is none'
   throw new TsnetError(
     'invalid-environment',
     `there is no network ${JSON.stringify(name)} in ${folder}; ${known}`,
@@ -52,6 +46,25 @@ export function findNetworkList(name: string, folder: string): NetworkList {
       ...(damaged.length > 0 && { details: `not understood: ${damaged.join('; ')}` }),
     },
   )
+}
+
+/**
+ * All network lists, in the order in which they count.
+ * @param onDamage hears of files that are none
+ * @throws TsnetError `io`
+ */
+export function listNetworks(
+  folder: string,
+  onDamage: (file: string, thrown: unknown) => void = () => {},
+): { file: string; list: NetworkList }[] {
+  return filesIn(folder).flatMap(file => {
+    try {
+      return [{ file, list: readList(file) }]
+    } catch (thrown) {
+      onDamage(file, thrown)
+      return []
+    }
+  })
 }
 
 function filesIn(folder: string): string[] {

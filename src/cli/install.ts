@@ -1,12 +1,14 @@
 /** `tsnet install` and `tsnet uninstall`. */
 
 import { existsSync, readFileSync, statSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
+import { CONF_DIR, listNetworks, type NetworkList, parseNetworkList } from '../chain/chain.ts'
 import { roles } from '../cni/roles.ts'
 import { connectControl } from '../control/client.ts'
 import { executable } from '../control/executable.ts'
-import { initSystemOf, type Service, serviceItems } from '../install/init-system.ts'
+import { initSystemOf, isBooted, type Service, serviceItems } from '../install/init-system.ts'
 import {
+  CONFLIST,
   type CommandText,
   install as doInstall,
   planItems,
@@ -16,6 +18,7 @@ import {
 import { linkTarget } from '../install/origin.ts'
 import { TsnetError } from '../model/errors.ts'
 import { VERSION } from '../model/version.ts'
+import { readContainerdConfig } from '../runtime/containerd-config.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface InstallOptions {
@@ -38,10 +41,8 @@ export interface UninstallOptions {
   json?: true
 }
 
+const BIN_DIR = '/opt/cni/bin'
 const DOCKER_CONFIG = '/etc/docker/daemon.json'
-
-/** Of the sample that is installed, what names it: nobody shall mind that the sample is used as well. */
-const NETWORK = { name: 'tsnet', bridge: 'tsnet0', subnets: ['10.78.0.0/16', 'fd00:78::/64'] }
 
 /** Where runtimes look for a `node`, whatever PATH they have. */
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
@@ -56,15 +57,26 @@ export async function install(
   const system = initSystemOf(options.init ?? 'auto', around)
   const enable = options.enable !== false && around.root === ''
   const docker = options.docker === true || options.dockerConfig !== undefined
+  const { say, finish } = reporter(terminal, options)
+  const { binDir = BIN_DIR, confDir = CONF_DIR } = options
+  const conflist = sample('ports.conflist')
+  const alike = namesake(conflist, around.at(confDir))
   const items = planItems(
     {
-      binDir: options.binDir ?? '/opt/cni/bin',
-      confDir: options.confDir ?? '/etc/cni/net.d',
+      binDir,
+      moreBinDirs: options.binDir === undefined ? foldersOfPods(around) : [],
+      confDir,
       prefix: options.prefix ?? '/usr/local',
       as: options.as ?? '',
       ...(docker && { dockerConfig: options.dockerConfig ?? DOCKER_CONFIG }),
     },
-    { executable: target, version: VERSION, roles, commands, conflist: conflist() },
+    {
+      executable: target,
+      version: VERSION,
+      roles,
+      commands,
+      ...(alike === undefined && { conflist }),
+    },
   )
   const service: Service = {
     executable: target,
@@ -72,8 +84,9 @@ export async function install(
     enable,
     running: enable && (await daemonRuns()),
   }
-  const { say, finish } = reporter(terminal, options)
-  const count = await doInstall([...items, ...serviceItems(system, service, around)], around, {
+  const all = [...items, ...serviceItems(system, service, around)]
+  if (alike !== undefined) say(`leave ${confDir}/${basename(alike.file)}: ${alike.what}; no other is added`)
+  const count = await doInstall(all, around, {
     dryRun: options.dryRun === true,
     say,
   })
@@ -82,6 +95,8 @@ export async function install(
     say(
       'this host has no init system that is known: start `tsnet daemon` with it by other means; publishing a port starts one too',
     )
+  if (enable && count > 0 && !isBooted(system, around))
+    say(`${system} does not run here: the daemon starts with it, or with the first port that is published`)
   if (service.running && system !== 'none' && count > 0)
     say('a daemon runs already, and goes on; that of the init system follows it when the host starts again')
   if (docker && count > 0) say('restart dockerd for it to use our docker-proxy')
@@ -121,13 +136,22 @@ const daemonRuns = async (): Promise<boolean> => {
 
 const sample = (name: string): string => readFileSync(join(dirname(executable()), '../../conf', name), 'utf8')
 
-function conflist(): string {
-  const list = JSON.parse(sample('ports.conflist')) as { name: string; plugins: Record<string, unknown>[] }
-  const ranges = NETWORK.subnets.map(subnet => [{ subnet }])
-  const plugins = list.plugins.map(plugin => ({
-    ...plugin,
-    bridge: NETWORK.bridge,
-    ipam: { type: 'host-local', ranges },
-  }))
-  return `${JSON.stringify({ ...list, name: NETWORK.name, plugins }, null, 2)}\n`
+/** Where containerd looks for the plugins of pods; distributions have it elsewhere than everybody else. */
+const foldersOfPods = (around: Surroundings): string[] =>
+  readContainerdConfig(around.root).pluginFolders.filter(folder => folder !== BIN_DIR)
+
+/** A network of the host that is the one of the sample, under another file name, or on the same bridge. */
+function namesake(sampleText: string, folder: string): { file: string; what: string } | undefined {
+  const ours = parseNetworkList(sampleText)
+  const bridges = bridgesOf(ours)
+  for (const { file, list } of listNetworks(folder)) {
+    if (basename(file) === CONFLIST) continue
+    if (list.name === ours.name) return { file, what: `it is network ${list.name} already` }
+    const shared = bridgesOf(list).find(bridge => bridges.includes(bridge))
+    if (shared !== undefined) return { file, what: `it has the bridge ${shared} already` }
+  }
+  return undefined
 }
+
+const bridgesOf = ({ plugins }: NetworkList): unknown[] =>
+  plugins.map(({ config }) => config.bridge).filter(bridge => bridge !== undefined)

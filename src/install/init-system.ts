@@ -2,7 +2,7 @@
 
 import { TsnetError } from '../model/errors.ts'
 import { openrcScript, SCRIPT, sysvScript } from './init-scripts.ts'
-import { fileItem, type Item } from './items.ts'
+import { fileItem, type Item, sampleItem } from './items.ts'
 import type { Surroundings } from './surroundings.ts'
 
 export type InitSystem = 'systemd' | 'openrc' | 'sysv' | 'none'
@@ -23,10 +23,39 @@ export function initSystemOf(word: string, around: Surroundings): InitSystem {
     )
   }
   const has = (path: string) => around.lookAt(path) !== 'nothing'
-  if (has('/run/systemd/system')) return 'systemd'
+  if (isBooted('systemd', around)) return 'systemd'
   if (has('/sbin/openrc-run')) return 'openrc'
   if (has('/lib/systemd/systemd') || has('/usr/lib/systemd/systemd')) return 'systemd'
   return has('/etc/init.d') ? 'sysv' : 'none'
+}
+
+/** What an init system leaves on a host that it has started. Source: sd_booted(3), OpenRC's librc. */
+const MARKS: Partial<Record<InitSystem, string>> = {
+  systemd: '/run/systemd/system',
+  openrc: '/run/openrc/softlevel',
+}
+
+/** Whether an init system runs here, so that services can be started. */
+export function isBooted(system: InitSystem, around: Surroundings): boolean {
+  const mark = MARKS[system]
+  return mark === undefined || around.lookAt(mark) !== 'nothing'
+}
+
+/**
+ * What a command amounts to on this host; empty: nothing. Where the init system does not run (a chroot, a
+ * container), services can be enabled for the next start, but none can be started, stopped or read again.
+ */
+export function commandHere(words: readonly string[], around: Surroundings): string[] {
+  switch (words[0]) {
+    case 'systemctl': {
+      if (isBooted('systemd', around)) return [...words]
+      return words.includes('daemon-reload') ? [] : words.filter(word => word !== '--now')
+    }
+    case 'rc-service':
+      return isBooted('openrc', around) ? [...words] : []
+    default:
+      return [...words]
+  }
 }
 
 export interface Service {
@@ -51,7 +80,7 @@ export function serviceItems(system: InitSystem, service: Service, around: Surro
   }
   switch (system) {
     case 'systemd':
-      return systemdItems(service)
+      return systemdItems(service, isBooted('systemd', around))
     case 'openrc':
       return [
         script(openrcScript(executable)),
@@ -89,12 +118,15 @@ const sysvCommands = [
 
 const UNITS = '/etc/systemd/system'
 
-function systemdItems({ executable, units, enable, running }: Service): Item[] {
+/** Asks the manager itself, and changes nothing. */
+const ASKS = ['systemctl', 'show', '--property=Version']
+
+function systemdItems({ executable, units, enable, running }: Service, booted: boolean): Item[] {
   const service = `${UNITS}/tsnetd.service`
   const socket = `${UNITS}/tsnetd.socket`
   const files = [
-    fileItem(service, units.service.replace(/^ExecStart=\S+/m, `ExecStart=${executable}`)),
-    fileItem(socket, units.socket),
+    sampleItem(service, units.service.replace(/^ExecStart=\S+/m, `ExecStart=${executable}`)),
+    sampleItem(socket, units.socket),
   ]
   if (!enable) return files
   const after = [service, socket]
@@ -103,7 +135,7 @@ function systemdItems({ executable, units, enable, running }: Service): Item[] {
   return [
     command([], reload),
     ...files,
-    { kind: 'command', command: reload, back: [], after },
+    { kind: 'command', command: reload, back: [], after, ...(booted && { asks: ASKS }) },
     command(
       ['systemctl', 'enable', ...(running ? [] : ['--now']), 'tsnetd.socket'],
       ['systemctl', 'disable', '--now', 'tsnetd.service', 'tsnetd.socket'],

@@ -11,7 +11,10 @@
  * What we install are links to the executable and texts that we make; a new version needs no new install
  * but for the texts. What stood in the place of one of them is kept beside it under another name, and put
  * back by `uninstall`; so is what a JSON file said before. What somebody changed after us is left as it is,
- * and said.
+ * and said. So is what people copy by hand, as README shows it: a network list, a unit of systemd, a link that
+ * leads to the same executable.
+ *
+ * A dry run asks all that the real one asks, and fails where that would.
  *
  * The record is written before the first change and taken away after the last. A step that fails takes back
  * those before it. Whoever was killed halfway is finished by the next `install`, or taken back by
@@ -22,14 +25,14 @@
 
 import { withUndo } from '../model/undo.ts'
 import { describe, type Entry, type Item, placeOf, type Step } from './items.ts'
-import { look } from './look.ts'
+import { checkCommands, look } from './look.ts'
 import { readRecord, writeRecord } from './record.ts'
 import { doStep } from './steps.ts'
 import type { Surroundings } from './surroundings.ts'
 import { takeBack } from './take-back.ts'
 
 export type { Item } from './items.ts'
-export { type CommandText, type Facts, planItems, type Wishes } from './plan.ts'
+export { CONFLIST, type CommandText, type Facts, planItems, type Wishes } from './plan.ts'
 export { Surroundings } from './surroundings.ts'
 
 export interface Doing {
@@ -47,6 +50,7 @@ export async function install(items: Item[], around: Surroundings, { dryRun, say
   const before = readRecord(around)
   const { steps, left } = look(items, before.entries, around)
   for (const line of left) say(line)
+  await checkCommands(steps, around)
   const tell = (step: Step) => describe(step) !== '' && say(describe(step))
   if (dryRun) steps.forEach(tell)
   if (dryRun || steps.length === 0) return steps.length

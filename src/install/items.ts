@@ -3,19 +3,26 @@
 export type Item =
   /** A symbolic link. */
   | { kind: 'link'; path: string; target: string }
-  | { kind: 'file'; path: string; text: string; mode: number }
+  /** `yields`: what somebody else put there stays, and serves in its place; otherwise that is kept aside. */
+  | { kind: 'file'; path: string; text: string; mode: number; yields?: boolean }
   /** One key of a JSON file; the others stay as they are. */
   | { kind: 'key'; path: string; key: string; value: string }
-  /** Something to run, and what takes it back. Runs again when one of `after` has changed. */
-  | { kind: 'command'; command: string[]; back: string[]; after: string[] }
+  /**
+   * Something to run, and what takes it back. Runs again when one of `after` has changed. `asks` changes nothing,
+   * and fails where it would fail.
+   */
+  | { kind: 'command'; command: string[]; back: string[]; after: string[]; asks?: string[] }
 
 /** A file of text. Its bytes travel as latin1, so that those of others stay what they are. */
-export const fileItem = (path: string, text: string, mode = 0o644): Item => ({
+export const fileItem = (path: string, text: string, mode = 0o644): Item & { kind: 'file' } => ({
   kind: 'file',
   path,
   text: Buffer.from(text).toString('latin1'),
   mode,
 })
+
+/** One that people copy, and change to their needs. */
+export const sampleItem = (path: string, text: string): Item => ({ ...fileItem(path, text), yields: true })
 
 /** What was done, as it stands in the record. Paths are without the root. */
 export type Entry =

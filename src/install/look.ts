@@ -5,6 +5,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { messageOf, TsnetError } from '../model/errors.ts'
+import { commandHere } from './init-system.ts'
 import { type Entry, type Item, placeOf, type Step } from './items.ts'
 import { parseObject, withKey, withKeyOf } from './json-key.ts'
 import { RECORD } from './record.ts'
@@ -23,7 +24,7 @@ export function look(items: readonly Item[], record: readonly Entry[], around: S
     const item = each.kind === 'key' ? { ...each, path: around.resolve(each.path) } : each
     const known = record.find(entry => placeOf(entry) === placeOf(item))
     const step =
-      item.kind === 'command' ? commandStep(item, known, view) : fileStep(item, known, around, view)
+      item.kind === 'command' ? commandStep(item, known, around, view) : fileStep(item, known, around, view)
     if (step !== undefined) view.steps.push(step)
   }
   for (const path of new Set([...view.steps.map(({ item }) => placeOf(item)), RECORD]))
@@ -34,12 +35,30 @@ export function look(items: readonly Item[], record: readonly Entry[], around: S
 function commandStep(
   item: Item & { kind: 'command' },
   known: Entry | undefined,
+  around: Surroundings,
   { steps }: View,
 ): Step | undefined {
   const changed = steps.some(step => item.after.includes(placeOf(step.item)))
   if (known !== undefined && !changed) return undefined
   const { command, back } = item
-  return { item, entry: { kind: 'command', command, back }, keeps: false }
+  // What is written down is what a host does that has been started.
+  const here = { ...item, command: commandHere(command, around), back: commandHere(back, around) }
+  return { item: here, entry: { kind: 'command', command, back }, keeps: false }
+}
+
+/** @throws TsnetError `io`, `missing` for commands that would fail, as far as one can know */
+export async function checkCommands(steps: readonly Step[], around: Surroundings): Promise<void> {
+  for (const { item } of steps) {
+    if (item.kind !== 'command' || item.command.length === 0) continue
+    const [program = ''] = item.command
+    // One with a path is installed by us.
+    if (!program.startsWith('/') && !around.finds(program))
+      throw new TsnetError(
+        'missing',
+        `there is no ${program}: choose --init none, or --no-enable; nothing was changed`,
+      )
+    if (item.asks !== undefined) await around.run(item.asks)
+  }
 }
 
 function fileStep(
@@ -57,7 +76,8 @@ function fileStep(
   switch (item.kind) {
     case 'link': {
       const link = there !== 'nothing' && 'link' in there ? there.link : undefined
-      if (link === item.target) return undefined
+      if (link === item.target || (link !== undefined && around.leadTogether(path, item.target)))
+        return undefined
       const isOurs = known?.kind === 'link' && link === known.target
       const { kind, target } = item
       const keeps = there !== 'nothing' && !isOurs
@@ -71,6 +91,10 @@ function fileStep(
         return undefined
       }
       const keeps = there !== 'nothing' && !isOurs
+      if (keeps && item.yields === true) {
+        left.push(`leave ${path}: it was there before, and is used as it is`)
+        return undefined
+      }
       const sha256 = digest(item.text)
       return { item, entry: { kind: 'file', path, sha256, folders, kept: kept || keeps }, keeps }
     }

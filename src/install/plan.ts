@@ -4,7 +4,7 @@ import { isAbsolute, join } from 'node:path'
 import { TsnetError } from '../model/errors.ts'
 import type { CommandText } from './command-text.ts'
 import { bashCompletion, fishCompletion, zshCompletion } from './completions.ts'
-import { fileItem, type Item } from './items.ts'
+import { fileItem, type Item, sampleItem } from './items.ts'
 import { manPages } from './man.ts'
 
 export type { CommandText } from './command-text.ts'
@@ -12,6 +12,8 @@ export type { CommandText } from './command-text.ts'
 export interface Wishes {
   /** Where runtimes look for plugins. */
   binDir: string
+  /** Where else they look for ours alone. */
+  moreBinDirs: readonly string[]
   /** Where they look for network lists. */
   confDir: string
   /** Where the command, its manual and its completions go. */
@@ -29,15 +31,15 @@ export interface Facts {
   /** Every name that can be played. */
   roles: readonly string[]
   commands: readonly CommandText[]
-  /** A network list, as JSON. */
-  conflist: string
+  /** A network list, as JSON; absent: there is one like it under another name. */
+  conflist?: string
 }
 
-const CONFLIST = '10-tsnet.conflist'
+export const CONFLIST = '10-tsnet.conflist'
 
 /** @throws TsnetError `invalid-environment` naming the option and the value */
 export function planItems(wishes: Wishes, facts: Facts): Item[] {
-  const { binDir, confDir, prefix, dockerConfig } = wishes
+  const { binDir, moreBinDirs, confDir, prefix, dockerConfig } = wishes
   const paths = {
     '--bin-dir': binDir,
     '--conf-dir': confDir,
@@ -51,12 +53,13 @@ export function planItems(wishes: Wishes, facts: Facts): Item[] {
         `${option}: ${JSON.stringify(path)} is not an absolute path`,
       )
   }
-  const { executable, commands, version } = facts
+  const { executable, commands, version, conflist } = facts
   const share = (path: string, text: string): Item => fileItem(join(prefix, 'share', path), text)
   const proxy = join(prefix, 'libexec/tsnet/docker-proxy')
   return [
     ...['tsnet', ...namesOf(wishes.as, facts.roles)].map(name => link(join(binDir, name), executable)),
-    fileItem(join(confDir, CONFLIST), facts.conflist),
+    ...moreBinDirs.map(folder => link(join(folder, 'tsnet'), executable)),
+    ...(conflist === undefined ? [] : [sampleItem(join(confDir, CONFLIST), conflist)]),
     link(join(prefix, 'bin/tsnet'), executable),
     ...manPages(commands, version).map(({ name, text }) => share(`man/man1/${name}`, text)),
     share('bash-completion/completions/tsnet', bashCompletion(commands)),

@@ -3,6 +3,8 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
+  accessSync,
+  constants,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -96,6 +98,21 @@ export class Surroundings {
     )
   }
 
+  /** True where a path of the host and one of ours lead to the same file. */
+  leadTogether(path: string, ours: string): boolean {
+    try {
+      return realpathSync(this.at(path)) === realpathSync(ours)
+    } catch {
+      return false
+    }
+  }
+
+  /** True where a program is found by its name. */
+  finds(program: string): boolean {
+    const folders = process.env.PATH?.split(':') ?? []
+    return folders.some(folder => isExecutable(join(folder, program)))
+  }
+
   /** A second name for the same file: at no moment is there nothing at the path. */
   keep(path: string, aside: string): void {
     rmSync(this.at(aside), { force: true })
@@ -141,6 +158,15 @@ export class Surroundings {
       rmSync(fresh, { force: true })
       throw thrown
     }
+  }
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -1,6 +1,7 @@
 /** Takes one thing of the record away, and puts back what was there before. */
 
 import { lstatSync } from 'node:fs'
+import { commandHere } from './init-system.ts'
 import type { Doing } from './install.ts'
 import { asideOf, type Entry } from './items.ts'
 import { withKeyOf } from './json-key.ts'
@@ -13,7 +14,8 @@ export async function takeBack(entry: Entry, around: Surroundings, { dryRun, say
     if (!dryRun) await work()
   }
   if (entry.kind === 'command') {
-    if (entry.back.length > 0) await act(`run ${entry.back.join(' ')}`, () => around.run(entry.back))
+    const back = commandHere(entry.back, around)
+    if (back.length > 0) await act(`run ${back.join(' ')}`, () => around.run(back))
     return
   }
   if (entry.kind === 'key') await takeKeyBack(entry, around, act, say)

@@ -21,11 +21,14 @@ const itemsIn = (root: string, more = {}): Item[] => [
   ),
 ]
 
+/** What systemd leaves on a host that it runs. */
+const BOOTED = { '/run/systemd/system/x': '' }
+
 /** What a host may have already; of docker's settings not all is said. */
 const before = {
   '/opt/cni/bin/bridge': 'the reference plugin \u00ff',
   '/opt/cni/bin/portmap': 'another one',
-  '/etc/cni/net.d/10-tsnet.conflist': 'not ours',
+  '/usr/local/share/man/man1/tsnet.1': 'not ours',
   '/etc/docker/daemon.json': '{\n\t"debug": true,\n\t"data-root": "/srv/\u00e9"\n}',
   '/usr/local/share/man/man1/other.1': '',
   '/var/lib/other': '',
@@ -35,7 +38,8 @@ const said: string[] = []
 const doing = { dryRun: false, say: (line: string) => void said.push(line) }
 
 t.test('everything is put where it is looked for, and taken away without a trace', async t => {
-  const root = hostWith(t)
+  const root = hostWith(t, BOOTED)
+  const earlier = treeOf(root)
   const around = new Troubled(root)
   said.length = 0
   const count = await install(itemsIn(root), around, doing)
@@ -51,11 +55,15 @@ t.test('everything is put where it is looked for, and taken away without a trace
     '644 {\n  "userland-proxy-path": "/usr/local/libexec/tsnet/docker-proxy"\n}\n',
   )
   t.match(tree['usr/local/share/man/man1/tsnet-publish.1'], /\.TH TSNET\\-PUBLISH 1 /)
-  t.same(around.ran, ['systemctl daemon-reload', 'systemctl enable --now tsnetd.socket'])
+  t.same(around.ran, [
+    'systemctl show --property=Version',
+    'systemctl daemon-reload',
+    'systemctl enable --now tsnetd.socket',
+  ])
   t.equal(said.length, count - 1, 'each step is said; one is for the way back alone')
   around.ran.length = 0
   await uninstall(around, doing)
-  t.same(treeOf(root), {})
+  t.same(treeOf(root), earlier)
   t.same(around.ran, ['systemctl disable --now tsnetd.service tsnetd.socket', 'systemctl daemon-reload'])
 })
 
@@ -169,19 +177,78 @@ t.test('what somebody changed afterwards is left, and said', async t => {
   const root = hostWith(t, before)
   const around = new Troubled(root)
   await install(itemsIn(root), around, doing)
-  const conflist = join(root, 'etc/cni/net.d/10-tsnet.conflist')
-  writeFileSync(conflist, 'mine now')
+  const page = join(root, 'usr/local/share/man/man1/tsnet.1')
+  writeFileSync(page, 'mine now')
   const settings = join(root, 'etc/docker/daemon.json')
   const changed = readFileSync(settings, 'latin1').replace('true', 'false')
   writeFileSync(settings, changed, 'latin1')
   said.length = 0
   t.equal(await install(itemsIn(root), around, doing), 0)
-  t.match(said, [/^leave \/etc\/cni\/net\.d\/10-tsnet\.conflist: it was changed/])
+  t.match(said, [/^leave \/usr\/local\/share\/man\/man1\/tsnet\.1: it was changed/])
   said.length = 0
   await uninstall(around, doing)
-  t.ok(said.some(line => /^leave .*conflist.*before-tsnet is what was there before/.test(line)))
-  t.equal(readFileSync(conflist, 'utf8'), 'mine now')
+  t.ok(said.some(line => /^leave .*tsnet\.1.*before-tsnet is what was there before/.test(line)))
+  t.equal(readFileSync(page, 'utf8'), 'mine now')
   t.equal(readFileSync(settings, 'latin1'), '{\n\t"debug": false,\n\t"data-root": "/srv/\u00c3\u00a9"\n}')
+})
+
+t.test('what somebody copied by hand is used as it is, and outlives us', async t => {
+  const root = hostWith(t, {
+    '/etc/cni/net.d/10-tsnet.conflist': '{"name":"tsnet","mine":true}',
+    '/etc/systemd/system/tsnetd.service': '[Service]\nExecStart=/srv/mine daemon\n',
+    '/srv/tsnet/dist/bin/tsnet': '',
+  })
+  const executable = join(root, 'srv/tsnet/dist/bin/tsnet')
+  const ours = { ...facts, executable }
+  // By way of another link, as `ln -s "$PWD/…"` in a folder that is one.
+  symlinkSync(join(root, 'srv'), join(root, 'way'))
+  const links = ['/opt/cni/bin', '/usr/local/bin'].map(folder => join(hostDir(root, folder), 'tsnet'))
+  for (const link of links) symlinkSync(join(root, 'way/tsnet/dist/bin/tsnet'), link)
+  const earlier = treeOf(root)
+  const around = new Troubled(root)
+  const items = [...planItems(wishes, ours), ...itemsIn(root).filter(item => item.kind === 'file')]
+  said.length = 0
+  await install(items, around, doing)
+  for (const [path, holds] of Object.entries(earlier)) t.equal(treeOf(root)[path], holds, path)
+  for (const name of ['10-tsnet.conflist', 'tsnetd.service'])
+    t.ok(
+      said.some(line => line.startsWith('leave ') && line.includes(`${name}: it was there before`)),
+      name,
+    )
+  await uninstall(around, doing)
+  t.same(treeOf(root), earlier)
+})
+
+t.test('where systemd does not run, the daemon is enabled for the next start', async t => {
+  const root = hostWith(t)
+  const around = new Troubled(root)
+  await install(itemsIn(root), around, doing)
+  t.same(around.ran, ['systemctl enable tsnetd.socket'])
+  t.equal(await install(itemsIn(root), around, doing), 0)
+  around.ran.length = 0
+  await uninstall(around, doing)
+  t.same(around.ran, ['systemctl disable tsnetd.service tsnetd.socket'])
+  t.same(treeOf(root), {})
+})
+
+t.test('what systemd would refuse, a dry run refuses as well', async t => {
+  const root = hostWith(t, BOOTED)
+  const earlier = treeOf(root)
+  for (const [around, error] of [
+    [
+      new (class extends Troubled {
+        override finds = () => false
+      })(root),
+      { code: 'missing', message: /there is no systemctl/ },
+    ],
+    [new Troubled(root, 1), { message: 'change 1 fails' }],
+  ] as const) {
+    for (const dryRun of [true, false]) {
+      around.changes = 0
+      await t.rejects(install(itemsIn(root), around, { ...doing, dryRun }), error)
+      t.same(treeOf(root), earlier)
+    }
+  }
 })
 
 t.test('a dry run says what would be done, and does none of it', async t => {

@@ -2,7 +2,7 @@
  * What is installed works: the init script serves, dockerd finds our docker-proxy, runtimes find the plugin.
  */
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { type Host, lab, waitFor } from 'tsnet/lab'
 import { EXECUTABLE } from '../support/daemon.ts'
@@ -73,7 +73,7 @@ t.test('a runtime finds the plugin and the drop-ins, a person the command', asyn
       stdin: JSON.stringify({ cniVersion: list.cniVersion, name: list.name, ...list.plugins[0] }),
     })
   t.match(JSON.parse((await call('ADD')).stdout), {
-    ips: [{ address: '10.78.0.2/16' }, { address: 'fd00:78::2/64' }],
+    ips: [{ address: '10.77.2.2/24' }, { address: 'fd00:77:2::2/64' }],
   })
   await call('DEL')
   const dropIn = await host.run(`${ROOT}/opt/cni/bin/portmap`, {
@@ -82,6 +82,73 @@ t.test('a runtime finds the plugin and the drop-ins, a person the command', asyn
   })
   t.match(JSON.parse(dropIn.stdout), { supportedVersions: /1\.0\.0/ })
   t.equal((await host.run(`${ROOT}/usr/local/bin/tsnet`, 'ports', '--json')).stdout, '[]\n')
+})
+
+t.test('what README has people copy is what is installed: a second time there is nothing to do', async t => {
+  const host = await open(t)
+  const [bin, conf] = [`${ROOT}/opt/cni/bin`, `${ROOT}/etc/cni/net.d`]
+  await host.run('mkdir', '-p', bin, conf)
+  await host.run('ln', '-s', EXECUTABLE, `${bin}/tsnet`)
+  await host.run('cp', 'conf/ports.conflist', `${conf}/10-tsnet.conflist`, { cwd: process.cwd() })
+  const before = treeOf(host.path(ROOT))
+  const { stdout } = await tsnet(host, 'install', '--init', 'none')
+  t.notMatch(stdout, /opt\/cni|10-tsnet/)
+  await tsnet(host, 'uninstall')
+  t.same(treeOf(host.path(ROOT)), before)
+  await host.run('mv', `${conf}/10-tsnet.conflist`, `${conf}/20-mine.conflist`)
+  const named = await tsnet(host, 'install', '--init', 'none')
+  t.match(named.stdout, '20-mine.conflist: it is network ports already; no other is added')
+  t.notOk('etc/cni/net.d/10-tsnet.conflist' in treeOf(host.path(ROOT)))
+  await tsnet(host, 'uninstall')
+})
+
+t.test('containerd finds the plugin for pods where its configuration says', async t => {
+  const host = await open(t)
+  await host.run('mkdir', '-p', `${ROOT}/etc/containerd`, `${ROOT}/usr/lib/cni`)
+  const config = "[plugins.'io.containerd.grpc.v1.cri'.cni]\nbin_dir = '/usr/lib/cni'\n"
+  writeFileSync(host.path(`${ROOT}/etc/containerd/config.toml`), config)
+  await tsnet(host, 'install', '--init', 'none')
+  for (const folder of ['/opt/cni/bin', '/usr/lib/cni'])
+    t.equal(readlinkSync(host.path(`${ROOT}${folder}/tsnet`)), EXECUTABLE)
+  await tsnet(host, 'uninstall')
+  t.same(Object.keys(treeOf(host.path(`${ROOT}/usr`))), ['lib', 'lib/cni'])
+})
+
+t.test(
+  'systemd that is installed and does not run: units and the start with the host, and no error',
+  async t => {
+    const host = await open(t)
+    await host.tmpfs('/opt', '/usr/local', '/etc/systemd/system', '/var/lib/tsnet')
+    const folders = ['/opt', '/usr/local', '/etc/systemd/system', '/var/lib/tsnet', '/etc/cni']
+    const holds = () => folders.map(folder => treeOf(host.path(folder)))
+    const before = holds()
+    const install = (...words: string[]) => host.run(EXECUTABLE, 'install', '--init', 'systemd', ...words)
+    const dry = await install('--dry-run')
+    t.match(dry.stdout, 'systemd does not run here')
+    t.same(holds(), before)
+    t.equal((await install()).stdout, dry.stdout)
+    t.match(
+      treeOf(host.path('/etc/systemd/system'))['sockets.target.wants/tsnetd.socket'],
+      /^-> .*tsnetd\.socket$/,
+    )
+    await host.run(EXECUTABLE, 'uninstall')
+    const left = holds()
+    // Made by systemctl, which leaves it.
+    delete left[2]?.['sockets.target.wants']
+    t.same(left.slice(0, 3), before.slice(0, 3))
+  },
+)
+
+t.test('a systemd that does not answer: a dry run fails as the real one does', async t => {
+  const host = await open(t)
+  await host.tmpfs('/opt', '/usr/local', '/etc/systemd/system', '/var/lib/tsnet')
+  await host.run('mkdir', '-p', '/run/systemd/system')
+  const before = treeOf(host.path('/opt'))
+  for (const words of [['--dry-run'], []]) {
+    const refused = await host.run(EXECUTABLE, 'install', ...words, { mayFail: true })
+    t.match(refused, { code: 1, stderr: /^tsnet: systemctl show --property=Version failed: / })
+    t.same(treeOf(host.path('/opt')), before)
+  }
 })
 
 t.test('a folder that cannot be written to: a clear error, and nothing half installed', async t => {

@@ -40,6 +40,7 @@ export const facts: Facts = {
 
 export const wishes: Wishes = {
   binDir: '/opt/cni/bin',
+  moreBinDirs: [],
   confDir: '/etc/cni/net.d',
   prefix: '/usr/local',
   as: 'bridge',
@@ -111,6 +112,9 @@ export class Troubled extends Surroundings {
   override rename(from: string, to: string): void {
     this.#change()
     super.rename(from, to)
+  }
+  override finds(): boolean {
+    return true
   }
   override async run(command: readonly string[]): Promise<void> {
     this.#change()
