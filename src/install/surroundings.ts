@@ -98,10 +98,10 @@ export class Surroundings {
     )
   }
 
-  /** True where a path of the host and one of ours lead to the same file. */
+  /** True where a path of the host and one of ours lead to the same folder: any executable in there is us. */
   leadTogether(path: string, ours: string): boolean {
     try {
-      return realpathSync(this.at(path)) === realpathSync(ours)
+      return dirname(realpathSync(this.at(path))) === dirname(realpathSync(ours))
     } catch {
       return false
     }
