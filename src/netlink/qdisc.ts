@@ -19,6 +19,8 @@ export interface TokenBucket {
   burst: number
   /** How much may wait, in bytes, including what may pass at once. */
   limit: number
+  /** The burst as the time it takes, which the kernel then goes by; absent: it counts the bytes. */
+  burstMicroseconds?: number
 }
 
 export interface Qdisc {
@@ -37,14 +39,17 @@ export interface Qdisc {
 const TICK_NS = 64
 const U32_MAX = 0xffffffff
 
-/** The ticks in which `bytes` pass at `rate`. */
-const ticksOf = (bytes: number, rate: number): number => Math.floor((bytes * 1e9) / rate / TICK_NS)
+/** The ticks that a bucket's burst takes to pass. */
+const ticksOf = ({ burst, rate, burstMicroseconds }: TokenBucket): number =>
+  Math.floor(
+    burstMicroseconds === undefined ? (burst * 1e9) / rate / TICK_NS : (burstMicroseconds * 1000) / TICK_NS,
+  )
 
 const bytesIn = (ticks: number, rate: number): number => Math.round((ticks * TICK_NS * rate) / 1e9)
 
 /** The burst that the kernel will list for a bucket, to a tick: of the ticks it reports the lower 32 bits. */
-export const burstAsListed = ({ rate, burst }: TokenBucket): number =>
-  bytesIn(ticksOf(burst, rate) % (U32_MAX + 1), rate)
+export const burstAsListed = (bucket: TokenBucket): number =>
+  bytesIn(ticksOf(bucket) % (U32_MAX + 1), bucket.rate)
 
 /** @throws MalformedError */
 export function readQdisc({ payload }: Pick<Message, 'payload'>): Qdisc {
@@ -85,7 +90,7 @@ export function listQdiscs(nl: Netlink, filter: { link?: LinkRef } = {}): Qdisc[
  * @throws NetlinkError `EEXIST` when the link has a root qdisc that somebody asked for
  */
 export function addTokenBucket(nl: Netlink, link: LinkRef, bucket: TokenBucket): void {
-  const { rate, burst, limit } = bucket
+  const { rate, burst, limit, burstMicroseconds } = bucket
   nl.change({
     equivalent: command('tc qdisc add dev', nameOf(link), 'root', 'handle', '1:', 'tbf', [
       'rate',
@@ -108,10 +113,10 @@ export function addTokenBucket(nl: Netlink, link: LinkRef, bucket: TokenBucket):
               rate: { rate: Math.min(rate, U32_MAX), linkLayer: k.TC_LINKLAYER_ETHERNET },
               peakRate: {},
               limit,
-              buffer: Math.min(ticksOf(burst, rate), U32_MAX),
+              buffer: Math.min(ticksOf(bucket), U32_MAX),
             },
             rate64: rate > U32_MAX ? BigInt(rate) : undefined,
-            burst,
+            burst: burstMicroseconds === undefined ? burst : undefined,
           },
         },
       }),

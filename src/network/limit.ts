@@ -71,7 +71,8 @@ export async function checkLimit(request: LimitRequest, context: Context = {}): 
   using netns = openContainer(request.netns, context.allowOwnNetns)
   using nl = openNetlink()
   const { name, mtu } = hostInterface(nl, netns, request)
-  const problems = verifyShaping(nl, { hostInterface: name, mtu, bandwidth, ifb: referenceIfb(request) })
+  const ifb = referenceIfb(request)
+  const problems = verifyShaping(nl, { hostInterface: name, mtu, bandwidth, ifb, orReference: true })
   refuseProblems(problems, request)
 }
 

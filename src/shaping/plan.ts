@@ -14,9 +14,11 @@ export interface ShapingPlan {
 
 /** How long a packet waits at most. */
 const LATENCY_MS = 25
-/** Ethernet header and a VLAN tag. */
-const FRAME_OVERHEAD = 18
+/** An Ethernet header; a VLAN tag is no part of the packet while it waits. */
+const FRAME_OVERHEAD = 14
 const LIMIT_MAX = 0xffffffff
+/** What 32 bits of the kernel's ticks, of 64 ns, hold. */
+const MICROSECONDS_MAX = Math.floor((0xffffffff * 64) / 1000)
 
 /** The ifb of an attachment, 15 bytes as IFNAMSIZ allows. */
 export const ifbName = (owner: string): string => `bwp${owner.slice(0, 12)}`
@@ -31,10 +33,27 @@ export function planShaping(target: { bandwidth: Bandwidth; mtu: number; ifb: st
   }
 }
 
-/** The bucket for a rate in bits per second and a burst in bits. */
+/**
+ * The bucket for a rate in bits per second and a burst in bits. The reference counts a burst in whole
+ * microseconds, and its CHECK wants exactly that; so does ours, unless what is cut off leaves less than a frame.
+ */
 function bucketOf(rateBits: number, burstBits: number, mtu: number): TokenBucket {
-  const rate = Math.max(Math.floor(rateBits / 8), 1)
-  const burst = Math.min(Math.max(Math.floor(burstBits / 8), mtu + FRAME_OVERHEAD), LIMIT_MAX)
-  const limit = Math.min(Math.floor((rate * LATENCY_MS) / 1000) + burst, LIMIT_MAX)
-  return { rate, burst, limit }
+  const frame = mtu + FRAME_OVERHEAD
+  const asked = referenceBucket(rateBits, burstBits)
+  const { rate, burst, burstMicroseconds } = asked
+  const counted = Math.floor((burstMicroseconds * rate) / 1e6)
+  if (counted >= frame && burstMicroseconds <= MICROSECONDS_MAX) return asked
+  return { rate, ...withLimit(rate, Math.min(Math.max(burst, frame), LIMIT_MAX)) }
 }
+
+/** The bucket as the reference plugin makes it: it may hold less than a frame, and then lets only small packets pass. */
+export function referenceBucket(rateBits: number, burstBits: number) {
+  const rate = Math.max(Math.floor(rateBits / 8), 1)
+  const burst = Math.floor(burstBits / 8)
+  return { rate, ...withLimit(rate, burst), burstMicroseconds: Math.floor((burst * 1e6) / rate) }
+}
+
+const withLimit = (rate: number, burst: number) => ({
+  burst,
+  limit: Math.min(Math.floor((rate * LATENCY_MS) / 1000) + burst, LIMIT_MAX),
+})

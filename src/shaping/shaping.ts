@@ -16,7 +16,7 @@
  *
  * Rate and burst are the caller's. A packet waits at most 25 ms, as with the reference plugin `bandwidth`, and
  * what would wait longer is dropped; that bounds the queue. One thing differs: a burst below one frame would
- * let nothing through at all (test/netns/shaping.ts), so the bucket always holds one frame.
+ * let nothing large through (test/netns/shaping.ts), so the bucket always holds one frame.
  *
  * Order: bucket towards the container; ifb, its bucket, the ingress hook, the redirect last, so that no packet
  * goes to a device that is not ready. Each step has its undo. The ifb is named after the attachment, by us with

@@ -5,7 +5,7 @@
 
 import t from 'tap'
 import { deleteLink, getLink, listLinks } from '../../src/netlink/link.ts'
-import { both, Chained } from '../support/chained.ts'
+import { both, Chained, type Who } from '../support/chained.ts'
 
 /** An ifb as the reference might have made it for somebody. */
 const FOREIGN = 'bwp0123456789ab'
@@ -32,6 +32,33 @@ for (const giver of both) {
       await scene.call(taker, 'DEL', { config: limits, prevResult: null })
     })
   }
+}
+
+const OTHER_BUCKET = ['handle', '1:', 'tbf', 'rate', '1mbit', 'burst', '9999', 'limit', '99999']
+
+const bursts: [what: string, limits: Record<string, number>, compared: boolean][] = [
+  ['one frame', { ingressRate: 8_000_000, ingressBurst: 12_112 }, true],
+  ['no whole microsecond', { ingressRate: 8_000_000_000, ingressBurst: 2_147_483_647 }, true],
+  ['and no whole byte', { egressRate: 12_345_678, egressBurst: 1_234_567 }, true],
+  // The reference lets no full frame pass then, which CHECK finds right where it was the one that made it.
+  ['less than a frame', { ingressRate: 8_000_000, ingressBurst: 8000 }, false],
+  ['less than a frame, both ways', { ...limits, ingressBurst: 1000, egressBurst: 800 }, false],
+]
+
+for (const [what, config, compared] of bursts) {
+  t.test(`a burst of ${what}: CHECK of either finds right what the other set`, async t => {
+    for (const giver of ['tsnet', 'reference'] as const) {
+      await using scene = await Chained.open('bandwidth')
+      const prevResult = await scene.add(giver, { config })
+      const check = (who: Who) => scene.call(who, 'CHECK', { config, prevResult })
+      await check('tsnet')
+      await check(giver)
+      if (compared) await check('reference')
+      const limited = 'egressRate' in config ? (prevResult.interfaces?.at(-1)?.name ?? '') : 'veth0'
+      await scene.host.run('tc', 'qdisc', 'change', 'dev', limited, 'root', ...OTHER_BUCKET)
+      await t.rejects(check('tsnet'), /instead of|has no token bucket/, 'control')
+    }
+  })
 }
 
 t.test(

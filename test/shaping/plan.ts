@@ -7,8 +7,11 @@ const plan = (ingressRate: number, ingressBurst: number, egressRate = 0, egressB
 
 t.test('bits become bytes, and the queue holds 25 ms beside the burst', async t => {
   t.strictSame(plan(8_000_000, 800_000, 16_000_000, 160_000), {
-    towards: { rate: 1_000_000, burst: 100_000, limit: 125_000 },
-    from: { name: 'bwpa1b2c3d4e5f6', bucket: { rate: 2_000_000, burst: 20_000, limit: 70_000 } },
+    towards: { rate: 1_000_000, burst: 100_000, limit: 125_000, burstMicroseconds: 100_000 },
+    from: {
+      name: 'bwpa1b2c3d4e5f6',
+      bucket: { rate: 2_000_000, burst: 20_000, limit: 70_000, burstMicroseconds: 10_000 },
+    },
   })
 })
 
@@ -19,8 +22,19 @@ t.test('what has no rate is not shaped', async t => {
 })
 
 t.test('the bucket holds at least one frame, whatever the burst', async t => {
-  t.match(plan(8_000_000, 8).towards, { burst: 1518, limit: 26_518 })
-  t.match(plan(8_000_000, 8, 0, 0, 9000).towards, { burst: 9018 })
+  t.match(plan(8_000_000, 8).towards, { burst: 1514, limit: 26_514 })
+  t.match(plan(8_000_000, 8, 0, 0, 9000).towards, { burst: 9014 })
+})
+
+t.test('a burst is counted in whole microseconds, unless a frame would not be left of it', async t => {
+  t.match(plan(8_000_000_000, 8 * 1_500_700, 0, 0).towards, { burst: 1_500_700, burstMicroseconds: 1500 })
+  // 1 µs of 1 GB/s are 1000 bytes.
+  t.strictSame(plan(8_000_000_000, 8 * 1600).towards, { rate: 1e9, burst: 1600, limit: 25_001_600 })
+  t.strictSame(
+    Object.keys(plan(8 * 1000, 8 * 1e9).towards ?? {}),
+    ['rate', 'burst', 'limit'],
+    'beyond 32 bits',
+  )
 })
 
 t.test('a rate below one byte a second is one byte a second', async t => {
