@@ -20,7 +20,7 @@ export function describePlan(plan: LinkPlan): string[] {
   return [
     ...bridgeLines(plan.bridge),
     words(
-      'ip link add',
+      'ip link add name',
       plan.host.names[0],
       'address',
       plan.host.mac,
@@ -49,11 +49,11 @@ function bridgeLines(bridge: BridgePlan): string[] {
   const { name, gatewayVlan, gateways } = bridge
   const gatewayLink = gatewayVlan?.name ?? name
   return [
-    words('ip link add', name, 'address', bridge.mac, mtuWords(bridge.mtu), 'type bridge'),
-    bridge.vlanFiltering ? `ip link set ${name} type bridge vlan_filtering 1` : '',
+    words('ip link add name', name, 'address', bridge.mac, mtuWords(bridge.mtu), 'type bridge'),
+    bridge.vlanFiltering ? `ip link set dev ${name} type bridge vlan_filtering 1` : '',
     ...bridge.settings.map(describeSetting),
     words(
-      'ip link set',
+      'ip link set dev',
       name,
       bridge.marked && `alias ${BRIDGE_ALIAS}`,
       bridge.promiscuous && 'promisc on',
@@ -62,9 +62,9 @@ function bridgeLines(bridge: BridgePlan): string[] {
     ...(gatewayVlan
       ? [
           `bridge vlan add dev ${name} vid ${gatewayVlan.id} self`,
-          `ip link add ${gatewayVlan.name} link ${name} type vlan id ${gatewayVlan.id}`,
+          `ip link add name ${gatewayVlan.name} link ${name} type vlan id ${gatewayVlan.id}`,
           ...gatewayVlan.settings.map(describeSetting),
-          `ip link set ${gatewayVlan.name} alias ${BRIDGE_ALIAS} up`,
+          `ip link set dev ${gatewayVlan.name} alias ${BRIDGE_ALIAS} up`,
         ]
       : []),
     ...gateways.map(address =>
@@ -84,20 +84,20 @@ function hostLines(bridge: string, host: HostPlan): string[] {
   const name = host.names[0]
   const port = [host.hairpin && 'hairpin on', host.isolated && 'isolated on'].filter(word => word !== false)
   const { vlans } = host
-  const alias = words('ip link set', name, 'alias', host.alias, 'master', bridge)
+  const alias = words('ip link set dev', name, 'alias', host.alias, 'master', bridge)
   if (port.length === 0 && vlans === undefined)
     return [...hostSettings(name).map(describeSetting), `${alias} up`]
   return [
     ...hostSettings(name).map(describeSetting),
     alias,
-    ...(port.length > 0 ? [words('ip link set', name, 'type bridge_slave', ...port)] : []),
+    ...(port.length > 0 ? [words('ip link set dev', name, 'type bridge_slave', ...port)] : []),
     ...(vlans && !vlans.keepDefault ? [`bridge vlan delete dev ${name} vid 1`] : []),
     ...(vlans?.native === undefined ? [] : [`bridge vlan add dev ${name} vid ${vlans.native} pvid untagged`]),
     ...(vlans?.trunks ?? []).map(
       ({ minID, maxID }) =>
         `bridge vlan add dev ${name} vid ${minID === maxID ? minID : `${minID}-${maxID}`}`,
     ),
-    `ip link set ${name} up`,
+    `ip link set dev ${name} up`,
   ]
 }
 
@@ -120,10 +120,10 @@ function containerLines(container: ContainerPlan): string[] {
         ),
       ),
     ),
-    ...(container.up ? [ip(`link set ${name} up`)] : []),
+    ...(container.up ? [ip(`link set dev ${name} up`)] : []),
     ...container.routes.map(route => ip(describeRoute(route, name))),
     ...(container.up && container.addresses.length > 0
-      ? [ip(`link set ${name} address ${container.mac}`)]
+      ? [ip(`link set dev ${name} address ${container.mac}`)]
       : []),
   ]
 }

@@ -32,7 +32,7 @@ export function ensureVlanFiltering({ nl, undo }: Side, bridge: Link, ours: bool
       'conflict',
       `vlan: bridge "${bridge.name}" does not filter VLANs and is not tsnet's to change`,
       {
-        details: `ip link set ${bridge.name} type bridge vlan_filtering 1`,
+        details: `ip link set dev ${bridge.name} type bridge vlan_filtering 1`,
       },
     )
   }
@@ -48,7 +48,7 @@ export function ensureVlanFiltering({ nl, undo }: Side, bridge: Link, ours: bool
 
 /**
  * The interface through which the host is in one VLAN of the bridge; it has the gateway's address.
- * Equivalent to: bridge vlan add dev BRIDGE vid ID self; ip link add link BRIDGE name NAME type vlan id ID
+ * Equivalent to: bridge vlan add dev BRIDGE vid ID self; ip link add name NAME link BRIDGE type vlan id ID
  */
 export function ensureVlanInterface(side: Side, bridge: Link, { id, name, settings }: GatewayVlan): Link {
   const { nl, undo } = side

@@ -10,7 +10,7 @@ import { contains, familyOf, type Ip, parseCidr } from '../model/address.ts'
 import { hasCode } from '../model/errors.ts'
 import { present } from '../model/present.ts'
 import type { InputOf } from './codecs.ts'
-import { command, type Part, settings } from './command.ts'
+import { command, netnsWord, type Part, settings } from './command.ts'
 import * as k from './constants.ts'
 import {
   type BridgePortSettings,
@@ -43,7 +43,7 @@ export interface NewLink {
 
 /**
  * Makes a bridge.
- * Equivalent to: ip link add NAME [address MAC] [mtu MTU] [up] type bridge [vlan_filtering 1]
+ * Equivalent to: ip link add name NAME [address MAC] [mtu MTU] [up] type bridge [vlan_filtering 1]
  * @throws NetlinkError `EEXIST`; `EOPNOTSUPP` for vlanFiltering where the kernel has none
  */
 export function addBridge(nl: Netlink, link: NewLink & { bridge?: BridgeSettings }): Link {
@@ -64,7 +64,7 @@ export interface NewPeer {
 /**
  * Makes a veth pair; the far end appears directly in its namespace, which costs nothing, while moving it
  * there would wait for an RCU grace period.
- * Equivalent to: ip link add NAME type veth peer name PEER netns NS
+ * Equivalent to: ip link add name NAME type veth peer name PEER netns NS
  * @returns the near end; the far end's index is its `peerIndex`
  * @throws NetlinkError `EEXIST` when either name is taken
  */
@@ -76,20 +76,20 @@ export function addVeth(nl: Netlink, link: NewLink & { peer: NewPeer }): Link {
     ['address', mac],
     ['mtu', mtu],
     ['txqueuelen', txQueueLength],
-    ['netns', netnsFd && `/proc/self/fd/${netnsFd}`],
+    ['netns', netnsWord(netnsFd)],
   ]
   return add(nl, link, { kind: 'veth', veth: { peer } }, words)
 }
 
 /**
  * Makes an intermediate functional block: a device whose transmit queue shapes what others redirect to it.
- * Equivalent to: ip link add NAME type ifb
+ * Equivalent to: ip link add name NAME type ifb
  */
 export const addIfb = (nl: Netlink, link: NewLink): Link => add(nl, link, { kind: 'ifb' }, [])
 
 /**
  * Makes an interface for one VLAN of the link beneath.
- * Equivalent to: ip link add NAME link BENEATH type vlan id ID
+ * Equivalent to: ip link add name NAME link BENEATH type vlan id ID
  * @throws NetlinkError `EEXIST`; `EOPNOTSUPP` where the kernel has no such kind (CONFIG_VLAN_8021Q)
  */
 export const addVlan = (nl: Netlink, link: NewLink & { beneath: LinkRef; id: number }): Link =>
@@ -112,7 +112,7 @@ export interface NewVxlan {
 
 /**
  * Makes a VXLAN tunnel.
- * Equivalent to: ip link add NAME type vxlan id ID [local IP] [remote IP] [dev DEVICE] [dstport PORT] [nolearning]
+ * Equivalent to: ip link add name NAME type vxlan id ID [local IP] [remote IP] [dev DEVICE] [dstport PORT] [nolearning]
  */
 export function addVxlan(nl: Netlink, link: NewLink & { vxlan: NewVxlan }): Link {
   const { id, local, remote, device, udpPort, learning, ttl } = link.vxlan
@@ -147,7 +147,7 @@ function add(nl: Netlink, link: NewLink, info: LinkInfo, words: readonly Part[],
   const flags = up ? k.IFF_UP : 0
   nl.change({
     equivalent: command(
-      'ip link add',
+      'ip link add name',
       name,
       ['link', beneath && nameOf(beneath)],
       ['address', mac],

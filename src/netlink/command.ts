@@ -13,7 +13,8 @@ const quote = (word: Word): string => {
 }
 
 /**
- * `command('ip link set', 'web', ['mtu', 1500], up && 'up')` → `ip link set web mtu 1500 up`.
+ * `command('ip link set dev', 'web', ['mtu', 1500], up && 'up')` → `ip link set dev web mtu 1500 up`. Before a
+ * name stands the keyword that could be left out, or a link called `br` or `up` would be taken for one.
  * @param base is taken as it is; every part is quoted where a shell would read more than a word
  */
 export function command(base: string, ...parts: readonly Part[]): string {
@@ -24,6 +25,10 @@ export function command(base: string, ...parts: readonly Part[]): string {
   })
   return [base, ...words.map(quote)].join(' ')
 }
+
+/** A namespace that this process holds open, for other processes while it does. */
+export const netnsWord = (fd: number | undefined): string | undefined =>
+  fd === undefined ? undefined : `/proc/${process.pid}/fd/${fd}`
 
 /** `['hairpin', 'on']` as tc and ip spell switches. */
 export const onOff = (name: string, value: boolean | undefined): Part =>

@@ -6,7 +6,7 @@
 import { hasCode } from '../model/errors.ts'
 import { present } from '../model/present.ts'
 import type { ValueOf } from './codecs.ts'
-import { command, onOff, settings } from './command.ts'
+import { command, netnsWord, onOff, settings } from './command.ts'
 import * as k from './constants.ts'
 import type { bridge, bridgePort, vlan, vxlan } from './link-tables.ts'
 import { linkMessage } from './link-tables.ts'
@@ -199,7 +199,7 @@ export function changeLink(nl: Netlink, link: LinkRef, change: LinkChange): void
       ['txqueuelen', change.txQueueLength],
       ['alias', change.alias],
       ['group', change.group],
-      ['netns', change.netnsFd && `/proc/self/fd/${change.netnsFd}`],
+      ['netns', netnsWord(change.netnsFd)],
       ...(change.bridge ? [['type', 'bridge'], ...settings(change.bridge, 1, 0)] : []),
       ...(change.port ? [['type', 'bridge_slave'], ...settings(change.port, 'on', 'off')] : []),
     ),

@@ -39,7 +39,7 @@ import { RECEIVE_TIMEOUT_S, type Transport } from './socket.ts'
 import { takeSocket } from './warm-sockets.ts'
 
 export interface Request {
-  /** The command line that does the same: `ip link set web up`. */
+  /** The command line that does the same: `ip link set dev web up`. */
   equivalent: string
   type: number
   /** Beside NLM_F_REQUEST and what the method adds. */

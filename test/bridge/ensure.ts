@@ -18,7 +18,7 @@ t.test('who comes second takes the bridge of who came first', async t => {
   const made = { name: 'cni0', mac: '0e:74:6e:00:00:77', alias: 'tsnet', linkInfo: { kind: 'bridge' } }
   const { side, commands } = scriptedSide(absent, taken, shows(3, made, IFF_UP))
   t.match(ensureBridge(side, plan).bridge, { index: 3, mac: '0e:74:6e:00:00:77' })
-  t.same(commands, ['ip link add cni0 address 0e:74:6e:00:00:01 type bridge'])
+  t.same(commands, ['ip link add name cni0 address 0e:74:6e:00:00:01 type bridge'])
   t.same(await side.undo.rollback(), [], 'and has nothing to take back')
 })
 
@@ -41,7 +41,7 @@ t.test('a bridge that is made is marked, up, and has its MAC from the start', as
   const { side, commands } = scriptedSide(absent, agrees, shows(3, made), agrees)
   ensureBridge(side, { ...plan, mtu: 1400 })
   t.same(commands, [
-    'ip link add cni0 address 0e:74:6e:00:00:01 mtu 1400 type bridge',
+    'ip link add name cni0 address 0e:74:6e:00:00:01 mtu 1400 type bridge',
     'ip link set dev cni0 up alias tsnet',
   ])
 })

@@ -42,7 +42,7 @@ t.test('a bridge of somebody else is not made to filter', async t => {
   const { side, kernel } = scriptedSide()
   t.throws(() => ensureVlanFiltering(side, bridge, false), {
     code: 'conflict',
-    details: 'ip link set cni0 type bridge vlan_filtering 1',
+    details: 'ip link set dev cni0 type bridge vlan_filtering 1',
   })
   t.equal(kernel.requests.length, 0)
 })
@@ -81,7 +81,7 @@ t.test('the gateway of a VLAN gets an interface, which goes again when something
   t.same(await side.undo.rollback(), [])
   t.same(commands, [
     'bridge vlan add dev cni0 vid 100 self',
-    'ip link add cni0.100 link cni0 type vlan id 100',
+    'ip link add name cni0.100 link cni0 type vlan id 100',
     'ip link set dev cni0.100 up alias tsnet',
     'ip link delete dev cni0.100',
     'bridge vlan delete dev cni0 vid 100 self',

@@ -47,7 +47,7 @@ t.test('a bridge is made with all that it is given in one request', async t => {
     },
   })
   t.strictSame(commands, [
-    'ip link add br0 address 02:00:00:00:00:01 mtu 1400 group 7 up type bridge vlan_filtering 1',
+    'ip link add name br0 address 02:00:00:00:00:01 mtu 1400 group 7 up type bridge vlan_filtering 1',
   ])
 })
 
@@ -68,7 +68,7 @@ t.test('the far end of a veth pair is made in its namespace', async t => {
     },
   })
   t.strictSame(commands, [
-    'ip link add v0 master if2 type veth peer name eth0 address 02:00:00:00:00:09 mtu 1300 netns /proc/self/fd/19',
+    `ip link add name v0 master if2 type veth peer name eth0 address 02:00:00:00:00:09 mtu 1300 netns /proc/${process.pid}/fd/19`,
   ])
 })
 
@@ -81,7 +81,7 @@ t.test('what the kernel takes of existing links only follows in a second request
     link,
   )
   t.strictSame(commands, [
-    'ip link add v0 type veth peer name p0',
+    'ip link add name v0 type veth peer name p0',
     'ip link set dev v0 alias web type bridge_slave hairpin on',
   ])
 })
@@ -115,7 +115,7 @@ t.test('a VXLAN has one end or a group of them, of either family', async t => {
     vxlan: { id: 5, group: '10.0.0.2', local: '10.0.0.1', learning: false, port: 4789 },
   })
   t.strictSame(one.commands, [
-    'ip link add vx0 type vxlan id 5 local 10.0.0.1 remote 10.0.0.2 dstport 4789 nolearning',
+    'ip link add name vx0 type vxlan id 5 local 10.0.0.1 remote 10.0.0.2 dstport 4789 nolearning',
   ])
   const many = asked(nl =>
     addVxlan(nl, { name: 'vx0', vxlan: { id: 5, remote: parseIp('ff05::5'), device: 2, ttl: 3 } }),
@@ -124,7 +124,7 @@ t.test('a VXLAN has one end or a group of them, of either family', async t => {
     kind: 'vxlan',
     vxlan: { id: 5, device: 2, ttl: 3, group6: 'ff05::5' },
   })
-  t.strictSame(many.commands, ['ip link add vx0 type vxlan id 5 group ff05::5 dev if2 ttl 3'])
+  t.strictSame(many.commands, ['ip link add name vx0 type vxlan id 5 group ff05::5 dev if2 ttl 3'])
 })
 
 t.test("the kernel's numbering of names is refused before anything is asked", async t => {

@@ -147,7 +147,7 @@ t.test('all changes of a link go in one request', async t => {
   t.equal(
     command,
     'ip link set dev web name www address 02:00:00:00:00:09 mtu 1400 up master if3 txqueuelen 10 ' +
-      "alias 'a b' group 5 netns /proc/self/fd/19 type bridge_slave hairpin on isolated off",
+      `alias 'a b' group 5 netns /proc/${process.pid}/fd/19 type bridge_slave hairpin on isolated off`,
   )
 })
 

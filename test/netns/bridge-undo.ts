@@ -84,6 +84,7 @@ t.test('the commands of a plan, typed by hand, make the same link', async t => {
     'dual stack': linkRequest(full, { leases, uplinkMtu: 1400 }),
     'layer 2': linkRequest({ promiscMode: true }, {}),
     'one address': linkRequest({ isGateway: true }, { leases: ['10.1.0.2/32 via 169.254.1.1'] }),
+    'names that are words of ip': linkRequest({ ...full, name: 'br' }, { leases, ifname: 'up' }),
   })) {
     const world = await lab()
     const host = await world.host('host')
@@ -94,7 +95,7 @@ t.test('the commands of a plan, typed by hand, make the same link', async t => {
     await host.run('sh', '-ec', script)
     const byHand = kernelState(host)
     await disconnectOn(host, OWNER)
-    t.equal(await releaseOn(host, 'cni0'), true)
+    t.equal(await releaseOn(host, plan.bridge.name), true)
     t.same(await lastingChangesSince(host, nothing, /lo\/disable_ipv6/), [])
     await connectOn(host, web, request, { macs: fixedMacs })
     t.same(await lastingChangesSince(host, byHand), [], name)

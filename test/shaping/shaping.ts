@@ -26,7 +26,7 @@ t.test('the redirect comes last, when everything behind it is ready', async t =>
   shape(nl, { ...target, group: 42 }, new Undo())
   t.match(commands, [
     /^tc qdisc add dev v0 root handle 1: tbf rate 8000bit burst 10000 limit 10025$/,
-    /^ip link add bwp0123456789ab mtu 1500 group 42 type ifb$/,
+    /^ip link add name bwp0123456789ab mtu 1500 group 42 type ifb$/,
     /^tc qdisc add dev .* root handle 1: tbf/,
     /^ip link set dev .* up$/,
     /^tc qdisc add dev v0 ingress$/,
