@@ -5,12 +5,15 @@ import { listLinks } from '../netlink/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { inside, openNetns } from '../netns/netns.ts'
 
+/** The MAC of each interface, by its name. */
+export type Interfaces = ReadonlyMap<string, string>
+
 /** @throws TsnetError `invalid-netns` */
-export function interfacesOf(netnsPath: string): Set<string> {
+export function interfacesOf(netnsPath: string): Interfaces {
   using netns = openNetns(netnsPath)
   return inside(netns, () => {
     using nl = openNetlink()
-    return new Set(listLinks(nl).map(({ name }) => name))
+    return new Map(listLinks(nl).map(({ name, mac }) => [name, mac]))
   })
 }
 
@@ -18,7 +21,7 @@ export function interfacesOf(netnsPath: string): Set<string> {
 const MANY = 1000
 
 /** The first of eth0, eth1, … that is not taken. */
-export function freeName(taken: ReadonlySet<string>): string {
+export function freeName(taken: Interfaces): string {
   for (let number = 0; number < MANY; number++) {
     if (!taken.has(`eth${number}`)) return `eth${number}`
   }

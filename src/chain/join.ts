@@ -1,18 +1,21 @@
 /**
  * A container that exists joins a network.
  *
- * What is written down under its id decides: an interface that is there means that it has joined already;
- * one that is not, that it was started anew since, and what was before is taken down first.
+ * What is written down decides (known.ts): an interface of the network that is in its namespace means that it
+ * has joined already, whoever put it there and by whatever id; one under its id that is nowhere, that it was
+ * started anew since, and what was before is taken down first.
  */
 
+import { statSync } from 'node:fs'
 import { checkContainerId, checkNetworkName } from '../cni/names.ts'
 import { TsnetError } from '../model/errors.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
 import { parsePortSpec } from '../model/port-spec.ts'
-import { listCached, writeCached } from './cache.ts'
+import { writeCached } from './cache.ts'
 import type { NetworkList } from './conflist.ts'
 import { freeName, interfacesOf } from './inside.ts'
-import { leaveAs } from './leave.ts'
+import { isThere, listKnown, livesElsewhere } from './known.ts'
+import { leaveAs, leaveKnown } from './leave.ts'
 import type { Host } from './places.ts'
 import { addList, type ListCall, type RawResult } from './run-list.ts'
 
@@ -41,18 +44,28 @@ export async function join(list: NetworkList, request: JoinRequest, host: Host):
   const containerId = checkContainerId(request.containerId)
   const network = checkNetworkName(list.name)
   const taken = interfacesOf(request.netns)
+  const { dev, ino } = statSync(request.netns)
   const wanted = request.ifname && parseInterfaceName(request.ifname, '--ifname', 'invalid-environment')
   const offer = offerOf(list, request)
 
-  for (const earlier of listCached(host.cache)) {
-    if (earlier.network !== network || earlier.containerId !== containerId) continue
-    if (!taken.has(earlier.ifname)) await leaveAs({ ...earlier, netns: '' }, host)
-    else if (wanted === undefined || wanted === earlier.ifname) {
-      throw new TsnetError(
-        'conflict',
-        `${request.name ?? containerId} is on network ${network} already, as ${earlier.ifname}; detach it first, or choose another name with --ifname`,
-      )
-    }
+  const known = listKnown(host).filter(each => each.network === network)
+  const sameId = known.filter(each => each.containerId === containerId)
+  const another = sameId.find(each => livesElsewhere(each, { dev, ino }))
+  if (another !== undefined) {
+    throw new TsnetError(
+      'conflict',
+      `another container is on network ${network} as ${containerId}, in ${another.netns}; detach that one first`,
+    )
+  }
+  const here = known.filter(
+    each => isThere(each, { dev, ino }, taken) || (sameId.includes(each) && taken.has(each.ifname)),
+  )
+  const blocking = here.find(each => wanted === undefined || wanted === each.ifname)
+  if (blocking !== undefined) {
+    throw new TsnetError(
+      'conflict',
+      `${request.name ?? containerId} is on network ${network} already, as ${blocking.ifname}; detach it first, or choose another name with --ifname`,
+    )
   }
   if (wanted !== undefined && taken.has(wanted)) {
     throw new TsnetError(
@@ -60,6 +73,7 @@ export async function join(list: NetworkList, request: JoinRequest, host: Host):
       `${request.name ?? containerId} has an interface ${wanted} already; choose another name with --ifname`,
     )
   }
+  for (const gone of sameId.filter(each => !here.includes(each))) await leaveKnown(gone, host)
   const ifname = wanted ?? freeName(taken)
   const call: ListCall = { containerId, netns: request.netns, ifname, ...offer }
   const result = await addList(list, call, host)

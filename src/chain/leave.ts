@@ -6,12 +6,12 @@
  */
 
 import { hasCode } from '../model/errors.ts'
-import type { AttachmentKey } from '../model/network.ts'
+import type { AttachmentKey, NamespaceId } from '../model/network.ts'
 import { everyStep } from '../model/undo.ts'
 import { detach } from '../network/network.ts'
-import { listEntries } from '../network/state.ts'
-import { type CachedAttachment, listCached, removeCached } from './cache.ts'
+import { type CachedAttachment, removeCached } from './cache.ts'
 import { findNetworkList, parseNetworkList } from './conflist.ts'
+import { isAlive, type Known, listKnown, livesElsewhere } from './known.ts'
 import type { Host } from './places.ts'
 import { deleteList, type ListCall } from './run-list.ts'
 
@@ -20,8 +20,8 @@ export interface LeaveRequest {
   containerId: string
   /** Absent: all interfaces that it has on the network. */
   ifname?: string
-  /** Path of its namespace; absent where it is gone. */
-  netns?: string
+  /** The container's namespace, while it is there: what lives in another one is another container's. */
+  netns?: NamespaceId
 }
 
 /**
@@ -30,19 +30,25 @@ export interface LeaveRequest {
  */
 export async function leave(request: LeaveRequest, host: Host): Promise<AttachmentKey[]> {
   const { network, containerId } = request
-  const isMeant = (key: AttachmentKey) =>
-    key.network === network &&
-    key.containerId === containerId &&
-    (request.ifname ?? key.ifname) === key.ifname
-  const cached = listCached(host.cache).filter(isMeant)
-  const recorded = listEntries()
-    .map(({ entry }) => entry.attachment)
-    .filter(each => isMeant(each) && !cached.some(({ ifname }) => ifname === each.ifname))
-  await everyStep([
-    ...cached.map(each => () => leaveAs(each, host)),
-    ...recorded.map(each => () => leaveUnwritten({ ...each, netns: request.netns ?? '' }, host)),
-  ])
-  return [...cached, ...recorded].map(({ ifname }) => ({ network, containerId, ifname }))
+  const known = listKnown(host).filter(
+    each =>
+      each.network === network &&
+      each.containerId === containerId &&
+      (request.ifname ?? each.ifname) === each.ifname &&
+      !(request.netns !== undefined && livesElsewhere(each, request.netns)),
+  )
+  await everyStep(known.map(each => () => leaveKnown(each, host)))
+  return known.map(({ ifname }) => ({ network, containerId, ifname }))
+}
+
+/**
+ * Takes down an attachment by what is known of it. Plugins are told of its namespace only where it is there: the
+ * path of one that is gone may lead to another container by now.
+ */
+export async function leaveKnown(known: Known, host: Host): Promise<void> {
+  const netns = isAlive(known) ? known.netns : ''
+  if (known.cached === undefined) await leaveUnwritten({ ...known, netns }, host)
+  else await leaveAs({ ...known.cached, netns }, host)
 }
 
 /** Takes down an attachment as it was written down, and then what was written. */

@@ -1,43 +1,89 @@
 /** By which id a container is known to plugins, which only take letters, digits and a few marks. */
 
+import { statSync } from 'node:fs'
 import { isPluginName } from '../cni/names.ts'
-import type { Runtime } from '../model/publication.ts'
+import type { Container, Runtime } from '../model/publication.ts'
 import { sha256 } from '../model/sha256.ts'
-import { listEntries } from '../network/state.ts'
+import { listNamespaces } from '../runtime/containerd.ts'
+import { placesOf } from '../runtime/places.ts'
 import { parseReference } from '../runtime/reference.ts'
-import { listCached } from './cache.ts'
+import { interfacesOf } from './inside.ts'
+import { isThere, type Known, listKnown } from './known.ts'
 import type { Host } from './places.ts'
 
+/** What of a container its id is made of. */
+export type Named = Pick<Container, 'runtime' | 'id' | 'name' | 'reference'>
+
 /**
- * The runtime's id; of a namespace its name below /run/netns. The same each time, so that what joined can
- * leave when nothing but the word for it is left.
+ * The id by which its runtime's CNI knows it; of a namespace its name below /run/netns. The same each time, so
+ * that what joined can leave when nothing but the word for it is left.
  */
-export function containerIdOf({ runtime, id, name }: { runtime: Runtime; id: string; name: string }): string {
-  const plain = {
-    netns: name.replace(/^(\/var)?\/run\/netns\//, ''),
-    pid: `pid-${name}`,
+export function containerIdOf({ runtime, id, name, reference }: Named): string {
+  switch (runtime) {
+    case 'netns':
+      return plain(runtime, name.replace(/^(\/var)?\/run\/netns\//, ''))
+    case 'pid':
+      return `pid-${name}`
+    case 'containerd':
+      return plain(runtime, goCniId(/^containerd:([^/]+)\//.exec(reference)?.[1], id))
+    default:
+      return plain(runtime, id)
   }
-  const text = runtime === 'netns' || runtime === 'pid' ? plain[runtime] : id
-  // The same pattern holds for the ids of containers.
-  return isPluginName(text) ? text : `${runtime}-${sha256(text).slice(0, 16)}`
+}
+
+/** The same pattern holds for the ids of containers. */
+const plain = (runtime: Runtime, text: string): string =>
+  isPluginName(text) ? text : `${runtime}-${sha256(text).slice(0, 16)}`
+
+/** Source: go-cni, which ctr and nerdctl use: containerd's namespace and the container's id. */
+const goCniId = (space = 'default', id: string): string => `${space}-${id}`
+
+/**
+ * The ids by which a running container is on networks, whoever put it there, each once; then the one that its
+ * runtime would use, if it is none of them. The first is the one to go on with.
+ */
+export function idsOf(container: Named & Pick<Container, 'netns'>, host: Host): string[] {
+  const { dev, ino } = statSync(container.netns.path)
+  const interfaces = interfacesOf(container.netns.path)
+  const here = listKnown(host).filter(each => isThere(each, { dev, ino }, interfaces))
+  const own = containerIdOf(container)
+  const ids = new Set(here.map(each => each.containerId))
+  return ids.has(own) ? [own, ...[...ids].filter(id => id !== own)] : [...ids, own]
 }
 
 /** Ids by which a container, running or not, is written down on a network. */
 export function remembered(word: string, network: string, host: Host): string[] {
-  const { runtime, name } = parseReference(word)
-  const id = runtime === 'netns' || runtime === 'pid' ? containerIdOf({ runtime, id: name, name }) : name
-  const cached = listCached(host.cache).map(({ args, ...key }) => ({
-    ...key,
-    names: args.flatMap(([key, value]) => (key === 'K8S_POD_NAME' ? [value] : [])),
-  }))
-  const recorded = listEntries().map(({ entry: { attachment } }) => ({
-    ...attachment,
-    names: attachment.aliases,
-  }))
-  const known = [...cached, ...recorded].filter(each => each.network === network)
-  const fits = known.filter(each => each.containerId === id || each.names.includes(name))
-  // A runtime's scope in front of the id, or only the beginning of a long one.
-  const short = name.split('/').at(-1) ?? ''
-  const close = known.filter(each => short.length >= 12 && each.containerId.startsWith(short))
-  return [...new Set((fits.length > 0 ? fits : close).map(each => each.containerId))]
+  const reference = parseReference(word)
+  const known = listKnown(host).filter(each => each.network === network)
+  const fits = [isCalled, isGoCnis, isBeginning].map(fit => known.filter(each => fit(each, reference)))
+  const best = fits.find(each => each.length > 0) ?? []
+  return [...new Set(best.map(each => each.containerId))]
 }
+
+type Fit = (known: Known, reference: ReturnType<typeof parseReference>) => boolean
+
+/** By its id, or a name. */
+const isCalled: Fit = ({ containerId, names }, { runtime, name }) => {
+  const isNamespace = runtime === 'netns' || runtime === 'pid'
+  const id = isNamespace ? containerIdOf({ runtime, id: name, name, reference: '' }) : name
+  return containerId === id || names.includes(name)
+}
+
+/** As `default-web`, where it is called web, or default/web. */
+const isGoCnis: Fit = ({ containerId }, { runtime = 'containerd', name }) => {
+  if (runtime !== 'containerd') return false
+  const [id = '', space] = name.split('/').toReversed()
+  const spaces = space === undefined ? namespacesOfContainerd() : [space]
+  return spaces.some(each => containerId === goCniId(each, id))
+}
+
+/** By the beginning of a long id, maybe with a runtime's scope in front of it. */
+const isBeginning: Fit = ({ containerId }, { name }) => {
+  const [short = '', space = 'default'] = name.split('/').toReversed()
+  return short.length >= 12 && [short, goCniId(space, short)].some(each => containerId.startsWith(each))
+}
+
+/** One whose last container is gone may have no folder any more. */
+const namespacesOfContainerd = (): string[] => [
+  ...new Set(['default', 'k8s.io', ...listNamespaces(placesOf().containerd)]),
+]

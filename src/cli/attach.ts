@@ -2,9 +2,9 @@
 
 import {
   addressesIn,
-  containerIdOf,
   findNetworkList,
   hostOf,
+  idsOf,
   join,
   leave,
   remembered,
@@ -14,6 +14,7 @@ import { readStdin } from '../cni/stdin.ts'
 import { ignoreSignals } from '../ffi/signals.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { parseJson } from '../model/json.ts'
+import type { AttachmentKey } from '../model/network.ts'
 import type { Container } from '../model/publication.ts'
 import { resolve } from '../network/resolve.ts'
 import { tellCaller } from './caller.ts'
@@ -39,10 +40,11 @@ export async function attach(
   const list = findNetworkList(network, host.confDir)
   const container = await resolve(word)
   const { name, netns } = container
+  const [containerId = ''] = idsOf(container, host)
   const joined = await join(
     list,
     {
-      containerId: containerIdOf(container),
+      containerId,
       name,
       netns: netns.path,
       ports: publish,
@@ -75,12 +77,13 @@ export async function detach(
         network,
         containerId,
         ...(ifname !== undefined && { ifname }),
-        ...(running && { netns: running.netns.path }),
+        ...(running && { netns: running.netns }),
       },
       host,
     )
-  const known = running === undefined ? [] : await gone(containerIdOf(running))
-  const left = known.length > 0 ? known : await gone(onlyOne(word, remembered(word, network, host)))
+  const left: AttachmentKey[] = []
+  for (const id of running === undefined ? [] : idsOf(running, host)) left.push(...(await gone(id)))
+  if (left.length === 0) left.push(...(await gone(onlyOne(word, remembered(word, network, host)))))
   if (left.length === 0) {
     const what = ifname === undefined ? '' : ` as ${ifname}`
     throw new TsnetError('unknown-container', `${word} is not on network ${network}${what}`)

@@ -12,6 +12,10 @@ import { livingPid } from './process.ts'
 
 const TASKS = 'io.containerd.runtime.v2.task'
 
+/** The namespaces that containers are in, or were. */
+export const listNamespaces = (states: readonly string[]): string[] =>
+  states.flatMap(state => listNames(join(state, TASKS)))
+
 /** @param runcRoot where the runtimes that containerd calls keep their state */
 export function listContainerd(states: readonly string[], runcRoot: string): Found[] {
   const tasks = states.map(state => join(state, TASKS))
