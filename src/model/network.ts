@@ -180,6 +180,8 @@ export interface NatIntent {
   /** Drop what others send straight to the container's addresses. */
   guardDirect: boolean
   ports: PortMapping[]
+  /** Of `ports`, those that lead here now, where others of the same container have the rest; absent: all. */
+  held?: PortMapping[]
   /**
    * Absent: all that an attachment needs. `guest`: the addresses are somebody else's container's; it may be
    * reached through ports that are published, and no further. `ports`: the ports alone, to addresses that

@@ -40,3 +40,30 @@ export const coversAddress = (all: Ip | undefined, one: Ip | undefined): boolean
   all === undefined ||
   all === one ||
   (one !== undefined && isUnspecified(all) && familyOf(all) === familyOf(one))
+
+/** True when one packet could belong to both. */
+export function portsMeet(a: PortMapping, b: PortMapping): boolean {
+  const addresses = coversAddress(a.hostIp, b.hostIp) || coversAddress(b.hostIp, a.hostIp)
+  const ports = a.hostPort < b.hostPort + b.count && b.hostPort < a.hostPort + a.count
+  return a.protocol === b.protocol && addresses && ports
+}
+
+/** The host ports of a mapping, as far as they are in none of these ranges; in their order, each as long as it can be. */
+export function portsOutside(
+  mapping: PortMapping,
+  ranges: readonly Pick<PortMapping, 'hostPort' | 'count'>[],
+): PortMapping[] {
+  const end = mapping.hostPort + mapping.count
+  const outside: PortMapping[] = []
+  let next = mapping.hostPort
+  const passTo = (hostPort: number) => {
+    const containerPort = mapping.containerPort + next - mapping.hostPort
+    if (hostPort > next) outside.push({ ...mapping, hostPort: next, containerPort, count: hostPort - next })
+  }
+  for (const range of ranges.toSorted((a, b) => a.hostPort - b.hostPort)) {
+    passTo(Math.min(range.hostPort, end))
+    next = Math.max(next, range.hostPort + range.count)
+  }
+  passTo(end)
+  return outside
+}

@@ -46,6 +46,9 @@ export const withPolicy = (tables: Table[], policy: Policy): Table[] =>
 
 const policyLines = ({ policy }: Table): string[] => (policy === undefined ? [] : [`-P FORWARD ${policy}`])
 
+/** Where published ports are. */
+export const PORT_CHAIN = 'TSNET-DNAT'
+
 /** All our chains of a family, in the order in which they are filled: guards first, published ports last. */
 export function baseChains(family: Family): { table: TableName; chain: BaseChain }[] {
   const chain = (table: TableName, name: string, jumps: string[], rules: string[] = []) => ({
@@ -64,7 +67,7 @@ export function baseChains(family: Family): { table: TableName; chain: BaseChain
     chain('nat', 'TSNET-POSTROUTING', ['POSTROUTING']),
     chain(
       'nat',
-      'TSNET-DNAT',
+      PORT_CHAIN,
       [`PREROUTING ${toHost}`, `OUTPUT ${toHost}`],
       family === 6 ? ['-s fe80::/10 -j RETURN', '-d ::1/128 -j RETURN', '-d fe80::/10 -j RETURN'] : [],
     ),
@@ -79,7 +82,7 @@ export function tablesOf({ owner, bridge }: Rules, rules: FamilyRules): Table[] 
     'TSNET-GUARD': guardRules(rules, bridge, comment),
     'TSNET-FORWARD': forwardRules(rules, bridge, comment),
     'TSNET-POSTROUTING': postroutingRules(rules, bridge, comment),
-    'TSNET-DNAT': rules.published.map(port => dnatRule(rules.family, port, comment)),
+    [PORT_CHAIN]: rules.published.map(port => dnatRule(rules.family, port, comment)),
   }
   // Where loopback addresses must not come from a wire, no rule of an attachment says so.
   const guardsLoopback = rules.family === 4 && rules.published.length > 0

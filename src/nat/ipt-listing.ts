@@ -3,7 +3,14 @@
  */
 
 import type { Family } from '../model/address.ts'
-import { type BaseChain, baseChains, restoreFile, type Table, type TableName } from './ipt-document.ts'
+import {
+  type BaseChain,
+  baseChains,
+  PORT_CHAIN,
+  restoreFile,
+  type Table,
+  type TableName,
+} from './ipt-document.ts'
 
 /** Our part of a family's rules. */
 export interface Listing {
@@ -131,6 +138,17 @@ export function removal(family: Family, listing: Listing, owner: string, unused:
     }),
   )
 }
+
+/** What removes an owner's published ports, and nothing else. @returns empty when there are none */
+export const portRemoval = (listing: Listing, owner: string): string =>
+  restoreFile([
+    {
+      name: 'nat',
+      lines: rulesOf(listing, 'nat')
+        .filter(rule => chainOf(rule) === PORT_CHAIN && ownerOf(rule) === owner)
+        .map(rule => `-D ${rule}`),
+    },
+  ])
 
 const isUnused = (chain: BaseChain, rules: string[], own: string[]): boolean =>
   rules

@@ -41,6 +41,7 @@ import {
   missingRules,
   oneLess,
   ownersIn,
+  portRemoval,
   removal,
   repeatedJumps,
 } from './ipt-listing.ts'
@@ -160,6 +161,17 @@ export async function withdrawIptables(owner: string, { rules, last, guards = []
       const { policies } = await listRules(family)
       if (policies.get('filter FORWARD') === 'DROP') await setForwardPolicy(family, 'ACCEPT')
     }),
+  )
+}
+
+/** Deletes an owner's rules for published ports alone. @throws TsnetError `try-again`, `kernel` */
+export async function withdrawPortsIptables(owner: string): Promise<void> {
+  await everyOne(
+    families().map(family =>
+      deplete(family, `removing ports of ${commentOf(owner)}`, async () =>
+        portRemoval(await listRules(family), owner),
+      ),
+    ),
   )
 }
 

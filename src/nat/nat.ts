@@ -46,10 +46,19 @@ import {
   ownersIptables,
   verifyIptables,
   withdrawIptables,
+  withdrawPortsIptables,
 } from './iptables.ts'
 import { isLoopbackRouted, routeLoopback, unrouteLoopback } from './loopback.ts'
 import { findNft, missingNft } from './nft-run.ts'
-import { describeNft, installNft, loopbackBridgesNft, ownersNft, verifyNft, withdrawNft } from './nftables.ts'
+import {
+  describeNft,
+  handOverNft,
+  installNft,
+  loopbackBridgesNft,
+  ownersNft,
+  verifyNft,
+  withdrawNft,
+} from './nftables.ts'
 import { planRules, type Rules } from './rules.ts'
 import { spoofGuardOwners } from './spoof.ts'
 
@@ -87,6 +96,7 @@ const backends = {
     owners: ownersIptables,
     describe: describeIptables,
     loopbackBridges: loopbackBridgesIptables,
+    handOver: withdrawPortsIptables,
   },
   nftables: {
     install: installNft,
@@ -95,6 +105,7 @@ const backends = {
     owners: ownersNft,
     describe: describeNft,
     loopbackBridges: loopbackBridgesNft,
+    handOver: handOverNft,
   },
 } satisfies Record<NatBackend, unknown>
 
@@ -183,6 +194,24 @@ async function closeAll(backend: NatBackend, changes: ForwardingChange[]): Promi
     else await closeForwarding(change)
   }
   return [...new Set(later)]
+}
+
+/**
+ * The published ports of an owner are led elsewhere: its rules for them go, all else of it stays. Idempotent.
+ * With iptables the rules of other attachments of the container stand behind those that go; with nftables a
+ * port stands once, so theirs are added in the same transaction.
+ * @param heirs `held` of each: what it gets. It has rules already, but for these
+ * @throws TsnetError `try-again`, `kernel`
+ */
+export async function handOver(
+  backend: NatBackend,
+  owner: string,
+  heirs: readonly NatIntent[],
+): Promise<void> {
+  await backends[backend].handOver(
+    owner,
+    heirs.map(intent => planRules({ ...intent, part: 'ports' })),
+  )
 }
 
 /** A record that cannot be understood any more must not keep an attachment from going. */

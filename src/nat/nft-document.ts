@@ -62,6 +62,12 @@ function addressElements(
   return elements
 }
 
+/** Those of them that lead from ports. */
+export const portElementsOf = ({ families }: Rules): Element[] =>
+  families.flatMap(({ family, published }) => published.flatMap(port => portElements(family, port)))
+
+export const isPortElement = ({ set }: Element): boolean => set.startsWith('ports')
+
 function portElements(family: Family, port: Published): Element[] {
   const { protocol, hostIp, hostPort, target, containerPort, count } = port
   return Array.from({ length: count }, (_, i) => ({

@@ -24,6 +24,8 @@ import {
   elementsOf,
   elementText,
   getElement,
+  isPortElement,
+  portElementsOf,
 } from './nft-document.ts'
 import { absentElements } from './nft-elements.ts'
 import { elementsOfOwner, listedChains, listedKeys, listedOwners, listedRules } from './nft-listing.ts'
@@ -62,6 +64,29 @@ export async function withdrawNft(
     if (last && !result.ok) result = await runNft(deletions)
     if (result.ok) return deleteUnusedChains(accepts.families)
     if (!isMissing(result) || attempt === ATTEMPTS) throw nftError(`removing ${commentOf(owner)}`, result)
+  }
+}
+
+/**
+ * Deletes an owner's port elements and creates those of its heirs, in one transaction.
+ * @throws TsnetError `kernel`
+ */
+export async function handOverNft(owner: string, heirs: readonly Rules[]): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const gone = (await ownElements(owner)).filter(isPortElement)
+    const added: string[] = []
+    for (const heir of heirs) {
+      // Whoever did this before may have been killed before it could say so.
+      const there = new Set((await ownElements(heir.owner)).map(({ set, key }) => `${set} ${key}`))
+      const missing = portElementsOf(heir).filter(({ set, key }) => !there.has(`${set} ${key}`))
+      added.push(...createElements(missing, heir.owner))
+    }
+    const commands = [...deleteElements(gone), ...added]
+    if (commands.length === 0) return
+    const result = await runNft(commands)
+    if (result.ok) return
+    const isRace = isMissing(result) || isTaken(result)
+    if (!isRace || attempt === ATTEMPTS) throw nftError(`handing over ports of ${commentOf(owner)}`, result)
   }
 }
 

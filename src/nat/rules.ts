@@ -81,6 +81,7 @@ export function planRules(intent: NatIntent): Rules {
   }
   const addresses = [...new Set(intent.addresses.map(address => parseCidr(address, 'address')))]
   const mappings = intent.ports.map(parseMapping)
+  const held = intent.held?.map(parseMapping) ?? mappings
   const families = ([4, 6] as const).filter(family => addresses.some(cidr => familyOf(cidr) === family))
   for (const mapping of mappings) {
     if (!families.some(family => serves(family, mapping))) throw unserved(mapping)
@@ -100,7 +101,10 @@ export function planRules(intent: NatIntent): Rules {
         guard: !intent.guardDirect ? 'none' : intent.ipMasq ? 'all' : 'new',
         hairpin: intent.part === 'guest' || served.length > 0,
         guest: intent.part === 'guest',
-        published: publish(served, target),
+        published: publish(
+          held.filter(mapping => serves(family, mapping)),
+          target,
+        ),
         loopback: served.some(({ hostIp }) => hostIp !== undefined && isLoopback(hostIp)),
       }
     }),

@@ -270,6 +270,31 @@ export function rules(variant: Variant): void {
     })
   })
 
+  t.test(`${variant.name}: ports go over from one owner to another, and nothing else of either`, async t => {
+    const site = await open(t)
+    const before = await site.rules()
+    const ports = [...publishBoth(8080), publish(9000, { count: 3 })]
+    const first = intentOf({ ports })
+    const next = strangerIntent({ ports })
+    // With iptables, rules for one port stand behind each other.
+    const waits = variant.backend === 'nftables'
+    const verify = (intent: NatIntent) => site.call('verifyRules', variant.backend, intent)
+    await site.install(first)
+    await site.install(waits ? { ...next, held: [] } : next)
+    t.strictSame(await verify(first), [])
+    const handOver = () =>
+      site.call('handOver', variant.backend, first.owner, waits ? [{ ...next, held: ports }] : [])
+    for (const round of ['once', 'again']) {
+      await handOver()
+      t.strictSame(await verify(next), [], round)
+      t.strictSame(await verify({ ...first, held: [] }), [], round)
+    }
+    await site.withdraw(first.owner, { last: false })
+    t.strictSame(await verify(next), [])
+    await site.withdraw(next.owner, { last: true, intent: next })
+    t.equal(await site.rules(), before)
+  })
+
   t.test(`${variant.name}: a mapping that cannot be changes nothing`, async t => {
     const site = await open(t)
     await site.install(strangerIntent())
