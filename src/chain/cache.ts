@@ -3,8 +3,9 @@
  * `/var/lib/cni/results/<network>-<container>-<interface>`, readable by root alone.
  */
 
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolder } from '../ffi/folder.ts'
 import type { AttachmentKey } from '../model/network.ts'
 import { namesIn } from './folder.ts'
 import type { ListCall } from './run-list.ts'
@@ -33,7 +34,7 @@ export function writeCached(folder: string, cached: CachedAttachment): void {
     ...(Object.keys(capabilities).length > 0 && { capabilityArgs: capabilities }),
     result,
   }
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  makeFolder(folder, 0o700)
   const path = pathOf(folder, cached)
   const temporary = join(folder, `.${ifname}-${containerId}-${network}.tmp`)
   writeFileSync(temporary, JSON.stringify(entry), { mode: 0o600 })

@@ -5,10 +5,11 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf, TsnetError } from '../model/errors.ts'
-import { runDirectory, whileLocked } from '../network/state.ts'
+import { makeRunDirectory, runDirectory } from '../network/run-directory.ts'
+import { whileLocked } from '../network/state.ts'
 import { type ControlClient, connectControl } from './client.ts'
 import { executable } from './executable.ts'
 
@@ -24,9 +25,9 @@ const INHERITED =
 
 /** The daemon that runs, or one that is started in the background. @throws TsnetError when it does not start */
 export async function daemonAtHand(): Promise<ControlClient> {
+  makeRunDirectory()
   const running = await connectControl()
   if (running !== undefined) return running
-  mkdirSync(runDirectory(), { recursive: true, mode: 0o700 })
   return await whileLocked('start', async () => {
     const meanwhile = await connectControl()
     if (meanwhile !== undefined) return meanwhile

@@ -7,8 +7,9 @@
  * survived a power loss, and its owner did not. No network can be called `.tsnet`.
  */
 
-import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolder } from '../ffi/folder.ts'
 import { type Ip, tryParseIp } from '../model/address.ts'
 import { hasCode } from '../model/errors.ts'
 import { type AttachmentKey, type NamespaceId, ownerTag } from '../model/network.ts'
@@ -49,7 +50,7 @@ export class RecordStore {
       writeFileSync(`${path}.new`, text, { mode: 0o600 })
     } catch (thrown) {
       if (!hasCode(thrown, 'ENOENT')) throw thrown
-      mkdirSync(this.directory, { recursive: true, mode: 0o700 })
+      makeFolder(this.directory, 0o700)
       writeFileSync(`${path}.new`, text, { mode: 0o600 })
     }
     renameSync(`${path}.new`, path)

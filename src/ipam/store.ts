@@ -11,7 +11,6 @@ import {
   existsSync,
   linkSync,
   lstatSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   statSync,
@@ -20,6 +19,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolder } from '../ffi/folder.ts'
 import { type Ip, tryParseIp } from '../model/address.ts'
 import { hasCode } from '../model/errors.ts'
 
@@ -47,7 +47,7 @@ export class LeaseStore {
   }
 
   create(): void {
-    mkdirSync(this.directory, { recursive: true, mode: 0o755 })
+    makeFolder(this.directory, 0o755)
   }
 
   isTaken(ip: Ip): boolean {

@@ -13,25 +13,24 @@
  * somebody who died, and names all there is to take down. Every file appears whole (rename). Nothing here
  * is synced to disk: a power loss ends all that it speaks of.
  *
- * Directories are made when needed and removed when empty; both may race with another process, so making
- * is tried again.
+ * Directories are made when needed and removed when empty (run-directory.ts).
  */
 
-import {
-  type Dir,
-  mkdirSync,
-  opendirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
-import { dirname, join } from 'node:path'
+import { type Dir, opendirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type FileLock, lockFile, tryLockFile } from '../ffi/lock.ts'
 import { hasCode } from '../model/errors.ts'
 import type { Attachment, Undertaking } from '../model/network.ts'
+import {
+  inDirectory,
+  inDirectorySync,
+  listNames,
+  readText,
+  removeEmptyParents,
+  runDirectory,
+} from './run-directory.ts'
+
+export { removeEmptyParents, runDirectory } from './run-directory.ts'
 
 /** One attachment and how far it has come. */
 export type Entry =
@@ -54,8 +53,6 @@ export const ENTRIES = 'attachments'
 
 /** Ending of a file that is being written. The same name each time: what a killed writer left is overwritten. */
 const TEMPORARY = '.tmp'
-
-export const runDirectory = (): string => process.env.TSNET_RUN_DIR ?? '/run/tsnet'
 
 /** Where the entries are. */
 export const entriesFolder = (): string => join(runDirectory(), ENTRIES)
@@ -176,15 +173,6 @@ async function release<T>(lock: FileLock, name: string, work: () => T | Promise<
 
 const lockPath = (name: string): string => join(runDirectory(), `${name}.lock`)
 
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (thrown) {
-    if (hasCode(thrown, 'ENOENT')) return undefined
-    throw thrown
-  }
-}
-
 function writeWhole(path: string, text: string): void {
   const temporary = path + TEMPORARY
   inDirectorySync(temporary, () => {
@@ -197,52 +185,4 @@ function remove(path: string): void {
   rmSync(path, { force: true })
   rmSync(path + TEMPORARY, { force: true })
   removeEmptyParents(path)
-}
-
-/** Removes the folders above a path of the run directory as far as they are empty. */
-export function removeEmptyParents(path: string): void {
-  // A directory that somebody chose for us stays; our own default goes.
-  const top = process.env.TSNET_RUN_DIR ?? dirname(runDirectory())
-  for (let folder = dirname(path); folder.length > top.length; folder = dirname(folder)) {
-    try {
-      rmdirSync(folder)
-    } catch {
-      return // not empty, or somebody else was faster
-    }
-  }
-}
-
-function listNames(folder: string): string[] {
-  try {
-    return readdirSync(join(runDirectory(), folder))
-  } catch (thrown) {
-    if (hasCode(thrown, 'ENOENT')) return []
-    throw thrown
-  }
-}
-
-/** How often a directory may vanish between being made and being used. */
-const ATTEMPTS = 100
-
-async function inDirectory<T>(path: string, work: (path: string) => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await work(path)
-    } catch (thrown) {
-      if (!hasCode(thrown, 'ENOENT') || attempt === ATTEMPTS) throw thrown
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    }
-  }
-}
-
-function inDirectorySync(path: string, work: () => void): void {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      work()
-      return
-    } catch (thrown) {
-      if (!hasCode(thrown, 'ENOENT') || attempt === ATTEMPTS) throw thrown
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    }
-  }
 }

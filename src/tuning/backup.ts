@@ -7,8 +7,9 @@
  * Under `tsnet`, which the reference skips, stands whose it is: the network, and the namespace by its inode.
  */
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { makeFolder } from '../ffi/folder.ts'
 import { hasCode } from '../model/errors.ts'
 import { Json } from '../model/json.ts'
 import { readMac } from '../model/json-values.ts'
@@ -45,7 +46,7 @@ export function writeBackup(folder: string, settings: LinkSettings, origin: Orig
   const path = pathOf(folder, origin)
   for (let attempt = 1; ; attempt++) {
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 })
+      makeFolder(folder, 0o700)
       writeFileSync(`${path}.tmp`, text, { mode: 0o600 })
       renameSync(`${path}.tmp`, path)
       return
