@@ -66,11 +66,13 @@ function addTarget(found: Set<string>, path: string): void {
   if (file?.dev === statSync('/proc/self/ns/net').dev) found.add(`net:[${file.ino}]`)
 }
 
-// Processes come and go while we look; what vanishes underneath us holds nothing.
+// Processes come and go while we look; what vanishes underneath us holds nothing. But when it is we who are
+// short of descriptors, nothing is known.
 function quietly<T, U>(look: () => T, otherwise: U): T | U {
   try {
     return look()
-  } catch {
+  } catch (thrown) {
+    if (hasCode(thrown, 'EMFILE', 'ENFILE', 'ENOMEM')) throw thrown
     return otherwise
   }
 }

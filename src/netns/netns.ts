@@ -54,7 +54,8 @@ export class Netns implements Disposable {
 
 /**
  * Opens the namespace at a path.
- * @throws TsnetError `invalid-netns`: no such file, or not a network namespace
+ * @throws TsnetError `invalid-netns`: no such file, or not a network namespace; `io` where the kernel is short
+ *   of something, which says nothing about the namespace
  */
 export function openNetns(path: string): Netns {
   let fd: number
@@ -63,7 +64,7 @@ export function openNetns(path: string): Netns {
   } catch (cause) {
     const gone = hasCode(cause, 'ENOENT', 'ENOTDIR')
     throw new TsnetError(
-      'invalid-netns',
+      hasCode(cause, 'EMFILE', 'ENFILE', 'ENOMEM') ? 'io' : 'invalid-netns',
       gone
         ? `network namespace ${JSON.stringify(path)} not found`
         : `cannot open network namespace ${JSON.stringify(path)}: ${messageOf(cause)}`,
@@ -77,12 +78,15 @@ export function openNetns(path: string): Netns {
   return new Netns(path, fd)
 }
 
-/** As openNetns, but undefined where there is no namespace any more (no file, a plain file, another kind). */
+/**
+ * As openNetns, but undefined where there is no namespace any more (no file, a plain file, another kind).
+ * @throws TsnetError `io`
+ */
 export function tryOpenNetns(path: string): Netns | undefined {
   try {
     return openNetns(path)
   } catch (thrown) {
-    if (thrown instanceof TsnetError) return undefined
+    if (hasCode(thrown, 'invalid-netns')) return undefined
     throw thrown
   }
 }

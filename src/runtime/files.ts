@@ -1,28 +1,32 @@
-/** Reading what runtimes leave on disk: a file that is not there, or not what it should be, says nothing. */
+/**
+ * Reading what runtimes leave on disk: a file that is not there, or not what it should be, says nothing. Where
+ * the kernel is short of something it is an error: nobody shall take that for a container that is gone.
+ */
 
 import { readdirSync, readFileSync } from 'node:fs'
+import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 
 export function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return undefined
-  }
+  return ifThere(() => readFileSync(path, 'utf8'))
 }
 
 export function readJson(path: string): Record<string, unknown> | undefined {
+  const text = readText(path)
   try {
-    const value: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    const value: unknown = text === undefined ? undefined : JSON.parse(text)
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
   } catch {
     return undefined
   }
 }
 
-export function listNames(folder: string): string[] {
+export const listNames = (folder: string): string[] => ifThere(() => readdirSync(folder)) ?? []
+
+function ifThere<T>(read: () => T): T | undefined {
   try {
-    return readdirSync(folder)
-  } catch {
-    return []
+    return read()
+  } catch (cause) {
+    if (!hasCode(cause, 'EMFILE', 'ENFILE', 'ENOMEM', 'EIO')) return undefined
+    throw new TsnetError('io', messageOf(cause), { cause })
   }
 }

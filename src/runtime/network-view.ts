@@ -25,7 +25,10 @@ export function lookInto(netns: Netns): NetworkView {
     return { links: listLinks(nl), addresses: listAddresses(nl) }
   })
   using host = openNetlink()
-  const usable = addresses.filter(each => each.scope === SCOPE_GLOBAL && !each.tentative && !each.dadFailed)
+  // A tentative one is usable in a moment; until then, and if it is the only one, clients wait for it.
+  const usable = addresses
+    .filter(each => each.scope === SCOPE_GLOBAL && !each.dadFailed)
+    .sort((a, b) => Number(a.tentative) - Number(b.tentative))
   const number = netnsNumber(host, netns.fd)
   const reachable = links.flatMap(link => {
     const bridge = bridgeOf(host, link, number)

@@ -2,9 +2,12 @@
  * When a namespace counts as gone: not as long as anything that we can see keeps it.
  */
 
+import { spawnSync } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
 import t from 'tap'
 import { type Host, lab, waitFor } from 'tsnet/lab'
 import { goneCheck, namespacesInUse, type RecordedNetns } from '../../src/netns/alive.ts'
+import { tryOpenNetns } from '../../src/netns/netns.ts'
 
 /** A namespace on the host that the test process itself holds no descriptor of. */
 async function addNamespace(host: Host, name: string): Promise<RecordedNetns> {
@@ -68,4 +71,23 @@ t.test('another namespace under the same path is not the one that was recorded',
   await holder.stop()
   await waitFor(() => isGone(first), { what: 'the first one to go' })
   t.equal(isGone(second), false)
+})
+
+t.test('who is short of descriptors does not know, and takes nothing for gone', async t => {
+  await using world = await lab()
+  const host = await world.host('host')
+  const pod = await addNamespace(host, 'pod')
+  const limit = 200
+  spawnSync('prlimit', ['--pid', String(process.pid), `--nofile=${limit}:`])
+  const held: number[] = []
+  try {
+    for (;;) held.push(openSync('/dev/null', 'r'))
+  } catch {
+    t.throws(() => isGone({ ...pod, path: '/run/netns/nowhere' }), { code: 'EMFILE' })
+    t.throws(() => tryOpenNetns(pod.path), { code: 'io' })
+  } finally {
+    for (const fd of held) closeSync(fd)
+  }
+  t.ok(held.length > 0 && held.length < limit, 'there was a limit')
+  t.equal(isGone({ ...pod, path: '/run/netns/nowhere' }), false)
 })
