@@ -136,7 +136,7 @@ function addPublishing(program: Command, terminal: Terminal): void {
   program
     .command('unpublish')
     .description('end publications, by host port or container')
-    .argument('[words...]', 'host ports, containers or ids')
+    .argument('[words...]', 'ports and containers as they were published, host ports, or ids')
     .option('--all', 'everything that tsnet publish published')
     .option('--json', 'print what was ended as JSON')
     .action(async (words: string[], options: { json?: true; all?: true }) => {
@@ -146,10 +146,11 @@ function addPublishing(program: Command, terminal: Terminal): void {
   program
     .command('ports')
     .description('list what is published')
+    .option('--all', 'by CNI and Docker too')
     .option('--json', 'print it as JSON')
-    .action(async (options: { json?: true }) => {
-      const { ports } = await import('./publish.ts')
-      await ports(terminal, { json: options.json === true })
+    .action(async (options: { json?: true; all?: true }) => {
+      const { ports } = await import('./ports.ts')
+      await ports(terminal, { json: options.json === true, all: options.all === true })
     })
   program
     .command('daemon')
@@ -244,7 +245,7 @@ function report(thrown: unknown, json: boolean, terminal: Terminal): void {
     terminal.out(`${JSON.stringify({ error }, null, 2)}\n`)
     return
   }
-  terminal.error(`${paint(terminal, 'red', 'tsnet:')} ${message}\n`)
+  terminal.error(`${paint(terminal.livelyErrors, 'red', 'tsnet:')} ${message}\n`)
   if (known?.details !== undefined) terminal.error(`${known.details}\n`)
   // Not foreseen, so a fault of ours: say where.
   if (known === undefined && thrown instanceof Error) terminal.error(`${thrown.stack}\n`)

@@ -5,7 +5,7 @@ import { SETTINGS_FILE } from '../daemon/settings.ts'
 import { parseDuration } from '../model/duration.ts'
 import type { Terminal } from './terminal.ts'
 
-/** Runs the daemon in the foreground; one line on stdout when it is ready, its log on stderr. */
+/** Runs the daemon in the foreground; one line on stdout when it is ready, its log on stderr, each line with its time. */
 export async function daemon(
   terminal: Terminal,
   { config = SETTINGS_FILE, replace = false, idle }: { config?: string; replace?: boolean; idle?: string },
@@ -18,6 +18,6 @@ export async function daemon(
     replace,
     idleMs,
     ready: line => terminal.out(`${line}\n`),
-    log: line => terminal.error(`${line}\n`),
+    log: line => terminal.error(`${new Date().toISOString()} ${line}\n`),
   })
 }

@@ -62,7 +62,9 @@ export async function demo(terminal: Terminal, options: { json: boolean }): Prom
   checkRequirements()
   const backend = chooseBackend(forcedBackend(process.env))
   const screen = options.json ? { ...terminal, out: () => {}, lively: false } : terminal
-  screen.out(`${paint(screen, 'bold', 'A web server in a container, published on port 8080 of its host.')}\n`)
+  screen.out(
+    `${paint(screen.lively, 'bold', 'A web server in a container, published on port 8080 of its host.')}\n`,
+  )
   screen.out('All of it is namespaces made for this; the network of this machine is not touched.\n\n')
   const world = await lab()
   try {
@@ -74,7 +76,7 @@ export async function demo(terminal: Terminal, options: { json: boolean }): Prom
   } finally {
     await world.end()
   }
-  screen.out(`${paint(screen, 'green', '✓')} nothing is left but a note of the last address given
+  screen.out(`${paint(screen.lively, 'green', '✓')} nothing is left but a note of the last address given
 
 That was one CNI ADD, which any runtime can call: a bridge and a veth pair, an address of each family,
 masquerade towards the outside and port ${HOST_PORT} of the host to port ${CONTAINER_PORT} of the container, by ${backend}. And one
@@ -98,7 +100,7 @@ async function perform(world: World, backend: DemoReport['backend'], screen: Ter
   const fetched = await fetchPages(sandbox, screen)
   const outside = await reachOutside(sandbox, screen)
   const rules = await rulesOf(host, backend)
-  screen.out(`\n${paint(screen, 'bold', `The rules that do it (${backend}):`)}\n`)
+  screen.out(`\n${paint(screen.lively, 'bold', `The rules that do it (${backend}):`)}\n`)
   show(screen, rules)
   await step(screen, 'CNI DEL', () => callPlugin(sandbox, 'DEL'))
   const differences = await step(

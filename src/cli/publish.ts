@@ -1,15 +1,16 @@
-/** `tsnet publish`, `unpublish` and `ports`. */
+/** `tsnet publish` and `unpublish`. */
 
-import { ANSWER_WITHIN_MS, type ControlClient, connectControl } from '../control/client.ts'
+import { ANSWER_WITHIN_MS, connectControl } from '../control/client.ts'
 import { daemonAtHand } from '../control/start.ts'
 import { TsnetError } from '../model/errors.ts'
 import { portRange } from '../model/port-mapping.ts'
-import type { Publication } from '../model/publication.ts'
+import { calledOf, type Publication } from '../model/publication.ts'
 import { type PublishWords, parsePublishRequest } from '../model/publish-request.ts'
-import { choosePublications } from '../network/choose.ts'
 import { listPublications } from '../network/owners.ts'
+import { ListeningIn, silenceOf } from '../network/port-condition.ts'
+import { factsOf } from '../network/port-list.ts'
 import type { Served } from '../network/publisher.ts'
-import { tableOf } from './table.ts'
+import { requireRunDirectory } from '../network/run-directory.ts'
 import type { Terminal } from './terminal.ts'
 
 interface Output {
@@ -23,6 +24,15 @@ export async function publish(terminal: Terminal, words: PublishWords, { json }:
   const published = (await client.ask('publish', words)) as Publication[]
   if (json) terminal.out(`${JSON.stringify(published)}\n`)
   else for (const each of published) terminal.out(`${describe(each)}\n`)
+  for (const line of new Set(published.flatMap(remarksOn))) terminal.error(`tsnet: ${line}\n`)
+}
+
+/** What whoever published it may not have meant. */
+function remarksOn(publication: Publication): string[] {
+  const { waitMs, natObstacle } = publication
+  // Whoever says that clients shall wait knows that nobody listens yet.
+  const silence = waitMs > 0 ? undefined : silenceOf(factsOf(publication, true), new ListeningIn())
+  return [silence, natObstacle].filter(each => each !== undefined)
 }
 
 /** Ends what leads to a container, or the publications of host ports, or all. */
@@ -34,68 +44,41 @@ export async function unpublish(
   if (all === words.length > 0) {
     throw new TsnetError('invalid-environment', 'name the ports and containers to unpublish, or say --all')
   }
+  requireRunDirectory()
   // Rules serve on without a daemon; ending them takes one.
   using client =
     (await connectControl()) ?? (listPublications().length > 0 ? await daemonAtHand() : undefined)
   // Without publications there is nothing to end, and no name that could be right.
-  const chosen =
-    client === undefined
-      ? choosePublications([], words)
-      : ((await client.ask('choose', all ? { all } : { names: words })) as Served[])
-  const ids = chosen.map(each => each.id)
-  const ended = chosen.length === 0 ? [] : await client?.ask('unpublish', { ids }, withinMs(chosen))
+  if (client === undefined && !all) throw nothingPublished(words)
+  const chosen = (await client?.ask('choose', all ? { all } : { names: words })) as Served[] | undefined
+  const ids = chosen?.map(each => each.id) ?? []
+  const ended = ids.length === 0 ? [] : await client?.ask('unpublish', { ids }, withinMs(chosen ?? []))
   if (json) terminal.out(`${JSON.stringify(ended)}\n`)
-  else for (const each of chosen) terminal.out(`${describe(each)} ended\n`)
+  else for (const each of chosen ?? []) terminal.out(`${describe(each)} ended\n`)
 }
 
-/** Lists what is published. */
-export async function ports(terminal: Terminal, { json }: Output): Promise<void> {
-  using client = await connectControl()
-  const published = await publishedBy(client)
-  if (json) {
-    terminal.out(`${JSON.stringify(published)}\n`)
-    return
-  }
-  const head = ['HOST', 'CONTAINER', 'TARGET', 'BY', 'CONNECTIONS', 'IN', 'OUT', 'ID']
-  terminal.out(`${tableOf(head, published.map(row))}\n`)
-}
+const nothingPublished = ([word]: string[]): TsnetError =>
+  new TsnetError('unknown-container', `nothing is published as or for ${JSON.stringify(word)}`)
 
 /** They end one after the other, each when its connections have finished. */
 const withinMs = (chosen: Publication[]): number =>
   chosen.reduce((sum, { drainMs }) => sum + drainMs, ANSWER_WITHIN_MS)
 
-/** Without a daemon: what is written down, and nothing is counted. */
-const publishedBy = async (client: ControlClient | undefined): Promise<Served[]> =>
-  client === undefined ? listPublications() : ((await client.ask('ports')) as Served[])
-
-function row(served: Served): string[] {
-  const { counters, containers, id } = served
-  return [
-    hostSide(served),
-    containers.map(each => each.name).join(','),
-    targetSide(served),
-    [served.nat?.backend, served.mode !== 'nat' && 'proxy'].filter(Boolean).join('+'),
-    counters === undefined ? '-' : `${counters.active}/${counters.accepted}`,
-    counters === undefined ? '-' : bytes(counters.bytesIn),
-    counters === undefined ? '-' : bytes(counters.bytesOut),
-    id,
-  ]
-}
-
 const describe = (publication: Publication): string =>
-  `${hostSide(publication)} -> ${publication.containers.map(each => each.name).join(',')}:${targetSide(publication)}`
+  `${hostSide(publication)} -> ${namesOf(publication)}:${targetSide(publication)}`
 
-function hostSide({ hostIp, hostPort, count, protocol }: Publication): string {
+type Sides = Pick<Publication, 'hostIp' | 'hostPort' | 'count' | 'protocol' | 'target'>
+
+/** `*:8080/tcp`, `[::1]:9000-9001/udp`. */
+export function hostSide({ hostIp, hostPort, count, protocol }: Sides): string {
   const host = hostIp === undefined ? '*' : hostIp.includes(':') ? `[${hostIp}]` : hostIp
   return `${host}:${portRange(hostPort, count)}/${protocol}`
 }
 
-const targetSide = ({ target, count }: Publication): string =>
+/** `80`, `80-89` or a path. */
+export const targetSide = ({ target, count }: Sides): string =>
   'socket' in target ? target.socket : portRange(target.port, count)
 
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
-
-function bytes(number: number): string {
-  const power = Math.min(Math.floor(Math.log2(Math.max(number, 1)) / 10), UNITS.length - 1)
-  return `${power === 0 ? number : (number / 1024 ** power).toFixed(1)} ${UNITS[power]}`
-}
+/** Containers as whoever published it called them: `web1,web2`. */
+export const namesOf = ({ containers }: { containers: { name: string; asked?: string }[] }): string =>
+  containers.map(calledOf).join(',')

@@ -7,24 +7,30 @@
 export interface Terminal {
   out(text: string): void
   error(text: string): void
-  /** Somebody looks at it: colours, and progress on one line. */
+  /** Somebody looks at what goes `out`: colours, and progress on one line. */
   lively: boolean
+  /** The same of errors, which may go elsewhere. */
+  livelyErrors: boolean
 }
 
 type Streams = Pick<NodeJS.Process, 'stdout' | 'stderr' | 'env'>
 
 /** NO_COLOR and a dumb terminal are respected. */
-export const terminalOf = ({ stdout, stderr, env }: Streams): Terminal => ({
-  out: text => void stdout.write(text),
-  error: text => void stderr.write(text),
-  lively: stdout.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb',
-})
+export function terminalOf({ stdout, stderr, env }: Streams): Terminal {
+  const isLively = ({ isTTY }: { isTTY?: boolean }) => isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb'
+  return {
+    out: text => void stdout.write(text),
+    error: text => void stderr.write(text),
+    lively: isLively(stdout),
+    livelyErrors: isLively(stderr),
+  }
+}
 
 const CODES = { bold: 1, dim: 2, red: 31, green: 32, cyan: 36 }
 
 /** The text in a colour, where there are colours. */
-export const paint = (terminal: Terminal, colour: keyof typeof CODES, text: string): string =>
-  terminal.lively ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text
+export const paint = (lively: boolean, colour: keyof typeof CODES, text: string): string =>
+  lively ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text
 
 /** After this time somebody who waits wants to know what for. */
 const PATIENCE_MS = 1000
@@ -48,10 +54,12 @@ export async function step<T>(
     const result = await work()
     const took = `${Math.ceil(performance.now() - started)} ms`
     const over = terminal.lively ? '\r\u001b[K' : ''
-    terminal.out(`${over}${paint(terminal, 'green', '✓')} ${what} ${paint(terminal, 'dim', `(${took})`)}\n`)
+    terminal.out(
+      `${over}${paint(terminal.lively, 'green', '✓')} ${what} ${paint(terminal.lively, 'dim', `(${took})`)}\n`,
+    )
     return result
   } catch (thrown) {
-    terminal.out(`${terminal.lively ? '\r\u001b[K' : ''}${paint(terminal, 'red', '✗')} ${what}\n`)
+    terminal.out(`${terminal.lively ? '\r\u001b[K' : ''}${paint(terminal.lively, 'red', '✗')} ${what}\n`)
     throw thrown
   } finally {
     clearTimeout(timer)

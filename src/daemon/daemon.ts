@@ -19,7 +19,7 @@
  * somebody started because it was needed ends when it is not (`idleMs`).
  */
 
-import { mkdirSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -29,13 +29,16 @@ import { ControlServer } from '../control/server.ts'
 import { FileLock, lockFile } from '../ffi/lock.ts'
 import { forcedBackend } from '../model/environment.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { describeHostPorts } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
-import type { Publication } from '../model/publication.ts'
+import { calledAll, type Publication } from '../model/publication.ts'
+import { everyOne } from '../model/undo.ts'
 import { prepareNft } from '../nat/nat.ts'
 import { keepSockets } from '../netlink/warm-sockets.ts'
 import { AttachmentPorts } from '../network/attachment-ports.ts'
+import { portsOf } from '../network/publish-plan.ts'
 import { type PublicationEvent, Publisher } from '../network/publisher.ts'
-import { removeEmptyParents, runDirectory } from '../network/state.ts'
+import { makeRunDirectory, removeEmptyParents, runDirectory, unusable } from '../network/run-directory.ts'
 import { startProxy } from '../proxy/proxy.ts'
 import { answerCalls } from './calls.ts'
 import { FastPath } from './fast-path.ts'
@@ -66,7 +69,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { settingsPath, log, ready, replace = false, idleMs } = options
   let settings = readSettings(settingsPath)
   const backend = forcedBackend(process.env)
-  mkdirSync(runDirectory(), { recursive: true, mode: 0o700 })
+  makeRunDirectory()
   using predecessor = replace ? await connectControl() : undefined
   let alone = predecessor === undefined ? await lockAlone() : undefined
   keepSockets()
@@ -74,21 +77,18 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { workers } = ((await predecessor?.ask('ping')) as { workers: number } | undefined) ?? settings
   const proxy = startProxy({ workers, onFault: log })
 
-  const tell = (event: PublicationEvent, about: Publication) => {
-    const names = about.containers.map(each => each.name).join(', ')
-    log(`${event} ${about.hostPort}/${about.protocol} → ${names}`)
-    control.tell({ event, about })
+  const tell = (event: PublicationEvent, about: Publication, why?: string) => {
+    const reason = why === undefined ? '' : `: ${why}`
+    log(`${event} ${describeHostPorts(portsOf(about))} → ${calledAll(about.containers)}${reason}`)
+    control.tell({ event, about: { ...about, ...(why !== undefined && { obstacle: why }) } })
   }
-  const fault = (owner: string, thrown: unknown) =>
-    log(`ports of ${owner} are not served: ${messageOf(thrown)}`)
+  const tellOfPort = (what: string, why: string | undefined) =>
+    log(why === undefined ? `serving ${what}` : `waiting ${what}: ${why}`)
   const publisher = new Publisher(proxy, { tell, backend })
-  const attachments = new AttachmentPorts(proxy)
-  const placeholders = new Placeholders(proxy)
+  const attachments = new AttachmentPorts(proxy, tellOfPort)
+  const placeholders = new Placeholders(proxy, { tell: tellOfPort })
   const tending = tend(
-    async () => {
-      await publisher.tend()
-      await attachments.tend(fault)
-    },
+    () => everyOne([publisher.tend(), attachments.tend()]),
     () => settings.tendMs,
     log,
   )
@@ -108,10 +108,13 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 
   const handover = await predecessor?.ask('hand-over', {}, HAND_OVER_WITHIN_MS)
   const inherited = handover === undefined ? undefined : inherit(handover as Handover)
-  const handedIn = (id: string) => inherited?.sockets.get(id)
-  await publisher.restore(handedIn)
-  await attachments.tend(fault, handedIn)
+  const sockets = inherited?.sockets ?? new Map<string, number[][]>()
+  const handedIn = (id: string) => takeOut(sockets, id)
+  publisher.restore(handedIn)
+  await attachments.tend(handedIn)
   placeholders.inherit(inherited?.placeholders ?? {}, handedIn)
+  // Those of what has ended meanwhile.
+  for (const fd of [...sockets.values()].flat(2)) closeSync(fd)
   if (inherited !== undefined) await proxy.thaw(inherited.clients)
   if (inherited?.lock !== undefined) alone = new FileLock(lockPath(), inherited.lock, true)
   if (inherited?.notify !== undefined) process.env.NOTIFY_SOCKET ??= inherited.notify
@@ -150,7 +153,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   }
   called.remove()
   await Promise.race([succession.allDone(), late])
-  await tending.stop()
+  await Promise.race([tending.stop(), late])
   server.close()
   control.close()
   notify('STOPPING=1')
@@ -166,13 +169,19 @@ const SUCCESSION_WITHIN_MS = 30_000
 /** It first ends what it has begun: clients of what is being unpublished may finish. */
 const HAND_OVER_WITHIN_MS = 120_000
 
+function takeOut<T>(from: Map<string, T>, key: string): T | undefined {
+  const value = from.get(key)
+  from.delete(key)
+  return value
+}
+
 const lockPath = (): string => join(runDirectory(), 'daemon.lock')
 
 async function lockAlone(withinMs = END_WITHIN_MS): Promise<FileLock> {
   try {
     return await lockFile(lockPath(), { withinMs, removeAfter: true })
   } catch (cause) {
-    if (!hasCode(cause, 'try-again')) throw cause
+    if (!hasCode(cause, 'try-again')) throw unusable(cause)
     throw new TsnetError(
       'conflict',
       `a daemon runs already on ${runDirectory()}; stop it first, or take over with --replace`,

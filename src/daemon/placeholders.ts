@@ -24,8 +24,13 @@ import type { Peer } from '../control/server.ts'
 import { libc } from '../ffi/ffi.ts'
 import { copyDescriptor, openProcess } from '../ffi/pidfd.ts'
 import { TsnetError } from '../model/errors.ts'
+import { describeHostPorts } from '../model/port-mapping.ts'
+import { present } from '../model/present.ts'
 import { type ProxyCall, readProxyCall } from '../model/proxy-call.ts'
 import { currentNetns, openNetns, sameNamespace } from '../netns/netns.ts'
+import { processIdentity } from '../netns/processes.ts'
+import type { HeldPort, OnObstacle } from '../network/attachment-ports.ts'
+import { Obstacles } from '../network/obstacles.ts'
 import type { PortProxy, Publication } from '../proxy/proxy.ts'
 
 /** What is served for placeholders, by publication: what a successor has to know. */
@@ -44,14 +49,27 @@ export class Placeholders {
   readonly #proxy: PortProxy
   readonly #served = new Map<string, Served>()
   readonly #returnWithinMs: number
+  readonly #tell: OnObstacle
+  readonly #obstacles = new Obstacles()
   #released = false
 
-  constructor(proxy: PortProxy, { returnWithinMs = RETURN_WITHIN_MS } = {}) {
+  constructor(
+    proxy: PortProxy,
+    {
+      returnWithinMs = RETURN_WITHIN_MS,
+      tell = () => {},
+    }: { returnWithinMs?: number; tell?: OnObstacle } = {},
+  ) {
     this.#proxy = proxy
     this.#returnWithinMs = returnWithinMs
+    this.#tell = tell
   }
 
-  /** Serves a placeholder's port as long as it is connected. @throws TsnetError, SystemError */
+  /**
+   * Serves a placeholder's port as long as it is connected. One that was told of an error has the socket all
+   * the same, and asks again.
+   * @throws TsnetError, SystemError
+   */
   async serve(words: unknown, peer: Peer): Promise<void> {
     const call = readProxyCall(words)
     const pid = peer.pid()
@@ -59,7 +77,13 @@ export class Placeholders {
     const id = `docker-proxy ${pid}`
     const before = this.#served.get(id)
     if (before !== undefined && !isSame(before.call, call)) await this.#withdraw(id)
-    if (!this.#served.has(id)) this.#publish(id, call, this.#copies(pid, call, words))
+    try {
+      if (!this.#served.has(id)) this.#publish(id, call, this.#copies(pid, call, words))
+    } catch (thrown) {
+      this.#meet(id, call, thrown)
+      throw thrown
+    }
+    if (this.#obstacles.overcome(id)) this.#tell(describe(call), undefined)
     this.#served.set(id, { call, peer })
     peer.stays()
     peer.onGone(() => {
@@ -73,6 +97,16 @@ export class Placeholders {
     if (this.#served.has(id)) await this.#withdraw(id)
   }
 
+  /** What is served, and what something is in the way of. */
+  list(): HeldPort[] {
+    this.#forgetDead()
+    const served = [...this.#served].map(([id, { call }]) => ({ id, call }))
+    return [...served, ...this.#obstacles.ids.map(id => ({ id }))].map(each => ({
+      ...each,
+      ...present({ counters: this.#proxy.countersOf(each.id), obstacle: this.#obstacles.why(each.id) }),
+    }))
+  }
+
   calls(): Calls {
     return Object.fromEntries([...this.#served].map(([id, { call }]) => [id, call]))
   }
@@ -84,7 +118,7 @@ export class Placeholders {
       try {
         if (sockets !== undefined) this.#publish(id, call, sockets)
       } catch {
-        // Its process has ended meanwhile.
+        // Its process has ended meanwhile, or comes to us in a moment and is told why.
       }
     }
     const forget = () => {
@@ -103,6 +137,19 @@ export class Placeholders {
   async #withdraw(id: string): Promise<void> {
     this.#served.delete(id)
     await this.#proxy.withdraw(id)
+  }
+
+  #meet(id: string, call: ProxyCall, thrown: unknown): void {
+    this.#forgetDead()
+    const why = this.#obstacles.meet(id, thrown)
+    if (why !== undefined) this.#tell(describe(call), why)
+  }
+
+  /** A process that has ended waits for nothing. */
+  #forgetDead(): void {
+    for (const id of this.#obstacles.ids) {
+      if (processIdentity(pidOf(id)) === undefined) this.#obstacles.overcome(id)
+    }
   }
 
   #publish(id: string, call: ProxyCall, sockets: number[][]): void {
@@ -129,11 +176,16 @@ export class Placeholders {
   }
 }
 
+const pidOf = (id: string): number => Number(id.slice(id.indexOf(' ') + 1))
+
+const describe = ({ containerPort, containerIp, ...call }: ProxyCall): string =>
+  `${describeHostPorts({ ...call, containerPort, count: 1 })} → ${containerIp} for dockerd`
+
 const isSame = (a: ProxyCall, b: ProxyCall): boolean => JSON.stringify(a) === JSON.stringify(b)
 
 function publicationOf(id: string, call: ProxyCall): Publication {
   const { protocol, hostIp, hostPort, containerIp: ip, containerPort: port } = call
-  const netns = `/proc/${id.slice(id.indexOf(' ') + 1)}/ns/net`
+  const netns = `/proc/${pidOf(id)}/ns/net`
   const target = isOurs(netns) ? { ip, port } : { ip, port, netns }
   return { id, protocol, hostIps: [hostIp], hostPort, count: 1, targets: [target] }
 }

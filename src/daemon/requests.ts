@@ -5,8 +5,7 @@ import { TsnetError } from '../model/errors.ts'
 import type { Publication } from '../model/publication.ts'
 import { parsePublishRequest } from '../model/publish-request.ts'
 import type { AttachmentPorts } from '../network/attachment-ports.ts'
-import { choosePublications } from '../network/choose.ts'
-import type { Publisher } from '../network/publisher.ts'
+import type { Publisher, Served } from '../network/publisher.ts'
 import type { Placeholders } from './placeholders.ts'
 
 /** The handlers of a daemon, by name. */
@@ -16,13 +15,14 @@ export const handlersOf = (
   placeholders: Placeholders,
 ): Handlers => ({
   publish: words => publisher.publish(parsePublishRequest(words)),
-  choose: words => publisher.counted(named(publisher.published(), words)),
+  choose: words => named(publisher, words),
   unpublish: async words => {
     const selected = publisher.counted(identified(publisher.published(), words))
     await publisher.unpublish(selected)
     return selected
   },
   ports: () => publisher.list(),
+  held: () => [...attachments.list(), ...placeholders.list()],
   serve: words => attachments.serve(ownerOf(words)),
   release: words => attachments.release(ownerOf(words)),
   'docker-proxy': (words, peer) => placeholders.serve(words, peer),
@@ -52,11 +52,9 @@ function identified(published: readonly Publication[], words: unknown): Publicat
 }
 
 /** The publications that people mean by these names; or all. */
-function named(published: readonly Publication[], words: unknown): readonly Publication[] {
+async function named(publisher: Publisher, words: unknown): Promise<Served[]> {
   const { all, names } = (words ?? {}) as { all?: unknown; names?: unknown }
-  if (all === true) return published
-  if (Array.isArray(names) && names.every(name => typeof name === 'string')) {
-    return choosePublications(published, names)
-  }
+  if (all === true) return publisher.list()
+  if (Array.isArray(names) && names.every(name => typeof name === 'string')) return publisher.choose(names)
   throw new TsnetError('invalid-environment', 'choose: names is not a list of texts')
 }

@@ -1,8 +1,12 @@
-/** Looking after things again and again, each time after the last has ended. */
+/**
+ * Looking after things again and again. A look that takes long holds up none of the next ones, which leave alone
+ * what it is about.
+ */
 
 import { messageOf } from '../model/errors.ts'
 
 export interface Tending {
+  /** Looks at once, and then after each pause. */
   start(): void
   /** Settles when nothing is looked after any more. */
   stop(): Promise<void>
@@ -13,28 +17,27 @@ export interface Tending {
 export function tend(look: () => Promise<void>, pauseMs: () => number, log: (line: string) => void): Tending {
   let timer: NodeJS.Timeout | undefined
   let going = false
-  let looking: Promise<void> | undefined
+  const looking = new Set<Promise<void>>()
   const schedule = () => {
     clearTimeout(timer)
-    if (going && looking === undefined) timer = setTimeout(again, pauseMs())
+    if (going) timer = setTimeout(again, pauseMs())
   }
   const again = () => {
-    looking = look()
+    const one = look()
       .catch(thrown => log(`looking after containers failed: ${messageOf(thrown)}`))
-      .then(() => {
-        looking = undefined
-        schedule()
-      })
+      .finally(() => looking.delete(one))
+    looking.add(one)
+    schedule()
   }
   return {
     start() {
       going = true
-      schedule()
+      again()
     },
     async stop() {
       going = false
       clearTimeout(timer)
-      await looking
+      await Promise.all(looking)
     },
     paceChanged: schedule,
   }

@@ -20,7 +20,7 @@
 #include "launcher.h"
 
 enum { STATUS_FD = 3, LISTEN_FD = 4, BACKLOG = 4096, ANSWER_WITHIN_S = 4, TRIES = 3 };
-enum { LOOK_AGAIN_MS = 50, SUCCESSOR_WITHIN_MS = 2000, LEAVE_WITHIN_MS = 1000 };
+enum { LOOK_AGAIN_MS = 50, ASK_AGAIN_MS = 1000, SUCCESSOR_WITHIN_MS = 2000, LEAVE_WITHIN_MS = 1000 };
 enum { SERVED, NOBODY, REFUSED };
 
 struct end {
@@ -133,8 +133,8 @@ void docker_proxy(char **words)
 		while (read(daemon_fd, text, sizeof text) > 0);
 		close(daemon_fd);
 		daemon_fd = -1;
-		for (int waited = 0; hand_over() != SERVED; waited += LOOK_AGAIN_MS) {
-			poll(NULL, 0, LOOK_AGAIN_MS);
+		for (int waited = 0; (answer = hand_over()) != SERVED; waited += LOOK_AGAIN_MS) {
+			poll(NULL, 0, answer == REFUSED ? ASK_AGAIN_MS : LOOK_AGAIN_MS);
 			if (waited >= SUCCESSOR_WITHIN_MS) start_daemon(SUCCESSOR_WITHIN_MS), waited = 0;
 		}
 	}

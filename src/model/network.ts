@@ -14,6 +14,7 @@
  */
 
 import type { Cidr, Ip } from './address.ts'
+import { shortName } from './container-name.ts'
 import type { PortMapping } from './port-mapping.ts'
 import { sha256 } from './sha256.ts'
 
@@ -35,6 +36,12 @@ export const nameInNetwork = ({ containerId, ifname }: Omit<AttachmentKey, 'netw
 export function ownerTag(key: AttachmentKey): string {
   return sha256(`${key.network}\0${key.containerId}\0${key.ifname}`).slice(0, 16)
 }
+
+/** A container as its runtime calls it, or else by its id. */
+export const nameOfAttached = ({ aliases, containerId }: Named): string =>
+  aliases?.at(-1) ?? shortName(containerId)
+
+type Named = Pick<AttachmentKey, 'containerId'> & Partial<Pick<Undertaking, 'aliases'>>
 
 /** Part of a pool, as host-local's `ranges` describe it; what is absent has host-local's default. */
 export interface AddressRange {

@@ -7,6 +7,7 @@
  */
 
 import type { Cidr, Ip } from './address.ts'
+import { LONG_ID, shortName } from './container-name.ts'
 import type { NamespaceId, NatBackend, NatIntent } from './network.ts'
 import type { Protocol } from './port-mapping.ts'
 import type { PortSpec } from './port-spec.ts'
@@ -31,6 +32,8 @@ export interface Container {
   id: string
   /** As people call it; the id where it has no name. */
   name: string
+  /** As whoever published it called it. */
+  asked?: string
   /** How to find it again, also after a restart: `docker:web`. */
   reference: string
   /** Its first process; absent where only a namespace is known. */
@@ -70,6 +73,8 @@ export interface PublishOptions {
 export interface PublishRequest extends PublishOptions {
   /** None: every TCP port that the containers listen on. */
   specs: PortSpec[]
+  /** As they were written, one for each of `specs`. */
+  written: string[]
   /** References of one container, or of several that share the load. */
   containers: string[]
   /** Take ports over that another publication of tsnet has. */
@@ -86,8 +91,25 @@ export interface Publication extends PublishOptions {
   count: number
   target: { port: number } | { socket: string }
   containers: Container[]
+  /** The ports as they were written; absent where nobody wrote any. */
+  asked?: string
   /** ISO 8601. */
   createdAt: string
   /** The kernel rules, where it has some. */
   nat?: { backend: NatBackend; ports: NatIntent; guest: NatIntent }
+  /** Why the kernel leads nothing, where it could but for somebody else; a sentence. */
+  natObstacle?: string
+  /** It is being taken down, for this reason; what is left of that is done by whoever comes next. */
+  ending?: PublicationEnd
 }
+
+/** Why a publication ends: somebody said so, its time was over, or its containers are gone. */
+export type PublicationEnd = 'unpublished' | 'expired' | 'ended'
+
+/** A container as whoever published it knows it. */
+export const calledOf = ({ asked, name }: Pick<Container, 'asked' | 'name'>): string =>
+  shortName(asked === undefined || LONG_ID.test(asked) ? name : asked)
+
+/** All of them. */
+export const calledAll = (containers: readonly Pick<Container, 'asked' | 'name'>[]): string =>
+  containers.map(calledOf).join(', ')

@@ -54,6 +54,7 @@ export function parsePublishRequest(words: unknown, now = Date.now()): PublishRe
   const maxConnections = asked.maxConnections && positive('--max-connections', asked.maxConnections)
   return {
     specs: asked.ports.map(parsePortSpec),
+    written: asked.ports,
     containers: asked.containers,
     mode: oneOf('--mode', asked.mode ?? 'auto', modes),
     via: oneOf('--via', asked.via ?? 'auto', ways),

@@ -9,10 +9,14 @@
 
 import { closeSync } from 'node:fs'
 import { familyOf, ipOf } from '../model/address.ts'
-import type { Attachment } from '../model/network.ts'
+import { type Attachment, nameOfAttached, type Undertaking } from '../model/network.ts'
 import { describeHostPorts, type PortMapping } from '../model/port-mapping.ts'
-import type { PortProxy, Publication } from '../proxy/proxy.ts'
+import { present } from '../model/present.ts'
+import type { ProxyCall } from '../model/proxy-call.ts'
+import { everyOne } from '../model/undo.ts'
+import type { Counters, PortProxy, Publication } from '../proxy/proxy.ts'
 import { EntryIndex } from './entry-index.ts'
+import { Obstacles } from './obstacles.ts'
 import { copyReserved, isInhabited } from './reserved-ports.ts'
 import { readEntry } from './state.ts'
 
@@ -22,57 +26,109 @@ export type HandedIn = (id: string) => number[][] | undefined
 /** Whoever has not left by then does not leave: it died, say. */
 const LEAVING_MS = 10_000
 
+/** A port that the proxy holds, or should, for somebody else than `tsnet publish`. */
+export interface HeldPort {
+  /** By which the proxy knows it. */
+  id: string
+  counters?: Counters
+  /** What is in its way. */
+  obstacle?: string
+  /** Of dockerd's ports, what it asked for. */
+  call?: ProxyCall
+}
+
+/** Hears of ports that are not served, and why; `undefined`: nothing is in their way any more. */
+export type OnObstacle = (what: string, why: string | undefined) => void
+
 export class AttachmentPorts {
   readonly #proxy: PortProxy
+  readonly #tell: OnObstacle
   /** Publications of the proxy by the owner they serve. */
-  readonly #served = new Map<string, string[]>()
+  readonly #served = new Map<string, Set<string>>()
+  /** By publication of the proxy: an error keeps none of the others from being served. */
+  readonly #obstacles = new Obstacles()
   /** Owners whose ports are being let go. */
   readonly #letGo = new Map<string, Promise<unknown>>()
   /** Owners that asked for it, and when: they are on their way out, whatever is written down about them. */
   readonly #leaving = new Map<string, number>()
   readonly #index = new EntryIndex()
 
-  constructor(proxy: PortProxy) {
+  constructor(proxy: PortProxy, tell: OnObstacle = () => {}) {
     this.#proxy = proxy
+    this.#tell = tell
   }
 
   /** Serves the ports of an attachment, all or none. @throws TsnetError */
-  async serve(owner: string, handedIn?: HandedIn): Promise<void> {
+  async serve(owner: string): Promise<void> {
     this.#leaving.delete(owner)
     await this.#letGo.get(owner)
-    await this.#serve(owner, handedIn)
-  }
-
-  async #serve(owner: string, handedIn: HandedIn = () => undefined): Promise<void> {
-    const entry = readEntry(owner)
-    if (entry?.state !== 'attached' || this.#served.has(owner)) return
-    const { portsReserved: reserved = false, netns } = entry.attachment
-    // Whoever is in there was started after the runtime had what it wanted.
-    if (reserved && !isInhabited(netns)) return
-    const ids: string[] = []
-    this.#served.set(owner, ids)
+    this.#forgetObstacles(owner)
     try {
-      for (const publication of forwardings(owner, entry.attachment)) {
-        const sockets = handedIn(publication.id)
-        if (sockets === undefined && reserved) this.#publishReserved(publication)
-        else this.#proxy.publish(publication, sockets)
-        ids.push(publication.id)
-      }
+      this.#serve(owner, { onFailure: throwOn })
     } catch (thrown) {
       await this.#release(owner)
       throw thrown
     }
   }
 
+  /** What is held, and what should be. */
+  list(): HeldPort[] {
+    const ids = [...[...this.#served.values()].flatMap(each => [...each]), ...this.#obstacles.ids]
+    return ids.map(id => ({
+      id,
+      ...present({ counters: this.#proxy.countersOf(id), obstacle: this.#obstacles.why(id) }),
+    }))
+  }
+
+  /** Serves what is not served yet, or rests. */
+  #serve(
+    owner: string,
+    {
+      handedIn = () => undefined,
+      onFailure,
+    }: { handedIn?: HandedIn; onFailure: (mapping: PortMapping, id: string, thrown: unknown) => void },
+  ): void {
+    const entry = readEntry(owner)
+    if (entry?.state !== 'attached') return
+    const { portsReserved: reserved = false, netns } = entry.attachment
+    // Whoever is in there was started after the runtime had what it wanted.
+    if (reserved && !isInhabited(netns)) return
+    const served = this.#served.get(owner) ?? new Set()
+    this.#served.set(owner, served)
+    for (const mapping of entry.attachment.ports) {
+      const publication = forwardingOf(owner, entry.attachment, mapping)
+      if (publication === undefined || served.has(publication.id)) continue
+      if (this.#obstacles.isResting(publication.id)) continue
+      const sockets = handedIn(publication.id)
+      try {
+        if (sockets === undefined && reserved) this.#publishReserved(publication)
+        else this.#publish(publication, sockets)
+        served.add(publication.id)
+        if (this.#obstacles.overcome(publication.id))
+          this.#tell(describe(entry.attachment, mapping), undefined)
+      } catch (thrown) {
+        onFailure(mapping, publication.id, thrown)
+      }
+    }
+  }
+
   /** On the runtime's own sockets; where it has none, on ours. */
   #publishReserved(publication: Publication): void {
-    const sockets = copyReserved(publication, this.#proxy.workers)
+    this.#publish(publication, copyReserved(publication, this.#proxy.workers))
+  }
+
+  /** @param sockets closed where they cannot be used */
+  #publish(publication: Publication, sockets: number[][] | undefined): void {
     try {
       this.#proxy.publish(publication, sockets)
     } catch (thrown) {
       for (const fd of sockets?.flat() ?? []) closeSync(fd)
       throw thrown
     }
+  }
+
+  #forgetObstacles(owner: string): void {
+    for (const id of this.#obstacles.ids) if (id.startsWith(`${owner}:`)) this.#obstacles.overcome(id)
   }
 
   /** Lets the ports of an attachment go. Idempotent. */
@@ -84,11 +140,12 @@ export class AttachmentPorts {
   async #release(owner: string): Promise<void> {
     const ids = this.#served.get(owner)
     this.#served.delete(owner)
+    this.#forgetObstacles(owner)
     if (ids === undefined) {
       await this.#letGo.get(owner)
       return
     }
-    const done = Promise.all(ids.map(id => this.#proxy.withdraw(id)))
+    const done = Promise.all([...ids].map(id => this.#proxy.withdraw(id)))
     this.#letGo.set(owner, done)
     try {
       await done
@@ -97,37 +154,58 @@ export class AttachmentPorts {
     }
   }
 
-  /** Serves what is attached and lets go what is not, whoever did that without saying so. */
-  async tend(onFault: (owner: string, thrown: unknown) => void, handedIn?: HandedIn): Promise<void> {
+  /**
+   * Serves what is attached and lets go what is not, whoever did that without saying so. What cannot be served
+   * is tried again.
+   */
+  async tend(handedIn?: HandedIn): Promise<void> {
     const attached = new Set(this.#index.attachedWithPorts())
     for (const [owner, since] of this.#leaving) {
       const isOver = !attached.has(owner) || performance.now() - since > LEAVING_MS
       if (isOver) this.#leaving.delete(owner)
     }
+    const obstructed = new Set(this.#obstacles.ids.map(id => id.slice(0, id.indexOf(':'))))
     for (const owner of attached) {
-      if (this.#served.has(owner) || this.#leaving.has(owner)) continue
-      await this.#serve(owner, handedIn).catch(thrown => onFault(owner, thrown))
+      const isDone = this.#served.has(owner) && !obstructed.has(owner)
+      if (isDone || this.#leaving.has(owner) || this.#letGo.has(owner)) continue
+      const onFailure = (mapping: PortMapping, id: string, thrown: unknown) => {
+        const why = this.#obstacles.meet(id, thrown)
+        if (why !== undefined) this.#tell(describe(readEntry(owner)?.attachment, mapping), why)
+      }
+      this.#serve(owner, { onFailure, ...(handedIn && { handedIn }) })
     }
-    for (const owner of [...this.#served.keys()]) {
-      // Somebody may have been attached since we looked.
-      if (attached.has(owner) || readEntry(owner)?.state === 'attached') continue
-      await this.#release(owner)
-    }
+    // Somebody may have been attached since we looked.
+    const gone = [...this.#served.keys()].filter(
+      owner => !attached.has(owner) && readEntry(owner)?.state !== 'attached',
+    )
+    await everyOne(gone.map(owner => this.#release(owner)))
   }
 }
 
-function forwardings(owner: string, { leases, ports }: Attachment): Publication[] {
+function throwOn(_mapping: PortMapping, _id: string, thrown: unknown): never {
+  throw thrown
+}
+
+const describe = (attachment: Undertaking | undefined, mapping: PortMapping): string =>
+  `${describeHostPorts(mapping)} → ${attachment === undefined ? 'a container' : nameOfAttached(attachment)}`
+
+/** By which the proxy knows a published port of an attachment. */
+export const forwardingId = (owner: string, mapping: PortMapping): string =>
+  `${owner}:${describeHostPorts(mapping)}`
+
+/** Undefined for an attachment without an address. */
+function forwardingOf(owner: string, { leases }: Attachment, mapping: PortMapping): Publication | undefined {
   const addresses = leases.map(lease => ipOf(lease.address))
   const address = addresses.find(each => familyOf(each) === 4) ?? addresses[0]
-  if (address === undefined) return []
-  return ports.map(mapping => ({
-    id: `${owner}:${describeHostPorts(mapping)}`,
+  if (address === undefined) return undefined
+  return {
+    id: forwardingId(owner, mapping),
     protocol: mapping.protocol,
     ...hostOf(mapping),
     hostPort: mapping.hostPort,
     count: mapping.count,
     targets: [{ ip: address, port: mapping.containerPort }],
-  }))
+  }
 }
 
 const hostOf = ({ hostIp }: PortMapping) => (hostIp === undefined ? {} : { hostIps: [hostIp] })

@@ -6,8 +6,13 @@ import type { Container, Publication, PublishRequest } from '../model/publicatio
 import { containerPorts } from './host-ports.ts'
 
 /** One port or range of a request. */
-export function draftOf(request: PublishRequest, containers: Container[], spec: PortSpec): Publication {
-  const { specs: _, containers: __, replace: ___, ...options } = request
+export function draftOf(
+  request: PublishRequest,
+  containers: Container[],
+  spec: PortSpec,
+  asked: string | undefined,
+): Publication {
+  const { specs: _, written: __, containers: ___, replace: ____, ...options } = request
   return {
     ...options,
     id: randomBytes(8).toString('hex'),
@@ -17,6 +22,7 @@ export function draftOf(request: PublishRequest, containers: Container[], spec: 
     count: containerPorts(spec.container),
     target: 'socket' in spec.container ? spec.container : { port: spec.container.first },
     containers,
+    ...(asked !== undefined && { asked }),
     createdAt: new Date().toISOString(),
   }
 }

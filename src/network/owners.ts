@@ -1,6 +1,7 @@
 /** Who an owner tag stands for: an attachment, or a publication. */
 
-import type { Publication } from '../model/publication.ts'
+import { nameOfAttached } from '../model/network.ts'
+import { calledAll, type Publication } from '../model/publication.ts'
 import { readRecord } from './chained.ts'
 import { FolderIndex } from './folder-index.ts'
 import { listStates, readEntry, readState, writeState } from './state.ts'
@@ -21,9 +22,8 @@ export const publicationIndex = (): FolderIndex<Publication> =>
 /** In words, for messages; undefined when it stands for nothing any more. */
 export function describeOwner(owner: string): string | undefined {
   const attachment = readEntry(owner)?.attachment ?? readRecord('portmap', owner)
-  if (attachment !== undefined) return `container ${attachment.containerId} on network ${attachment.network}`
+  if (attachment !== undefined)
+    return `container ${nameOfAttached(attachment)} on network ${attachment.network}`
   const publication = readPublication(owner)
-  return (
-    publication && `container ${publication.containers.map(each => each.name).join(', ')} by tsnet publish`
-  )
+  return publication && `container ${calledAll(publication.containers)} by tsnet publish`
 }

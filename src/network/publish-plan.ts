@@ -13,7 +13,7 @@
  * path, PROXY protocol, limits on who and how many) is the proxy's alone.
  */
 
-import { familyOf, type Ip, ipOf, isLoopback } from '../model/address.ts'
+import { type Cidr, familyOf, type Ip, ipOf, isLoopback } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { type NatIntent, ownerTag } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
@@ -45,13 +45,21 @@ export function natPart(publication: Publication): NatPart | undefined {
     address => family === undefined || familyOf(address) === family,
   )
   const intent = { bridge: container.bridge, addresses, ipMasq: false, guardDirect: false }
-  const { dev, ino } = container.netns
-  const owner = ownerTag({ network: 'guest', containerId: `${dev}:${ino}`, ifname: addresses.join() })
+  const owner = guestOwner(container, addresses)
   return {
     guest: { ...intent, owner, ports: [], part: 'guest' },
     ports: { ...intent, owner: publication.id, ports: [portsOf(publication)], part: 'ports' },
   }
 }
+
+/** Who the rules stand for that admit clients to addresses of a container. */
+const guestOwner = ({ netns: { dev, ino } }: Container, addresses: readonly Cidr[]): string =>
+  ownerTag({ network: 'guest', containerId: `${dev}:${ino}`, ifname: addresses.join() })
+
+/** False where the rules that a publication has are for other containers than it has now. */
+export const rulesFit = ({ nat, containers }: Publication): boolean =>
+  nat === undefined ||
+  containers.some(container => guestOwner(container, nat.guest.addresses) === nat.guest.owner)
 
 function natObstacle(publication: Publication): string | undefined {
   const { containers, target, via, hostIp } = publication

@@ -3,7 +3,7 @@
  *
  *     publish   find the containers → choose host ports → write down → claim → listen → rules
  *     tend      containers that restarted are followed; those that are gone end, and so do those whose
- *               time is over
+ *               time is over; what something was in the way of is tried again
  *     restore   after a restart of the process: everything that is written down is served again
  *
  * The listening socket comes before the rules: it is reservation and conflict check in one, and what
@@ -13,6 +13,10 @@
  * What is done to one publication is done in turns, and each looks first at what the one before has left.
  * Runtimes are asked before a turn is taken: one that hangs delays neither requests nor other publications.
  *
+ * An error ends nothing that was published. A host address that is not there yet, a port that another process
+ * has, a firewall or a runtime that fails: it waits, says why, and is tried again (obstacles.ts). Only a runtime
+ * that answers, and does not know the container, says that it is gone.
+ *
  * While a container does not run, its publication keeps the port and leads nowhere: the address it had may
  * belong to another container by then.
  */
@@ -20,45 +24,57 @@
 import { hasCode, TsnetError } from '../model/errors.ts'
 import type { NatBackend } from '../model/network.ts'
 import type { PortSpec } from '../model/port-spec.ts'
-import type { Container, Publication, PublishRequest } from '../model/publication.ts'
+import { present } from '../model/present.ts'
+import {
+  calledAll,
+  type Publication,
+  type PublicationEnd,
+  type PublishRequest,
+} from '../model/publication.ts'
 import { everyOne, everyStep, type Undo, withUndo } from '../model/undo.ts'
 import type { Counters, PortProxy } from '../proxy/proxy.ts'
+import { findAgain } from './again.ts'
+import { choosePublications } from './choose.ts'
 import { isThere, thereCheck } from './container.ts'
 import { draftOf, findSame, limitsOf } from './draft.ts'
 import { hostPortChoices } from './host-ports.ts'
 import { listeningSpecs } from './listening.ts'
+import { Obstacles } from './obstacles.ts'
 import { publicationIndex, readPublication } from './owners.ts'
 import { Resolver } from './resolve.ts'
 import { Serving } from './serving.ts'
 import { Turns } from './turns.ts'
 
 /** A publication and what happened on it. */
-export type Served = Publication & { counters?: Counters }
+export type Served = Publication & {
+  counters?: Counters
+  /** What is in its way. */
+  obstacle?: string
+}
 
-/** What happens to a publication. `waiting`: its container does not run. */
-export type PublicationEvent =
-  | 'published'
-  | 'replaced'
-  | 'moved'
-  | 'waiting'
-  | 'unpublished'
-  | 'expired'
-  | 'ended'
+/**
+ * What happens to a publication. `waiting`: its container does not run, or something is in its way; `serving`:
+ * nothing is any more.
+ */
+export type PublicationEvent = 'published' | 'replaced' | 'moved' | 'waiting' | 'serving' | PublicationEnd
 
 export interface PublisherOptions {
-  /** Hears what happens. */
-  tell?: (event: PublicationEvent, about: Publication) => void
+  /** Hears what happens, and of waiting why. */
+  tell?: (event: PublicationEvent, about: Publication, why?: string) => void
   /** The firewall to use; absent: as chooseBackend decides. */
   backend?: NatBackend | undefined
 }
 
 export class Publisher {
   readonly #proxy: PortProxy
-  readonly #tell: (event: PublicationEvent, about: Publication) => void
+  readonly #tell: NonNullable<PublisherOptions['tell']>
   readonly #serving: Serving
   readonly #turns = new Turns()
   readonly #published = publicationIndex()
   readonly #resolver = new Resolver()
+  readonly #obstacles = new Obstacles()
+  /** Publications that are being looked after. */
+  readonly #tended = new Set<string>()
 
   constructor(proxy: PortProxy, { tell = () => {}, backend }: PublisherOptions = {}) {
     this.#proxy = proxy
@@ -72,8 +88,8 @@ export class Publisher {
     return withUndo(async undo => {
       const published: Publication[] = []
       const specs = request.specs.length === 0 ? listeningSpecs(containers, request.via) : request.specs
-      for (const spec of specs) {
-        const draft = draftOf(request, containers, spec)
+      for (const [i, spec] of specs.entries()) {
+        const draft = draftOf(request, containers, spec, request.written[i])
         const earlier = request.replace ? findSame(this.#published.list(), draft) : undefined
         published.push(
           earlier === undefined
@@ -86,11 +102,14 @@ export class Publisher {
   }
 
   /** Ends publications. @throws the error, or an AggregateError, after having tried all */
-  async unpublish(
-    publications: readonly Publication[],
-    why: PublicationEvent = 'unpublished',
-  ): Promise<void> {
-    await everyStep(publications.map(each => () => this.#end(each, why)))
+  async unpublish(publications: readonly Publication[]): Promise<void> {
+    await everyStep(publications.map(each => () => this.#end(each, 'unpublished')))
+  }
+
+  /** Publications by the words that people have for them. @throws TsnetError for one that none answers to */
+  async choose(words: readonly string[]): Promise<Served[]> {
+    const find = (word: string) => this.#resolver.resolve(word)
+    return this.counted(await choosePublications(this.#published.list(), words, find))
   }
 
   /** All that is published, with what happened on it. */
@@ -105,35 +124,58 @@ export class Publisher {
 
   /** Publications with what happened on them. */
   counted(publications: readonly Publication[]): Served[] {
-    return publications.map(each => {
-      const counters = this.#proxy.countersOf(each.id)
-      return counters === undefined ? each : { ...each, counters }
-    })
+    return publications.map(each => ({
+      ...each,
+      ...present({ counters: this.#proxy.countersOf(each.id), obstacle: this.#obstacles.why(each.id) }),
+    }))
   }
 
-  /** Serves again what is written down. What cannot be served any more ends. */
-  async restore(handedIn: (id: string) => number[][] | undefined = () => undefined): Promise<void> {
+  /** Serves again what is written down; where that cannot be, `tend` tries it again. */
+  restore(handedIn: (id: string) => number[][] | undefined = () => undefined): void {
     const isThere = thereCheck()
     for (const publication of this.#published.list()) {
+      if (publication.ending !== undefined) continue
       try {
         this.#serving.resume(publication, handedIn(publication.id), isThere)
-      } catch {
-        await this.#end(publication, 'ended')
+      } catch (thrown) {
+        this.#meet(publication, thrown)
       }
     }
-    await this.tend()
   }
 
-  /** Looks after every publication once. To be called every second or so. */
+  /**
+   * Looks after every publication once, but for those that still are from an earlier time: one that drains for
+   * an hour or whose runtime hangs delays nothing else. To be called every second or so.
+   */
   async tend(now = Date.now()): Promise<void> {
     const isThere = thereCheck()
     await everyOne(
       this.#published.list().flatMap(publication => {
-        if (publication.expiresAt !== undefined && publication.expiresAt <= now)
-          return [this.#end(publication, 'expired')]
-        return publication.containers.every(each => isThere(each.netns)) ? [] : [this.#follow(publication)]
+        const { id, expiresAt, ending, containers } = publication
+        if (this.#tended.has(id) || this.#obstacles.isResting(id)) return []
+        const isOver = expiresAt !== undefined && expiresAt <= now
+        const why = ending ?? (isOver ? 'expired' : undefined)
+        if (why !== undefined) return [this.#look(publication, () => this.#end(publication, why))]
+        const isWell = this.#obstacles.why(id) === undefined && containers.every(each => isThere(each.netns))
+        return isWell ? [] : [this.#look(publication, () => this.#follow(publication))]
       }),
     )
+  }
+
+  async #look(publication: Publication, work: () => Promise<void>): Promise<void> {
+    this.#tended.add(publication.id)
+    try {
+      await work()
+    } catch (thrown) {
+      this.#meet(publication, thrown)
+    } finally {
+      this.#tended.delete(publication.id)
+    }
+  }
+
+  #meet(publication: Publication, thrown: unknown): void {
+    const why = this.#obstacles.meet(publication.id, thrown)
+    if (why !== undefined) this.#tell('waiting', publication, why)
   }
 
   async #add(draft: Publication, spec: PortSpec, undo: Undo): Promise<Publication> {
@@ -186,49 +228,37 @@ export class Publisher {
     return publication
   }
 
-  /** Containers of a publication went away, or came back as others. */
+  /** Containers of a publication went away, or came back as others; or something was in its way. */
   async #follow(publication: Publication): Promise<void> {
-    const found = await Promise.all(publication.containers.map(each => this.#again(each)))
-    await this.#turns.take(publication.id, async () => {
-      const unchanged = JSON.stringify(readPublication(publication.id)) === JSON.stringify(publication)
-      if (unchanged)
-        await this.#move(
-          publication,
-          found.filter(each => each !== undefined),
-        )
+    const { id } = publication
+    const isObstructed = this.#obstacles.why(id) !== undefined
+    const { containers, failures } = await findAgain(publication.containers, this.#resolver, isObstructed)
+    await this.#turns.take(id, async () => {
+      const unchanged = JSON.stringify(readPublication(id)) === JSON.stringify(publication)
+      if (!unchanged) return
+      if (containers.length === 0) return this.#endNow(publication, 'ended')
+      const isLed = this.#serving.leadsTo(publication, containers)
+      const led = isLed ? publication : await this.#serving.lead(publication, containers)
+      if (failures.length > 0) throw new AggregateError(failures)
+      if (!this.#obstacles.overcome(id) && isLed) return
+      const stopped = containers.filter(each => !isThere(each.netns))
+      const isStopped = stopped.length === containers.length
+      if (isStopped) this.#tell('waiting', led, `${calledAll(stopped)} does not run`)
+      else this.#tell(isObstructed ? 'serving' : 'moved', led)
     })
   }
 
-  /** The same container after a restart; itself while it does not run; undefined when it is gone. */
-  async #again(container: Container): Promise<Container | undefined> {
-    if (isThere(container.netns)) return container
-    try {
-      return await this.#resolver.findAgain(container)
-    } catch (thrown) {
-      if (hasCode(thrown, 'unknown-container', 'invalid-netns')) return undefined
-      return container
-    }
-  }
-
-  async #move(publication: Publication, containers: Container[]): Promise<void> {
-    if (containers.length === 0) return this.#endNow(publication, 'ended')
-    const before = publication.containers.map(each => each.netns.ino).join()
-    const running = containers.some(each => isThere(each.netns))
-    if (publication.nat === undefined && !running && containers.map(each => each.netns.ino).join() === before)
-      return
-    this.#tell(running ? 'moved' : 'waiting', await this.#serving.lead(publication, containers))
-  }
-
   /** One that has ended already stays so. */
-  #end({ id }: Publication, why: PublicationEvent): Promise<void> {
+  #end({ id }: Publication, why: PublicationEnd): Promise<void> {
     return this.#turns.take(id, async () => {
       const publication = readPublication(id)
       if (publication !== undefined) await this.#endNow(publication, why)
     })
   }
 
-  async #endNow(publication: Publication, why: PublicationEvent): Promise<void> {
-    await this.#serving.end(publication)
+  async #endNow(publication: Publication, why: PublicationEnd): Promise<void> {
+    await this.#serving.end(publication, why)
+    this.#obstacles.overcome(publication.id)
     this.#tell(why, publication)
   }
 }

@@ -10,13 +10,16 @@ export class Resolver {
   readonly #attached = new FolderIndex(ENTRIES, name => foundIn(ownerIn(name)))
 
   /** @throws TsnetError `unknown-container`, `not-running`, `io`, `missing`, `invalid-environment`, `invalid-netns` */
-  resolve(reference: string): Promise<Container> {
-    return resolveContainer(reference, this.#attached.list())
+  async resolve(reference: string): Promise<Container> {
+    const container = await resolveContainer(reference, this.#attached.list())
+    return { ...container, asked: reference }
   }
 
   /** The same container after a restart. @throws TsnetError as `resolve` */
-  findAgain(container: Container): Promise<Container> {
-    return resolveAgain(container, this.#attached.list())
+  async findAgain(container: Container): Promise<Container> {
+    const { asked } = container
+    const found = await resolveAgain(container, this.#attached.list())
+    return { ...found, ...(asked !== undefined && { asked }) }
   }
 }
 

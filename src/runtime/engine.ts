@@ -10,7 +10,16 @@ import type { Found, Source } from './found.ts'
 /** A whole answer takes no longer, however slowly it drips. */
 const ANSWER_WITHIN_MS = 5_000
 
+/** A running container and its ports, as the API has them. */
+export interface WithPorts {
+  id: string
+  name: string
+  ports: unknown[]
+}
+
 export interface Engine extends Source {
+  /** Of running containers. @throws TsnetError as `list` */
+  listPorts(): Promise<WithPorts[]>
   list(): Promise<Found[]>
   locate(found: Found): Promise<Found>
 }
@@ -30,6 +39,17 @@ export function engine(runtime: 'docker' | 'podman', socket: string, withinMs = 
       const containers = await get('/containers/json?all=1')
       if (!Array.isArray(containers)) throw misunderstood(runtime, socket)
       return containers.map(summary => foundIn(runtime, summary) ?? fail(misunderstood(runtime, socket)))
+    },
+    async listPorts() {
+      const containers = await get('/containers/json')
+      if (!Array.isArray(containers)) throw misunderstood(runtime, socket)
+      return containers.flatMap(summary => {
+        const found = foundIn(runtime, summary)
+        const { Ports: ports } = summary as { Ports?: unknown }
+        return found === undefined
+          ? []
+          : [{ id: found.id, name: found.name, ports: Array.isArray(ports) ? ports : [] }]
+      })
     },
     async locate(found) {
       const details = (await get(`/containers/${found.id}/json`)) as { State?: { Pid?: unknown } } | undefined

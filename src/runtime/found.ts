@@ -1,5 +1,6 @@
 /** What a runtime says of one container, and which of several a reference means. */
 
+import { LONG_ID, shortName } from '../model/container-name.ts'
 import type { Runtime } from '../model/publication.ts'
 import type { Reference } from './reference.ts'
 
@@ -35,8 +36,23 @@ export interface Source {
 export const referenceOf = ({ runtime, scope, name }: Found): string =>
   `${runtime}:${scope === undefined ? '' : `${scope}/`}${name}`
 
-/** Ids that are made by machines; only their beginnings are enough. */
-const LONG_ID = /^[0-9a-f]{32,}$/
+/** For people: an id in it is cut, and still enough to find it. */
+export const shortReference = (reference: string): string =>
+  reference.replace(/[^:/]+$/, name => shortName(name))
+
+/**
+ * One of all that mean the same container, the first: Docker's are containerd's and runc's too, by id or by
+ * process, and what is in a pod is the pod.
+ */
+export function eachOnce(all: readonly Found[]): Found[] {
+  const seen = new Set<string | number>()
+  return all.filter(({ id, pid = 0 }) => {
+    const isNew = !seen.has(id) && !seen.has(pid)
+    seen.add(id)
+    if (pid > 0) seen.add(pid)
+    return isNew
+  })
+}
 
 /** How well a name fits: 2 its name, alias or whole id, 1 the beginning of its id, 0 not at all. */
 function fit(found: Found, name: string): 0 | 1 | 2 {
@@ -54,4 +70,13 @@ export function bestOf(all: readonly Found[], { name }: Reference): Found[] {
   const fits = all.map(found => fit(found, name))
   const best = Math.max(1, ...fits)
   return all.filter((_, i) => fits[i] === best)
+}
+
+/** True for a word that means this container, also while it does not run. */
+export function answersTo(
+  found: Found,
+  { runtime, name }: Reference,
+): 'by name' | 'by beginning' | undefined {
+  if (runtime !== undefined && runtime !== found.runtime) return undefined
+  return ([undefined, 'by beginning', 'by name'] as const)[fit(found, name)]
 }

@@ -50,3 +50,12 @@ export function parseReference(text: string): Reference {
   }
   return { ...(runtime !== undefined && { runtime }), name }
 }
+
+/** As parseReference; undefined for text that can be no name. */
+export function tryParseReference(text: string): Reference | undefined {
+  try {
+    return parseReference(text)
+  } catch {
+    return undefined
+  }
+}

@@ -21,16 +21,22 @@
  * name. The beginning of an id, or a pid that was used again, would lead to a stranger.
  */
 
-import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { LONG_ID, shortName } from '../model/container-name.ts'
+import { type ErrorCode, hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { Container, Runtime } from '../model/publication.ts'
 import { currentNetns, type Netns, openNetns, sameNamespace, tryOpenNetns } from '../netns/netns.ts'
-import { bestOf, type Found, referenceOf, type Source } from './found.ts'
+import { type DockerPort, listDockerPorts } from './docker-ports.ts'
+import { engine } from './engine.ts'
+import { bestOf, eachOnce, type Found, referenceOf, type Source, shortReference } from './found.ts'
 import { lookInto } from './network-view.ts'
+import { placesOf } from './places.ts'
 import { parseReference } from './reference.ts'
 import { sourcesOf } from './sources.ts'
 
-export type { Found } from './found.ts'
-export { type ListeningPort, listListening } from './listening.ts'
+export type { DockerPort } from './docker-ports.ts'
+export { answersTo, type Found } from './found.ts'
+export { allListening, type Listening, type ListeningPort, listListening } from './listening.ts'
+export { tryParseReference } from './reference.ts'
 
 /**
  * Finds a running container.
@@ -50,7 +56,10 @@ export async function resolveContainer(
   return find(text, runtime, all => bestOf(all, reference), sources)
 }
 
-/** Finds a container again that may have been restarted. @throws TsnetError as `resolveContainer` */
+/**
+ * Finds a container again that may have been restarted.
+ * @throws TsnetError as `resolveContainer`; `try-again` where two have its name: one of them may be on its way out
+ */
 export async function resolveAgain(
   { runtime, name, reference }: Container,
   attached: readonly Found[] = [],
@@ -58,7 +67,26 @@ export async function resolveAgain(
 ): Promise<Container> {
   if (runtime === 'netns') return byNamespace(runtime, name)
   if (runtime === 'pid') throw new TsnetError('unknown-container', `process ${name} has ended`)
-  return find(reference, runtime, all => all.filter(each => referenceOf(each) === reference), sources)
+  const choose = (all: Found[]) => all.filter(each => referenceOf(each) === reference)
+  return find(reference, runtime, choose, sources, 'try-again')
+}
+
+/** A running container with the addresses that it has now. @throws TsnetError `invalid-netns` */
+export function lookAgain(container: Container): Container {
+  const { addresses: _, bridge: __, ownAddress: ___, ...rest } = container
+  using netns = openNetns(container.netns.path)
+  return { ...rest, ...lookInto(netns) }
+}
+
+/** The ports that dockerd publishes. @throws TsnetError `missing`, `io` */
+export const dockerPorts = (): Promise<DockerPort[]> =>
+  listDockerPorts(engine('docker', placesOf().dockerSocket))
+
+/** What people call containers, by their ids, as far as the runtimes of this host answer. */
+export async function namesById(sources: readonly Source[] = sourcesOf([])): Promise<Map<string, string>> {
+  const { values } = await settle(sources.map(async source => source.list()))
+  const all = values.flat().toReversed()
+  return new Map(all.flatMap(({ id, name }) => (name === id || LONG_ID.test(name) ? [] : [[id, name]])))
 }
 
 async function find(
@@ -66,6 +94,7 @@ async function find(
   runtime: Runtime | undefined,
   choose: (all: Found[]) => Found[],
   sources: readonly Source[],
+  ambiguous: ErrorCode = 'unknown-container',
 ): Promise<Container> {
   const asked = sources.filter(source => runtime === undefined || source.runtime === runtime)
   const lists = await settle(asked.map(async source => source.list()))
@@ -75,7 +104,7 @@ async function find(
   const chosen = choose(all)
   const located = await settle(chosen.map(found => locate(found, asked)))
   const running = located.values.flatMap(describe)
-  if (running.length > 0) return pickOne(text, running)
+  if (running.length > 0) return pickOne(text, running, ambiguous)
   throw failure(text, all, chosen, [...silent, ...located.failures])
 }
 
@@ -94,7 +123,7 @@ async function settle<T>(promises: Promise<T>[]): Promise<{ values: T[]; failure
 }
 
 /** In the order of the sources. */
-function pickOne(text: string, running: Container[]): Container {
+function pickOne(text: string, running: Container[], ambiguous: ErrorCode): Container {
   const containers = new Map<string, Container>()
   for (const container of running) {
     const key = `${container.netns.dev}:${container.netns.ino}`
@@ -103,9 +132,9 @@ function pickOne(text: string, running: Container[]): Container {
   const [only, ...others] = containers.values()
   if (only === undefined) throw new TypeError('no container was passed')
   if (others.length > 0) {
-    const names = [only, ...others].map(each => `${each.reference} (${each.id.slice(0, 12)})`)
+    const names = [only, ...others].map(each => `${shortReference(each.reference)} (${shortName(each.id)})`)
     throw new TsnetError(
-      'unknown-container',
+      ambiguous,
       `container ${JSON.stringify(text)} could be any of ${names.join(', ')}; name one of these`,
     )
   }
@@ -156,7 +185,7 @@ function failure(text: string, all: Found[], chosen: Found[], troubles: unknown[
     return new TsnetError(code, `${what} was not found: ${troubles.map(messageOf).join('; ')}`, { cause })
   }
   if (chosen.length > 0) return new TsnetError('not-running', `${what} is not running; start it first`)
-  const names = all.filter((each, i) => all.findIndex(({ id }) => id === each.id) === i).map(referenceOf)
+  const names = eachOnce(all).map(each => shortReference(referenceOf(each)))
   const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : ''
   const hint =
     names.length === 0

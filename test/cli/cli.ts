@@ -21,6 +21,7 @@ async function tsnetAs(
       said.error += text
     },
     lively: false,
+    livelyErrors: false,
   }
   return { code: await run(args, terminal, uid), ...said }
 }

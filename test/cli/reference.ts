@@ -11,7 +11,7 @@ const sections = new Map(
     .slice(1)
     .map(text => [text.slice(0, text.indexOf('\n')), text]),
 )
-const program = commands({ out() {}, error() {}, lively: false })
+const program = commands({ out() {}, error() {}, lively: false, livelyErrors: false })
 
 t.test('every command has its section, and no other has', t => {
   const documented = [...sections.keys()].filter(title => title.startsWith('tsnet '))

@@ -9,7 +9,7 @@ function recorder(lively: boolean): { terminal: Terminal; text: () => string } {
   const out = (more: string) => {
     text += more
   }
-  return { terminal: { out, error: out, lively }, text: () => text }
+  return { terminal: { out, error: out, lively, livelyErrors: lively }, text: () => text }
 }
 
 const plain = (text: string) => text.replace(/\d+ ms/g, 'N ms')
@@ -49,5 +49,12 @@ t.test('colours are for terminals that want them', async t => {
   t.equal(at(false, {}), false)
   t.equal(at(true, { NO_COLOR: '1' }), false)
   t.equal(at(true, { TERM: 'dumb' }), false)
-  t.equal(paint(recorder(false).terminal, 'red', 'x'), 'x')
+  t.equal(paint(false, 'red', 'x'), 'x')
+})
+
+t.test('what goes to stderr is coloured where stderr is a terminal, wherever stdout leads', async t => {
+  for (const isTTY of [true, false]) {
+    const streams = { stdout: { isTTY: !isTTY }, stderr: { isTTY }, env: {} }
+    t.match(terminalOf(streams as never), { lively: !isTTY, livelyErrors: isTTY })
+  }
 })

@@ -26,7 +26,7 @@ t.test('the service runs a command that exists, with the settings file that is t
   const out = (text: string) => {
     help += text
   }
-  t.equal(await run([command, '--help'], { out, error: out, lively: false }), 0)
+  t.equal(await run([command, '--help'], { out, error: out, lively: false, livelyErrors: false }), 0)
   t.match(help, `  ${option} <file>`)
   t.equal(value, SETTINGS_FILE)
 })

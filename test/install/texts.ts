@@ -10,7 +10,7 @@ import { bashCompletion, fishCompletion, zshCompletion } from '../../src/install
 import { manPages } from '../../src/install/man.ts'
 import { commands } from '../support/installing.ts'
 
-const all = describeCommands(commandsOf({ out() {}, error() {}, lively: false }))
+const all = describeCommands(commandsOf({ out() {}, error() {}, lively: false, livelyErrors: false }))
 
 t.test('every command has a page, and no line of its own is taken for a request', async t => {
   const pages = manPages(all, '1.2.3')

@@ -18,15 +18,22 @@ t.test('tsnet ports lists what is published, for people and for programs', async
     count: 1,
     target: { port: 80 },
     mode: 'auto',
-    containers: [{ reference: 'netns:web' }],
+    containers: [{ reference: 'netns:web', asked: 'netns:web' }],
+    asked: '8080:80',
+    source: 'publish',
+    state: 'serving',
+    by: ['proxy'],
     createdAt: /^\d{4}-\d\d-\d\dT[\d:.]+Z$/,
     counters: { accepted: 1 },
   })
   t.match(udp, { protocol: 'udp', hostIp: '::1', hostPort: 9000, count: 2, target: { port: 90 } })
   const [head, ...rows] = (await tsnet.run('ports')).stdout.trimEnd().split('\n')
-  t.match(head, /^HOST +CONTAINER +TARGET +BY +CONNECTIONS +IN +OUT +ID$/)
-  t.match(rows.sort()[0], /^\*:8080\/tcp +web +80 +proxy +[01]\/1 +\d+ B +\d+ B +[0-9a-f]{16}$/)
-  t.match(rows[1], /^\[::1\]:9000-9001\/udp +web +90-91 +proxy +0\/0 +0 B +0 B +[0-9a-f]{16}$/)
+  t.match(head, /^HOST +CONTAINER +TARGET +STATE +BY +CONNECTIONS +IN +OUT +ID +WHY$/)
+  t.match(rows[0], /^\*:8080\/tcp +netns:web +80 +serving +proxy +[01]\/1 +\d+ B +\d+ B +[0-9a-f]{16}$/)
+  t.match(
+    rows[1],
+    /^\[::1\]:9000-9001\/udp +netns:web +90-91 +silent +proxy +0\/0 +0 B +0 B +[0-9a-f]{16} +nothing listens on 90-91\/udp of netns:web; it listens on 80\/tcp, 80\/udp$/,
+  )
 })
 
 t.test('unpublish takes a port, an address, a whole specification, a container, an id, or all', async t => {
@@ -100,4 +107,49 @@ t.test('without a daemon, what is published is listed, and can be ended', async 
   await tsnet.run('unpublish', '8080')
   t.same(await tsnet.ports(), [])
   await t.rejects(scene.client.ask('tcp', HOST[4], 8080), refused)
+})
+
+t.test(
+  'what was published in any words is unpublished by the same, and by others for the container',
+  async t => {
+    const { scene, tsnet } = await withDaemon(t, 'web')
+    const web = scene.get('web')
+    const keeper = web.start('sleep', '1000')
+    const [, pid] = /^(\d+)/.exec((await web.run('pgrep', '-f', '^sleep 1000$')).stdout) ?? []
+    const process = `pid:${pid}`
+    const published: [port: string, container: string][] = [
+      ['8000-8009:80', 'netns:web'],
+      ['80', 'netns:/run/netns/web'],
+      ['0.0.0.0:8080:80', process],
+      ['127.0.0.1::80/udp', process],
+      ['8090:/run/a.sock', process],
+    ]
+    for (const [port, container] of published) {
+      await tsnet.run('publish', port, container)
+      t.equal((await tsnet.ports()).length, 1, port)
+      await tsnet.run('unpublish', port)
+      t.same(await tsnet.ports(), [], `${port} by itself`)
+      await tsnet.run('publish', port, container)
+      await tsnet.run('unpublish', container)
+      t.same(await tsnet.ports(), [], `${port} by ${container}`)
+      await tsnet.run('publish', port, container)
+      await tsnet.run('unpublish', container === process ? 'netns:web' : process)
+      t.same(await tsnet.ports(), [], `${port} by another name of the container`)
+    }
+    await keeper.stop('SIGKILL')
+  },
+)
+
+t.test('publishing what nobody listens on says so, and what is listened on', async t => {
+  const { tsnet } = await withDaemon(t, 'web')
+  const remarks = async (...words: string[]) => {
+    const { stdout, stderr } = await tsnet.run('publish', ...words, 'netns:web')
+    t.match(stdout, / -> netns:web:\d+\n$/)
+    return stderr
+  }
+  t.equal(await remarks('8080:80'), '')
+  const other = 'it listens on 80/tcp, 80/udp'
+  t.equal(await remarks('8081:81'), `tsnet: nothing listens on 81/tcp of netns:web; ${other}\n`)
+  t.equal(await remarks('8081:81/udp'), `tsnet: nothing listens on 81/udp of netns:web; ${other}\n`)
+  t.equal(await remarks('--wait', '1m', '8082:82'), '', 'not where clients shall wait')
 })

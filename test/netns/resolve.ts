@@ -11,7 +11,7 @@ import { TsnetError } from '../../src/model/errors.ts'
 import type { Runtime } from '../../src/model/publication.ts'
 import type { Found, Source } from '../../src/runtime/found.ts'
 import { lookInto } from '../../src/runtime/network-view.ts'
-import { listListening, resolveAgain, resolveContainer } from '../../src/runtime/runtime.ts'
+import { allListening, listListening, resolveAgain, resolveContainer } from '../../src/runtime/runtime.ts'
 import { longId } from '../support/runtime-files.ts'
 
 async function open(t: Test) {
@@ -41,6 +41,24 @@ const knowing = (...containers: Found[]): Source => ({
   list: () => containers,
 })
 const resolve = (text: string, ...sources: Source[]) => resolveContainer(text, [], sources)
+
+t.test('an address that is tentative is one that comes in a moment', async t => {
+  const { host, web } = await open(t)
+  await web.run('ip', 'addr', 'flush', 'dev', 'eth0', 'scope', 'global')
+  await web.run('sysctl', '-w', 'net.ipv6.conf.eth0.accept_dad=1', 'net.ipv6.conf.eth0.dad_transmits=1000')
+  await web.run('ip', 'addr', 'add', 'fd09::3/64', 'dev', 'eth0')
+  t.match((await web.run('ip', 'addr', 'show', 'dev', 'eth0')).stdout, /fd09::3.*tentative/)
+  t.match(
+    host.inside(() => lookInto(web.netns)),
+    { addresses: ['fd09::3/64'], bridge: 'br0' },
+  )
+  await web.run('ip', 'addr', 'add', 'fd09::4/64', 'dev', 'eth0', 'nodad')
+  t.same(
+    host.inside(() => lookInto(web.netns)).addresses,
+    ['fd09::4/64', 'fd09::3/64'],
+    'after one that is there',
+  )
+})
 
 t.test('what the host can reach of a container is behind a bridge', async t => {
   const { host, web, lonely, bare } = await open(t)
@@ -106,6 +124,8 @@ t.test('a container is followed into its new namespace', async t => {
   await t.rejects(resolveAgain(before, [], [knowing(found('lxc', 'web', lonely))]), {
     code: 'unknown-container',
   })
+  const twins = knowing(found('docker', 'web', web), found('docker', 'web', lonely, { id: 'other' }))
+  await t.rejects(resolveAgain(before, [], [twins]), { code: 'try-again' }, 'one may be on its way out')
 })
 
 t.test('ports that are listened on are read in the namespace of the container', async t => {
@@ -123,4 +143,5 @@ t.test('ports that are listened on are read in the namespace of the container', 
     { port: 8080, loopback: false },
   ])
   t.same(listListening(bare.netns), [])
+  t.same(allListening(web.netns, ['udp']), { udp: [{ port: 53, loopback: false }] })
 })

@@ -1,6 +1,6 @@
 import { endianness } from 'node:os'
 import t from 'tap'
-import { parseListening } from '../../src/runtime/listening.ts'
+import { parseEndpoints, parseListening } from '../../src/runtime/listening.ts'
 
 const HEAD =
   '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode'
@@ -53,4 +53,26 @@ t.test('a port on several addresses counts once, as the most open of them', asyn
 t.test('text of another kind names no port', async t => {
   t.same(parseListening(''), [])
   t.same(parseListening(`${HEAD}\nnonsense: 7\n`), [])
+})
+
+t.test('of UDP those count that are bound and not connected', async t => {
+  const text = [HEAD, line(ANY, 53, '07'), line(ADDRESS, 36000, '01'), line(LOCAL6, 5353, '07')].join('\n')
+  t.same(parseListening(text, '07'), [
+    { port: 53, loopback: false },
+    { port: 5353, loopback: true },
+  ])
+})
+
+t.test('of SCTP those that listen, by the addresses they are bound to', async t => {
+  const text = [
+    ' ENDPT     SOCK   STY SST HBKT LPORT   UID INODE LADDRS',
+    '0000000000000000 0000000000000000 2   10  29   11111     0 36862 0.0.0.0 ',
+    '0000000000000000 0000000000000000 2   10  30   11112     0 36863 127.0.0.1 0:0:0:0:0:0:0:1',
+    '0000000000000000 0000000000000000 2   1   31   11113     0 36864 10.1.0.2 ',
+    '',
+  ].join('\n')
+  t.same(parseEndpoints(text), [
+    { port: 11111, loopback: false },
+    { port: 11112, loopback: true },
+  ])
 })

@@ -6,6 +6,7 @@
  *       fd50::2             fd50::1
  */
 
+import { resolve } from 'node:path'
 import { diff, type Host, lab, type Namespace, type Snapshot, snapshot, type World, waitFor } from 'tsnet/lab'
 import type { NatBackend } from '../../src/model/network.ts'
 import { Plugin } from './plugin.ts'
@@ -74,6 +75,11 @@ export class Scene {
       ipam: { type: 'host-local', ranges: [[{ subnet: `10.${n}.0.0/16` }], [{ subnet: `fd${n}::/64` }]] },
       ...config,
     })
+  }
+
+  /** A drop-in of ours, to be called after what gave `prevResult`. */
+  dropIn(plugin: string, config: Record<string, unknown>): Plugin {
+    return new Plugin(this.host, this.backend, { type: plugin, ...config }, resolve(`dist/drop-in/${plugin}`))
   }
 
   /** Takes what the host holds now as what it shall hold in the end. */
