@@ -94,7 +94,8 @@ export function withDefaultRoutes(routes: Route[], leases: Lease[]): Route[] {
   for (const family of [4, 6] as const) {
     const gateway = leases.find(({ address }) => familyOf(address) === family)?.gateway
     const known = routes.some(
-      ({ dst, gw, table }) => dst === defaultOf(family) && gw !== undefined && (table || MAIN) === MAIN,
+      ({ dst, gw, table }) =>
+        networkOf(dst) === defaultOf(family) && gw !== undefined && (table || MAIN) === MAIN,
     )
     if (gateway !== undefined && !known) added.push({ dst: defaultOf(family), gw: gateway })
   }
@@ -102,8 +103,9 @@ export function withDefaultRoutes(routes: Route[], leases: Lease[]): Route[] {
 }
 
 /**
- * The routes as the kernel is given them: a route without gateway gets that of its family, one of a family
- * in which the container has no address is left out (it could not send anything there), none comes twice.
+ * The routes as the kernel is given them, without host bits: a route without gateway gets that of its family,
+ * one of a family in which the container has no address is left out (it could not send anything there), none
+ * comes twice.
  */
 export function resolveRoutes(routes: Route[], leases: Lease[]): PlannedRoute[] {
   const planned = new Map<string, PlannedRoute>()
@@ -117,13 +119,17 @@ export function resolveRoutes(routes: Route[], leases: Lease[]): PlannedRoute[] 
     }
     const own = leases.filter(({ address }) => familyOf(address) === family)
     if (own.length === 0) continue
-    const direct = (route.scope ?? 0) >= SCOPE_LINK
-    if (direct && route.gw !== undefined) {
+    // A gateway of 0.0.0.0 is none: the destination is on the link itself.
+    const unspecified = route.gw !== undefined && isUnspecified(route.gw)
+    const direct = unspecified || (route.scope ?? 0) >= SCOPE_LINK
+    if (direct && route.gw !== undefined && !unspecified) {
       reject(`routes: ${route.dst} has gw ${route.gw} and scope ${route.scope}, which means that it has none`)
     }
-    const gw = route.gw ?? (direct ? undefined : own.find(({ gateway }) => gateway !== undefined)?.gateway)
+    const { gw: given, ...rest } = route
+    const fallback = own.find(({ gateway }) => gateway !== undefined)?.gateway
+    const gw = direct ? undefined : (given ?? fallback)
     const onlink = gw !== undefined && !own.some(({ address }) => contains(address, gw)) && !isLinkLocal(gw)
-    const resolved = { ...route, dst: networkOf(route.dst), ...(gw !== undefined && { gw }), onlink }
+    const resolved = { ...rest, dst: networkOf(route.dst), ...(gw !== undefined && { gw }), onlink }
     planned.set(JSON.stringify([resolved.dst, gw, route.table, route.priority]), resolved)
   }
   return [...planned.values()]

@@ -20,13 +20,15 @@ export interface Expected {
   hosts: { name: string; mac?: string }[]
   leases: Lease[]
   routes: Route[]
+  /** Results from 1.1.0 on tell metric, table and scope of a route. */
+  routesInFull: boolean
 }
 
 /** @returns everything that is not so, a sentence each; nothing when all is well */
 export function verifyResult(expected: Expected, netns: Netns): string[] {
   using hostNl = openNetlink()
   using containerNl = inside(netns, () => openNetlink())
-  const { container, leases, routes } = expected
+  const { container, leases, routes, routesInFull } = expected
   const bridge = findLink(hostNl, { name: expected.bridge.name })
   const link = findLink(containerNl, { name: container.name })
   const hosts = expected.hosts.map(({ name }) => findLink(hostNl, { name }))
@@ -41,7 +43,7 @@ export function verifyResult(expected: Expected, netns: Netns): string[] {
             link,
             leases.map(({ address }) => address),
           ),
-          ...missingRoutes(containerNl, link, resolveRoutes(routes, leases)),
+          ...missingRoutes(containerNl, link, resolveRoutes(routes, leases), routesInFull),
         ]),
   ]
 }

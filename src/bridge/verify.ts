@@ -4,7 +4,7 @@
  * What should be there is the same plan that connect carries out, computed again from the record.
  */
 
-import { type Cidr, familyOf } from '../model/address.ts'
+import { type Cidr, familyOf, type Ip } from '../model/address.ts'
 import { type Attachment, type BridgeOptions, type Interface, ownerTag } from '../model/network.ts'
 import { type Address, listAddresses } from '../netlink/address.ts'
 import { findLink, type Link } from '../netlink/link.ts'
@@ -136,12 +136,15 @@ export function missingAddresses(nl: Netlink, link: Link, wanted: Cidr[]): strin
 const unusable = ({ address, dadFailed }: Address, { name }: Link): string[] =>
   dadFailed ? [`address ${address} of ${name} is in use by another on the network`] : []
 
-/** The routes that do not lead to a link. */
-export function missingRoutes(nl: Netlink, link: Link, wanted: PlannedRoute[]): string[] {
+/**
+ * The routes that do not lead to a link.
+ * @param inFull false: of a route no more is known than destination and gateway
+ */
+export function missingRoutes(nl: Netlink, link: Link, wanted: PlannedRoute[], inFull = true): string[] {
   if (wanted.length === 0) return []
   const held = listRoutes(nl, { link })
   return wanted
-    .filter(route => !held.some(each => isRoute(each, route)))
+    .filter(route => !held.some(each => (inFull ? isRoute : isRouteSomewhere)(each, route)))
     .map(({ dst, gw }) => `the container lacks route ${dst}${gw === undefined ? '' : ` via ${gw}`}`)
 }
 
@@ -155,6 +158,13 @@ function isRoute(held: KernelRoute, { dst, gw, table, priority }: PlannedRoute):
     held.destination === dst &&
     held.table === (table || RT_TABLE_MAIN) &&
     (held.priority ?? 0) === metric &&
-    (gw === held.gateway || held.nextHops?.some(({ gateway }) => gateway === gw) === true)
+    leadsBy(held, gw)
   )
 }
+
+const leadsBy = (held: KernelRoute, gw: Ip | undefined): boolean =>
+  gw === held.gateway || held.nextHops?.some(({ gateway }) => gateway === gw) === true
+
+/** In any table, with any metric; a scope that the result leaves out may have kept the gateway away. */
+const isRouteSomewhere = (held: KernelRoute, { dst, gw }: PlannedRoute): boolean =>
+  held.destination === dst && (leadsBy(held, gw) || leadsBy(held, undefined))

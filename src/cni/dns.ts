@@ -1,7 +1,7 @@
 /** The resolver settings that a configuration and its runtime ask for. */
 
 import type { Json } from '../model/json.ts'
-import { overlayDns, readDns, readServers, readWords } from '../model/json-dns.ts'
+import { overlayDns, readDns, readWords } from '../model/json-dns.ts'
 import type { Dns } from '../model/network.ts'
 
 /**
@@ -11,7 +11,7 @@ import type { Dns } from '../model/network.ts'
 export function readDnsSettings(config: Json): Dns | undefined {
   const runtime = config.get('runtimeConfig').get('dns')
   return overlayDns(readDns(config.get('dns')), {
-    nameservers: readServers(runtime.get('servers')),
+    nameservers: readWords(runtime.get('servers')),
     search: readWords(runtime.get('searches')),
     options: readWords(runtime.get('options')),
   })

@@ -13,6 +13,7 @@ import { readCidr, readIp } from '../model/json-values.ts'
 import type { AddressRange, IpamOptions } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { isPluginName } from './names.ts'
+import { readPath } from './path.ts'
 import { atLeast, type Version } from './versions.ts'
 
 const DATA_DIR = '/var/lib/cni/networks'
@@ -91,13 +92,6 @@ function readRange(json: Json): AddressRange {
     rangeEnd: readIp(json.get('rangeEnd')),
     gateway: readIp(json.get('gateway')),
   })
-}
-
-function readPath(json: Json): string | undefined {
-  const path = json.text()
-  if (path === undefined) return undefined
-  if (!path.startsWith('/') || path.includes('\0')) return json.refuse('is not an absolute path')
-  return path
 }
 
 function delegate(config: Json, plugin: string, { path, args }: Surroundings): IpamOptions {

@@ -8,6 +8,7 @@ import { readMac } from '../model/json-values.ts'
 import { present } from '../model/present.ts'
 import { DATA_DIR, type Tuning } from '../network/tune.ts'
 import { readArgs } from './args.ts'
+import { readPath } from './path.ts'
 import { repeatedKey } from './repeated-key.ts'
 
 /** @throws TsnetError naming the key and the value */
@@ -28,9 +29,7 @@ export function readTuning(config: Json, args: string): Tuning {
 
 /** @throws TsnetError `invalid-config` */
 export function readDataDir(config: Json): string {
-  const folder = config.get('dataDir')
-  const path = folder.text() ?? DATA_DIR
-  if (!path.startsWith('/') || path.includes('\0')) folder.refuse('is not an absolute path')
+  const path = readPath(config.get('dataDir')) ?? DATA_DIR
   return path.replace(/(.)\/+$/, '$1')
 }
 

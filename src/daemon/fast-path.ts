@@ -104,12 +104,15 @@ function pathsOf({ caller, stdin }: Asked): string[] {
   return [runDirectory(), ...STATE, ...named, ...(caller.sameView ? [] : pathsIn(stdin))]
 }
 
+/** Keys whose value may be a path from where the caller is, which nobody else can follow. */
+const isPathKey = (key: string): boolean => /^(dataDir|resolvConf)$/i.test(key)
+
 /** All that looks like a path in a configuration. */
 function pathsIn(json: string): string[] {
   const found: string[] = []
   try {
-    JSON.parse(json, (_, value) => {
-      if (typeof value === 'string' && value.startsWith('/')) found.push(value)
+    JSON.parse(json, (key, value) => {
+      if (typeof value === 'string' && (value.startsWith('/') || isPathKey(key))) found.push(value)
       return value
     })
   } catch {

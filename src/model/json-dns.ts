@@ -1,21 +1,16 @@
 /** Resolver settings out of JSON, and laid over each other. */
 
-import { tryParseIp } from './address.ts'
 import type { Json } from './json.ts'
 import type { Dns } from './network.ts'
 import { present } from './present.ts'
 
-/**
- * `dns` with the spec's keys.
- * @param mode `lenient` for what another plugin has said already: its servers may be anything
- */
-export function readDns(json: Json, mode: 'strict' | 'lenient' = 'strict'): Dns | undefined {
-  const domain = json.get('domain')
+/** `dns` with the spec's keys. */
+export function readDns(json: Json): Dns | undefined {
   return overlayDns(
     undefined,
     present({
-      nameservers: (mode === 'strict' ? readServers : readWords)(json.get('nameservers')),
-      domain: domain.text() === undefined ? undefined : readWord(domain),
+      nameservers: readWords(json.get('nameservers')),
+      domain: readWord(json.get('domain')),
       search: readWords(json.get('search')),
       options: readWords(json.get('options')),
     }),
@@ -32,21 +27,15 @@ export function overlayDns(under: Dns | undefined, over: Dns | undefined): Dns |
   return empty ? undefined : present({ ...dns, domain })
 }
 
-/** Addresses; a link-local server needs its interface: fe80::1%eth0. */
-export function readServers(json: Json): string[] {
-  return json.list().map(item => {
-    const text = item.text() ?? item.refuse('is not an IP address')
-    const [, address = '', zone = ''] = /^([^%]*)(%[A-Za-z0-9_.-]{1,15})?$/.exec(text) ?? []
-    const ip = tryParseIp(address) ?? item.refuse('is not an IP address')
-    return `${ip}${zone}`
-  })
-}
+/**
+ * Servers, search domains, or options, as they are written: what they mean is for the runtime to know, which makes a
+ * resolv.conf of them. An empty one says nothing.
+ */
+export const readWords = (json: Json): string[] => json.list().flatMap(item => readWord(item) ?? [])
 
-/** Search domains, or options. */
-export const readWords = (json: Json): string[] => json.list().map(readWord)
-
-// These words become lines of a resolv.conf: one that held a newline could add lines of its own.
-function readWord(json: Json): string {
-  const word = json.text() ?? ''
-  return /^[!-~]{1,255}$/.test(word) ? word : json.refuse('is not one printable word')
+// They become parts of lines: one that held a newline could add lines of its own.
+function readWord(json: Json): string | undefined {
+  const word = json.text()?.trim() ?? ''
+  const isOneLine = word.length <= 255 && ![...word].some(letter => letter < ' ' || letter === '\x7f')
+  return isOneLine ? word || undefined : json.refuse('is not on one line of at most 255 characters')
 }

@@ -30,7 +30,7 @@ export function readResultParts(result: Json): ResultParts {
     ips: [...old.map(section => readIpSection(section, 'ip')), ...result.get('ips').list().map(readResultIp)],
     routes: [...old, result].flatMap(section => readRoutes(section.get('routes'), 'lenient')),
   }
-  return present({ ...parts, dns: readDns(result.get('dns'), 'lenient') })
+  return present({ ...parts, dns: readDns(result.get('dns')) })
 }
 
 function readResultIp(entry: Json): ResultIp {
@@ -55,7 +55,8 @@ export function readRoutes(json: Json, mode: 'strict' | 'lenient'): Route[] {
     const dst = readCidr(entry.get('dst')) ?? entry.get('dst').refuse('is missing')
     const gw = readIp(entry.get('gw'))
     if (mode === 'strict') {
-      if (networkOf(dst) !== dst)
+      // Of IPv6 the kernel takes them, and lists that have them are in use.
+      if (networkOf(dst) !== dst && familyOf(dst) === 4)
         entry.get('dst').refuse(`has host bits set; the network is ${networkOf(dst)}`)
       if (gw !== undefined && familyOf(gw) !== familyOf(dst)) {
         entry.get('gw').refuse(`is of another family than ${dst}`)

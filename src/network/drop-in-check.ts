@@ -53,6 +53,7 @@ async function problemsOf(request: AttachRequest, previous: Previous, netns: Net
         hosts: interfaces.filter(each => each !== bridge && !each.sandbox),
         leases,
         routes: previous.routes,
+        routesInFull: previous.raw?.cniVersion === '1.1.0',
       },
       netns,
     ),

@@ -124,7 +124,7 @@ t.test('host-local and loopback refuse by number, too', async t => {
     ['host-local', { ipam: { subnet: '10.1.2.0' } }, 7, /^ipam\.subnet: "10\.1\.2\.0"/],
     ['host-local', { ipam: { subnet: '10.1.2.1/24', dataDir } }, 7, /Network has host bits set/],
     ['host-local', { ipam: { subnet: '10.1.2.0/31', dataDir } }, 7, /too small to allocate from/],
-    ['host-local', { ipam: { subnet: '10.1.2.0/24', dataDir: 'here' } }, 7, /^ipam\.dataDir: "here"/],
+    ['host-local', { ipam: { subnet: '10.1.2.0/24', dataDir: 'a\0b' } }, 7, /^ipam\.dataDir: "a/],
     ['host-local', { ipam: hostLocal, runtimeConfig: { ips: ['x'] } }, 7, /^runtimeConfig\.ips\[0\]: "x"/],
     [
       'host-local',

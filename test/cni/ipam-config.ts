@@ -1,7 +1,9 @@
+import { resolve } from 'node:path'
 import t from 'tap'
 import { readIpam } from '../../src/cni/ipam-config.ts'
 import { type Version, versions } from '../../src/cni/versions.ts'
 import { Json } from '../../src/model/json.ts'
+import { findSurroundings } from '../../src/model/surroundings.ts'
 
 const read = (config: object, version: Version = '1.1.0', path = ['/opt/cni/bin']) =>
   readIpam(new Json(config, ''), { version, path, args: 'IP=10.1.0.7' })
@@ -72,8 +74,7 @@ t.test('a value of host-local that cannot be is refused with its key', async t =
     [{ ranges: [[{}]] }, /^ipam\.ranges\[0\]\[0\]\.subnet is missing/],
     [{ ranges: [[{ subnet: '10.1.0.0/16', rangeStart: 'x' }]] }, /^ipam\.ranges\[0\]\[0\]\.rangeStart: "x"/],
     [{ subnet: '10.1.0.0/16', gateway: '10.1.0.1/16' }, /^ipam\.gateway/],
-    [{ subnet: '10.1.0.0/16', dataDir: 'leases' }, /^ipam\.dataDir: "leases" is not an absolute path/],
-    [{ subnet: '10.1.0.0/16', resolvConf: '../x' }, /^ipam\.resolvConf: "\.\.\/x"/],
+    [{ subnet: '10.1.0.0/16', dataDir: 'a\0b' }, /^ipam\.dataDir: "a\\u0000b" is not a path/],
     [{ subnet: '10.1.0.0/16', routes: [{}] }, /^ipam\.routes\[0\]\.dst is missing/],
     [
       { subnet: '10.1.0.0/16', routes: [{ dst: '10.2.0.1/16' }] },
@@ -87,6 +88,21 @@ t.test('a value of host-local that cannot be is refused with its key', async t =
     [{ subnet: '10.1.0.0/16', routes: [{ dst: '0.0.0.0/0', mtu: -1 }] }, /^ipam\.routes\[0\]\.mtu: -1/],
   ]
   for (const [ipam, message] of bad) t.throws(() => local(ipam), { code: 'invalid-config', message })
+})
+
+t.test('a relative path begins where the caller is', async t => {
+  t.match(local({ subnet: '10.1.0.0/16', dataDir: 'a/../leases', resolvConf: './x' }), {
+    dataDir: resolve('leases'),
+    resolvConf: resolve('x'),
+  })
+  findSurroundings(() => ({ env: {}, directory: '/there', complain: () => {} }))
+  t.match(local({ subnet: '10.1.0.0/16', dataDir: '../leases' }), { dataDir: '/leases' })
+  findSurroundings(() => undefined)
+})
+
+t.test('a route has what it was given: host bits of IPv6, a gateway that is none', async t => {
+  const routes = [{ dst: '1100:200::1/24' }, { dst: '10.9.0.0/16', gw: '0.0.0.0' }, { dst: '::/0', gw: '::' }]
+  t.match(local({ subnet: '10.1.0.0/16', routes }), { routes })
 })
 
 t.test('before 0.3.0 a pool has one address of each family', async t => {

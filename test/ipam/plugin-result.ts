@@ -80,7 +80,7 @@ t.test('what is of no use is refused, with the name of the plugin and the value'
     [{ ips: [{ address: '10.1.0.2/24' }], dns: { nameservers: [1] } }, /nameservers\[0\]: 1 is not a string/],
     [
       { ips: [{ address: '10.1.0.2/24' }], dns: { search: ['a\nb'] } },
-      /search\[0\]: "a\\nb" is not one printable word/,
+      /search\[0\]: "a\\nb" is not on one line/,
     ],
   ]
   for (const [result, message] of wrong) {

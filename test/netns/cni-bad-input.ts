@@ -184,11 +184,6 @@ const bad: Record<string, Bad> = {
     code: 7,
     names: ['ranges', 'famil'],
   },
-  'a data folder that is relative': {
-    stdin: local({ subnet: '10.10.0.0/16', dataDir: 'x' }),
-    code: 7,
-    names: ['ipam.dataDir', '"x"'],
-  },
   'a resolv.conf that is not there': {
     stdin: local({ subnet: '10.10.0.0/16', resolvConf: '/run/none' }),
     code: 5,
