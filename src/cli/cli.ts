@@ -123,6 +123,8 @@ function addPublishing(program: Command, terminal: Terminal): void {
     .option('--allow <cidr>', 'only these clients; may be given several times', listOf)
     .option('--deny <cidr>', 'not these clients; may be given several times', listOf)
     .option('--max-connections <number>', 'at the same time, on each port')
+    .option('--max-sessions <number>', 'UDP clients of each port; who is idle the most makes room')
+    .option('--session-idle <time>', 'forget a UDP client that is silent for so long')
     .option('--expires <time>', 'unpublish after this time, such as 1h')
     .option('--wait <time>', 'hold connections until the container listens')
     .option('--drain <time>', 'let connections finish when it ends')

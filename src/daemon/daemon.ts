@@ -75,7 +75,15 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   keepSockets()
   prepareNft() // before there are a thousand listening sockets
   const { workers } = ((await predecessor?.ask('ping')) as { workers: number } | undefined) ?? settings
-  const proxy = startProxy({ workers, onFault: log })
+  const proxy = startProxy({
+    workers,
+    defaults: {
+      maxSessions: settings.udpSessionsPerPort,
+      maxSessionsPerSource: settings.udpSessionsPerClient,
+      sessionIdleMs: settings.udpIdleMs,
+    },
+    onFault: log,
+  })
 
   const tell = (event: PublicationEvent, about: Publication, why?: string) => {
     const reason = why === undefined ? '' : `: ${why}`

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { defaultOptions } from '../proxy/publication.ts'
 
 export interface Settings {
   /** Worker threads of the proxy; read at start only. */
@@ -10,14 +11,29 @@ export interface Settings {
   drainMs: number
   /** How often containers are looked after. */
   tendMs: number
+  /** UDP sessions of a published port, and of one client address on it; read at start only. */
+  udpSessionsPerPort: number
+  udpSessionsPerClient: number
+  /** A UDP session ends when there was no datagram for so long; read at start only. */
+  udpIdleMs: number
 }
 
-export const defaults: Settings = { workers: 1, drainMs: 10_000, tendMs: 1_000 }
+export const defaults: Settings = {
+  workers: 1,
+  drainMs: 10_000,
+  tendMs: 1_000,
+  udpSessionsPerPort: defaultOptions.maxSessions,
+  udpSessionsPerClient: defaultOptions.maxSessionsPerSource,
+  udpIdleMs: defaultOptions.sessionIdleMs,
+}
 
 const limits: { [Key in keyof Settings]: readonly [min: number, max: number] } = {
   workers: [1, 64],
   drainMs: [0, 3_600_000],
   tendMs: [100, 60_000],
+  udpSessionsPerPort: [1, 1_000_000],
+  udpSessionsPerClient: [1, 1_000_000],
+  udpIdleMs: [1_000, 86_400_000],
 }
 
 export const SETTINGS_FILE = '/etc/tsnet/tsnetd.json'

@@ -62,6 +62,9 @@ export interface PublishOptions {
   allow: Cidr[]
   deny: Cidr[]
   maxConnections?: number
+  /** UDP sessions of each port, and how long one is kept without a datagram; absent: as the daemon is set. */
+  maxSessions?: number
+  sessionIdleMs?: number
   /** Hold a connection this long until the container listens. */
   waitMs: number
   /** When it ends: this long connections may finish. */

@@ -20,6 +20,8 @@ export interface PublishWords {
   allow?: string[]
   deny?: string[]
   maxConnections?: string
+  maxSessions?: string
+  sessionIdle?: string
   expires?: string
   wait?: string
   drain?: string
@@ -52,8 +54,15 @@ export function parsePublishRequest(words: unknown, now = Date.now()): PublishRe
   const proxyProtocol =
     asked.proxyProtocol && versions[oneOf('--proxy-protocol', asked.proxyProtocol, ['v1', 'v2'])]
   const maxConnections = asked.maxConnections && positive('--max-connections', asked.maxConnections)
+  const maxSessions = asked.maxSessions && positive('--max-sessions', asked.maxSessions)
+  const sessionIdleMs = asked.sessionIdle && parseDuration(asked.sessionIdle, '--session-idle')
+  if (sessionIdleMs === 0) throw refuse('--session-idle: a session has to last for some time')
+  const specs = asked.ports.map(parsePortSpec)
+  if ((maxSessions || sessionIdleMs) && !specs.some(({ protocol }) => protocol === 'udp')) {
+    throw refuse('--max-sessions and --session-idle are for UDP ports, such as 53:53/udp')
+  }
   return {
-    specs: asked.ports.map(parsePortSpec),
+    specs,
     written: asked.ports,
     containers: asked.containers,
     mode: oneOf('--mode', asked.mode ?? 'auto', modes),
@@ -65,6 +74,8 @@ export function parsePublishRequest(words: unknown, now = Date.now()): PublishRe
     replace: asked.replace ?? false,
     ...(proxyProtocol && { proxyProtocol }),
     ...(maxConnections && { maxConnections }),
+    ...(maxSessions && { maxSessions }),
+    ...(sessionIdleMs && { sessionIdleMs }),
     ...(asked.expires !== undefined && { expiresAt: now + parseDuration(asked.expires, '--expires') }),
   }
 }

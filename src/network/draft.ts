@@ -39,6 +39,15 @@ export const findSame = (published: readonly Publication[], draft: Publication):
 
 /** What a publication keeps when its target is replaced, in a form that can be compared. */
 export const limitsOf = (publication: Publication): string => {
-  const { mode, allow, deny, waitMs, maxConnections, proxyProtocol } = publication
-  return JSON.stringify([mode, allow, deny, waitMs, maxConnections, proxyProtocol])
+  const { mode, allow, deny, waitMs, maxConnections, maxSessions, sessionIdleMs, proxyProtocol } = publication
+  return JSON.stringify([
+    mode,
+    allow,
+    deny,
+    waitMs,
+    maxConnections,
+    maxSessions,
+    sessionIdleMs,
+    proxyProtocol,
+  ])
 }

@@ -17,6 +17,7 @@ import { type Cidr, familyOf, type Ip, ipOf, isLoopback } from '../model/address
 import { TsnetError } from '../model/errors.ts'
 import { type NatIntent, ownerTag } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
+import { present } from '../model/present.ts'
 import type { Container, Publication } from '../model/publication.ts'
 import type { Publication as Forwarding, Target } from '../proxy/proxy.ts'
 
@@ -70,6 +71,10 @@ function natObstacle(publication: Publication): string | undefined {
   if (publication.proxyProtocol !== undefined) return '--proxy-protocol needs the proxy'
   if (publication.allow.length > 0 || publication.deny.length > 0) return '--allow and --deny need the proxy'
   if (publication.maxConnections !== undefined) return '--max-connections needs the proxy'
+  if (publication.protocol === 'udp') {
+    if (publication.maxSessions !== undefined) return '--max-sessions needs the proxy'
+    if (publication.sessionIdleMs !== undefined) return '--session-idle needs the proxy'
+  }
   if (publication.waitMs > 0) return '--wait needs the proxy'
   if (hostIp !== undefined && isLoopback(hostIp))
     return `the kernel does not lead from ${hostIp} to a container`
@@ -90,8 +95,8 @@ export function portsOf({ protocol, hostIp, hostPort, count, target }: Publicati
 /** The proxy's part; undefined for `--mode nat`. */
 export function proxyPart(publication: Publication): Forwarding | undefined {
   if (publication.mode === 'nat') return undefined
-  const { id, protocol, hostIp, hostPort, count, allow, deny, waitMs, maxConnections, proxyProtocol } =
-    publication
+  const { id, protocol, hostIp, hostPort, count, allow, deny, waitMs } = publication
+  const { maxConnections, maxSessions, sessionIdleMs, proxyProtocol } = publication
   return {
     id,
     protocol,
@@ -103,8 +108,7 @@ export function proxyPart(publication: Publication): Forwarding | undefined {
       allow,
       deny,
       waitMs,
-      ...(maxConnections !== undefined && { maxConnections }),
-      ...(proxyProtocol !== undefined && { proxyProtocol }),
+      ...present({ maxConnections, maxSessions, sessionIdleMs, proxyProtocol }),
     },
   }
 }

@@ -8,7 +8,7 @@
  * client can be accepted and refused at once instead of being left hanging.
  */
 
-import { openSync } from 'node:fs'
+import { openSync, readFileSync } from 'node:fs'
 import { libc } from '../ffi/ffi.ts'
 
 /** Numbers beyond are not marked. */
@@ -68,4 +68,10 @@ export function reclaim(shared: SharedArrayBuffer): number {
     closed++
   }
   return closed
+}
+
+/** How many descriptors this process may have. */
+export function descriptorLimit(): number {
+  const [, soft = ''] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
+  return soft === '' ? LARGEST : Number(soft)
 }

@@ -48,6 +48,8 @@ export interface FrozenSession extends Frozen {
   target: number
   /** It has answered. */
   answered: boolean
+  /** Since the last datagram either way. Absent in older versions: none. */
+  idleMs?: number
   /** struct sockaddr of the client, in 32-bit words. */
   name: number[]
   /** struct cmsghdr that says which address the client asked, in 32-bit words; empty where it need not. */

@@ -3,13 +3,15 @@
 import { libc } from '../ffi/ffi.ts'
 import type { Assignment, Command } from './assignment.ts'
 import { Datagrams } from './datagrams.ts'
-import { Descriptors } from './descriptors.ts'
+import { Descriptors, descriptorLimit } from './descriptors.ts'
 import { Dialer } from './dial.ts'
 import type { FrozenClient } from './frozen.ts'
 import { BUFFER_BYTES, PIPE_BYTES } from './half.ts'
 import { Pipes } from './pipes.ts'
 import { Reactor } from './reactor.ts'
+import { Room } from './room.ts'
 import type { Plane, Service } from './service.ts'
+import type { Session } from './session.ts'
 import { StreamService } from './tcp.ts'
 import { DatagramService } from './udp.ts'
 
@@ -19,6 +21,8 @@ export class DataPlane implements Plane {
   readonly tools: Plane['tools']
   readonly #services = new Map<string, Service>()
   #datagrams: Datagrams | undefined
+  /** All UDP sessions: however many there are, half of the descriptors are left to others. */
+  #sessions: Room<Session> | undefined
 
   /** @param marks see Descriptors */
   constructor(marks: SharedArrayBuffer, onFault: (thrown: unknown) => void) {
@@ -48,7 +52,8 @@ export class DataPlane implements Plane {
   }
 
   #thaw(clients: FrozenClient[]): void {
-    for (const client of clients) {
+    // Each takes its place before those who were used since.
+    for (const client of clients.toSorted((a, b) => idleMsOf(b) - idleMsOf(a))) {
       if (this.#services.get(client.id)?.adopt(client)) continue
       for (const fd of [client.kind === 'connection' ? client.client : -1, client.target ?? -1])
         libc.close(fd)
@@ -60,7 +65,8 @@ export class DataPlane implements Plane {
     const { id } = assignment
     if (assignment.protocol === 'udp') {
       this.#datagrams ??= new Datagrams()
-      this.#services.set(id, new DatagramService(this, assignment, this.#datagrams))
+      this.#sessions ??= new Room(Math.ceil(descriptorLimit() / 2 / assignment.counters.length))
+      this.#services.set(id, new DatagramService(this, assignment, this.#datagrams, this.#sessions))
     } else this.#services.set(id, new StreamService(this, assignment))
   }
 
@@ -75,3 +81,5 @@ export class DataPlane implements Plane {
     else service.drain(drainMs, gone)
   }
 }
+
+const idleMsOf = (client: FrozenClient): number => (client.kind === 'session' ? (client.idleMs ?? 0) : 0)

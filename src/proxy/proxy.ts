@@ -25,7 +25,7 @@
  *   SCTP  as TCP, message by message (one to one; stream numbers and payload identifiers are not kept).
  *
  * What is bounded, so that one client costs the others nothing: bytes and calls a turn, bytes held for a
- * reader that does not read, UDP sessions in all and for each address, connections a port. At the limit of
+ * reader that does not read, UDP sessions of a port, of an address and in all, connections a port. At the limit of
  * descriptors the listeners stay, and who cannot be served is reset and counted.
  *
  * Order of withdrawing: listeners fall silent in the workers, then close; clients that are left may finish
@@ -50,6 +50,7 @@ import {
   checkTargets,
   defaultOptions,
   type Publication,
+  type PublicationOptions,
   type Target,
 } from './publication.ts'
 import { WorkerThread } from './thread.ts'
@@ -61,6 +62,8 @@ export type { IpTarget, Publication, PublicationOptions, Target, UnixTarget } fr
 export interface ProxyOptions {
   /** Worker threads. Default 1, which is enough for most of what one machine can do. */
   workers?: number
+  /** For what publications do not say. */
+  defaults?: PublicationOptions
   /** Is told what went wrong without ending anything, or that a worker died and was replaced. */
   onFault?: (message: string) => void
 }
@@ -88,13 +91,15 @@ export class PortProxy implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>()
   readonly #workers: WorkerThread[] = []
   readonly #hiredAt: number[] = []
+  readonly #defaults: PublicationOptions
   readonly #onFault: (message: string) => void
   readonly #onExit = () => {
     for (const worker of this.#workers) worker.stopNow()
   }
   #closing: Promise<void> | undefined
 
-  constructor({ workers = 1, onFault = () => {} }: ProxyOptions) {
+  constructor({ workers = 1, defaults = {}, onFault = () => {} }: ProxyOptions) {
+    this.#defaults = defaults
     this.#onFault = onFault
     for (let index = 0; index < workers; index++) this.#workers.push(this.#hire(index))
     process.on('exit', this.#onExit)
@@ -256,7 +261,7 @@ export class PortProxy implements AsyncDisposable {
       count,
       sockets: Int32Array.from(listeners.sockets[worker] ?? []),
       destinations,
-      options: { ...defaultOptions, ...options },
+      options: { ...defaultOptions, ...this.#defaults, ...options },
       counters,
       worker,
     }

@@ -70,11 +70,9 @@ export interface PublicationOptions {
   deny?: readonly Cidr[]
   /** A UDP session without a datagram for so long, either way, ends. */
   sessionIdleMs?: number
-  /** The same, while the target has not answered yet. */
-  unansweredIdleMs?: number
-  /** UDP sessions of the publication; the one that was idle longest makes room for a new one. */
+  /** UDP sessions of each port; the one that is idle the most makes room for a new one (room.ts). */
   maxSessions?: number
-  /** The same for each client address. */
+  /** The same of each client address on a port. */
   maxSessionsPerSource?: number
 }
 
@@ -91,9 +89,8 @@ export const defaultOptions: Options = {
   allow: [],
   deny: [],
   sessionIdleMs: 90_000,
-  unansweredIdleMs: 30_000,
-  maxSessions: 4096,
-  maxSessionsPerSource: 1024,
+  maxSessions: 8192,
+  maxSessionsPerSource: 4096,
 }
 
 /** `8080-8089/tcp`, as messages name it. */

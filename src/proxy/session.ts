@@ -10,44 +10,33 @@
  */
 
 import { IPPROTO_IPV6 } from '../ffi/socket.ts'
-import { BYTES_OUT, DATAGRAMS_OUT, FAILED } from './counters.ts'
+import { BYTES_OUT, DATAGRAMS_OUT, EVICTED, FAILED } from './counters.ts'
 import type { Datagrams } from './datagrams.ts'
 import type { FrozenHere, FrozenSession } from './frozen.ts'
 import { CONTROL_WORDS, NAME_WORDS, SLOTS } from './message-layout.ts'
 import type { Route } from './outbox.ts'
+import { DATA, isV4, LEVEL, type Peer, V4_SOURCE } from './peer.ts'
 import { EPOLLIN, type Source } from './reactor.ts'
-import type { Linked } from './recency.ts'
+import type { Guest, Place, Room } from './room.ts'
 import type { Timed } from './timers.ts'
 import type { DatagramService } from './udp.ts'
 
-const AF_INET = 2
 /** struct sockaddr_in and sockaddr_in6. */
 const V4_BYTES = 16
 const V6_BYTES = 28
-// In words: a control message's header, and where in6_pktinfo and in_pktinfo have their fields.
-const LEVEL = 2
-const DATA = 4
-const V6_IFINDEX = DATA + 4
-const V4_IFINDEX = DATA
-const V4_SOURCE = DATA + 1
-const LINK_LOCAL_MASK = 0xc0ff
-const LINK_LOCAL = 0x80fe
 
 /** Batches taken in one turn. */
 const TURN_BATCHES = 4
 
-export class Session implements Source, Timed, Linked<Session> {
+export class Session implements Source, Timed, Guest {
   wakeAt = 0
   heapIndex = -1
-  older: Session | undefined
-  newer: Session | undefined
   /** Next one with the same hash. */
   next: Session | undefined
   readonly hash: number
-  /** Which sessions of one client count together. */
-  readonly sourceKey: string
   readonly service: DatagramService
-  answered = false
+  answered: boolean
+  activeAt: number
   /** Index of the destination. */
   readonly choice: number
   readonly #tag: number
@@ -58,11 +47,24 @@ export class Session implements Source, Timed, Linked<Session> {
   readonly #nameBytes: number
   readonly #control: Int32Array
   #controlBytes: number
-  #activeAt: number
+  #places: readonly Place<Session>[] = []
 
-  /** @param fd connected to the target, and ours */
-  constructor(service: DatagramService, tag: number, hash: number, peer: Peer, choice: number, fd: number) {
+  /**
+   * @param fd connected to the target, and ours
+   * @param past what it was before it came to us
+   */
+  constructor(
+    service: DatagramService,
+    tag: number,
+    hash: number,
+    peer: Peer,
+    choice: number,
+    fd: number,
+    { answered = false, idleMs = 0 }: Pick<Partial<FrozenSession>, 'answered' | 'idleMs'> = {},
+  ) {
     this.service = service
+    this.answered = answered
+    this.activeAt = service.reactor.now - idleMs
     this.hash = hash
     this.choice = choice
     this.#tag = tag
@@ -72,13 +74,12 @@ export class Session implements Source, Timed, Linked<Session> {
     this.#nameBytes = isV4(this.#name) ? V4_BYTES : V6_BYTES
     this.#control = peer.control
     this.#controlBytes = peer.controlBytes
-    this.sourceKey = sourceKey(peer.name, 0)
-    this.#activeAt = service.reactor.now
   }
 
-  /** @throws SystemError where the kernel can watch no more */
-  begin(): void {
+  /** Takes its places. @throws SystemError where the kernel can watch no more */
+  begin(rooms: readonly Room<Session>[]): void {
     const { reactor } = this.service
+    this.#places = rooms.map(room => room.enter(this))
     reactor.descriptors.own(this.#onward.fd)
     try {
       reactor.add(this.#onward.fd, EPOLLIN, this, 0)
@@ -104,7 +105,7 @@ export class Session implements Source, Timed, Linked<Session> {
 
   /** Sends slots on to the target. */
   forward(first: number, count: number): void {
-    this.#activeAt = this.service.reactor.now
+    this.#used(false)
     const lost = this.service.datagrams.forwards.send(this.#onward, first, count)
     if (lost > 0) this.service.count(this.port, FAILED, lost)
   }
@@ -115,18 +116,21 @@ export class Session implements Source, Timed, Linked<Session> {
     for (let batch = 0; batch < TURN_BATCHES; batch++) {
       const count = datagrams.receive(this.#onward.fd)
       if (count <= 0) return // for an error this was its report, and it is gone
-      this.#activeAt = this.service.reactor.now
-      this.service.used(this, true)
+      this.#used(true)
       this.#reply(datagrams, count)
       if (count < SLOTS) return
     }
   }
 
   expire(): void {
-    const { sessionIdleMs, unansweredIdleMs } = this.service.options
-    const idleMs = this.answered ? sessionIdleMs : unansweredIdleMs
-    if (this.service.reactor.now - this.#activeAt >= idleMs) this.end()
+    if (this.service.reactor.now - this.activeAt >= this.service.options.sessionIdleMs) this.end()
     else this.#watchIdle()
+  }
+
+  /** Ends, so that there is room for another. */
+  evict(): void {
+    this.service.count(this.port, EVICTED, 1)
+    this.end()
   }
 
   fail(): void {
@@ -136,7 +140,7 @@ export class Session implements Source, Timed, Linked<Session> {
   end(): void {
     this.service.reactor.timers.clear(this)
     this.service.reactor.close(this.#onward.fd)
-    this.service.forget(this)
+    this.#leave()
   }
 
   /** Stands still, with what has not arrived yet in its socket. */
@@ -144,13 +148,14 @@ export class Session implements Source, Timed, Linked<Session> {
     const { reactor } = this.service
     reactor.timers.clear(this)
     reactor.remove(this.#onward.fd)
-    this.service.forget(this)
+    this.#leave()
     return {
       kind: 'session',
       socket: this.#tag,
       target: this.#onward.fd,
       choice: this.choice,
       answered: this.answered,
+      idleMs: reactor.now - this.activeAt,
       name: [...this.#name],
       control: [...this.#control.subarray(0, this.#controlBytes / 4)],
     }
@@ -178,55 +183,22 @@ export class Session implements Source, Timed, Linked<Session> {
     if (lost > 0) this.service.count(this.port, FAILED, lost)
   }
 
+  /** @param answers by its target */
+  #used(answers: boolean): void {
+    const { now } = this.service.reactor
+    if (answers && !this.answered) {
+      for (const place of this.#places) place.room.promote(place)
+      this.answered = true
+    } else if (this.activeAt !== now) for (const place of this.#places) place.room.touch(place)
+    this.activeAt = now
+  }
+
+  #leave(): void {
+    for (const place of this.#places) place.room.leave(place)
+    this.service.forget(this)
+  }
+
   #watchIdle(): void {
-    const { sessionIdleMs, unansweredIdleMs } = this.service.options
-    const idleMs = this.answered ? sessionIdleMs : unansweredIdleMs
-    this.service.reactor.timers.set(this, this.#activeAt + idleMs)
+    this.service.reactor.timers.set(this, this.activeAt + this.service.options.sessionIdleMs)
   }
-}
-
-/** A client, and the address that it asked. */
-export interface Peer {
-  /** struct sockaddr */
-  name: Int32Array
-  /** struct cmsghdr, of which this many bytes mean something. */
-  control: Int32Array
-  controlBytes: number
-}
-
-/** The one whose datagram is in a slot. */
-export function peerOf(datagrams: Datagrams, slot: number): Peer {
-  const name = datagrams.names.slice(slot * NAME_WORDS, (slot + 1) * NAME_WORDS)
-  const control = datagrams.controls.slice(slot * CONTROL_WORDS, (slot + 1) * CONTROL_WORDS)
-  const controlBytes = datagrams.controlLength(slot)
-  if (controlBytes > 0) forgetInterface(control)
-  return { name, control, controlBytes }
-}
-
-/** @throws RangeError for words that do not fit */
-export function thawedPeer({ name, control }: FrozenSession): Peer {
-  const peer = {
-    name: new Int32Array(NAME_WORDS),
-    control: new Int32Array(CONTROL_WORDS),
-    controlBytes: control.length * 4,
-  }
-  peer.name.set(name)
-  peer.control.set(control)
-  return peer
-}
-
-const isV4 = (name: Int32Array): boolean => ((name[0] ?? 0) & 0xffff) === AF_INET
-
-/** The route decides which way a reply leaves, unless the address means nothing without its interface. */
-function forgetInterface(control: Int32Array): void {
-  if (control[LEVEL] !== IPPROTO_IPV6) control[V4_IFINDEX] = 0
-  else if (((control[DATA] ?? 0) & LINK_LOCAL_MASK) !== LINK_LOCAL) control[V6_IFINDEX] = 0
-}
-
-/** An IPv4 address, or the /64 in which a client may choose its IPv6 addresses freely. */
-export function sourceKey(names: Int32Array, slot: number): string {
-  const at = slot * NAME_WORDS
-  const [first = 0, second = 0, a = 0, b = 0, c = 0, d = 0] = names.subarray(at, at + 6)
-  if ((first & 0xffff) === AF_INET) return String(second)
-  return a === 0 && b === 0 ? `${c} ${d}` : `${a} ${b}`
 }

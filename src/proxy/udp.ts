@@ -1,9 +1,9 @@
 /**
  * A published range of UDP ports: finds the session of each datagram, or begins one.
  *
- * Sessions cost a descriptor each, so their number is bounded, for all clients and for each address. Who
- * was idle longest makes room; those whose target never answered go first, so that a flood of forged
- * addresses pushes out itself and not those who talk.
+ * Sessions cost a descriptor each, so their number is bounded: on each port, for each client address on a
+ * port, and in all. Where there are too many, the one that is idle the most makes room (room.ts). With
+ * several workers each keeps its share of what a port may have.
  */
 
 import { constants } from 'node:os'
@@ -15,9 +15,10 @@ import type { Datagrams } from './datagrams.ts'
 import type { Destination } from './destination.ts'
 import type { FrozenClient, FrozenHere } from './frozen.ts'
 import { NAME_WORDS, SLOTS } from './message-layout.ts'
-import { Recency } from './recency.ts'
+import { peerOf, sourceKey, thawedPeer } from './peer.ts'
+import { type Room, Rooms } from './room.ts'
 import { type Plane, Service } from './service.ts'
-import { peerOf, Session, sourceKey, thawedPeer } from './session.ts'
+import { Session } from './session.ts'
 
 /** Batches taken in one turn before others get theirs. */
 const TURN_BATCHES = 4
@@ -29,15 +30,20 @@ const { EMFILE } = constants.errno
 export class DatagramService extends Service {
   readonly datagrams: Datagrams
   readonly #sessions = new Map<number, Session>()
-  readonly #answered = new Recency<Session>()
-  readonly #unanswered = new Recency<Session>()
-  readonly #bySource = new Map<string, Set<Session>>()
+  /** Who shares the descriptors of this worker. */
+  readonly #all: Room<Session>
+  readonly #ofPort: Rooms<Session>
+  readonly #ofSource: Rooms<Session>
   /** Nobody outside can choose clients that meet in one place of the table. */
   readonly #seed = (Math.random() * 2 ** 31) | 0
 
-  constructor(plane: Plane, assignment: Assignment, datagrams: Datagrams) {
+  constructor(plane: Plane, assignment: Assignment, datagrams: Datagrams, all: Room<Session>) {
     super(plane, assignment)
     this.datagrams = datagrams
+    this.#all = all
+    const share = (limit: number) => Math.ceil(limit / assignment.counters.length)
+    this.#ofPort = new Rooms(share(this.options.maxSessions))
+    this.#ofSource = new Rooms(share(this.options.maxSessionsPerSource))
   }
 
   ready(socket: number, _events: number, tag: number): void {
@@ -49,16 +55,14 @@ export class DatagramService extends Service {
   override adopt(frozen: FrozenClient): boolean {
     if (frozen.kind !== 'session' || this.sockets[frozen.socket] === undefined) return false
     const peer = thawedPeer(frozen)
-    const { socket, choice, target, answered } = frozen
-    const session = new Session(this, socket, this.#hash(peer.name, 0, socket), peer, choice, target)
-    this.#remember(session)
-    session.begin()
-    if (answered) this.used(session, true)
+    const { socket, choice, target } = frozen
+    const hash = this.#hash(peer.name, 0, socket)
+    this.#enter(new Session(this, socket, hash, peer, choice, target, frozen), peer.name)
     return true
   }
 
   protected override freezeClients(): FrozenHere[] {
-    return this.#all().map(session => session.freeze())
+    return this.#clients().map(session => session.freeze())
   }
 
   override silence(): void {
@@ -72,21 +76,11 @@ export class DatagramService extends Service {
   }
 
   override reset(): void {
-    for (const session of this.#all()) session.end()
-  }
-
-  /** The session was used; `answers` by its target. */
-  used(session: Session, answers: boolean): void {
-    if (answers && !session.answered) {
-      this.#unanswered.remove(session)
-      session.answered = true
-      this.#answered.add(session)
-    } else this.#listOf(session).touch(session)
+    for (const session of this.#clients()) session.end()
   }
 
   /** The session has ended. */
   forget(session: Session): void {
-    this.#listOf(session).remove(session)
     const first = this.#sessions.get(session.hash)
     if (first === session) {
       if (session.next === undefined) this.#sessions.delete(session.hash)
@@ -96,9 +90,6 @@ export class DatagramService extends Service {
       while (before !== undefined && before.next !== session) before = before.next
       if (before !== undefined) before.next = session.next
     }
-    const others = this.#bySource.get(session.sourceKey)
-    others?.delete(session)
-    if (others?.size === 0) this.#bySource.delete(session.sourceKey)
     this.balance.leave(session.choice)
     this.count(session.port, ACTIVE, -1)
     this.left()
@@ -123,19 +114,14 @@ export class DatagramService extends Service {
     for (let slot = 0; slot < count; slot++) {
       bytes += datagrams.length(slot)
       if (session?.owns(datagrams, slot, tag)) continue
-      if (session !== undefined) this.#forward(session, first, slot)
+      if (session !== undefined) session.forward(first, slot - first)
       session = this.#find(slot, tag) ?? this.#begin(slot, tag)
       first = slot
     }
-    if (session !== undefined) this.#forward(session, first, count)
+    if (session !== undefined) session.forward(first, count - first)
     this.count(this.portOf(tag), DATAGRAMS_IN, count)
     this.count(this.portOf(tag), BYTES_IN, bytes)
     return count === SLOTS
-  }
-
-  #forward(session: Session, first: number, end: number): void {
-    session.forward(first, end - first)
-    this.used(session, false)
   }
 
   #find(slot: number, tag: number): Session | undefined {
@@ -147,18 +133,11 @@ export class DatagramService extends Service {
   /** @returns undefined where the client is not served */
   #begin(slot: number, tag: number): Session | undefined {
     const port = this.portOf(tag)
-    const { maxConnections, maxSessions, maxSessionsPerSource } = this.options
-    if (!this.#admits(slot) || this.activeOn(port) >= maxConnections) {
+    if (!this.#admits(slot) || this.activeOn(port) >= this.options.maxConnections) {
       this.turnedAway(port)
       return undefined
     }
-    const source = this.#bySource.get(sourceKey(this.datagrams.names, slot))
-    if (source !== undefined && source.size >= maxSessionsPerSource)
-      for (const oldest of source) {
-        oldest.end()
-        break
-      }
-    if (this.active >= maxSessions) this.#makeRoom()
+    this.#makeRoom(port, slot)
     const choice = this.balance.choose(undefined, this.reactor.now)
     const fd = this.#dial(choice, port)
     if (fd < 0) {
@@ -169,8 +148,8 @@ export class DatagramService extends Service {
     setReceiveBuffer(fd, BUFFER_BYTES)
     const peer = peerOf(this.datagrams, slot)
     const session = new Session(this, tag, this.#hash(peer.name, 0, tag), peer, choice, fd)
-    this.#remember(session)
-    session.begin()
+    this.count(port, ACCEPTED, 1)
+    this.#enter(session, peer.name)
     return session
   }
 
@@ -178,41 +157,44 @@ export class DatagramService extends Service {
     const destination = this.balance.destinations[choice]
     if (destination === undefined) return -1
     const fd = this.dialer.dial(destination, 'udp', port, 0)
-    if (fd !== -EMFILE || !this.#makeRoom()) return fd
+    const leaver = fd === -EMFILE ? this.#all.leaver(this.reactor.now) : undefined
+    if (leaver === undefined) return fd
+    leaver.evict()
     return this.dialer.dial(destination, 'udp', port, 0)
   }
 
-  #remember(session: Session): void {
+  /** @param name struct sockaddr of its client */
+  #enter(session: Session, name: Int32Array): void {
     session.next = this.#sessions.get(session.hash)
     this.#sessions.set(session.hash, session)
-    this.#unanswered.add(session)
-    const source = this.#bySource.get(session.sourceKey)
-    if (source === undefined) this.#bySource.set(session.sourceKey, new Set([session]))
-    else source.add(session)
     this.balance.enter(session.choice)
+    const { port } = session
     this.active++
-    this.count(session.port, ACTIVE, 1)
-    this.count(session.port, ACCEPTED, 1)
+    this.count(port, ACTIVE, 1)
+    session.begin([this.#ofSource.open(keyOf(port, name, 0)), this.#ofPort.open(String(port)), this.#all])
   }
 
-  #all(): Session[] {
-    return [...this.#bySource.values()].flatMap(sessions => [...sessions])
+  /** For the one whose datagram is in a slot. */
+  #makeRoom(port: number, slot: number): void {
+    const { now } = this.reactor
+    const ofSource = this.#ofSource.find(keyOf(port, this.datagrams.names, slot))
+    if (ofSource?.isFull) ofSource.leaver(now)?.evict()
+    const ofPort = this.#ofPort.find(String(port))
+    if (ofPort?.isFull) ofPort.leaver(now)?.evict()
+    if (this.#all.isFull) this.#all.leaver(now)?.evict()
   }
 
-  #makeRoom(): boolean {
-    const leaves = this.#unanswered.oldest ?? this.#answered.oldest
-    leaves?.end()
-    return leaves !== undefined
+  #clients(): Session[] {
+    const sessions: Session[] = []
+    for (const first of this.#sessions.values())
+      for (let each: Session | undefined = first; each !== undefined; each = each.next) sessions.push(each)
+    return sessions
   }
 
   #admits(slot: number): boolean {
     if (!this.access.restricts) return true
     const name = this.datagrams.names.slice(slot * NAME_WORDS, (slot + 1) * NAME_WORDS)
     return this.access.admits(readSockaddr(new Uint8Array(name.buffer)).ip)
-  }
-
-  #listOf(session: Session): Recency<Session> {
-    return session.answered ? this.#answered : this.#unanswered
   }
 
   /** Of client, published port and address asked; small enough to be a fast key. */
@@ -223,6 +205,8 @@ export class DatagramService extends Service {
     return (hash ^ (hash >>> 15)) & 0x3fffffff
   }
 }
+
+const keyOf = (port: number, names: Int32Array, slot: number): string => `${port} ${sourceKey(names, slot)}`
 
 const mix = (hash: number, word: number): number => {
   const mixed = Math.imul(hash ^ word, 0x85ebca6b)

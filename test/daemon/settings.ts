@@ -20,6 +20,7 @@ t.test('what is wrong in a file is named: file, key and value', async t => {
     ['{"tendMs": "1s"}', 'invalid-config', 'tendMs must be a whole number from 100 to 60000, not "1s"'],
     ['{"drainMs": 1.5}', 'invalid-config', 'drainMs must be a whole number from 0 to 3600000, not 1.5'],
     ['{"drainMs": null}', 'invalid-config', 'not null'],
+    ['{"udpIdleMs": 10}', 'invalid-config', 'udpIdleMs must be a whole number from 1000 to 86400000, not 10'],
     ['{"worker": 1}', 'invalid-config', 'there is no setting "worker"'],
     ['{"__proto__": 1}', 'invalid-config', 'there is no setting "__proto__"'],
     ['[]', 'invalid-config', 'must hold an object'],

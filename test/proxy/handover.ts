@@ -152,6 +152,51 @@ t.test('UDP sessions go on in another proxy, and a reply that was on its way arr
   t.equal(fresh.proxy.counters().get(web.id)?.active, 2)
 })
 
+t.test('UDP sessions are as idle in another proxy as they were, and keep their order', async t => {
+  await using server = await openUdp()
+  await using old = new TestProxy()
+  await using fresh = new TestProxy()
+  const options = { maxSessions: 3 }
+  const web = old.publish(server.port, { protocol: 'udp', options })
+  const clients = await Promise.all(Array.from({ length: 4 }, () => openUdp()))
+  const [a, b, c, late] = clients
+  if (!a || !b || !c || !late) throw new Error('nobody')
+  t.teardown(() => Promise.all(clients.map(each => each[Symbol.asyncDispose]())))
+  // Used in the order b, c, a, which is not that in which they came, nor that of their addresses.
+  for (const [count, client] of [a, b, c, a].entries()) {
+    client.send('x', web.port, '127.0.0.1')
+    await waitFor(() => server.heard.length === count + 1, { what: 'the question' })
+    server.send('y', server.heard[count]?.from.port ?? 0, '127.0.0.1')
+    await waitFor(() => client.heard.length > (count === 3 ? 1 : 0), { what: 'the answer' })
+    await new Promise(resolve => setTimeout(resolve, 20)) // so long it is idle
+  }
+  const frozen = await old.proxy.freeze()
+  const idle = frozen.flatMap(each => (each.kind === 'session' ? [each.idleMs ?? 0] : []))
+  t.ok(Math.min(...idle) >= 15 && Math.max(...idle) >= 55, `idle for ${idle} ms`)
+  const sockets = old.proxy.sockets(web.id).map(each => each.map(copy))
+  const targets = [{ ip: LOOPBACK, port: server.port }]
+  fresh.proxy.publish(
+    { id: web.id, protocol: 'udp', hostPort: web.port, count: 1, targets, options },
+    sockets,
+  )
+  // Whatever the order in which they are told.
+  await fresh.proxy.thaw(frozen.toReversed().map(copied))
+  await old.proxy.close()
+  late.send('x', web.port, '127.0.0.1')
+  await waitFor(() => server.heard.length === 5, { what: 'the late one' })
+  const known = server.heard.map(({ from }) => from.port)
+  for (const client of [c, a]) {
+    client.send('x', web.port, '127.0.0.1')
+    await waitFor(() => server.heard.length > known.length, { what: 'the next question' })
+    const from = server.heard.at(-1)?.from.port ?? 0
+    t.ok(known.includes(from), 'still the same session')
+    known.push(from)
+  }
+  b.send('x', web.port, '127.0.0.1')
+  await waitFor(() => server.heard.length > known.length, { what: 'the last question' })
+  t.notOk(known.includes(server.heard.at(-1)?.from.port ?? 0), 'the longest idle has made room')
+})
+
 t.test('sockets that do not fit are refused and stay open', async t => {
   await using server = await serve(echo)
   await using proxy = new TestProxy()

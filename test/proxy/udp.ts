@@ -4,7 +4,8 @@ import t from 'tap'
 import { waitFor } from 'tsnet/lab'
 import type { Cidr, Ip } from '../../src/model/address.ts'
 import type { PublicationOptions } from '../../src/proxy/proxy.ts'
-import { openUdp, udpEcho } from '../support/datagrams.ts'
+import { defaultOptions } from '../../src/proxy/publication.ts'
+import { openUdp, type TestSocket, udpEcho } from '../support/datagrams.ts'
 import { LOOPBACK, TestProxy } from '../support/published.ts'
 
 const proxy = new TestProxy()
@@ -120,7 +121,7 @@ t.test('a target that is down for a while loses only what was sent meanwhile', a
 t.test('a flow that goes one way only keeps its session; a silent one ends', async t => {
   await using sink = await openUdp()
   await using client = await openUdp()
-  const web = publish(sink.port, { unansweredIdleMs: 250, sessionIdleMs: 250 })
+  const web = publish(sink.port, { sessionIdleMs: 250 })
   const started = performance.now()
   while (performance.now() - started < 1000) {
     client.send('tick', web.port, '127.0.0.1')
@@ -144,7 +145,7 @@ t.test('a flow that goes one way only keeps its session; a silent one ends', asy
   t.equal(web.counters().accepted, 2)
 })
 
-t.test('who was idle longest makes room, and those who never got an answer go first', async t => {
+t.test('those who never got an answer make room first, and a flood of them pushes out itself', async t => {
   await using server = await openUdp()
   server.socket.on('message', (message, from) => {
     if (String(message) === 'talk') server.send('yes', from.port, from.address)
@@ -159,24 +160,70 @@ t.test('who was idle longest makes room, and those who never got an answer go fi
     await waitFor(() => web.counters().accepted === i + 2, { what: 'the session' })
     t.ok(web.counters().active <= 10)
   }
+  t.match(web.counters(), { accepted: 51, active: 10, evicted: 41 })
   legit.send('talk', web.port, '127.0.0.1')
   await waitFor(() => legit.heard.length === 2, { what: 'the second answer' })
   const talks = server.heard.filter(({ text }) => text === 'talk').map(({ from }) => from.port)
   t.equal(new Set(talks).size, 1, 'the session of who talks survived')
 })
 
-t.test('one address has so many sessions; its own oldest goes', async t => {
-  await using server = await udpEcho()
-  const web = publish(server.port, { maxSessionsPerSource: 2 })
-  await using other = await openUdp('127.0.0.9')
-  other.send('other', web.port, '127.0.0.1')
-  const clients = await Promise.all([1, 2, 3, 4].map(() => openUdp()))
-  for (const client of clients) {
-    client.send('one', web.port, '127.0.0.1')
-    await waitFor(() => client.heard.length === 1, { what: 'the answer' })
+/** Sends, and waits for the answer. */
+async function talk(client: TestSocket, port: number): Promise<void> {
+  const before = client.heard.length
+  client.send('x', port, '127.0.0.1')
+  await waitFor(() => client.heard.length > before, { what: 'the answer' })
+}
+
+t.test('of those who talk, who is idle longest makes room, whoever was there first', async t => {
+  for (const limit of ['maxSessions', 'maxSessionsPerSource'] as const) {
+    await using server = await udpEcho()
+    const web = publish(server.port, { [limit]: 3 })
+    await using other = await openUdp('127.0.0.9')
+    await talk(other, web.port)
+    const [active, ...idle] = await Promise.all(Array.from({ length: 6 }, () => openUdp()))
+    if (active === undefined) throw new Error('nobody')
+    for (const client of idle) {
+      await talk(active, web.port)
+      await talk(client, web.port)
+      t.ok(web.counters().active <= 4, limit)
+    }
+    await talk(active, web.port)
+    t.equal(web.counters().evicted, limit === 'maxSessions' ? 4 : 3)
+    t.equal(web.counters().accepted, 7, `${limit}: the first one was active, and never began anew`)
+    for (const client of [active, ...idle]) await client[Symbol.asyncDispose]()
   }
-  t.match(web.counters(), { accepted: 5, active: 3 })
+})
+
+t.test('each port has so many sessions, and so has each address on it', async t => {
+  await using a = await udpEcho()
+  await using b = await udpEcho(LOOPBACK, a.port + 1)
+  t.equal(b.port, a.port + 1)
+  const hostPort = 18_500
+  const range = { protocol: 'udp', hostPort, count: 2 } as const
+  const web = proxy.publish(a.port, { ...range, options: { maxSessions: 2, maxSessionsPerSource: 1 } })
+  const clients = await Promise.all(['127.0.0.5', '127.0.0.6'].map(address => openUdp(address)))
+  for (const port of [hostPort, hostPort + 1]) for (const client of clients) await talk(client, port)
+  t.match(web.counters(), { accepted: 4, active: 4, evicted: 0 })
+  await using again = await openUdp('127.0.0.5')
+  await talk(again, hostPort)
+  t.match(proxy.proxy.portCounters(web.id), [
+    { accepted: 3, active: 2, evicted: 1 },
+    { accepted: 2, active: 2, evicted: 0 },
+  ])
   for (const client of clients) await client[Symbol.asyncDispose]()
+})
+
+t.test('thousands of clients of one address keep their sessions', async t => {
+  await using server = await udpEcho()
+  const web = publish(server.port)
+  const clients = await Promise.all(Array.from({ length: 1100 }, () => openUdp()))
+  for (let round = 0; round < 2; round++) for (const client of clients) await talk(client, web.port)
+  t.match(web.counters(), { accepted: 1100, active: 1100, evicted: 0 })
+  for (const client of clients) await client[Symbol.asyncDispose]()
+})
+
+t.test('a session lasts for 90 s without a datagram where nothing else is said, answered or not', async t => {
+  t.equal(defaultOptions.sessionIdleMs, 90_000)
 })
 
 t.test('clients that are not admitted get nothing', async t => {
