@@ -43,7 +43,7 @@ export interface Container {
   addresses: Cidr[]
   /** The bridge of the host that its first address lies behind. */
   bridge?: string
-  /** An IPv4 address in its namespace that is not loopback's, whether the host can reach it or not. */
+  /** An address in its namespace that is not loopback's, whether the host can reach it or not; IPv4 before IPv6. */
   ownAddress?: Ip
 }
 

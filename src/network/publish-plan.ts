@@ -13,16 +13,13 @@
  * path, PROXY protocol, limits on who and how many) is the proxy's alone.
  */
 
-import { type Cidr, familyOf, type Ip, ipOf, isLoopback } from '../model/address.ts'
+import { type Cidr, familyOf, ipOf, isLoopback } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { type NatIntent, ownerTag } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 import type { Container, Publication } from '../model/publication.ts'
 import type { Publication as Forwarding, Target } from '../proxy/proxy.ts'
-
-/** What a container's own services listen on, at the least. */
-const LOOPBACK = '127.0.0.1' as Ip
 
 /** What the kernel has to do: let connections reach the container, and lead the ports there. */
 interface NatPart {
@@ -135,8 +132,6 @@ function targetIn(container: Container, { target, via }: Publication): Target {
       `--via bridge: container ${container.name} has no address behind a bridge of this host; use --via netns`,
     )
   }
-  // From loopback to loopback every client of the world would look like the container itself.
-  const { ownAddress: source } = container
-  const dial = { ip: LOOPBACK, port: target.port, netns: container.netns.path }
-  return source === undefined ? dial : { ...dial, source }
+  const own = [container.ownAddress, ...container.addresses.map(ipOf)].filter(each => each !== undefined)
+  return { netns: container.netns.path, own: [...new Set(own)], port: target.port }
 }

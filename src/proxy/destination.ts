@@ -8,22 +8,30 @@
 import { constants, openSync } from 'node:fs'
 import { libc } from '../ffi/ffi.ts'
 import { domainOf, sockaddr } from '../ffi/sockaddr.ts'
+import type { Ip } from '../model/address.ts'
 import { messageOf, TsnetError } from '../model/errors.ts'
 import { openNetns } from '../netns/netns.ts'
 import type { Target } from './publication.ts'
 
 /** A target as workers get it. */
-export type Destination = IpDestination | UnixDestination
+export type Destination = IpDestination | InsideDestination | UnixDestination
 
 export interface IpDestination {
   kind: 'ip'
   domain: number
   /** struct sockaddr of the first port. */
   address: Uint8Array
-  /** struct sockaddr to bind to before connecting. */
-  source: Uint8Array | undefined
   /** Descriptor of the namespace to dial from. */
   netns: number | undefined
+}
+
+export interface InsideDestination {
+  kind: 'inside'
+  /** Descriptor of the namespace. */
+  netns: number
+  /** As InsideTarget has them. */
+  own: readonly Ip[]
+  port: number
 }
 
 export interface UnixDestination {
@@ -35,12 +43,15 @@ export interface UnixDestination {
 
 /** @throws TsnetError `invalid-netns`; `unknown-container` for a root that cannot be opened */
 export function openDestination(target: Target): Destination {
+  if ('own' in target) {
+    const { netns, own, port } = target
+    return { kind: 'inside', netns: openNetns(netns).fd, own, port }
+  }
   if ('ip' in target) {
     return {
       kind: 'ip',
       domain: domainOf(target.ip),
       address: sockaddr(target.ip, target.port),
-      source: target.source === undefined ? undefined : sockaddr(target.source, 0),
       netns: target.netns === undefined ? undefined : openNetns(target.netns).fd,
     }
   }
@@ -69,6 +80,6 @@ export function openDestinations(targets: readonly Target[]): Destination[] {
 }
 
 export function closeDestination(destination: Destination): void {
-  const fd = destination.kind === 'ip' ? destination.netns : destination.root
+  const fd = destination.kind === 'unix' ? destination.root : destination.netns
   if (fd !== undefined) libc.close(fd)
 }

@@ -1,8 +1,8 @@
 /**
  * A socket on its way to a target.
  *
- * Where the target can be reached only from inside a network namespace, the thread enters it, makes the
- * socket and comes back: a socket stays where it was made, whoever uses it. Connecting never blocks.
+ * Where the target can be reached only from inside a network namespace, the thread enters it, looks where the
+ * service listens (inside.ts), makes the socket and comes back: a socket stays where it was made, whoever uses it. Connecting never blocks.
  *
  * The path of a unix socket is the container's to choose. It is resolved with openat2(2) as if the
  * container's root were ours, so that no link in it leads to a socket of the host, and what was found is
@@ -11,6 +11,7 @@
 
 import { constants } from 'node:os'
 import { errno, libc } from '../ffi/ffi.ts'
+import { domainOf, sockaddr } from '../ffi/sockaddr.ts'
 import {
   IP_BIND_ADDRESS_NO_PORT,
   IPPROTO_IP,
@@ -29,7 +30,8 @@ import {
 } from '../ffi/socket.ts'
 import type { Protocol } from '../model/port-mapping.ts'
 import { currentNetns, type Netns } from '../netns/netns.ts'
-import type { Destination, IpDestination, UnixDestination } from './destination.ts'
+import type { Destination, InsideDestination, IpDestination, UnixDestination } from './destination.ts'
+import { InsidePlaces } from './inside.ts'
 
 const AF_UNIX = 1
 const CLONE_NEWNET = 0x40000000
@@ -53,6 +55,7 @@ export class LostThread extends Error {
 
 export class Dialer {
   readonly #home: Netns = currentNetns()
+  readonly #places = new WeakMap<InsideDestination, InsidePlaces>()
 
   /**
    * Starts connecting to the port at `offset` of a destination.
@@ -61,14 +64,9 @@ export class Dialer {
    *   −errno
    */
   dial(destination: Destination, protocol: Protocol, offset: number, keepaliveMs: number): number {
-    return destination.kind === 'ip'
-      ? this.#dialIp(destination, protocol, offset, keepaliveMs)
-      : dialUnix(destination)
-  }
-
-  #dialIp(destination: IpDestination, protocol: Protocol, offset: number, keepaliveMs: number): number {
-    const { domain, netns, source } = destination
-    const fd = netns === undefined ? openSocket(domain, protocol) : this.#openInside(netns, domain, protocol)
+    if (destination.kind === 'unix') return dialUnix(destination)
+    const way = this.#way(destination, protocol, offset)
+    const { fd, address, source } = way
     if (fd < 0) return fd
     if (source !== undefined) {
       setOption(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
@@ -76,17 +74,57 @@ export class Dialer {
     }
     if (protocol !== 'udp') setStreamOptions(fd, protocol, keepaliveMs)
     if (protocol === 'tcp') libc.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, reno, reno.length)
-    const address = offset === 0 ? destination.address : atOffset(destination.address, offset)
     return connecting(fd, address)
   }
 
-  #openInside(netns: number, domain: number, protocol: Protocol): number {
-    if (libc.setns(netns, CLONE_NEWNET) < 0) return -errno()
-    const fd = openSocket(domain, protocol)
+  #way(destination: IpDestination | InsideDestination, protocol: Protocol, offset: number): Way {
+    if (destination.kind === 'inside') {
+      return this.#inside(destination.netns, () => this.#wayInside(destination, protocol, offset))
+    }
+    const { domain, netns } = destination
+    const address = offset === 0 ? destination.address : atOffset(destination.address, offset)
+    const open = () => ({ fd: openSocket(domain, protocol), address })
+    return netns === undefined ? open() : this.#inside(netns, open)
+  }
+
+  /** For a thread that is in the namespace. */
+  #wayInside(destination: InsideDestination, protocol: Protocol, offset: number): Way {
+    let places = this.#places.get(destination)
+    if (places === undefined) {
+      places = new InsidePlaces(destination.own, protocol)
+      this.#places.set(destination, places)
+    }
+    const port = destination.port + offset
+    const ip = places.find(port, performance.now())
+    const source = places.sourceFor(ip)
+    const way = { fd: openSocket(domainOf(ip), protocol), address: sockaddr(ip, port) }
+    return source === undefined ? way : { ...way, source: sockaddr(source, 0) }
+  }
+
+  #inside(netns: number, work: () => Way): Way {
+    if (libc.setns(netns, CLONE_NEWNET) < 0) return { fd: -errno(), address: NOWHERE }
+    try {
+      return work()
+    } finally {
+      this.#comeHome()
+    }
+  }
+
+  #comeHome(): void {
     if (libc.setns(this.#home.fd, CLONE_NEWNET) < 0) throw new LostThread('cannot leave a namespace')
-    return fd
   }
 }
+
+/** A socket that is about to be connected, or −errno. */
+interface Way {
+  fd: number
+  /** struct sockaddr */
+  address: Uint8Array
+  /** The same, to bind to before. */
+  source?: Uint8Array
+}
+
+const NOWHERE = new Uint8Array()
 
 /** Asks a silent peer whether it is alive; small messages are not held back. */
 export function setStreamOptions(fd: number, protocol: Protocol, keepaliveMs: number): void {

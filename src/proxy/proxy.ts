@@ -31,8 +31,8 @@
  * Order of withdrawing: listeners fall silent in the workers, then close; clients that are left may finish
  * until a deadline and are reset at it.
  *
- * Limits: a target sees the host's address, not the client's (the PROXY protocol tells it; so does
- * `IpTarget.source` where it is dialled on the container's loopback). UDP targets do not get a header. With
+ * Limits: a target sees the host's address, not the client's (the PROXY protocol tells it), or its own where it
+ * is dialled from inside. UDP targets do not get a header. With
  * several workers a descriptor is needed for each port and worker. A unix socket's path is looked up in the
  * container's file system, which can make a worker wait where that file system does.
  */
@@ -57,7 +57,14 @@ import { WorkerThread } from './thread.ts'
 
 export type { Counters } from './counters.ts'
 export type { FrozenClient, FrozenConnection, FrozenHalf, FrozenSession } from './frozen.ts'
-export type { IpTarget, Publication, PublicationOptions, Target, UnixTarget } from './publication.ts'
+export type {
+  InsideTarget,
+  IpTarget,
+  Publication,
+  PublicationOptions,
+  Target,
+  UnixTarget,
+} from './publication.ts'
 
 export interface ProxyOptions {
   /** Worker threads. Default 1, which is enough for most of what one machine can do. */

@@ -22,22 +22,27 @@ export interface Publication {
 }
 
 /** Where a client is taken to. */
-export type Target = IpTarget | UnixTarget
+export type Target = IpTarget | InsideTarget | UnixTarget
 
 export interface IpTarget {
   ip: Ip
   /** First port. */
   port: number
-  /**
-   * Path of a network namespace to dial from, for what is reached from nowhere else: the container's own
-   * 127.0.0.1, a container without a network. Absent: this host.
-   */
+  /** Path of a network namespace to dial from. Absent: this host. */
   netns?: string
-  /**
-   * Address to dial from. With a target on the container's loopback, an address of the container: else the
-   * service sees every client of the world as 127.0.0.1, which some trust.
-   */
-  source?: Ip
+}
+
+/**
+ * A service that is dialled from inside its network namespace, for what is reached from nowhere else: the
+ * container's own loopback, a container without a network. inside.ts says which address it is dialled at.
+ */
+export interface InsideTarget {
+  /** Path of the namespace. */
+  netns: string
+  /** The container's own addresses but loopback's, the preferred one first. */
+  own: readonly Ip[]
+  /** First port. */
+  port: number
 }
 
 /** A stream socket in a container's file system. */
@@ -123,7 +128,7 @@ export function checkPublication(publication: Publication): void {
 export function checkTargets({ id, protocol, count }: Publication, targets: readonly Target[]): void {
   const what = `publication ${JSON.stringify(id)}`
   for (const target of targets) {
-    if ('ip' in target) {
+    if ('port' in target) {
       if (isPortRange(target.port, count)) continue
       const ports = portRange(target.port, count)
       throw new TsnetError('invalid-config', `${what}: target ports ${ports} are not within 1–65535`)

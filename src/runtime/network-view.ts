@@ -15,7 +15,7 @@ const SCOPE_GLOBAL = 0
 export interface NetworkView {
   addresses: Cidr[]
   bridge?: string
-  /** An IPv4 address of its own, reachable or not, that is not loopback's. */
+  /** An address of its own, reachable or not, that is not loopback's; IPv4 before IPv6. */
   ownAddress?: Ip
 }
 
@@ -36,7 +36,7 @@ export function lookInto(netns: Netns): NetworkView {
     return bridge === undefined ? [] : own.map(each => ({ address: each.address, bridge }))
   })
   const bridge = reachable[0]?.bridge
-  const own = usable.find(each => familyOf(each.address) === 4)
+  const own = usable.find(each => familyOf(each.address) === 4) ?? usable[0]
   return {
     addresses: reachable.filter(each => each.bridge === bridge).map(each => each.address),
     ...(bridge !== undefined && { bridge }),

@@ -1,6 +1,6 @@
 import { endianness } from 'node:os'
 import t from 'tap'
-import { parseEndpoints, parseListening } from '../../src/runtime/listening.ts'
+import { parseListening } from '../../src/runtime/listening.ts'
 
 const HEAD =
   '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode'
@@ -57,7 +57,7 @@ t.test('text of another kind names no port', async t => {
 
 t.test('of UDP those count that are bound and not connected', async t => {
   const text = [HEAD, line(ANY, 53, '07'), line(ADDRESS, 36000, '01'), line(LOCAL6, 5353, '07')].join('\n')
-  t.same(parseListening(text, '07'), [
+  t.same(parseListening(text, 'udp'), [
     { port: 53, loopback: false },
     { port: 5353, loopback: true },
   ])
@@ -71,7 +71,7 @@ t.test('of SCTP those that listen, by the addresses they are bound to', async t 
     '0000000000000000 0000000000000000 2   1   31   11113     0 36864 10.1.0.2 ',
     '',
   ].join('\n')
-  t.same(parseEndpoints(text), [
+  t.same(parseListening(text, 'sctp'), [
     { port: 11111, loopback: false },
     { port: 11112, loopback: true },
   ])
