@@ -13,13 +13,14 @@
  * path, PROXY protocol, limits on who and how many) is the proxy's alone.
  */
 
-import { type Cidr, familyOf, ipOf, isLoopback } from '../model/address.ts'
+import { type Cidr, type Family, familyOf, ipOf, isLoopback } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { type NatIntent, ownerTag } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 import type { Container, Publication } from '../model/publication.ts'
 import type { Publication as Forwarding, Target } from '../proxy/proxy.ts'
+import { familiesOf } from './plan.ts'
 
 /** What the kernel has to do: let connections reach the container, and lead the ports there. */
 interface NatPart {
@@ -27,10 +28,14 @@ interface NatPart {
   ports: NatIntent
 }
 
-/** The kernel's part; undefined where all of it is the proxy's. @throws TsnetError for `--mode nat` then */
-export function natPart(publication: Publication): NatPart | undefined {
+/**
+ * The kernel's part; undefined where all of it is the proxy's.
+ * @param answers true for families in which the container's answers find out of it, to any client
+ * @throws TsnetError for `--mode nat` where all of it is the proxy's
+ */
+export function natPart(publication: Publication, answers: (family: Family) => boolean): NatPart | undefined {
   if (publication.mode === 'proxy') return undefined
-  const obstacle = natObstacle(publication)
+  const obstacle = natObstacle(publication, answers)
   if (obstacle !== undefined) {
     if (publication.mode === 'auto') return undefined
     throw new TsnetError('invalid-environment', `--mode nat: ${obstacle}; use --mode auto or proxy`)
@@ -40,7 +45,7 @@ export function natPart(publication: Publication): NatPart | undefined {
   const { hostIp } = publication
   const family = hostIp && familyOf(hostIp)
   const addresses = container.addresses.filter(
-    address => family === undefined || familyOf(address) === family,
+    address => (family === undefined || familyOf(address) === family) && answers(familyOf(address)),
   )
   const intent = { bridge: container.bridge, addresses, ipMasq: false, guardDirect: false }
   const owner = guestOwner(container, addresses)
@@ -59,7 +64,7 @@ export const rulesFit = ({ nat, containers }: Publication): boolean =>
   nat === undefined ||
   containers.some(container => guestOwner(container, nat.guest.addresses) === nat.guest.owner)
 
-function natObstacle(publication: Publication): string | undefined {
+function natObstacle(publication: Publication, answers: (family: Family) => boolean): string | undefined {
   const { containers, target, via, hostIp } = publication
   const [container] = containers
   if (containers.length > 1) return 'rules cannot share the load of several containers'
@@ -80,6 +85,9 @@ function natObstacle(publication: Publication): string | undefined {
   if (hostIp !== undefined && !container.addresses.some(address => familyOf(address) === familyOf(hostIp))) {
     return `container ${container.name} has no IPv${familyOf(hostIp)} address`
   }
+  const families = hostIp === undefined ? familiesOf(container.addresses) : [familyOf(hostIp)]
+  if (!families.some(answers))
+    return `container ${container.name} has no default route, so its answers would not reach the clients`
   return undefined
 }
 

@@ -82,6 +82,31 @@ t.test('--max-connections resets who is too many, and nobody else', async t => {
   await next.stop('SIGKILL')
 })
 
+t.test('--max-sessions and --session-idle say how many UDP clients there are, and for how long', async t => {
+  const { scene, tsnet } = await withDaemon(t, 'web')
+  const { host } = scene
+  const limits = ['--max-sessions', '2', '--session-idle', '1s']
+  await tsnet.run('publish', ...limits, '8081:80/udp', 'netns:web')
+  for (const fromPort of [6001, 6002, 6003, 6001]) await host.ask('udp', '127.0.0.1', 8081, { fromPort })
+  const [published] = await tsnet.ports()
+  t.match(published, {
+    maxSessions: 2,
+    sessionIdleMs: 1000,
+    counters: { accepted: 4, active: 2, evicted: 2 },
+  })
+  await waitFor(async () => (await tsnet.ports())[0]?.counters?.active === 0, {
+    what: 'both to be forgotten',
+  })
+  for (const [words, reason] of [
+    [['--max-sessions', '0', '8082:80/udp'], /--max-sessions: "0" is not a number from 1 on/],
+    [['--session-idle', '0s', '8082:80/udp'], /--session-idle: a session has to last/],
+    [['--session-idle', '1m', '8082:80'], /are for UDP ports, such as 53:53\/udp/],
+    [['--mode', 'nat', '--max-sessions', '5', '8082:80/udp'], /--mode nat: --max-sessions needs the proxy/],
+  ] as const) {
+    t.match(await tsnet.try('publish', ...words, 'netns:web'), { code: 2, stderr: reason }, words.join(' '))
+  }
+})
+
 t.test('--drain lets connections finish after unpublish', async t => {
   const { scene, tsnet } = await withDaemon(t, 'web')
   await using server = await serveIn(scene.get('web'), 81, socket => void socket.write('first half, '))
