@@ -1,8 +1,9 @@
 /** The keys of the reference portmap plugin, with its defaults. */
 
-import type { Cidr } from '../model/address.ts'
+import type { Cidr, Ip } from '../model/address.ts'
 import type { HostPort, HostPortIntent } from '../model/chained.ts'
 import { forcedBackend, natBackends } from '../model/environment.ts'
+import { tryParseHostIp, zoneOf } from '../model/host-address.ts'
 import type { Json } from '../model/json.ts'
 import { readIp } from '../model/json-values.ts'
 import type { AttachmentKey, NatBackend } from '../model/network.ts'
@@ -84,10 +85,19 @@ function readHostPort(entry: Json): HostPort {
   const number = (key: string) => entry.get(key).number(1, 65_535) ?? entry.get(key).refuse('is missing')
   return present({
     protocol: readProtocol(entry.get('protocol')),
-    hostIp: readIp(entry.get('hostIP')),
+    hostIp: readRuleIp(entry.get('hostIP')),
     hostPort: number('hostPort'),
     containerPort: number('containerPort'),
   })
+}
+
+/** An address that rules can lead from; a process that could serve a link-local one of an interface there is not here. */
+function readRuleIp(json: Json): Ip | undefined {
+  const host = tryParseHostIp(json.text() ?? '')
+  if (host !== undefined && zoneOf(host) !== undefined) {
+    json.refuse('is link-local, and the rules of portmap lead nothing from there; use another address')
+  }
+  return readIp(json)
 }
 
 function readMark(config: Json): HostPortIntent['mark'] {

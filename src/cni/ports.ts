@@ -3,9 +3,9 @@
  * by side are one rule.
  */
 
-import { type Ip, isUnspecified } from '../model/address.ts'
+import { type HostIp, isUnspecified } from '../model/address.ts'
 import type { Json } from '../model/json.ts'
-import { readIp } from '../model/json-values.ts'
+import { readHostIp } from '../model/json-values.ts'
 import { coversAddress, describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 
@@ -29,7 +29,7 @@ export function readPorts(list: Json): PortMapping[] {
 function readPort(entry: Json): PortMapping {
   return present({
     protocol: readProtocol(entry.get('protocol')),
-    hostIp: readIp(entry.get('hostIP')),
+    hostIp: readHostIp(entry.get('hostIP')),
     hostPort: readNumber(entry.get('hostPort')),
     containerPort: readNumber(entry.get('containerPort')),
     count: 1,
@@ -97,7 +97,7 @@ function joinFamilies(entries: PortMapping[]): PortMapping[] {
 }
 
 /** Of how many addresses an entry speaks: one, those of a family, all. */
-const breadth = (ip: Ip | undefined): number => (ip === undefined ? 2 : isUnspecified(ip) ? 1 : 0)
+const breadth = (ip: HostIp | undefined): number => (ip === undefined ? 2 : isUnspecified(ip) ? 1 : 0)
 
 /** Joins ports that lie side by side, at one address and protocol and one distance to the container's. */
 export function mergePorts(entries: PortMapping[]): PortMapping[] {

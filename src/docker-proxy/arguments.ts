@@ -1,10 +1,12 @@
 /**
  * The command line of docker-proxy, 20.10 to now, as Go's `flag` reads it: `-x v`, `-x=v`, `--x v`; what
- * comes after the first word that is no flag is not looked at.
+ * comes after the first word that is no flag is not looked at. Beyond docker-proxy, a link-local `-host-ip` names
+ * its interface, without which nothing can listen there: `fe80::1%eth0`.
  */
 
-import { type Ip, tryParseIp } from '../model/address.ts'
+import { type HostIp, type Ip, tryParseIp } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
+import { tryParseHostIp } from '../model/host-address.ts'
 import { type ProxyCall, protocolOf } from '../model/proxy-call.ts'
 
 export type Arguments =
@@ -16,7 +18,7 @@ export type Arguments =
 const words = {
   'container-ip': { kind: 'ip', means: 'container ip', by: '0.0.0.0' },
   'container-port': { kind: 'int', means: 'container port', by: '-1' },
-  'host-ip': { kind: 'ip', means: 'host ip', by: '0.0.0.0' },
+  'host-ip': { kind: 'host ip', means: 'host ip', by: '0.0.0.0' },
   'host-port': { kind: 'int', means: 'host port', by: '-1' },
   proto: { kind: 'string', means: 'proxy protocol', by: 'tcp' },
   'use-listen-fd': { kind: 'bool', means: 'use a supplied listen fd', by: 'false' },
@@ -31,7 +33,7 @@ const isName = (text: string): text is Name => Object.hasOwn(words, text)
 export const usage = (): string =>
   `Usage of docker-proxy:\n${Object.entries(words)
     .map(([name, { kind, means, by }]) => {
-      const type = kind === 'bool' ? '' : ` ${kind}`
+      const type = kind === 'bool' ? '' : ` ${kind === 'host ip' ? 'ip' : kind}`
       const instead = kind === 'bool' ? '' : ` (default ${kind === 'int' ? by : JSON.stringify(by)})`
       return `  -${name}${type}\n    \t${means}${instead}\n`
     })
@@ -50,7 +52,7 @@ export function readArguments(args: readonly string[]): Arguments {
   if (protocol === undefined) {
     throw new TsnetError('unsupported-field', `unsupported protocol ${value('proto')}`)
   }
-  const hostIp = value('host-ip') as Ip
+  const hostIp = value('host-ip') as HostIp
   const hostPort = Number(value('host-port'))
   const containerPort = Number(value('container-port'))
   if (!(hostPort >= 0 && hostPort <= 65_535)) {
@@ -65,7 +67,7 @@ export function readArguments(args: readonly string[]): Arguments {
 }
 
 /** As Go names the place where something listens: `tcp4 127.0.0.1:80`, `tcp6 [::]:80`. */
-export function describeEndpoint(protocol: string, ip: Ip, port: number): string {
+export function describeEndpoint(protocol: string, ip: HostIp, port: number): string {
   const v6 = ip.includes(':')
   const family = protocol === 'sctp' ? '' : v6 ? '6' : '4'
   return `${protocol}${family} ${v6 ? `[${ip}]` : ip}:${port}`
@@ -89,9 +91,11 @@ function readFlags(args: readonly string[]): Map<Name, string> | 'help' {
 }
 
 function checked(name: Name, value: string): string {
-  switch (words[name].kind) {
+  const { kind } = words[name]
+  switch (kind) {
+    case 'host ip':
     case 'ip': {
-      const ip = tryParseIp(value)
+      const ip = kind === 'ip' ? tryParseIp(value) : tryParseHostIp(value)
       if (ip !== undefined) return ip
       throw refuse(`invalid value ${JSON.stringify(value)} for flag -${name}: invalid IP address: ${value}`)
     }

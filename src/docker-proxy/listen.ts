@@ -1,7 +1,7 @@
 /** The socket of a placeholder, as docker-proxy's would be, down to the words for what went wrong. */
 
 import { errno, errnoName, libc } from '../ffi/ffi.ts'
-import { AF_INET6, domainOf, sockaddr } from '../ffi/sockaddr.ts'
+import { AF_INET6, domainOf, hostSockaddr } from '../ffi/sockaddr.ts'
 import {
   IPPROTO_IPV6,
   IPV6_V6ONLY,
@@ -12,6 +12,7 @@ import {
   socketKinds,
 } from '../ffi/socket.ts'
 import { TsnetError } from '../model/errors.ts'
+import { lacksZone, needsZone } from '../model/host-address.ts'
 import type { ProxyCall } from '../model/proxy-call.ts'
 import { describeEndpoint } from './arguments.ts'
 
@@ -19,10 +20,15 @@ const BACKLOG = 4096
 /**
  * Binds the port, of one family, and listens.
  * @returns the descriptor
- * @throws TsnetError `conflict` for a port in use, else `kernel`:
+ * @throws TsnetError `invalid-config` for a link-local address without its interface, or with one that is not
+ *   there; `conflict` for a port in use, else `kernel`:
  *   `listen tcp4 127.0.0.1:80: bind: address already in use`
  */
 export function listen({ protocol, hostIp, hostPort }: ProxyCall): number {
+  if (needsZone(hostIp)) {
+    const where = describeEndpoint(protocol, hostIp, hostPort)
+    throw new TsnetError('invalid-config', `listen ${where}: ${hostIp} ${lacksZone(hostIp)}`)
+  }
   const failed = (what: string): TsnetError => {
     const number = errno()
     const code = errnoName(number) === 'EADDRINUSE' ? 'conflict' : 'kernel'
@@ -36,7 +42,7 @@ export function listen({ protocol, hostIp, hostPort }: ProxyCall): number {
   if (domain === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)
   // Lets a port in TIME_WAIT pass; two UDP sockets could share one.
   if (protocol !== 'udp') setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1)
-  const address = sockaddr(hostIp, hostPort)
+  const address = hostSockaddr(hostIp, hostPort)
   if (libc.bind(fd, address, address.length) < 0) throw closing(fd, failed('bind'))
   if (protocol !== 'udp' && libc.listen(fd, BACKLOG) < 0) throw closing(fd, failed('listen'))
   return fd

@@ -63,6 +63,7 @@ export interface Libc {
   waitpid(pid: number, status: Memory, options: number): number
   setns(fd: number, nstype: number): number
   unshare(flags: number): number
+  if_nametoindex(name: string): number
   ioctl(fd: number, request: number, argument: number): number
   flock(fd: number, operation: number): number
   inotify_init1(flags: number): number
@@ -117,6 +118,7 @@ const prototypes: { [name in keyof Libc]: string } = {
   waitpid: 'int waitpid(int pid, void *status, int options)',
   setns: 'int setns(int fd, int nstype)',
   unshare: 'int unshare(int flags)',
+  if_nametoindex: 'unsigned int if_nametoindex(const char *name)',
   ioctl: 'int ioctl(int fd, unsigned long request, unsigned long argument)',
   flock: 'int flock(int fd, int operation)',
   inotify_init1: 'int inotify_init1(int flags)',

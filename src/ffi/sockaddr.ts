@@ -1,12 +1,15 @@
 /** Socket addresses as C sees them: struct sockaddr_in and struct sockaddr_in6 (linux/in.h, linux/in6.h). */
 
-import { bytesOf, familyOf, type Ip, ipFromBytes } from '../model/address.ts'
+import { bytesOf, familyOf, type HostIp, type Ip, ipFromBytes } from '../model/address.ts'
+import { TsnetError } from '../model/errors.ts'
+import { ipOfHost, zoneOf } from '../model/host-address.ts'
+import { libc } from './ffi.ts'
 
 export const AF_INET = 2
 export const AF_INET6 = 10
 
 /** The address family of an address. */
-export const domainOf = (ip: Ip): number => (familyOf(ip) === 4 ? AF_INET : AF_INET6)
+export const domainOf = (ip: HostIp): number => (familyOf(ip) === 4 ? AF_INET : AF_INET6)
 
 /** struct sockaddr_in (16 bytes) or sockaddr_in6 (28 bytes). */
 export function sockaddr(ip: Ip, port: number): Uint8Array {
@@ -18,6 +21,23 @@ export function sockaddr(ip: Ip, port: number): Uint8Array {
   bytes.set(bytesOf(ip), v4 ? 4 : 8)
   return bytes
 }
+
+/**
+ * The same of an address to listen on: the interface that it names is that of the calling thread's namespace.
+ * @throws TsnetError `invalid-config` where it is not there
+ */
+export function hostSockaddr(host: HostIp, port: number): Uint8Array {
+  const bytes = sockaddr(ipOfHost(host), port)
+  const zone = zoneOf(host)
+  if (zone === undefined) return bytes
+  const index = libc.if_nametoindex(zone)
+  if (index === 0) throw new TsnetError('invalid-config', `${host}: there is no interface ${zone}`)
+  new DataView(bytes.buffer).setUint32(SCOPE_ID_AT, index, true)
+  return bytes
+}
+
+/** Of sin6_scope_id. */
+const SCOPE_ID_AT = 24
 
 /** One end of a connection. */
 export interface Endpoint {

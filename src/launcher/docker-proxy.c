@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,10 +23,11 @@
 enum { STATUS_FD = 3, LISTEN_FD = 4, BACKLOG = 4096, ANSWER_WITHIN_S = 4, TRIES = 3 };
 enum { LOOK_AGAIN_MS = 50, ASK_AGAIN_MS = 1000, SUCCESSOR_WITHIN_MS = 2000, LEAVE_WITHIN_MS = 1000 };
 enum { SERVED, NOBODY, REFUSED };
+#define NAME_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 
 struct end {
 	union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; } at;
-	char ip[INET6_ADDRSTRLEN];
+	char ip[INET6_ADDRSTRLEN + IF_NAMESIZE];
 	long port;
 };
 
@@ -41,6 +43,20 @@ static int read_ip(const char *text, struct end *end)
 	end->at.any.sa_family = v4 ? AF_INET : AF_INET6;
 	const void *address = v4 ? (void *)&end->at.v4.sin_addr : &end->at.v6.sin6_addr;
 	return inet_ntop(end->at.any.sa_family, address, end->ip, sizeof end->ip) != NULL;
+}
+
+/* A link-local address names its interface: fe80::1%eth0. What names none that is there, others complain of. */
+static int read_host_ip(const char *text, struct end *end)
+{
+	char bare[INET6_ADDRSTRLEN] = "";
+	size_t length = strcspn(text, "%");
+	if (!text[length]) return read_ip(text, end);
+	if (length < sizeof bare) memcpy(bare, text, length);
+	if (!read_ip(bare, end) || !IN6_IS_ADDR_LINKLOCAL(&end->at.v6.sin6_addr)) return 0;
+	const char *zone = text + length + 1;
+	if (zone[strspn(zone, NAME_LETTERS)] || !(end->at.v6.sin6_scope_id = if_nametoindex(zone))) return 0;
+	strcat(strcat(end->ip, "%"), zone);
+	return 1;
 }
 
 static int read_port(const char *text, struct end *end)
@@ -59,7 +75,7 @@ static int read_protocol(const char *text, struct end *end)
 }
 
 static const struct flag { const char *name; int (*read)(const char *, struct end *); struct end *end; } flags[] = {
-	{ "proto", read_protocol, NULL }, { "host-ip", read_ip, &host }, { "container-ip", read_ip, &container },
+	{ "proto", read_protocol, NULL }, { "host-ip", read_host_ip, &host }, { "container-ip", read_ip, &container },
 	{ "host-port", read_port, &host }, { "container-port", read_port, &container }, { NULL, NULL, NULL },
 };
 

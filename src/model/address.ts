@@ -18,6 +18,13 @@ export type Ip = string & { readonly ip: unique symbol }
 /** An address with a prefix length: `10.0.0.1/24`. Host bits may be set. */
 export type Cidr = string & { readonly cidr: unique symbol }
 
+/**
+ * An address of this host that something listens on: with its interface where it means nothing without,
+ * `fe80::1%eth0` (RFC 4007). See host-address.ts.
+ */
+export type HostIp = Ip | ZonedIp
+export type ZonedIp = string & { readonly zonedIp: unique symbol }
+
 /** Number of bits in an address of this family. */
 export const bitsOf = (family: Family): 32 | 128 => (family === 4 ? 32 : 128)
 
@@ -63,7 +70,7 @@ export const ipOf = (cidr: Cidr): Ip => cidr.slice(0, cidr.indexOf('/')) as Ip
 /** The prefix length of a Cidr. */
 export const lengthOf = (cidr: Cidr): number => Number(cidr.slice(cidr.indexOf('/') + 1))
 
-export const familyOf = (address: Ip | Cidr): Family => (address.includes(':') ? 6 : 4)
+export const familyOf = (address: HostIp | Cidr): Family => (address.includes(':') ? 6 : 4)
 
 /** The address as a number, network byte order read as big endian. */
 export function numberOf(ip: Ip): bigint {
@@ -119,6 +126,6 @@ export const overlaps = (a: Cidr, b: Cidr): boolean =>
 export const stepFrom = (ip: Ip, offset: bigint): Ip => ipAt(numberOf(ip) + offset, familyOf(ip))
 
 /** `0.0.0.0` and `::`, which stand for every address of the host. */
-export const isUnspecified = (ip: Ip): boolean => ip === '0.0.0.0' || ip === '::'
+export const isUnspecified = (ip: HostIp): boolean => ip === '0.0.0.0' || ip === '::'
 
-export const isLoopback = (ip: Ip): boolean => ip === '::1' || ip.startsWith('127.')
+export const isLoopback = (ip: HostIp): boolean => ip === '::1' || ip.startsWith('127.')

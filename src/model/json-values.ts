@@ -1,13 +1,23 @@
 /** Addresses, prefixes and MACs out of JSON: parsed, and printed anew in one form. */
 
-import { type Cidr, type Ip, ipOf, parseCidr, parseIp, tryParseIp } from './address.ts'
+import { type Cidr, type HostIp, type Ip, ipOf, parseCidr, parseIp, tryParseIp } from './address.ts'
 import { messageOf } from './errors.ts'
+import { hostIpProblem, tryParseHostIp } from './host-address.ts'
 import type { Json } from './json.ts'
 
 /** An address. As in Go, `::ffff:192.0.2.1` is 192.0.2.1. */
 export function readIp(json: Json): Ip | undefined {
   const text = json.text()
   return text === undefined ? undefined : (tryIp(text) ?? json.refuse('is not an IP address'))
+}
+
+/** An address of this host to listen on; a link-local one with its interface. */
+export function readHostIp(json: Json): HostIp | undefined {
+  const text = json.text()
+  if (text === undefined) return undefined
+  const problem = hostIpProblem(text)
+  if (problem !== undefined) return json.refuse(problem)
+  return tryIp(text) ?? tryParseHostIp(text)
 }
 
 /** An address that may have a prefix length behind it, which nobody needs. */

@@ -2,7 +2,7 @@
  * A published port, or a range of them, as a plain value.
  */
 
-import { familyOf, type Ip, isUnspecified } from './address.ts'
+import { familyOf, type HostIp, isUnspecified } from './address.ts'
 
 export type Protocol = 'tcp' | 'udp' | 'sctp'
 
@@ -13,7 +13,7 @@ export const protocolNumbers: Record<Protocol, number> = { tcp: 6, udp: 17, sctp
 export interface PortMapping {
   protocol: Protocol
   /** Address of this host; absent: every address of both families; `0.0.0.0`, `::`: every one of that family. */
-  hostIp?: Ip
+  hostIp?: HostIp
   /** First host port, 1–65535. */
   hostPort: number
   /** First container port, 1–65535. */
@@ -36,7 +36,7 @@ export const portRange = (first: number, count: number): string =>
   count === 1 ? String(first) : `${first}-${first + count - 1}`
 
 /** True when a host address stands for another: an absent one for all, an unspecified one for all of its family. */
-export const coversAddress = (all: Ip | undefined, one: Ip | undefined): boolean =>
+export const coversAddress = (all: HostIp | undefined, one: HostIp | undefined): boolean =>
   all === undefined ||
   all === one ||
   (one !== undefined && isUnspecified(all) && familyOf(all) === familyOf(one))

@@ -6,13 +6,14 @@
  *     [hostIP:][hostPort]:/path/of/a.sock
  *
  * No address is every address of both families; `0.0.0.0` is every one of IPv4 alone, `[::]` of IPv6 alone.
- * Host port 0 is any free one, as none is.
+ * A link-local address is followed by its interface: `[fe80::1%eth0]`. Host port 0 is any free one, as none is.
  *
  * Source: docker/cli's port specification, `docker run --help`; messages name the part that is wrong.
  */
 
-import { type Ip, tryParseIp } from './address.ts'
+import type { HostIp } from './address.ts'
 import { TsnetError } from './errors.ts'
+import { hostIpProblem, tryParseHostIp } from './host-address.ts'
 import type { Protocol } from './port-mapping.ts'
 
 export interface PortRange {
@@ -24,7 +25,7 @@ export interface PortRange {
 export interface PortSpec {
   protocol: Protocol
   /** Absent: all addresses of the host. `0.0.0.0` and `::`: all of their family. */
-  hostIp?: Ip
+  hostIp?: HostIp
   /**
    * Absent: any free port. More ports than the container has: any free one of them. Else one for one.
    */
@@ -71,10 +72,9 @@ function hostPart(text: string, fail: Fail): Pick<PortSpec, 'hostIp' | 'host'> {
   const port = text.slice(colon + 1)
   const host = rangeOf(/^0+$/.test(port) ? '' : port, 'host port', fail)
   const address = colon < 0 ? '' : text.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
-  const hostIp =
-    address === ''
-      ? undefined
-      : (tryParseIp(address) ?? fail(`${JSON.stringify(address)} is not an IP address`))
+  const problem = address === '' ? undefined : hostIpProblem(address)
+  if (problem !== undefined) fail(`${JSON.stringify(address)} ${problem}`)
+  const hostIp = tryParseHostIp(address)
   return {
     ...(hostIp !== undefined && { hostIp }),
     ...(host !== undefined && { host }),

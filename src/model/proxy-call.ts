@@ -1,13 +1,14 @@
 /** What dockerd asks of its userland proxy: one port of an address, and where its clients are taken. */
 
-import { type Ip, tryParseIp } from './address.ts'
+import { type HostIp, type Ip, tryParseIp } from './address.ts'
 import { TsnetError } from './errors.ts'
+import { tryParseHostIp } from './host-address.ts'
 import type { Protocol } from './port-mapping.ts'
 
 export interface ProxyCall {
   protocol: Protocol
-  /** Its family is the port's: `::` does not serve IPv4. */
-  hostIp: Ip
+  /** Its family is the port's: `::` does not serve IPv4. A link-local one that dockerd has bound may lack its interface. */
+  hostIp: HostIp
   /** 0 where the kernel chose one. */
   hostPort: number
   containerIp: Ip
@@ -26,7 +27,7 @@ export function readProxyCall(words: unknown): ProxyCall {
   const { protocol, hostIp, hostPort, containerIp, containerPort } = (words ?? {}) as Record<string, unknown>
   return {
     protocol: protocolOf(protocol) ?? refuse('protocol', protocol),
-    hostIp: asIp(hostIp) ?? refuse('hostIp', hostIp),
+    hostIp: asHostIp(hostIp) ?? refuse('hostIp', hostIp),
     hostPort: asPort(hostPort, 0) ?? refuse('hostPort', hostPort),
     containerIp: asIp(containerIp) ?? refuse('containerIp', containerIp),
     containerPort: asPort(containerPort, 1) ?? refuse('containerPort', containerPort),
@@ -34,6 +35,9 @@ export function readProxyCall(words: unknown): ProxyCall {
 }
 
 const asIp = (value: unknown): Ip | undefined => (typeof value === 'string' ? tryParseIp(value) : undefined)
+
+const asHostIp = (value: unknown): HostIp | undefined =>
+  typeof value === 'string' ? tryParseHostIp(value) : undefined
 
 const asPort = (value: unknown, least: number): number | undefined =>
   Number.isInteger(value) && (value as number) >= least && (value as number) <= 65_535

@@ -6,7 +6,7 @@
  * ends with the container, by its time, or by `unpublish`.
  */
 
-import type { Cidr, Ip } from './address.ts'
+import type { Cidr, HostIp, Ip } from './address.ts'
 import { LONG_ID, shortName } from './container-name.ts'
 import type { NamespaceId, NatBackend, NatIntent } from './network.ts'
 import type { Protocol } from './port-mapping.ts'
@@ -89,7 +89,7 @@ export interface Publication extends PublishOptions {
   id: string
   protocol: Protocol
   /** Absent: all addresses of the host. `0.0.0.0` and `::`: all of their family. */
-  hostIp?: Ip
+  hostIp?: HostIp
   hostPort: number
   count: number
   target: { port: number } | { socket: string }

@@ -15,6 +15,7 @@
 import { networkInterfaces } from 'node:os'
 import { type Family, familyOf, type Ip, isUnspecified, parseIp } from '../model/address.ts'
 import { hasCode } from '../model/errors.ts'
+import { ipOfHost } from '../model/host-address.ts'
 import { type PortMapping, type Protocol, protocolNumbers } from '../model/port-mapping.ts'
 import { IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET } from '../netfilter/constants.ts'
 import { netfilterHere } from '../netfilter/netfilter.ts'
@@ -148,7 +149,7 @@ function flushPorts(
     .filter(({ hostIp }) => hostIp === undefined || familyOf(hostIp) === family)
     .map(({ hostIp, ...rest }) => ({
       ...rest,
-      addresses: hostIp === undefined || isUnspecified(hostIp) ? local : new Set([hostIp]),
+      addresses: hostIp === undefined || isUnspecified(hostIp) ? local : new Set([ipOfHost(hostIp)]),
     }))
   const walks = served.reduce((sum, { addresses, count }) => sum + addresses.size * count, 0)
   if (walks <= WALKS_MAX) {

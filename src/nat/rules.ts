@@ -7,9 +7,9 @@
 
 import {
   type Cidr,
-  contains,
   type Family,
   familyOf,
+  type HostIp,
   type Ip,
   ipOf,
   isLoopback,
@@ -19,6 +19,7 @@ import {
   parseIp,
 } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
+import { ipOfHost, isLinkLocal } from '../model/host-address.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
 import type { NatIntent } from '../model/network.ts'
 import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
@@ -111,30 +112,30 @@ export function planRules(intent: NatIntent): Rules {
   }
 }
 
-function parseMapping(mapping: PortMapping): PortMapping {
+/** A mapping that rules can serve. */
+type Mapping = PortMapping & { hostIp?: Ip }
+
+function parseMapping(mapping: PortMapping): Mapping {
   const { protocol, hostPort, containerPort, count } = mapping
   const wrong = (what: string): TsnetError =>
     new TsnetError('invalid-config', `port mapping ${JSON.stringify(mapping)}: ${what}`)
   if (!PROTOCOLS.includes(protocol)) throw wrong('protocol is not tcp, udp or sctp')
   if (!isRange(hostPort, count)) throw wrong(`host ports are not within 1 and ${PORT_MAX}`)
   if (!isRange(containerPort, count)) throw wrong(`container ports are not within 1 and ${PORT_MAX}`)
-  const hostIp = mapping.hostIp === undefined ? undefined : parseIp(mapping.hostIp, 'hostIP')
+  const hostIp = mapping.hostIp === undefined ? undefined : parseIp(addressIn(mapping.hostIp), 'hostIP')
   const clean = { protocol, hostPort, containerPort, count, ...(hostIp !== undefined && { hostIp }) }
-  if (
-    hostIp !== undefined &&
-    familyOf(hostIp) === 6 &&
-    (isLoopback(hostIp) || contains(LINK_LOCAL, hostIp))
-  ) {
+  if (hostIp !== undefined && familyOf(hostIp) === 6 && (isLoopback(hostIp) || isLinkLocal(hostIp))) {
     throw new TsnetError(
       'unsupported-field',
       `hostIP ${hostIp} of ${describeHostPorts(clean)}: the kernel leads nothing from ${hostIp} to a container`,
-      { details: 'use another address of this host, 127.0.0.1, or leave hostIP out' },
+      { details: 'start the daemon, whose proxy does, or use another address of this host' },
     )
   }
   return clean
 }
 
-const LINK_LOCAL = parseCidr('fe80::/10')
+/** Without the interface of a link-local one. */
+const addressIn = (hostIp: HostIp): string => (isLinkLocal(hostIp) ? ipOfHost(hostIp) : hostIp)
 
 const isRange = (first: number, count: number): boolean =>
   Number.isInteger(first) &&
@@ -155,7 +156,7 @@ function unserved(mapping: PortMapping): TsnetError {
 }
 
 /** Sorts mappings, and joins those that continue each other. @throws TsnetError `conflict` */
-function publish(mappings: PortMapping[], target: Ip): Published[] {
+function publish(mappings: Mapping[], target: Ip): Published[] {
   const sorted = mappings
     .map(({ hostIp, ...rest }) => ({
       ...rest,

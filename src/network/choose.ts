@@ -9,8 +9,8 @@
  * The first of these that anything answers to counts. A number is a port and never the beginning of an id.
  */
 
-import { tryParseIp } from '../model/address.ts'
 import { messageOf, TsnetError } from '../model/errors.ts'
+import { tryParseHostIp } from '../model/host-address.ts'
 import { portRange } from '../model/port-mapping.ts'
 import { type PortSpec, parsePortSpec } from '../model/port-spec.ts'
 import type { Container, Publication } from '../model/publication.ts'
@@ -97,7 +97,7 @@ function foundOf({ runtime, id, name, reference }: Container) {
 /** `8080`, `8000-8009`, `8080/udp` or `127.0.0.1:8080`. */
 function isHostPort({ hostPort, count, protocol, hostIp }: Publication, word: string): boolean {
   const [, host, range, kind = 'tcp'] = /^(?:(.+):)?(\d+(?:-\d+)?)(?:\/(\w+))?$/.exec(word) ?? []
-  const ip = tryParseIp(host?.replace(/^\[(.*)\]$/, '$1') ?? '')
+  const ip = tryParseHostIp(host?.replace(/^\[(.*)\]$/, '$1') ?? '')
   if (range === undefined || (host !== undefined && ip === undefined)) return false
   const sameIp = ip === undefined || ip === hostIp
   return sameIp && range === portRange(hostPort, count) && kind.toLowerCase() === protocol

@@ -3,6 +3,7 @@
  */
 
 import { type Cidr, type Family, familyOf, isLoopback } from '../model/address.ts'
+import { isLinkLocal } from '../model/host-address.ts'
 import type { AttachRequest, NamespaceId, NatIntent, Undertaking } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
@@ -56,4 +57,5 @@ export const familiesOf = (addresses: readonly Cidr[]): Family[] =>
   [...new Set(addresses.map(familyOf))].sort()
 
 const isForRules = ({ hostIp }: PortMapping, addresses: readonly Cidr[]): boolean =>
-  hostIp === undefined || (!isLoopback(hostIp) && familiesOf(addresses).includes(familyOf(hostIp)))
+  hostIp === undefined ||
+  (!isLoopback(hostIp) && !isLinkLocal(hostIp) && familiesOf(addresses).includes(familyOf(hostIp)))

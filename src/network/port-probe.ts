@@ -7,7 +7,7 @@
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { errno, errnoName, libc, SystemError } from '../ffi/ffi.ts'
-import { AF_INET6, domainOf, sockaddr } from '../ffi/sockaddr.ts'
+import { AF_INET6, domainOf, hostSockaddr } from '../ffi/sockaddr.ts'
 import {
   IPPROTO_IPV6,
   IPV6_V6ONLY,
@@ -17,7 +17,7 @@ import {
   setOption,
   socketKinds,
 } from '../ffi/socket.ts'
-import { bytesOf, type Ip } from '../model/address.ts'
+import { bytesOf, type HostIp, type Ip } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
 
@@ -50,7 +50,7 @@ export function probePorts(mapping: PortMapping, { containerId, anyAddress }: Pr
   }
 }
 
-function tryBind(protocol: Protocol, ip: Ip, port: number): string | undefined {
+function tryBind(protocol: Protocol, ip: HostIp, port: number): string | undefined {
   const [type, number] = socketKinds[protocol]
   const fd = libc.socket(domainOf(ip), type | SOCK_CLOEXEC, number)
   if (fd < 0) {
@@ -62,7 +62,7 @@ function tryBind(protocol: Protocol, ip: Ip, port: number): string | undefined {
     if (domainOf(ip) === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)
     // Lets a TCP port in TIME_WAIT pass, never one that is listened on. Two UDP sockets could share one.
     if (protocol !== 'udp') setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1)
-    const address = sockaddr(ip, port)
+    const address = hostSockaddr(ip, port)
     return libc.bind(fd, address, address.length) === 0 ? undefined : errnoName(errno())
   } finally {
     libc.close(fd)
@@ -72,7 +72,7 @@ function tryBind(protocol: Protocol, ip: Ip, port: number): string | undefined {
 function bindError(
   code: string,
   mapping: PortMapping,
-  ip: Ip,
+  ip: HostIp,
   port: number,
   holder: Holder | undefined,
 ): TsnetError {

@@ -15,6 +15,7 @@
 
 import { type Cidr, type Family, familyOf, ipOf, isLoopback } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
+import { isLinkLocal } from '../model/host-address.ts'
 import { type NatIntent, ownerTag } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
@@ -78,7 +79,7 @@ function natObstacle(publication: Publication, answers: (family: Family) => bool
     if (publication.sessionIdleMs !== undefined) return '--session-idle needs the proxy'
   }
   if (publication.waitMs > 0) return '--wait needs the proxy'
-  if (hostIp !== undefined && isLoopback(hostIp))
+  if (hostIp !== undefined && (isLoopback(hostIp) || isLinkLocal(hostIp)))
     return `the kernel does not lead from ${hostIp} to a container`
   if (container?.bridge === undefined)
     return `container ${container?.name} has no address behind a bridge of this host`

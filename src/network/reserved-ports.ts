@@ -10,6 +10,7 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { copyDescriptor, openProcess } from '../ffi/pidfd.ts'
 import { familyOf, parseIp } from '../model/address.ts'
+import { ipOfHost } from '../model/host-address.ts'
 import type { NamespaceId } from '../model/network.ts'
 import { surroundings } from '../model/surroundings.ts'
 import { listProcesses, parentName, processName } from '../netns/processes.ts'
@@ -44,7 +45,7 @@ export function copyReserved(
   const kept = keptSockets()
   const table = ip !== undefined && familyOf(ip) === 6 ? `${protocol}6` : protocol
   const found = Array.from({ length: count }, (_, i) =>
-    socketInodes(table, hostPort + i, ip)
+    socketInodes(table, hostPort + i, ip && ipOfHost(ip))
       .map(link => kept.get(link))
       .find(each => each !== undefined),
   ).filter(each => each !== undefined)

@@ -2,7 +2,7 @@
 
 import { constants } from 'node:os'
 import { errno, errnoName } from '../ffi/ffi.ts'
-import type { Ip } from '../model/address.ts'
+import type { HostIp } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { describeHostPorts } from '../model/port-mapping.ts'
 import type { Publication } from './publication.ts'
@@ -15,7 +15,7 @@ const { EADDRINUSE, EADDRNOTAVAIL, EACCES, EMFILE, ENFILE, EPROTONOSUPPORT } = c
  * What went wrong when a port was opened, from errno.
  * @returns TsnetError `conflict`, `invalid-config`, `exhausted`, `missing`, `kernel`
  */
-export function bindError(publication: Publication, ip: Ip | undefined, port: number): TsnetError {
+export function bindError(publication: Publication, ip: HostIp | undefined, port: number): TsnetError {
   const { protocol } = publication
   const number = errno()
   const what = describeHostPorts({

@@ -15,7 +15,7 @@
 
 import { fchownSync } from 'node:fs'
 import { libc, must } from '../ffi/ffi.ts'
-import { AF_INET, AF_INET6, domainOf, readSockaddr, sockaddr } from '../ffi/sockaddr.ts'
+import { AF_INET, AF_INET6, domainOf, hostSockaddr, readSockaddr } from '../ffi/sockaddr.ts'
 import {
   IP_PKTINFO,
   IPPROTO_IP,
@@ -32,7 +32,7 @@ import {
   setReceiveBuffer,
   socketKinds,
 } from '../ffi/socket.ts'
-import type { Ip } from '../model/address.ts'
+import type { HostIp } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { bindError } from './bind-error.ts'
 import { setStreamOptions } from './dial.ts'
@@ -40,8 +40,8 @@ import { defaultOptions, type Publication } from './publication.ts'
 
 const BACKLOG = 4096
 const UDP_BUFFER_BYTES = 4 << 20
-const ANY_V4 = '0.0.0.0' as Ip
-const ANY_V6 = '::' as Ip
+const ANY_V4 = '0.0.0.0' as HostIp
+const ANY_V6 = '::' as HostIp
 /** Users from here on are nobody's: login programs and user namespaces stay below. */
 const FIRST_UNUSED_UID = 2 ** 31
 const UNUSED_UIDS = 2 ** 30
@@ -59,7 +59,7 @@ export interface Listeners {
 
 /**
  * Opens all sockets of a publication, or none.
- * @throws TsnetError `conflict` for a port in use, `invalid-config` for an address that is not this host's,
+ * @throws TsnetError `conflict` for a port in use, `invalid-config` for an address or interface that is not this host's,
  *   `missing` for a protocol that the kernel lacks, `exhausted` without descriptors, `kernel`
  */
 export function openListeners(publication: Publication, workers: number): Listeners {
@@ -128,14 +128,14 @@ function openForWorker(publication: Publication, listeners: Listeners, owner: nu
  */
 function opener(
   publication: Publication,
-  ip: Ip | undefined,
+  ip: HostIp | undefined,
   owner: number | undefined,
 ): (port: number) => number {
   const { protocol } = publication
   const [type, number] = socketKinds[protocol]
   const address = ip ?? (hasIpv6() ? ANY_V6 : ANY_V4)
   const domain = domainOf(address)
-  const bytes = sockaddr(address, 0)
+  const bytes = hostSockaddr(address, 0)
   const view = new DataView(bytes.buffer)
   return port => {
     const fd = libc.socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, number)
@@ -168,7 +168,7 @@ function hasIpv6(): boolean {
  * What a socket at an address needs beside being bound: accepted sockets inherit their options, and
  * datagrams to a wildcard address say to which of this host's addresses they came.
  */
-export function prepareSocket(fd: number, { protocol, options }: Publication, address: Ip): void {
+export function prepareSocket(fd: number, { protocol, options }: Publication, address: HostIp): void {
   if (protocol !== 'udp') {
     setStreamOptions(fd, protocol, options?.keepaliveMs ?? defaultOptions.keepaliveMs)
     return

@@ -2,7 +2,7 @@
  * What is published, as a plain value: ports of this host, and where their clients are taken to.
  */
 
-import type { Cidr, Ip } from '../model/address.ts'
+import type { Cidr, HostIp, Ip } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { describeHostPorts, type Protocol, portRange } from '../model/port-mapping.ts'
 
@@ -11,7 +11,7 @@ export interface Publication {
   id: string
   protocol: Protocol
   /** Addresses of this host. Absent: every address of both families, by one socket a port. */
-  hostIps?: readonly Ip[]
+  hostIps?: readonly HostIp[]
   /** First host port; 0 lets the kernel choose a free one (for a single port). */
   hostPort: number
   /** How many consecutive ports; the n-th leads to the n-th port of each target. */

@@ -58,6 +58,10 @@ t.test('what is refused', async t => {
     [mapped({ hostPort: 80, containerPort: 80, protocol: 'icmp' }), /protocol: "icmp" is not one of/],
     [mapped({ hostPort: 80, containerPort: 80, hostIP: 'localhost' }), /hostIP: "localhost" is not an IP/],
     [
+      mapped({ hostPort: 80, containerPort: 80, hostIP: 'fe80::1%eth0' }),
+      /hostIP: "fe80::1%eth0" is link-local/,
+    ],
+    [
       mapped({ hostPort: 80, containerPort: 80 }, { hostPort: 80, containerPort: 81 }),
       /portMappings\[1\].* contradicts another one: host port 80 leads to 80 already/,
     ],

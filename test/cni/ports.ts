@@ -22,6 +22,9 @@ t.test('port mappings are read as containerd, podman and the spec write them', a
   t.same(read({ hostPort: 9, containerPort: 9, protocol: 'sctp', hostIP: '2001:DB8:0::1' }), [
     port('sctp', 9, 9, 1, '2001:db8::1'),
   ])
+  t.same(read({ hostPort: 9, containerPort: 9, hostIP: 'FE80::1%eth0' }), [
+    port('tcp', 9, 9, 1, 'fe80::1%eth0'),
+  ])
   t.same(read(), [])
 })
 
@@ -66,9 +69,14 @@ t.test('a bad port mapping is refused with its key and value', async t => {
       /\.hostIP: "eth0" is not an IP address/,
     ],
     [
-      { hostPort: 80, containerPort: 80, hostIP: 'fe80::1%eth0' },
+      { hostPort: 80, containerPort: 80, hostIP: 'fe80::1' },
       'invalid-config',
-      /\.hostIP: "fe80::1%eth0"/,
+      /\.hostIP: "fe80::1" is link-local: it needs the interface that it is on/,
+    ],
+    [
+      { hostPort: 80, containerPort: 80, hostIP: '10.0.0.1%eth0' },
+      'invalid-config',
+      /\.hostIP: "10.0.0.1%eth0" is not link-local/,
     ],
     [
       { hostPort: 80, containerPort: 80, hostIP: '10.0.0.1/8' },

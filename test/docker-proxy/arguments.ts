@@ -40,6 +40,21 @@ t.test('addresses are those of either family, printed anew', async t => {
   t.match(read('-host-port 1 -container-port 2'), { call: { hostIp: '0.0.0.0', containerIp: '0.0.0.0' } })
 })
 
+t.test('a link-local host address may name its interface, and nothing else does', async t => {
+  const linkLocal = asked.replace('127.0.0.1', 'FE80::1%eth0')
+  t.match(read(linkLocal), { call: { hostIp: 'fe80::1%eth0' } })
+  t.match(
+    read(asked.replace('127.0.0.1', 'fe80::1')),
+    { call: { hostIp: 'fe80::1' } },
+    "dockerd's socket may be it",
+  )
+  for (const wrong of ['127.0.0.1%eth0', 'fe80::1%', '::1%eth0'])
+    t.throws(() => read(`-host-ip ${wrong}`), { message: /for flag -host-ip: invalid IP address/ })
+  t.throws(() => read('-container-ip fe80::1%eth0'), {
+    message: /for flag -container-ip: invalid IP address/,
+  })
+})
+
 t.test('help and version are asked for by several names', async t => {
   for (const flag of ['-h', '--help']) t.same(read(`-proto tcp ${flag} -bogus`), { wants: 'help' })
   for (const flag of ['-v', '--version']) t.same(read(flag), { wants: 'version' })
