@@ -20,8 +20,8 @@ export interface PublishWords {
   allow?: string[]
   deny?: string[]
   maxConnections?: string
-  maxSessions?: string
-  sessionIdle?: string
+  udpSessions?: string
+  udpIdle?: string
   expires?: string
   wait?: string
   drain?: string
@@ -54,12 +54,12 @@ export function parsePublishRequest(words: unknown, now = Date.now()): PublishRe
   const proxyProtocol =
     asked.proxyProtocol && versions[oneOf('--proxy-protocol', asked.proxyProtocol, ['v1', 'v2'])]
   const maxConnections = asked.maxConnections && positive('--max-connections', asked.maxConnections)
-  const maxSessions = asked.maxSessions && positive('--max-sessions', asked.maxSessions)
-  const sessionIdleMs = asked.sessionIdle && parseDuration(asked.sessionIdle, '--session-idle')
-  if (sessionIdleMs === 0) throw refuse('--session-idle: a session has to last for some time')
+  const maxSessions = asked.udpSessions && positive('--udp-sessions', asked.udpSessions)
+  const sessionIdleMs = asked.udpIdle && parseDuration(asked.udpIdle, '--udp-idle')
+  if (sessionIdleMs === 0) throw refuse('--udp-idle: a session has to last for some time')
   const specs = asked.ports.map(parsePortSpec)
   if ((maxSessions || sessionIdleMs) && !specs.some(({ protocol }) => protocol === 'udp')) {
-    throw refuse('--max-sessions and --session-idle are for UDP ports, such as 53:53/udp')
+    throw refuse('--udp-sessions and --udp-idle are for UDP ports, such as 53:53/udp')
   }
   return {
     specs,

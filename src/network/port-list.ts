@@ -7,7 +7,7 @@
  *     docker    dockerd                            its API; where our docker-proxy is its, the daemon's counters
  */
 
-import type { Ip } from '../model/address.ts'
+import type { HostIp } from '../model/address.ts'
 import { shortName } from '../model/container-name.ts'
 import { hasCode, messageOf } from '../model/errors.ts'
 import { nameOfAttached, ownerTag } from '../model/network.ts'
@@ -28,7 +28,7 @@ export interface ListedPort extends Condition {
   id: string
   protocol: Protocol
   /** Absent: every address. */
-  hostIp?: Ip
+  hostIp?: HostIp
   hostPort: number
   count: number
   target: Publication['target']

@@ -75,8 +75,8 @@ function natObstacle(publication: Publication, answers: (family: Family) => bool
   if (publication.allow.length > 0 || publication.deny.length > 0) return '--allow and --deny need the proxy'
   if (publication.maxConnections !== undefined) return '--max-connections needs the proxy'
   if (publication.protocol === 'udp') {
-    if (publication.maxSessions !== undefined) return '--max-sessions needs the proxy'
-    if (publication.sessionIdleMs !== undefined) return '--session-idle needs the proxy'
+    if (publication.maxSessions !== undefined) return '--udp-sessions needs the proxy'
+    if (publication.sessionIdleMs !== undefined) return '--udp-idle needs the proxy'
   }
   if (publication.waitMs > 0) return '--wait needs the proxy'
   if (hostIp !== undefined && (isLoopback(hostIp) || isLinkLocal(hostIp)))

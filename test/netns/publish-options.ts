@@ -82,10 +82,10 @@ t.test('--max-connections resets who is too many, and nobody else', async t => {
   await next.stop('SIGKILL')
 })
 
-t.test('--max-sessions and --session-idle say how many UDP clients there are, and for how long', async t => {
+t.test('--udp-sessions and --udp-idle say how many UDP clients there are, and for how long', async t => {
   const { scene, tsnet } = await withDaemon(t, 'web')
   const { host } = scene
-  const limits = ['--max-sessions', '2', '--session-idle', '1s']
+  const limits = ['--udp-sessions', '2', '--udp-idle', '1s']
   await tsnet.run('publish', ...limits, '8081:80/udp', 'netns:web')
   for (const fromPort of [6001, 6002, 6003, 6001]) await host.ask('udp', '127.0.0.1', 8081, { fromPort })
   const [published] = await tsnet.ports()
@@ -98,10 +98,10 @@ t.test('--max-sessions and --session-idle say how many UDP clients there are, an
     what: 'both to be forgotten',
   })
   for (const [words, reason] of [
-    [['--max-sessions', '0', '8082:80/udp'], /--max-sessions: "0" is not a number from 1 on/],
-    [['--session-idle', '0s', '8082:80/udp'], /--session-idle: a session has to last/],
-    [['--session-idle', '1m', '8082:80'], /are for UDP ports, such as 53:53\/udp/],
-    [['--mode', 'nat', '--max-sessions', '5', '8082:80/udp'], /--mode nat: --max-sessions needs the proxy/],
+    [['--udp-sessions', '0', '8082:80/udp'], /--udp-sessions: "0" is not a number from 1 on/],
+    [['--udp-idle', '0s', '8082:80/udp'], /--udp-idle: a session has to last/],
+    [['--udp-idle', '1m', '8082:80'], /are for UDP ports, such as 53:53\/udp/],
+    [['--mode', 'nat', '--udp-sessions', '5', '8082:80/udp'], /--mode nat: --udp-sessions needs the proxy/],
   ] as const) {
     t.match(await tsnet.try('publish', ...words, 'netns:web'), { code: 2, stderr: reason }, words.join(' '))
   }
