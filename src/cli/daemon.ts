@@ -1,7 +1,7 @@
 /** `tsnet daemon`. */
 
+import { SETTINGS_FILE } from '../control/settings.ts'
 import { runDaemon } from '../daemon/daemon.ts'
-import { SETTINGS_FILE } from '../daemon/settings.ts'
 import { parseDuration } from '../model/duration.ts'
 import type { Terminal } from './terminal.ts'
 

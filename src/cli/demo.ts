@@ -163,6 +163,8 @@ async function callPlugin({ host, web }: Sandbox, command: 'ADD' | 'DEL'): Promi
       CNI_CONTAINERID: 'web',
       CNI_NETNS: web.path,
       CNI_IFNAME: 'eth0',
+      // What is shown is what a call does by itself.
+      TSNET_DAEMON: 'off',
       ...(process.env.TSNET_NAT && { TSNET_NAT: process.env.TSNET_NAT }),
     },
     stdin: JSON.stringify(CONFIG),

@@ -26,6 +26,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connectControl } from '../control/client.ts'
 import { callSocket, controlSocket } from '../control/control.ts'
 import { ControlServer } from '../control/server.ts'
+import { readSettings, type Settings } from '../control/settings.ts'
 import { FileLock, lockFile } from '../ffi/lock.ts'
 import { forcedBackend } from '../model/environment.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
@@ -41,6 +42,7 @@ import { type PublicationEvent, Publisher } from '../network/publisher.ts'
 import { makeRunDirectory, removeEmptyParents, runDirectory, unusable } from '../network/run-directory.ts'
 import { startProxy } from '../proxy/proxy.ts'
 import { answerCalls } from './calls.ts'
+import { leaveControlGroup } from './control-group.ts'
 import { FastPath } from './fast-path.ts'
 import { type Handover, inherit } from './handover.ts'
 import { whenIdle } from './idle.ts'
@@ -48,7 +50,6 @@ import { type Listening, listen, listenAt } from './listen.ts'
 import { Placeholders } from './placeholders.ts'
 import { notify } from './readiness.ts'
 import { handlersOf, personal } from './requests.ts'
-import { readSettings, type Settings } from './settings.ts'
 import { Succession } from './succession.ts'
 import { tend } from './tend.ts'
 
@@ -69,6 +70,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { settingsPath, log, ready, replace = false, idleMs } = options
   let settings = readSettings(settingsPath)
   const backend = forcedBackend(process.env)
+  // Of a unit of its own it stays in that.
+  if (idleMs !== undefined && process.env.NOTIFY_SOCKET === undefined) leaveControlGroup()
   makeRunDirectory()
   using predecessor = replace ? await connectControl() : undefined
   let alone = predecessor === undefined ? await lockAlone() : undefined

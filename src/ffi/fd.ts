@@ -2,7 +2,12 @@
  * A file descriptor with an owner, closed exactly once.
  */
 
+import { readdirSync } from 'node:fs'
 import { libc } from './ffi.ts'
+
+const F_SETFD = 2
+const FD_CLOEXEC = 1
+const STDERR = 2
 
 export class Fd implements Disposable {
   #number: number
@@ -24,5 +29,17 @@ export class Fd implements Disposable {
 
   [Symbol.dispose](): void {
     this.close()
+  }
+}
+
+/**
+ * What this process holds, or was handed by whoever started it, its children do not get, but for stdin, stdout and
+ * stderr.
+ */
+export function keepFromChildren(): void {
+  for (const name of readdirSync('/proc/self/fd')) {
+    const number = Number(name)
+    // One of them is the folder's, and is closed by now.
+    if (number > STDERR) libc.fcntl(number, F_SETFD, FD_CLOEXEC)
   }
 }

@@ -4,11 +4,12 @@
  * the rules and never reaches it. And a port that is listened on cannot be taken by another process.
  *
  * podman listens on them itself for that, and never accepts: such ports are served on its sockets, as soon
- * as the container runs (reserved-ports.ts).
+ * as the container runs (reserved-ports.ts). For a port of all addresses it listens on IPv4's alone; IPv6's are
+ * ours from the beginning.
  */
 
 import { closeSync } from 'node:fs'
-import { familyOf, ipOf } from '../model/address.ts'
+import { familyOf, type Ip, ipOf } from '../model/address.ts'
 import { type Attachment, nameOfAttached, type Undertaking } from '../model/network.ts'
 import { describeHostPorts, type PortMapping } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
@@ -17,7 +18,7 @@ import { everyOne } from '../model/undo.ts'
 import type { Counters, PortProxy, Publication } from '../proxy/proxy.ts'
 import { EntryIndex } from './entry-index.ts'
 import { Obstacles } from './obstacles.ts'
-import { copyReserved, isInhabited } from './reserved-ports.ts'
+import { copyReserved, EVERY_IPV4, isInhabited } from './reserved-ports.ts'
 import { readEntry } from './state.ts'
 
 /** Sockets that another process held for a publication of the proxy. */
@@ -45,6 +46,8 @@ export class AttachmentPorts {
   readonly #tell: OnObstacle
   /** Publications of the proxy by the owner they serve. */
   readonly #served = new Map<string, Set<string>>()
+  /** Owners whose runtime has to listen on their ports before we can. */
+  readonly #waiting = new Set<string>()
   /** By publication of the proxy: an error keeps none of the others from being served. */
   readonly #obstacles = new Obstacles()
   /** Owners whose ports are being let go. */
@@ -92,12 +95,17 @@ export class AttachmentPorts {
     if (entry?.state !== 'attached') return
     const { portsReserved: reserved = false, netns } = entry.attachment
     // Whoever is in there was started after the runtime had what it wanted.
-    if (reserved && !isInhabited(netns)) return
+    const isWaiting = reserved && !isInhabited(netns)
+    if (isWaiting) this.#waiting.add(owner)
+    else this.#waiting.delete(owner)
     const served = this.#served.get(owner) ?? new Set()
     this.#served.set(owner, served)
     for (const mapping of entry.attachment.ports) {
-      const publication = forwardingOf(owner, entry.attachment, mapping)
-      if (publication === undefined || served.has(publication.id)) continue
+      const forwarding = forwardingOf(owner, entry.attachment, mapping)
+      if (forwarding === undefined) continue
+      if (reserved) this.#publishBeside(forwarding, served, handedIn)
+      const publication = reserved ? asReserved(forwarding) : forwarding
+      if (isWaiting || served.has(publication.id)) continue
       if (this.#obstacles.isResting(publication.id)) continue
       const sockets = handedIn(publication.id)
       try {
@@ -109,6 +117,21 @@ export class AttachmentPorts {
       } catch (thrown) {
         onFailure(mapping, publication.id, thrown)
       }
+    }
+  }
+
+  /**
+   * What a runtime that reserves ports leaves: of a port of all addresses those of IPv6. They may be somebody else's,
+   * or not be there at all; then IPv4 alone answers, as with the runtime itself.
+   */
+  #publishBeside(forwarding: Publication, served: Set<string>, handedIn: HandedIn): void {
+    const id = `${forwarding.id} [::]`
+    if (forwarding.hostIps !== undefined || served.has(id)) return
+    try {
+      this.#publish({ ...forwarding, id, hostIps: [EVERY_IPV6] }, handedIn(id))
+      served.add(id)
+    } catch {
+      // said above
     }
   }
 
@@ -140,6 +163,7 @@ export class AttachmentPorts {
   async #release(owner: string): Promise<void> {
     const ids = this.#served.get(owner)
     this.#served.delete(owner)
+    this.#waiting.delete(owner)
     this.#forgetObstacles(owner)
     if (ids === undefined) {
       await this.#letGo.get(owner)
@@ -166,7 +190,7 @@ export class AttachmentPorts {
     }
     const obstructed = new Set(this.#obstacles.ids.map(id => id.slice(0, id.indexOf(':'))))
     for (const owner of attached) {
-      const isDone = this.#served.has(owner) && !obstructed.has(owner)
+      const isDone = this.#served.has(owner) && !obstructed.has(owner) && !this.#waiting.has(owner)
       if (isDone || this.#leaving.has(owner) || this.#letGo.has(owner)) continue
       const onFailure = (mapping: PortMapping, id: string, thrown: unknown) => {
         const why = this.#obstacles.meet(id, thrown)
@@ -181,6 +205,14 @@ export class AttachmentPorts {
     await everyOne(gone.map(owner => this.#release(owner)))
   }
 }
+
+const EVERY_IPV6 = '::' as Ip
+
+/** What a runtime that reserves ports listens on. */
+const asReserved = (publication: Publication): Publication => ({
+  ...publication,
+  hostIps: publication.hostIps ?? [EVERY_IPV4],
+})
 
 function throwOn(_mapping: PortMapping, _id: string, thrown: unknown): never {
   throw thrown

@@ -21,7 +21,7 @@ const RUNTIME = 'podman'
 const KEEPER = 'conmon'
 
 /** What podman listens on where no address is asked for. */
-const EVERY_IPV4 = parseIp('0.0.0.0')
+export const EVERY_IPV4 = parseIp('0.0.0.0')
 
 /** True when the runtime that called the plugin will listen on the container's ports. */
 export function runtimeReserves(): boolean {
@@ -39,7 +39,7 @@ export function isInhabited({ ino }: NamespaceId): boolean {
  * one for UDP the first worker gets them all. Undefined where it does not have all of them.
  */
 export function copyReserved(
-  { protocol, hostPort, count, hostIps: [ip] = [EVERY_IPV4] }: Publication,
+  { protocol, hostPort, count, hostIps: [ip] = [] }: Publication,
   workers: number,
 ): number[][] | undefined {
   const kept = keptSockets()

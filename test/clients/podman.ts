@@ -96,7 +96,7 @@ t.test(
     for (const round of ['first', 'second']) {
       await podman.container('web', ports, ...webServer('web'))
       await readPort(t, scene, 8080, 'web')
-      for (const place of ['127.0.0.1:8080', '127.0.0.1:8088', '[::1]:8089']) {
+      for (const place of ['[::1]:8080', '127.0.0.1:8080', '127.0.0.1:8088', '[::1]:8089']) {
         const url = `http://${place}/cgi-bin/who`
         const page = await waitFor(() => host.fetch(url), { what: `an answer from ${url}` })
         t.match(page.body, /^web saw (10\.77\.2\.1|fd00:77:2::1)\n$/, `${round}: ${url}`)

@@ -5,7 +5,7 @@ import { basename } from 'node:path'
 import t from 'tap'
 import { run } from '../../src/cli/cli.ts'
 import { controlSocket } from '../../src/control/control.ts'
-import { defaults, readSettings, SETTINGS_FILE } from '../../src/daemon/settings.ts'
+import { defaults, readSettings, SETTINGS_FILE } from '../../src/control/settings.ts'
 import { UnitFile } from '../support/unit-file.ts'
 
 const service = new UnitFile('conf/tsnetd.service')

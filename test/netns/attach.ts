@@ -9,6 +9,7 @@ import t, { type Test } from 'tap'
 import { waitFor } from 'tsnet/lab'
 import { Command, EXECUTABLE } from '../support/daemon.ts'
 import { type NetworkList, type Result, readNetworkList } from '../support/libcni.ts'
+import { NO_DAEMON } from '../support/no-daemon.ts'
 import { addressOf } from '../support/plugin.ts'
 import { REFERENCE } from '../support/plugins.ts'
 import { ANSWERS, HOST, Scene } from '../support/scene.ts'
@@ -281,7 +282,7 @@ t.test('what a killed attach left is taken down by detach, and by the hook at po
     },
   ]) {
     const attaching = scene.host.start(EXECUTABLE, 'attach', 'slow', 'netns:web', '-p', '8080:80', {
-      env: { CNI_PATH: '/srv', TSNET_NAT: 'iptables' },
+      env: { ...NO_DAEMON, CNI_PATH: '/srv', TSNET_NAT: 'iptables' },
     })
     const begun = () => existsSync(scene.host.path('/srv/begun'))
     await waitFor(begun, { what: 'the second plugin to have its turn', withinMs: 60_000 })

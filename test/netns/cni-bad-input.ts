@@ -9,6 +9,7 @@
 
 import t from 'tap'
 import { environment } from '../support/cni-call.ts'
+import { NO_DAEMON } from '../support/no-daemon.ts'
 import { Scene } from '../support/scene.ts'
 
 t.setTimeout(600_000)
@@ -330,7 +331,14 @@ const bad: Record<string, Bad> = {
 for (const [what, { env = {}, stdin = {}, code, names }] of Object.entries(bad)) {
   t.test(`${what}: error ${code}, and nothing is changed`, async t => {
     const finished = await host.run(`${process.cwd()}/dist/bin/tsnet`, {
-      env: { ...environment, CNI_CONTAINERID: 'b', CNI_NETNS: '/run/netns/b', TSNET_NAT: 'nftables', ...env },
+      env: {
+        ...environment,
+        ...NO_DAEMON,
+        CNI_CONTAINERID: 'b',
+        CNI_NETNS: '/run/netns/b',
+        TSNET_NAT: 'nftables',
+        ...env,
+      },
       stdin: typeof stdin === 'string' ? stdin : JSON.stringify({ ...front.config, ...stdin }),
       mayFail: true,
     })

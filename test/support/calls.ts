@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Finished, Running } from 'tsnet/lab'
 import { Command } from './daemon.ts'
+import { NO_DAEMON } from './no-daemon.ts'
 import type { Scene } from './scene.ts'
 
 /** Where there is no compiler, both are the script. */
@@ -34,7 +35,7 @@ export class Calls {
   ) {
     this.scene = scene
     this.#executable = launchers[launcher]
-    this.#env = { TSNET_NAT: scene.backend, CNI_PATH: '/opt/cni/bin', ...env }
+    this.#env = { ...NO_DAEMON, TSNET_NAT: scene.backend, CNI_PATH: '/opt/cni/bin', ...env }
     this.#config = { type: 'tsnet', ...scene.network('front', 10).config, ...config }
   }
 

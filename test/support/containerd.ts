@@ -16,6 +16,7 @@ import { makeRootFilesystem } from './busybox.ts'
 import { CriClient } from './cri.ts'
 import { writeImage } from './image.ts'
 import { type NetworkList, type Result, withCapabilities } from './libcni.ts'
+import { NO_DAEMON } from './no-daemon.ts'
 import { installPlugins } from './plugins.ts'
 
 /** The only image there is. */
@@ -62,14 +63,17 @@ export class Containerd {
     makeRootFilesystem(host.path(ROOTFS))
     writeFileSync(host.path('/srv/config.toml'), CONFIG)
     writeList(host, list)
-    const containerd = new Containerd(host, host.start('containerd', '-c', '/srv/config.toml'))
+    const containerd = new Containerd(
+      host,
+      host.start('containerd', '-c', '/srv/config.toml', { env: NO_DAEMON }),
+    )
     await waitFor(() => containerd.ctr('version'), { what: 'containerd to answer' })
     return containerd
   }
 
   /** Runs `ctr`. @throws CommandError */
   async ctr(...args: string[]): Promise<string> {
-    return (await this.host.run('ctr', '--address', SOCKET, ...args)).stdout
+    return (await this.host.run('ctr', '--address', SOCKET, ...args, { env: NO_DAEMON })).stdout
   }
 
   /**
@@ -85,7 +89,8 @@ export class Containerd {
   ): Promise<Container> {
     writeList(this.host, withCapabilities(list, capabilities))
     const options = ['--cni', '--rm', '--null-io', '--rootfs', ROOTFS]
-    const running = this.host.start('ctr', '--address', SOCKET, 'run', ...options, id, ...command)
+    const words = ['--address', SOCKET, 'run', ...options, id, ...command]
+    const running = this.host.start('ctr', ...words, { env: NO_DAEMON })
     let failure: string | undefined
     running.finished.then(({ code, stderr }) => {
       failure = `ctr run ${id} ended with ${code}: ${stderr}`

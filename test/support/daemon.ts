@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import { type Finished, type Host, type Running, type RunOptions, waitFor } from 'tsnet/lab'
 import type { NatBackend } from '../../src/model/network.ts'
 import type { Served } from '../../src/network/publisher.ts'
+import { NO_DAEMON } from './no-daemon.ts'
 import { Scene } from './scene.ts'
 
 export const EXECUTABLE = resolve('dist/bin/tsnet')
@@ -28,7 +29,7 @@ export class Command {
   /** @param env beside what every command of a host has */
   constructor(host: Host, backend: NatBackend, env: Record<string, string> = {}) {
     this.host = host
-    this.#env = { TSNET_NAT: backend, ...env }
+    this.#env = { ...NO_DAEMON, TSNET_NAT: backend, ...env }
   }
 
   /** Starts the daemon and waits until it is ready. */

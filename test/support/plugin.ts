@@ -6,6 +6,7 @@ import { resolve } from 'node:path'
 import type { Finished, Host, Namespace } from 'tsnet/lab'
 import type { NatBackend } from '../../src/model/network.ts'
 import { PluginError, type Result } from './libcni.ts'
+import { NO_DAEMON } from './no-daemon.ts'
 
 const EXECUTABLE = resolve('dist/bin/tsnet')
 
@@ -96,7 +97,14 @@ export class Plugin {
 
   async #run(command: string, env: Record<string, string>, config: object): Promise<string> {
     const finished = await this.host.run(this.executable, {
-      env: { CNI_COMMAND: command, CNI_PATH: '/opt/cni/bin', TSNET_NAT: this.backend, ...this.env, ...env },
+      env: {
+        ...NO_DAEMON,
+        CNI_COMMAND: command,
+        CNI_PATH: '/opt/cni/bin',
+        TSNET_NAT: this.backend,
+        ...this.env,
+        ...env,
+      },
       stdin: JSON.stringify({ ...this.config, ...config }),
       mayFail: true,
     })

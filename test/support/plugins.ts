@@ -5,6 +5,7 @@
 import { resolve } from 'node:path'
 import type { Host } from 'tsnet/lab'
 import type { Execute } from './libcni.ts'
+import { NO_DAEMON } from './no-daemon.ts'
 
 /** Where Debian puts the reference plugins. */
 export const REFERENCE = '/usr/lib/cni'
@@ -30,6 +31,6 @@ export async function installPlugins(host: Host, ours: readonly string[] = []): 
 export const pluginsOf =
   (host: Host): Execute =>
   (type, environment, stdin) => {
-    const env = { ...environment, CNI_PATH: '/opt/cni/bin' }
+    const env = { ...NO_DAEMON, ...environment, CNI_PATH: '/opt/cni/bin' }
     return host.run(`/opt/cni/bin/${type}`, { env, stdin, mayFail: true })
   }

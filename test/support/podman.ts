@@ -9,6 +9,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import type { Host, Running } from 'tsnet/lab'
 import { makeRootFilesystem } from './busybox.ts'
 import type { NetworkList } from './libcni.ts'
+import { NO_DAEMON } from './no-daemon.ts'
 import { installPlugins } from './plugins.ts'
 
 const IMAGE = 'busybox:1'
@@ -28,7 +29,7 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 
 const FOLDERS = ['--root', '/srv/podman', '--runroot', '/run/podman', '--tmpdir', '/run/podman/tmp']
 const OPTIONS = [...FOLDERS, '--storage-driver', 'vfs', '--runtime', 'runc']
-const ENVIRONMENT = { CONTAINERS_CONF: '/srv/containers.conf', TMPDIR: '/srv' }
+const ENVIRONMENT = { ...NO_DAEMON, CONTAINERS_CONF: '/srv/containers.conf', TMPDIR: '/srv' }
 
 export class Podman {
   readonly host: Host

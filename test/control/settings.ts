@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { defaults, readSettings } from '../../src/daemon/settings.ts'
+import { defaults, readSettings } from '../../src/control/settings.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'tsnet-settings-'))
 t.teardown(() => rmSync(folder, { recursive: true }))
@@ -12,6 +12,8 @@ t.test('what a file does not say is as by default, and so is all of a file that 
   t.same(readSettings(path), defaults)
   writeFileSync(path, '{"drainMs": 0}')
   t.same(readSettings(path), { ...defaults, drainMs: 0 })
+  writeFileSync(path, '{"onDemand": false}')
+  t.same(readSettings(path), { ...defaults, onDemand: false })
 })
 
 t.test('what is wrong in a file is named: file, key and value', async t => {
@@ -21,6 +23,7 @@ t.test('what is wrong in a file is named: file, key and value', async t => {
     ['{"drainMs": 1.5}', 'invalid-config', 'drainMs must be a whole number from 0 to 3600000, not 1.5'],
     ['{"drainMs": null}', 'invalid-config', 'not null'],
     ['{"udpIdleMs": 10}', 'invalid-config', 'udpIdleMs must be a whole number from 1000 to 86400000, not 10'],
+    ['{"onDemand": 1}', 'invalid-config', 'onDemand must be true or false, not 1'],
     ['{"worker": 1}', 'invalid-config', 'there is no setting "worker"'],
     ['{"__proto__": 1}', 'invalid-config', 'there is no setting "__proto__"'],
     ['[]', 'invalid-config', 'must hold an object'],

@@ -16,6 +16,8 @@ export interface Settings {
   udpSessionsPerClient: number
   /** A UDP session ends when there was no datagram for so long; read at start only. */
   udpIdleMs: number
+  /** A CNI call that publishes a port starts a daemon where none runs. */
+  onDemand: boolean
 }
 
 export const defaults: Settings = {
@@ -25,15 +27,20 @@ export const defaults: Settings = {
   udpSessionsPerPort: defaultOptions.maxSessions,
   udpSessionsPerClient: defaultOptions.maxSessionsPerSource,
   udpIdleMs: defaultOptions.sessionIdleMs,
+  onDemand: true,
 }
 
-const limits: { [Key in keyof Settings]: readonly [min: number, max: number] } = {
+/** Of a number the least and the most. */
+const limits: {
+  [Key in keyof Settings]: Settings[Key] extends number ? readonly [number, number] : 'boolean'
+} = {
   workers: [1, 64],
   drainMs: [0, 3_600_000],
   tendMs: [100, 60_000],
   udpSessionsPerPort: [1, 1_000_000],
   udpSessionsPerClient: [1, 1_000_000],
   udpIdleMs: [1_000, 86_400_000],
+  onDemand: 'boolean',
 }
 
 export const SETTINGS_FILE = '/etc/tsnet/tsnetd.json'
@@ -63,19 +70,19 @@ function checkSettings(value: unknown, path: string): Settings {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new TsnetError('invalid-config', `${path} must hold an object`)
   }
-  const settings = { ...defaults }
-  for (const [key, number] of Object.entries(value)) {
-    if (!Object.hasOwn(limits, key))
-      throw new TsnetError('invalid-config', `${path}: there is no setting ${JSON.stringify(key)}`)
-    const name = key as keyof Settings
-    const [min, max] = limits[name]
-    if (!Number.isInteger(number) || number < min || number > max) {
-      throw new TsnetError(
-        'invalid-config',
-        `${path}: ${key} must be a whole number from ${min} to ${max}, not ${JSON.stringify(number)}`,
-      )
-    }
-    settings[name] = number
+  const unknown = Object.keys(value).find(key => !Object.hasOwn(limits, key))
+  if (unknown !== undefined)
+    throw new TsnetError('invalid-config', `${path}: there is no setting ${JSON.stringify(unknown)}`)
+  const given = value as Partial<Settings>
+  for (const [key, limit] of Object.entries(limits)) {
+    const one = given[key as keyof Settings]
+    const right =
+      limit === 'boolean'
+        ? typeof one === 'boolean'
+        : Number.isInteger(one) && Number(one) >= limit[0] && Number(one) <= limit[1]
+    if (right || !Object.hasOwn(value, key)) continue
+    const what = limit === 'boolean' ? 'true or false' : `a whole number from ${limit[0]} to ${limit[1]}`
+    throw new TsnetError('invalid-config', `${path}: ${key} must be ${what}, not ${JSON.stringify(one)}`)
   }
-  return settings
+  return { ...defaults, ...given }
 }
