@@ -72,7 +72,7 @@ const holderOf = (client: ControlClient): PortHolder & Disposable => ({
 })
 
 /** A runtime waits for us, and from outside the port answers in any case. */
-const START_WITHIN_MS = 5_000
+const START_WITHIN_MS = 10_000
 
 /** The daemon, started where none runs. What keeps it from starting is said, and is no error. */
 async function atHand({ ports }: Attach[0]): Promise<Held> {
