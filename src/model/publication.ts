@@ -109,6 +109,12 @@ export interface Publication extends PublishOptions {
 /** Why a publication ends: somebody said so, its time was over, or its containers are gone. */
 export type PublicationEnd = 'unpublished' | 'expired' | 'ended'
 
+/**
+ * What happens to a publication. `waiting`: its container does not run, or something is in its way; `serving`:
+ * nothing is any more.
+ */
+export type PublicationEvent = 'published' | 'replaced' | 'moved' | 'waiting' | 'serving' | PublicationEnd
+
 /** A container as whoever published it knows it. */
 export const calledOf = ({ asked, name }: Pick<Container, 'asked' | 'name'>): string =>
   shortName(asked === undefined || LONG_ID.test(asked) ? name : asked)

@@ -1,7 +1,9 @@
 /** A publication before it has its host port. */
 
 import { randomBytes } from 'node:crypto'
+import { TsnetError } from '../model/errors.ts'
 import type { PortSpec } from '../model/port-spec.ts'
+import { present } from '../model/present.ts'
 import type { Container, Publication, PublishRequest } from '../model/publication.ts'
 import { containerPorts } from './host-ports.ts'
 
@@ -37,8 +39,30 @@ export const findSame = (published: readonly Publication[], draft: Publication):
       each.count === draft.count,
   )
 
+/**
+ * A publication that leads where another one asks, with the limits and the rules that it has.
+ * @throws TsnetError `unsupported-field` where the other asks for other limits
+ */
+export function successorOf(earlier: Publication, draft: Publication): Publication {
+  if (limitsOf(earlier) !== limitsOf(draft)) {
+    throw new TsnetError(
+      'unsupported-field',
+      `--replace keeps mode and limits of what is published on port ${earlier.hostPort}; repeat its options, or unpublish it first`,
+    )
+  }
+  const { target, via, drainMs, expiresAt, asked } = draft
+  const { expiresAt: _, asked: __, ...rest } = earlier
+  return { ...rest, target, via, drainMs, ...present({ expiresAt, asked }) }
+}
+
+/** A publication as it shall be again, with the rules that are in the kernel now. */
+export function withRulesOf(publication: Publication, now: Publication | undefined): Publication {
+  const { nat: _, ...rest } = publication
+  return { ...rest, ...(now?.nat && { nat: now.nat }) }
+}
+
 /** What a publication keeps when its target is replaced, in a form that can be compared. */
-export const limitsOf = (publication: Publication): string => {
+const limitsOf = (publication: Publication): string => {
   const { mode, allow, deny, waitMs, maxConnections, maxSessions, sessionIdleMs, proxyProtocol } = publication
   return JSON.stringify([
     mode,

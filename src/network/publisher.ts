@@ -29,6 +29,7 @@ import {
   calledAll,
   type Publication,
   type PublicationEnd,
+  type PublicationEvent,
   type PublishRequest,
 } from '../model/publication.ts'
 import { everyOne, everyStep, type Undo, withUndo } from '../model/undo.ts'
@@ -36,7 +37,7 @@ import type { Counters, PortProxy } from '../proxy/proxy.ts'
 import { findAgain } from './again.ts'
 import { choosePublications } from './choose.ts'
 import { isThere, thereCheck } from './container.ts'
-import { draftOf, findSame, limitsOf } from './draft.ts'
+import { draftOf, findSame, successorOf, withRulesOf } from './draft.ts'
 import { hostPortChoices } from './host-ports.ts'
 import { listeningSpecs } from './listening.ts'
 import { Obstacles } from './obstacles.ts'
@@ -51,12 +52,6 @@ export type Served = Publication & {
   /** What is in its way. */
   obstacle?: string
 }
-
-/**
- * What happens to a publication. `waiting`: its container does not run, or something is in its way; `serving`:
- * nothing is any more.
- */
-export type PublicationEvent = 'published' | 'replaced' | 'moved' | 'waiting' | 'serving' | PublicationEnd
 
 export interface PublisherOptions {
   /** Hears what happens, and of waiting why. */
@@ -182,20 +177,16 @@ export class Publisher {
     const choices = hostPortChoices(spec)
     for (const [i, hostPort] of choices.entries()) {
       try {
-        const publication = await this.#turns.take(draft.id, () => this.#begin({ ...draft, hostPort }))
+        const begin = (undo: Undo) => this.#serving.begin({ ...draft, hostPort }, undo)
+        const publication = await this.#turns.take(draft.id, () => withUndo(begin))
         undo.push(`the publication of ${hostPort}`, () => this.#end(publication, 'unpublished'))
+        this.#tell('published', publication)
         return publication
       } catch (thrown) {
         if (!hasCode(thrown, 'conflict') || i === choices.length - 1) throw thrown
       }
     }
     throw new TsnetError('conflict', 'no host port is free')
-  }
-
-  async #begin(draft: Publication): Promise<Publication> {
-    const publication = await withUndo(undo => this.#serving.begin(draft, undo))
-    this.#tell('published', publication)
-    return publication
   }
 
   /**
@@ -211,19 +202,15 @@ export class Publisher {
   }
 
   async #takeOver(earlier: Publication, draft: Publication, undo: Undo): Promise<Publication> {
-    if (limitsOf(earlier) !== limitsOf(draft)) {
-      throw new TsnetError(
-        'unsupported-field',
-        `--replace keeps mode and limits of what is published on port ${earlier.hostPort}; repeat its options, or unpublish it first`,
-      )
-    }
-    const { target, via, drainMs, expiresAt } = draft
-    const { expiresAt: _, ...rest } = earlier
-    const next = { ...rest, target, via, drainMs, ...(expiresAt !== undefined && { expiresAt }) }
+    const next = successorOf(earlier, draft)
     undo.push(`the publication of ${earlier.hostPort}`, () =>
-      this.#turns.take(earlier.id, async () => void (await this.#serving.lead(earlier, earlier.containers))),
+      this.#turns.take(earlier.id, async () => {
+        const back = withRulesOf(earlier, readPublication(earlier.id))
+        await this.#serving.lead(back, earlier.containers)
+      }),
     )
     const publication = await this.#serving.lead(next, draft.containers)
+    this.#obstacles.overcome(earlier.id)
     this.#tell('replaced', publication)
     return publication
   }

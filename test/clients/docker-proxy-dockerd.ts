@@ -84,6 +84,13 @@ for (const implementation of ['original', 'tsnet'] as const) {
     const proxies = names.filter(command => / -container-port /.test(command))
     t.equal(proxies.length, 4)
     t.ok(proxies.every(command => command.includes(implementation === 'tsnet' ? 'dist/drop-in' : '/usr/')))
+    const { stdout } = await host.run(EXECUTABLE, 'ports', '--all', '--json')
+    const by = implementation === 'tsnet' ? ['dockerd', 'proxy'] : ['dockerd']
+    const web = { source: 'docker', containers: [{ name: 'web' }], state: 'serving', by }
+    t.match(JSON.parse(stdout), [
+      { ...web, protocol: 'udp', hostPort: 5353, target: { port: 53 } },
+      { ...web, protocol: 'tcp', hostPort: 8080, target: { port: 80 } },
+    ])
   })
 
   t.test(`${implementation}: a port in use is refused in the same words`, async t => {

@@ -151,6 +151,28 @@ t.test('sockets that are none, or not those, are refused, and nothing stays open
   for (const { close } of [tcp, udp, silent]) close()
 })
 
+t.test('a port that could not be served is listed with the reason, told once, until it is', async t => {
+  await using container = await serve(echo)
+  await using proxy = new TestProxy()
+  const told: (string | undefined)[] = []
+  const placeholders = new Placeholders(proxy.proxy, { tell: (_what, why) => told.push(why) })
+  const silent = socketAt('tcp', false)
+  const call = callTo(container.port, silent)
+  for (let i = 0; i < 2; i++) {
+    await t.rejects(placeholders.serve(call, new TestPeer()), { code: 'invalid-config' })
+    t.match(placeholders.list(), [{ id: `docker-proxy ${process.pid}`, obstacle: /does not listen/ }])
+  }
+  libc.listen(silent.socket, 16)
+  const peer = new TestPeer()
+  await placeholders.serve(call, peer)
+  t.match(placeholders.list(), [{ counters: { accepted: 0 }, call: { hostPort: silent.hostPort } }])
+  t.match(told, [/does not listen/, undefined])
+  t.equal(told.length, 2)
+  await placeholders.leave(peer)
+  t.same(placeholders.list(), [])
+  silent.close()
+})
+
 t.test('words that are no call are refused by the name of what is wrong', async t => {
   const good = callTo(80, { hostPort: 8080 })
   t.same(readProxyCall({ ...good, more: 1 }), good)

@@ -132,6 +132,26 @@ for (const backend of BACKENDS) {
     t.same((await tsnet.ports())[0]?.target, { port: 81 }, 'another port of the container, too')
   })
 
+  t.test(`${backend}: a --replace that fails leaves the rules that were there`, async t => {
+    const scene = await Scene.open(backend, 'web', 'api')
+    t.teardown(() => scene.close())
+    const network = scene.network('front', 10)
+    await network.add(scene.get('web'))
+    await network.add(scene.get('api'))
+    const tsnet = new Command(scene.host, backend)
+    await tsnet.daemon()
+    await tsnet.run('publish', '--mode', 'nat', '8080:80', 'web')
+    const [before] = await tsnet.ports()
+    scene.host.listen('tcp', 8081)
+    const failed = await tsnet.try('publish', '--mode', 'nat', '--replace', '8080:80', '8081:80', 'api')
+    t.match(failed.stderr, /8081\/tcp is already in use/)
+    t.equal((await scene.client.ask('tcp', HOST[4], 8080)).place, 'web')
+    t.same(await tsnet.ports(), [before])
+    await tsnet.run('publish', '--mode', 'nat', '--replace', '8080:80', 'api')
+    t.equal((await scene.client.ask('tcp', HOST[4], 8080)).place, 'api')
+    t.match(await tsnet.ports(), [{ asked: '8080:80', containers: [{ asked: 'api' }] }])
+  })
+
   t.test(
     `${backend}: whoever is connected through the rules is reset when a port is unpublished`,
     async t => {

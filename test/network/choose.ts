@@ -5,6 +5,7 @@ import type { Ip } from '../../src/model/address.ts'
 import { TsnetError } from '../../src/model/errors.ts'
 import type { Container, Publication } from '../../src/model/publication.ts'
 import { choosePublications } from '../../src/network/choose.ts'
+import { publication } from '../support/publications.ts'
 import { longId } from '../support/runtime-files.ts'
 
 let ino = 100
@@ -29,24 +30,8 @@ const process = container('pid', '812', { asked: 'pid:812' })
 const plain = container('netns', 'api', { id: '/run/netns/api', asked: 'netns:api' })
 
 let id = 0
-function published(containers: Container[], more: Partial<Publication>): Publication {
-  return {
-    id: (id++).toString(16).padStart(16, 'f'),
-    protocol: 'tcp',
-    hostPort: 8080,
-    count: 1,
-    target: { port: 80 },
-    containers,
-    createdAt: '2026-01-01T00:00:00.000Z',
-    mode: 'auto',
-    via: 'auto',
-    allow: [],
-    deny: [],
-    waitMs: 0,
-    drainMs: 0,
-    ...more,
-  }
-}
+const published = (containers: Container[], more: Partial<Publication>): Publication =>
+  publication({ id: (id++).toString(16).padStart(16, 'f'), containers, ...more })
 
 const all = {
   web: published([web], { hostPort: 8080, asked: '8080:80' }),

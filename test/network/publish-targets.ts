@@ -4,6 +4,7 @@ import t from 'tap'
 import type { Cidr, Ip } from '../../src/model/address.ts'
 import type { Container, Publication } from '../../src/model/publication.ts'
 import { targetsOf } from '../../src/network/publish-plan.ts'
+import { publication } from '../support/publications.ts'
 
 const web: Container = {
   runtime: 'docker',
@@ -20,22 +21,7 @@ const { ownAddress: _, bridge: __, ...rest } = web
 const bare: Container = { ...rest, addresses: [] }
 
 const targets = (container: Container, more: Partial<Publication> = {}) =>
-  targetsOf({
-    id: '0123456789abcdef',
-    protocol: 'tcp',
-    hostPort: 8080,
-    count: 1,
-    target: { port: 80 },
-    containers: [container],
-    createdAt: '2026-01-01T00:00:00.000Z',
-    mode: 'auto',
-    via: 'auto',
-    allow: [],
-    deny: [],
-    waitMs: 0,
-    drainMs: 0,
-    ...more,
-  })
+  targetsOf(publication({ containers: [container], ...more }))
 
 t.test('a container behind a bridge is dialled there', async t => {
   t.strictSame(targets(web), [{ ip: '10.9.0.2', port: 80 }])

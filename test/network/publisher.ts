@@ -11,6 +11,7 @@ import type { Publication } from '../../src/model/publication.ts'
 import { listPublications, writePublication } from '../../src/network/owners.ts'
 import { Publisher } from '../../src/network/publisher.ts'
 import { startProxy } from '../../src/proxy/proxy.ts'
+import { publication } from '../support/publications.ts'
 import { LOOPBACK } from '../support/published.ts'
 import { codeOf, connect, echo, exchange, serve } from '../support/streams.ts'
 
@@ -33,12 +34,9 @@ t.teardown(async () => {
 
 /** A publication of a container that has gone. */
 function published(id: string, more: Partial<Publication> = {}): Publication {
-  const publication: Publication = {
+  const written = publication({
     id: id.repeat(16),
-    protocol: 'tcp',
     hostPort: 0,
-    count: 1,
-    target: { port: 80 },
     containers: [
       {
         runtime: 'docker',
@@ -49,17 +47,11 @@ function published(id: string, more: Partial<Publication> = {}): Publication {
         addresses: [],
       },
     ],
-    createdAt: '2026-01-01T00:00:00.000Z',
     mode: 'proxy',
-    via: 'auto',
-    allow: [],
-    deny: [],
-    waitMs: 0,
-    drainMs: 0,
     ...more,
-  }
-  writePublication(publication)
-  return publication
+  })
+  writePublication(written)
+  return written
 }
 
 function newPublisher() {
