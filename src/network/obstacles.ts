@@ -36,7 +36,7 @@ export class Obstacles {
     const since = before?.since ?? now
     const pauseMs = Math.min(Math.max((now - since) / 4, SHORTEST_MS), LONGEST_MS)
     this.#known.set(id, { why, since, nextAt: now + pauseMs })
-    return before?.why === why ? undefined : why
+    return before !== undefined && kindOf(before.why) === kindOf(why) ? undefined : why
   }
 
   /** It could be done, or need not any more. @returns false where nothing was in its way */
@@ -60,3 +60,6 @@ export class Obstacles {
     return [...this.#known.keys()]
   }
 }
+
+/** Without its numbers: descriptors and processes are others each time. */
+const kindOf = (why: string): string => why.replace(/\d+/g, '')
