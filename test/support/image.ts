@@ -7,12 +7,21 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
+/** A process that does nothing: so an image serves as a pod's pause image too. */
+const PAUSE = ['/bin/busybox', 'sleep', '1000000']
+
 /**
- * Writes an OCI archive of a root filesystem. What it runs by itself is a process that does nothing, so
- * that it serves as a pod's pause image too.
+ * Writes an OCI archive of a root filesystem.
  * @param work an empty folder for the parts
+ * @param runs what it runs by itself
  */
-export function writeImage(rootFilesystem: string, name: string, work: string, archive: string): void {
+export function writeImage(
+  rootFilesystem: string,
+  name: string,
+  work: string,
+  archive: string,
+  runs: readonly string[] = PAUSE,
+): void {
   const blobs = join(work, 'blobs/sha256')
   mkdirSync(blobs, { recursive: true })
   const layer = execFileSync('tar', ['-C', rootFilesystem, '-c', '.'], { maxBuffer: 1 << 26 })
@@ -27,7 +36,7 @@ export function writeImage(rootFilesystem: string, name: string, work: string, a
   const config = put({
     architecture: process.arch === 'x64' ? 'amd64' : process.arch,
     os: 'linux',
-    config: { Entrypoint: ['/bin/busybox', 'sleep', '1000000'] },
+    config: { Entrypoint: runs },
     rootfs: { type: 'layers', diff_ids: [stored.digest] },
   })
   const manifest = put({
