@@ -25,6 +25,9 @@ export const NFT_MSG_GETSETELEM = nft(13)
 export const NFT_MSG_DELSETELEM = nft(14)
 export const NFT_MSG_GETGEN = nft(16)
 
+// enum nft_table_flags
+export const NFT_TABLE_F_DORMANT = 0x1
+
 // enum nft_set_flags
 export const NFT_SET_ANONYMOUS = 0x1
 export const NFT_SET_CONSTANT = 0x2

@@ -8,6 +8,7 @@
 import { constants } from 'node:os'
 import { hasCode } from '../model/errors.ts'
 import { present } from '../model/present.ts'
+import { eachAttribute } from '../netlink/attributes.ts'
 import { type Netlink, NetlinkError } from '../netlink/netlink.ts'
 import * as k from './constants.ts'
 import { readElement, type SetElement } from './elements.ts'
@@ -28,6 +29,8 @@ import type { TableFamily } from './values.ts'
 /** Names are anybody's; a family that has no name here is left out. */
 export interface ListedTable extends TableRef {
   comment?: string
+  /** Its chains are not gone through. */
+  isDormant?: true
 }
 
 export interface ListedChain {
@@ -92,7 +95,15 @@ export function listTables(nl: Netlink, filter: Pick<Filter, 'family'> = {}): Li
   return dump(nl, `list tables ${words(filter)}`, k.NFT_MSG_GETTABLE, request).flatMap(bytes => {
     const { header, attributes: a } = tableMessage.decode(bytes)
     const table = refOf(header.family, a.name)
-    return table === undefined ? [] : [present({ ...table, comment: commentIn(a.userdata) })]
+    return table === undefined
+      ? []
+      : [
+          present({
+            ...table,
+            comment: commentIn(a.userdata),
+            isDormant: ((a.flags ?? 0) & k.NFT_TABLE_F_DORMANT) !== 0 || undefined,
+          }),
+        ]
   })
 }
 
@@ -104,6 +115,35 @@ export function listChains(nl: Netlink, filter: Filter = {}): ListedChain[] {
     const chain = readChain(bytes)
     return chain === undefined || (filter.table?.name ?? chain.table.name) !== chain.table.name ? [] : [chain]
   })
+}
+
+/** enum nft_chain_attributes, NFTA_CHAIN_HOOK: base chains alone have it. */
+const CHAIN_HOOK = 4
+
+/**
+ * Base chains alone, of tables that are not asleep. The kernel lists all chains, of which a busy host has
+ * thousands: the others are skipped unread.
+ * @param wanted of which tables
+ * Equivalent to: nft list chains
+ */
+export function listBaseChains(nl: Netlink, wanted: (table: TableRef) => boolean): ListedChain[] {
+  const tables = listTables(nl).filter(table => !table.isDormant && wanted(table))
+  if (tables.length === 0) return []
+  const names = new Set(tables.map(tableText))
+  const request = chainMessage.encode({ header: { family: 'any' }, attributes: {} })
+  return dump(nl, 'list chains', k.NFT_MSG_GETCHAIN, request).flatMap(bytes => {
+    if (!hasAttribute(bytes.subarray(GENMSG), CHAIN_HOOK)) return []
+    const chain = readChain(bytes)
+    return chain !== undefined && names.has(tableText(chain.table)) ? [chain] : []
+  })
+}
+
+/** struct nfgenmsg, before the attributes. */
+const GENMSG = 4
+
+function hasAttribute(bytes: Uint8Array, wanted: number): boolean {
+  for (const { type } of eachAttribute(bytes)) if (type === wanted) return true
+  return false
 }
 
 /** One chain; undefined where it is not there. Equivalent to: nft list chain inet TABLE NAME */
@@ -190,6 +230,23 @@ export function readSet(bytes: Uint8Array): ListedSet | undefined {
   const table = refOf(header.family, a.table)
   const { name = '', flags = 0, keyType = 0, keyLength = 0 } = a
   return table && { table, name, flags, keyType, keyLength }
+}
+
+/** One set without its elements; undefined where it is not there. */
+export function findSet(nl: Netlink, table: TableRef, name: string): ListedSet | undefined {
+  try {
+    const { payload } = nl.get({
+      equivalent: `nft list set ${tableText(table)} ${name}`,
+      type: k.NFT_MSG_GETSET,
+      payload: [
+        setMessage.encode({ header: { family: table.family }, attributes: { table: table.name, name } }),
+      ],
+    })
+    return readSet(payload)
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOENT')) return undefined
+    throw thrown
+  }
 }
 
 /** Equivalent to: nft list set inet TABLE SET */

@@ -89,6 +89,7 @@ export const RT_SCOPE_UNIVERSE = 0
 export const RT_SCOPE_LINK = 253
 export const RT_SCOPE_HOST = 254
 export const RT_SCOPE_NOWHERE = 255
+export const RTM_F_FIB_MATCH = 0x2000
 export const RTNH_F_ONLINK = 0x4
 export const RTNH_F_LINKDOWN = 0x10
 

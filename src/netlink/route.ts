@@ -5,6 +5,7 @@
  */
 
 import {
+  bitsOf,
   type Cidr,
   cidrOf,
   type Family,
@@ -164,6 +165,31 @@ export function listRoutes(
       ({ index, nextHops }) =>
         !link || index === link.index || nextHops?.some(hop => hop.index === link.index),
     )
+}
+
+/**
+ * The route that the host takes to an address, as it stands in a table. @throws NetlinkError `ENETUNREACH`, or
+ * what a route of type unreachable, prohibit or blackhole says
+ * Equivalent to: ip route get fibmatch ADDRESS
+ */
+export function routeTo(nl: Netlink, ip: Ip): KernelRoute | undefined {
+  const family = familyOf(ip)
+  return readRoute(
+    nl.get({
+      equivalent: command(`ip -${family} route get fibmatch`, ip),
+      type: k.RTM_GETROUTE,
+      payload: [
+        routeMessage.encode({
+          header: {
+            family: addressFamily(family),
+            destinationLength: bitsOf(family),
+            flags: k.RTM_F_FIB_MATCH,
+          },
+          attributes: { destination: ip },
+        }),
+      ],
+    }),
+  )
 }
 
 /**
