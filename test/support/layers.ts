@@ -5,7 +5,7 @@ export const layers: readonly string[][] = [
   ['netns'],
   ['netlink'],
   ['netfilter'],
-  ['bridge', 'ipam', 'nat', 'proxy', 'runtime', 'dns', 'shaping', 'tuning'],
+  ['bridge', 'foreign', 'ipam', 'nat', 'proxy', 'runtime', 'dns', 'shaping', 'tuning'],
   ['network'],
   ['control'],
   ['cni'],

@@ -1,0 +1,134 @@
+/**
+ * What other people's rules do to packets that tsnet wants to get through.
+ *
+ *     nf_tables ── nft-ruleset, nft-rule ──┐
+ *                                          ├─▶ rule.ts: chains, tests, verdicts ─┐
+ *     legacy iptables ── legacy-table ─────┘        (xt-*.ts reads both)         ├─▶ walk ─▶ judge ─▶ Obstacle
+ *     what is to come through ── journey, packet ──▶ what is known of it ────────┘            describe ─▶ words
+ *
+ * A firewall's owner may drop what is forwarded to a container in any table: Docker for its bridges, an image
+ * of a cloud by a last REJECT, ufw by a policy, firewalld by zones. An accept of ours in one table does not
+ * help against a drop in another, and in iptables only where it comes first. So before the kernel is given a
+ * port, its packets are sent through all those rules, as plain values, and what drops them is named.
+ *
+ * What is not known of a packet (where a client comes from) makes a rule match *perhaps*, and both ways are gone.
+ * Nobody's rule is changed, and none is gone around: what the proxy serves instead comes by INPUT, where the
+ * owner's rules about the host itself hold.
+ *
+ * Limits: chains at ingress and egress of a device, of the family bridge and of type nat are not looked at, nor is
+ * what programs (BPF) do. Extensions that are not known here match perhaps. A limit is taken for one that light
+ * traffic is below, and a queue for one whose listener says yes.
+ */
+
+import type { Family } from '../model/address.ts'
+import { findLink } from '../netlink/link.ts'
+import { openNetlink } from '../netlink/netlink.ts'
+import { describePlace } from './describe.ts'
+import {
+  answering,
+  HOOKS,
+  inward,
+  type Outgoing,
+  outward,
+  type PublishedPort,
+  returning,
+  toProxy,
+} from './journey.ts'
+import { findObstacle, type Obstacle } from './judge.ts'
+import type { Interface } from './packet.ts'
+import type { BaseChain } from './rule.ts'
+import { withRules } from './ruleset-here.ts'
+import { findUplinks } from './uplinks.ts'
+import type { Own } from './walk.ts'
+
+export type { Certainty, Obstacle } from './judge.ts'
+export { generationHere, hasLegacyRules } from './ruleset-here.ts'
+
+/** Where our own rules accept what we want to get through: in FORWARD of iptables, of one variant. */
+export interface Accepts {
+  variant: 'nft' | 'legacy'
+  /** Before all that others have there; absent: behind it. */
+  isFirst?: boolean
+  /** Only where the chain drops by policy. */
+  onlyIfDropping?: boolean
+}
+
+/** Names without what a bridge is known by in the kernel. */
+type By<T> = Omit<T, 'bridge'> & { bridge: string }
+
+/**
+ * What drops connections to published ports, or their answers.
+ * @throws NetlinkError, SystemError
+ */
+export const obstacleToPorts = (
+  ports: readonly By<PublishedPort>[],
+  accepts?: Accepts,
+): Obstacle | undefined =>
+  obstacleOf(ports, port => [peer => inward(port, peer), peer => answering(port, peer)], accepts)
+
+/** As obstacleToPorts, where somebody else sees to the answers. */
+export const obstacleToRequests = (ports: readonly By<PublishedPort>[]): Obstacle | undefined =>
+  obstacleOf(ports, port => [peer => inward(port, peer)])
+
+/** What drops connections to the same ports where a process of this host listens on them. */
+export const obstacleToProxy = (ports: readonly By<PublishedPort>[]): Obstacle | undefined =>
+  obstacleOf(ports, port => [peer => toProxy(port, peer)])
+
+/** What drops what containers send out, or the answers to that. */
+export const obstacleToEgress = (
+  outgoing: readonly By<Outgoing>[],
+  accepts?: Accepts,
+): Obstacle | undefined =>
+  obstacleOf(outgoing, each => [peer => outward(each, peer), peer => returning(each, peer)], accepts)
+
+/** An obstacle in words, as part of a sentence: `… is dropped by iptables, table filter, …`. */
+export const describeObstacle = ({ certainty, what, place }: Obstacle): string => {
+  const verb = certainty === 'perhaps' ? 'may be dropped' : 'is dropped'
+  const whose = certainty === 'outside' ? ' for all whom no rule names' : ''
+  return `${what} ${verb}${whose} by ${describePlace(place)}`
+}
+
+function obstacleOf<T extends { family: Family }>(
+  subjects: readonly By<T & { bridge: Interface }>[],
+  ways: (subject: T & { bridge: Interface }) => Parameters<typeof findObstacle>[0],
+  accepts?: Accepts,
+): Obstacle | undefined {
+  const [first] = subjects
+  if (first === undefined) return undefined
+  return withRules(ruleset => {
+    const isJudged = subjects.some(({ family }) =>
+      HOOKS.some(hook => ruleset.baseChains(hook, family).length > 0),
+    )
+    // As on most hosts: then nothing else is asked for.
+    if (!isJudged) return undefined
+    const bridge = interfaceNamed(first.bridge)
+    const all = subjects.flatMap(subject => ways({ ...subject, bridge } as T & { bridge: Interface }))
+    const uplinks = (family: Family) => findUplinks(family, bridge.name)
+    return findObstacle(all, { ruleset, own: ownOf(accepts), bridge, uplinks })
+  })
+}
+
+function interfaceNamed(name: string): Interface {
+  using nl = openNetlink()
+  const index = findLink(nl, { name })?.index
+  return index === undefined ? { name } : { name, index }
+}
+
+const OUR_CHAIN = /^TSNET-/
+const OUR_COMMENT = /^tsnet:/
+
+function ownOf(accepts: Accepts | undefined): Own {
+  const isOurs = ({ dialect, table, hook }: BaseChain): boolean =>
+    accepts !== undefined &&
+    dialect === (accepts.variant === 'nft' ? 'iptables' : 'legacy') &&
+    table === 'filter' &&
+    hook === 'forward'
+  return {
+    jump: (base, chain) => (!OUR_CHAIN.test(chain) ? undefined : isOurs(base) ? 'accept' : 'pass'),
+    isOurs: ({ comment = '' }) => OUR_COMMENT.test(comment),
+    accepts(base) {
+      if (!isOurs(base) || (accepts?.onlyIfDropping && !base.drops)) return undefined
+      return accepts?.isFirst ? 'first' : 'last'
+    },
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * The interfaces over which clients come, as far as that can be known: those that a default route leaves by, and
+ * network cards. Where there is none of these, all that are no ports of a bridge, such as cables of a lab.
+ */
+
+import type { Family } from '../model/address.ts'
+import { ipOf } from '../model/address.ts'
+import { listAddresses } from '../netlink/address.ts'
+import { type Link, listLinks } from '../netlink/link.ts'
+import { openNetlink } from '../netlink/netlink.ts'
+import { listRoutes } from '../netlink/route.ts'
+import type { Uplink } from './judge.ts'
+
+/** The table of routes that everybody uses; RT_TABLE_MAIN. */
+const MAIN = 254
+
+/** Kinds that lead out of the host although they are made by software. */
+const OUTWARD = ['vlan', 'bond', 'team', 'tun', 'wireguard', 'macvlan', 'ipvlan']
+
+/** @param bridge that of the container, over which no client comes */
+export function findUplinks(family: Family, bridge: string): Uplink[] {
+  using nl = openNetlink()
+  const links = listLinks(nl).filter(
+    ({ name, up, masterIndex }) => up && name !== 'lo' && name !== bridge && masterIndex === undefined,
+  )
+  const routed = new Set(
+    listRoutes(nl, { family, table: MAIN, onlyDefault: true }).flatMap(({ index, nextHops }) => [
+      index,
+      ...(nextHops ?? []).map(hop => hop.index),
+    ]),
+  )
+  const leadsOut = ({ index, kind }: Link): boolean =>
+    routed.has(index) || kind === undefined || OUTWARD.includes(kind)
+  const outward = links.filter(leadsOut)
+  const addresses = listAddresses(nl, { family })
+  return (outward.length > 0 ? outward : links).map(({ name, index }) => {
+    const address = addresses.find(each => each.index === index)?.address
+    return { name, index, ...(address !== undefined && { ip: ipOf(address) }) }
+  })
+}
