@@ -64,6 +64,8 @@ interface ChainedRecord extends AttachmentKey {
 export interface HostPortRecord extends ChainedRecord {
   backend: NatBackend
   intent: HostPortIntent
+  /** Which rule of others drops what is sent to the ports; a sentence. */
+  natObstacle?: string
 }
 
 export interface FirewallRecord extends ChainedRecord {

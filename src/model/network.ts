@@ -212,6 +212,8 @@ export interface Undertaking extends AttachmentKey {
   leases: Lease[]
   /** Absent where no rule was needed. */
   nat?: { backend: NatBackend; intent: NatIntent }
+  /** Which rule of others drops what is published, or what the container sends; a sentence. */
+  natObstacle?: string
   ports: PortMapping[]
   /** The runtime listens on them itself, once the network is there; so nobody may do so before. */
   portsReserved?: true

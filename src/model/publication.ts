@@ -111,9 +111,17 @@ export type PublicationEnd = 'unpublished' | 'expired' | 'ended'
 
 /**
  * What happens to a publication. `waiting`: its container does not run, or something is in its way; `serving`:
- * nothing is any more.
+ * nothing is any more. `obstructed`: rules of others drop what the kernel would lead there; `cleared`: no more.
  */
-export type PublicationEvent = 'published' | 'replaced' | 'moved' | 'waiting' | 'serving' | PublicationEnd
+export type PublicationEvent =
+  | 'published'
+  | 'replaced'
+  | 'moved'
+  | 'waiting'
+  | 'serving'
+  | 'obstructed'
+  | 'cleared'
+  | PublicationEnd
 
 /** A container as whoever published it knows it. */
 export const calledOf = ({ asked, name }: Pick<Container, 'asked' | 'name'>): string =>

@@ -21,13 +21,6 @@ const filterChains = (families: readonly Family[], name: string) =>
   findChains(families.map(family => ({ family, table: 'filter', name })))
 
 /**
- * True where iptables' FORWARD drops by policy: with the nftables backend nothing that is published reaches
- * a guest there.
- */
-export const forwardDrops = (families: Family[]): boolean =>
-  filterChains(families, 'FORWARD').some(chain => chain?.drops)
-
-/**
  * Makes our chain where FORWARD drops by policy.
  * @returns the families that have it, where accepts are needed
  */
@@ -56,7 +49,7 @@ export const forwardAccepts = (rules: Rules, closed: Family[]): string[] =>
 
 const acceptRules = ({ bridge, families }: Rules, closed: Family[]): { family: Family; rule: string }[] =>
   families
-    // A guest's direct reach must not change, and these rules cannot tell what was published: see forwardDrops.
+    // A guest's direct reach must not change, and these rules cannot tell what was published.
     .filter(({ family, guest }) => closed.includes(family) && !guest)
     .flatMap(({ family, addresses }) =>
       addresses.flatMap(({ ip }) => [

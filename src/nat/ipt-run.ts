@@ -3,6 +3,8 @@
  * change the same tables, it looks again and changes what is still to be changed.
  */
 
+import { realpathSync } from 'node:fs'
+import { basename } from 'node:path'
 import type { Finished } from '../ffi/command.ts'
 import type { Family } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
@@ -11,6 +13,7 @@ import { cleanEnvironment, findCommand, run } from './commands.ts'
 import { restoreFile, type TableName } from './ipt-document.ts'
 import { type Listing, readListing } from './ipt-listing.ts'
 import { feedProcess, RESOURCE_PROBLEM, Restorer } from './ipt-restore.ts'
+import { hasLegacyTables } from './kernel-chains.ts'
 
 /** How long to wait for whoever holds the xtables lock. */
 export const LOCK_WAIT_S = 60
@@ -24,6 +27,17 @@ export const commandName = (family: Family, what: 'restore' | 'save'): string =>
 
 export const findIptables = (family: Family): string | undefined =>
   findCommand(commandName(family, 'restore'))
+
+/**
+ * Where the commands of iptables keep their rules: in nf_tables, or in tables of their own. A command that does not
+ * tell by its name uses what is in use.
+ */
+export function iptablesVariant(family: Family): 'nft' | 'legacy' {
+  const path = findIptables(family)
+  const name = path === undefined ? '' : basename(realpathSync(path))
+  if (name.includes('nft')) return 'nft'
+  return name.includes('legacy') || hasLegacyTables(family) ? 'legacy' : 'nft'
+}
 
 /** @throws TsnetError `missing` */
 export function need(family: Family, what: 'restore' | 'save'): string {

@@ -63,7 +63,6 @@ import { planRules, type Rules } from './rules.ts'
 import { spoofGuardOwners } from './spoof.ts'
 
 export { endFlows, flushConntrack } from './conntrack.ts'
-export { forwardDrops } from './forward-accept.ts'
 export {
   closedFamilies,
   closeForwarding,
@@ -71,6 +70,7 @@ export {
   keepForwarding,
   openForwarding,
 } from './forwarding.ts'
+export { iptablesVariant } from './ipt-run.ts'
 export { prepareNft } from './nft-run.ts'
 export {
   collectMasquerades,

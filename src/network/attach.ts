@@ -41,6 +41,7 @@ import { obtainAddresses } from './addresses.ts'
 import { openContainer } from './container.ts'
 import type { Context } from './context.ts'
 import { buildDropIn } from './drop-in.ts'
+import { hasWayOut, judgeAttached, warn } from './foreign-rules.ts'
 import { natIntentOf, undertakingOf } from './plan.ts'
 import { claimPorts, releasePorts } from './port-claims.ts'
 import { runtimeReserves } from './reserved-ports.ts'
@@ -144,7 +145,8 @@ async function build(
     context.loopbackServed,
   )
   const nat = intent && { backend: chooseBackend(rest.natBackend), intent }
-  undertaking = { ...undertaking, leases: plan.leases, ...present({ nat }) }
+  const natObstacle = nat && judgeAttached(nat.backend, nat.intent, hasWayOut(network))
+  undertaking = { ...undertaking, leases: plan.leases, ...present({ nat, natObstacle }) }
   record()
 
   if (nat !== undefined) {
@@ -173,6 +175,8 @@ async function build(
   }
   await guardLink(finished, owner, undo)
   writeEntry(owner, { state: 'attached', attachment: finished })
+  if (natObstacle !== undefined)
+    warn(`container ${request.containerId} on network ${network.name}`, natObstacle)
   return finished
 }
 

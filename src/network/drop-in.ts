@@ -31,6 +31,7 @@ import { currentBootId } from '../netns/alive.ts'
 import type { Netns } from '../netns/netns.ts'
 import { obtainAddresses } from './addresses.ts'
 import type { Context } from './context.ts'
+import { hasWayOut, judgeLetThrough, warn } from './foreign-rules.ts'
 import { familiesOf, undertakingOf } from './plan.ts'
 import { keepForwarding, whileBridgeLocked } from './shared.ts'
 import { removeEntry, writeEntry } from './state.ts'
@@ -89,13 +90,19 @@ export async function buildDropIn(
   }
   if (plan.bridge.gateways.length > 0) await keepForwarding(familiesOf(plan.bridge.gateways))
 
+  // Somebody of the chain, such as firewall, may let it through in FORWARD of iptables.
+  const natObstacle = hasWayOut(network)
+    ? judgeLetThrough({ bridge: options.name, addresses, ports: [] }, false)
+    : undefined
   const finished = {
     ...undertaking,
     ...connection,
     routes: plan.routes,
-    ...present({ dns: network.dns ?? dns }),
+    ...present({ dns: network.dns ?? dns, natObstacle }),
   }
   writeEntry(owner, { state: 'attached', attachment: finished })
+  if (natObstacle !== undefined)
+    warn(`container ${request.containerId} on network ${network.name}`, natObstacle)
   return finished
 }
 

@@ -25,6 +25,8 @@ import {
   removeRecord,
   writeRecord,
 } from './chained.ts'
+import { judgeLetThrough, warn } from './foreign-rules.ts'
+import { interfaceTo } from './localnet.ts'
 import { refuseProblems } from './mismatch.ts'
 import { addUser, isLastUser, listUsers, removeUser, whileLocked } from './state.ts'
 
@@ -59,6 +61,10 @@ export async function letThrough(request: FirewallRequest): Promise<void> {
       await allow(record)
     })
   })
+  const { addresses } = intent
+  const bridge = addresses[0] && interfaceTo(addresses[0])
+  const obstacle = bridge && judgeLetThrough({ bridge, addresses, ports: [] }, true)
+  if (obstacle !== undefined) warn(`container ${request.containerId} on network ${request.network}`, obstacle)
 }
 
 /** Takes back what a record speaks of, as far as it is there. To be called under the lock. */

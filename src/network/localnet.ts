@@ -4,11 +4,12 @@
  * that way any more; the guard in the rules stands before and goes after.
  */
 
-import { type Cidr, contains, familyOf, ipOf, lengthOf, networkOf } from '../model/address.ts'
+import { type Cidr, type Ip, ipOf, lengthOf } from '../model/address.ts'
+import { hasCode } from '../model/errors.ts'
 import { isLoopbackRouted, routeLoopback } from '../nat/loopback.ts'
-import { getLink } from '../netlink/link.ts'
-import { openNetlink } from '../netlink/netlink.ts'
-import { listRoutes } from '../netlink/route.ts'
+import { findLink } from '../netlink/link.ts'
+import { type Netlink, openNetlink } from '../netlink/netlink.ts'
+import { routeTo } from '../netlink/route.ts'
 import { readSysctl, writeSysctl } from '../netns/sysctl.ts'
 import { readState, writeState } from './state.ts'
 
@@ -19,16 +20,22 @@ type Before = Record<string, string>
 
 const settingOf = (ifname: string): string => `net/ipv4/conf/${ifname}/route_localnet`
 
-const MAIN_TABLE = 254
-
 /** The interface over which the host reaches a container; undefined where none but a default route leads there. */
 export function interfaceTo(address: Cidr): string | undefined {
   using nl = openNetlink()
-  const leading = listRoutes(nl, { family: familyOf(address), table: MAIN_TABLE })
-    .filter(({ destination }) => lengthOf(destination) > 0 && contains(networkOf(destination), ipOf(address)))
-    .toSorted((a, b) => lengthOf(b.destination) - lengthOf(a.destination))
-  const index = leading[0]?.index
-  return index === undefined ? undefined : getLink(nl, { index }).name
+  const index = indexTo(nl, ipOf(address))
+  return index === undefined ? undefined : findLink(nl, { index })?.name
+}
+
+function indexTo(nl: Netlink, ip: Ip): number | undefined {
+  try {
+    const route = routeTo(nl, ip)
+    return route !== undefined && lengthOf(route.destination) > 0 ? route.index : undefined
+  } catch (thrown) {
+    // There is no way, or none that leads anywhere.
+    if (hasCode(thrown, 'ENETUNREACH', 'EHOSTUNREACH', 'EACCES', 'EINVAL')) return undefined
+    throw thrown
+  }
 }
 
 /** @throws TsnetError `kernel` */

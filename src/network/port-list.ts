@@ -97,8 +97,7 @@ type Named = (name: string, id: string) => string
 
 function attached(held: Map<string, HeldPort>, named: Named, listening: ListeningIn): ListedPort[] {
   return listEntries().flatMap(({ owner, entry: { state, attachment } }) => {
-    const { containerId: id, network, netns, nat } = attachment
-    const { natObstacle } = attachment as { natObstacle?: string }
+    const { containerId: id, network, netns, nat, natObstacle } = attachment
     const name = named(nameOfAttached(attachment), id)
     return attachment.ports.map(mapping => {
       const { obstacle, counters } = held.get(forwardingId(owner, mapping)) ?? {}
@@ -121,9 +120,8 @@ function attached(held: Map<string, HeldPort>, named: Named, listening: Listenin
 
 function chained(named: Named, listening: ListeningIn): ListedPort[] {
   return listRecords('portmap').flatMap(record => {
-    const { containerId: id, network, netns, backend, intent } = record
+    const { containerId: id, network, netns, backend, intent, natObstacle } = record
     const owner = ownerTag(record)
-    const { natObstacle } = record as { natObstacle?: string }
     return intent.ports.map(port => {
       const mapping = { ...port, count: 1 }
       const facts = {

@@ -36,7 +36,8 @@ import {
   removeRecord,
   writeRecord,
 } from './chained.ts'
-import { closeLocalnet, isLocalnetOpen, openLocalnet } from './localnet.ts'
+import { judgeMapped, warn } from './foreign-rules.ts'
+import { closeLocalnet, interfaceTo, isLocalnetOpen, openLocalnet } from './localnet.ts'
 import { refuseProblems } from './mismatch.ts'
 import { claimPorts, releasePorts } from './port-claims.ts'
 import { addUser, isLastUser, listUsers, removeUser, whileLocked } from './state.ts'
@@ -75,9 +76,19 @@ export async function publishPorts(request: PortmapRequest): Promise<void> {
       await installPorts(record, othersOf(record, owner))
       const address = localAddress(intent)
       if (address !== undefined) openLocalnet(address)
+      const natObstacle = obstacleTo(intent, ports)
+      if (natObstacle === undefined) return
+      writeRecord('portmap', owner, { ...record, natObstacle })
+      warn(`container ${request.containerId} on network ${request.network}`, natObstacle)
     })
     flushConntrack([], ports)
   })
+}
+
+function obstacleTo({ addresses }: HostPortIntent, ports: PortMapping[]): string | undefined {
+  const [address] = addresses
+  const bridge = address && interfaceTo(address)
+  return bridge === undefined ? undefined : judgeMapped({ bridge, addresses, ports })
 }
 
 async function claim({ containerId }: HostPortRecord, owner: string, ports: PortMapping[]): Promise<void> {

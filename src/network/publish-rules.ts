@@ -3,31 +3,61 @@
 import type { Family } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { NatBackend } from '../model/network.ts'
+import { present } from '../model/present.ts'
 import type { Container, Publication } from '../model/publication.ts'
-import { chooseBackend, flushConntrack, forwardDrops } from '../nat/nat.ts'
+import { chooseBackend, flushConntrack } from '../nat/nat.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { listRoutes } from '../netlink/route.ts'
 import { inside } from '../netns/netns.ts'
 import { openRecorded } from './container.ts'
+import { judgePublished } from './foreign-rules.ts'
 import { familiesOf } from './plan.ts'
 import { natPart, portsOf } from './publish-plan.ts'
 import { admitGuest, dismissGuest, installRules, withdrawRules } from './shared.ts'
 
+/** What the kernel does for a publication, and why it does not, or perhaps not. */
+export type KernelPart = Pick<Publication, 'nat' | 'natObstacle'>
+
 /**
- * The rules that a publication needs; none where what they let pass would be dropped by others'.
+ * The rules that a publication needs; none in families in which what they let pass is dropped by others', where
+ * `auto` can do without.
  * @throws TsnetError for `--mode nat` then
  */
-export function rulesFor(publication: Publication, configured: NatBackend | undefined): Publication['nat'] {
+export function rulesFor(publication: Publication, configured: NatBackend | undefined): KernelPart {
+  const { isRefused, ...part } = decide(publication, configured)
+  if (!isRefused) return part
+  throw new TsnetError('unsupported-field', `--mode nat: ${part.natObstacle}`, {
+    details: 'let it through there, before that rule; or use --mode auto or proxy',
+  })
+}
+
+/** What is in the way of the kernel's part of a publication by the rules that there are now. @throws TsnetError */
+export const obstacleOf = (
+  publication: Publication,
+  configured: NatBackend | undefined,
+): Publication['natObstacle'] => decide(publication, configured).natObstacle
+
+/** `isRefused`: for `--mode nat`, since nobody would get through. */
+function decide(
+  publication: Publication,
+  configured: NatBackend | undefined,
+): KernelPart & { isRefused: boolean } {
   const routed = routedFamilies(publication.containers[0]?.netns)
   const part = natPart(publication, family => routed.includes(family))
-  if (part === undefined) return undefined
-  const backend = chooseBackend(configured)
-  if (backend !== 'nftables' || !forwardDrops(familiesOf(part.ports.addresses))) return { backend, ...part }
-  if (publication.mode === 'auto') return undefined
-  throw new TsnetError(
-    'unsupported-field',
-    "--mode nat: iptables' FORWARD drops by policy, which nftables cannot overrule; use TSNET_NAT=iptables or --mode proxy",
-  )
+  if (part === undefined) return { isRefused: false }
+  const backend = publication.nat?.backend ?? chooseBackend(configured)
+  const prospects = judgePublished(backend, part.ports)
+  const natObstacle = prospects.map(({ obstacle }) => obstacle).join('; and ') || undefined
+  const isNat = publication.mode === 'nat'
+  const closed = prospects.filter(({ isBetter }) => !isNat && !isBetter).map(({ family }) => family)
+  const open = routed.filter(family => !closed.includes(family))
+  const left = familiesOf(part.ports.addresses).some(family => open.includes(family))
+    ? natPart(publication, family => open.includes(family))
+    : undefined
+  return {
+    ...present({ nat: left && { backend, ...left }, natObstacle }),
+    isRefused: isNat && prospects.some(({ isSure }) => isSure),
+  }
 }
 
 export async function addRules(publication: Publication): Promise<void> {

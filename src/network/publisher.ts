@@ -3,7 +3,8 @@
  *
  *     publish   find the containers → choose host ports → write down → claim → listen → rules
  *     tend      containers that restarted are followed; those that are gone end, and so do those whose
- *               time is over; what something was in the way of is tried again
+ *               time is over; what something was in the way of is tried again; rules of others that
+ *               have changed are looked at (reconsider.ts)
  *     restore   after a restart of the process: everything that is written down is served again
  *
  * The listening socket comes before the rules: it is reservation and conflict check in one, and what
@@ -42,6 +43,7 @@ import { hostPortChoices } from './host-ports.ts'
 import { listeningSpecs } from './listening.ts'
 import { Obstacles } from './obstacles.ts'
 import { publicationIndex, readPublication } from './owners.ts'
+import { Reconsidering } from './reconsider.ts'
 import { Resolver } from './resolve.ts'
 import { Serving } from './serving.ts'
 import { Turns } from './turns.ts'
@@ -68,6 +70,7 @@ export class Publisher {
   readonly #published = publicationIndex()
   readonly #resolver = new Resolver()
   readonly #obstacles = new Obstacles()
+  readonly #reconsidering = new Reconsidering()
   /** Publications that are being looked after. */
   readonly #tended = new Set<string>()
 
@@ -155,6 +158,23 @@ export class Publisher {
         return isWell ? [] : [this.#look(publication, () => this.#follow(publication))]
       }),
     )
+    const settled = this.#published.list().filter(({ id, ending, containers }) => {
+      const isWell = this.#obstacles.why(id) === undefined && !this.#tended.has(id)
+      return isWell && ending === undefined && containers.every(each => isThere(each.netns))
+    })
+    const changed = this.#reconsidering.changed(settled, each => this.#serving.isObstructedAnew(each))
+    await everyOne(changed.map(each => this.#look(each, () => this.#reconsider(each))))
+  }
+
+  /** Rules of others have changed: the proxy takes over from the kernel, or the other way round. */
+  #reconsider(publication: Publication): Promise<void> {
+    const { id } = publication
+    return this.#turns.take(id, async () => {
+      if (JSON.stringify(readPublication(id)) !== JSON.stringify(publication)) return
+      const led = await this.#serving.reconsider(publication)
+      const { natObstacle } = led
+      this.#tell(natObstacle === undefined ? 'cleared' : 'obstructed', led, natObstacle)
+    })
   }
 
   async #look(publication: Publication, work: () => Promise<void>): Promise<void> {
@@ -180,7 +200,7 @@ export class Publisher {
         const begin = (undo: Undo) => this.#serving.begin({ ...draft, hostPort }, undo)
         const publication = await this.#turns.take(draft.id, () => withUndo(begin))
         undo.push(`the publication of ${hostPort}`, () => this.#end(publication, 'unpublished'))
-        this.#tell('published', publication)
+        this.#tell('published', publication, publication.natObstacle)
         return publication
       } catch (thrown) {
         if (!hasCode(thrown, 'conflict') || i === choices.length - 1) throw thrown

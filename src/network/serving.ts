@@ -13,6 +13,7 @@
 import { closeSync } from 'node:fs'
 import { hasCode } from '../model/errors.ts'
 import type { NatBackend } from '../model/network.ts'
+import { present } from '../model/present.ts'
 import type { Container, Publication, PublicationEnd } from '../model/publication.ts'
 import { everyStep, type Undo } from '../model/undo.ts'
 import { endFlows } from '../nat/nat.ts'
@@ -22,7 +23,7 @@ import { removePublication, writePublication } from './owners.ts'
 import { claimPorts, releasePorts } from './port-claims.ts'
 import { probePorts } from './port-probe.ts'
 import { portsOf, proxyPart, rulesFit, targetsOf } from './publish-plan.ts'
-import { addRules, removeRules, rulesFor } from './publish-rules.ts'
+import { addRules, type KernelPart, obstacleOf, removeRules, rulesFor } from './publish-rules.ts'
 
 export class Serving {
   readonly #proxy: PortProxy
@@ -38,9 +39,9 @@ export class Serving {
 
   /** @throws TsnetError `conflict` where the port is not free */
   async begin(draft: Publication, undo: Undo): Promise<Publication> {
-    const nat = rulesFor(draft, this.#backend)
+    const kernel = rulesFor(draft, this.#backend)
     const forwarding = proxyPart(draft)
-    const publication = { ...draft, ...(nat && { nat }) }
+    const publication = { ...draft, ...kernel }
     undo.push('the record', () => removePublication(draft.id))
     writePublication(publication)
     undo.push('the claim on host ports', () => releasePorts(draft.id, [portsOf(draft)]))
@@ -114,17 +115,20 @@ export class Serving {
 
   /** @param publication with its new containers, and the rules that there are for the earlier ones */
   async #leadRules(publication: Publication, running: Publication): Promise<Publication> {
-    const { nat: before, ...bare } = publication
+    const { nat: before, natObstacle: _, ...bare } = publication
     writePublication(publication)
-    let nat: Publication['nat']
+    let kernel: KernelPart = {}
     let failure: unknown
     try {
-      nat = running.containers.length === 0 ? undefined : rulesFor(running, this.#backend)
+      if (running.containers.length > 0) kernel = rulesFor(running, this.#backend)
     } catch (thrown) {
       failure = thrown
     }
-    const next = { ...bare, ...(nat && { nat }) }
-    if (failure === undefined && JSON.stringify(nat) === JSON.stringify(before)) return publication
+    const next = { ...bare, ...kernel }
+    if (failure === undefined && JSON.stringify(kernel.nat) === JSON.stringify(before)) {
+      writePublication(next)
+      return next
+    }
     await removeRules(publication)
     writePublication(next)
     if (failure !== undefined) throw failure
@@ -136,6 +140,26 @@ export class Serving {
       throw thrown
     }
     return next
+  }
+
+  /** True where rules of others are in the way of a running publication as they were not, or are no more. */
+  isObstructedAnew(publication: Publication): boolean {
+    try {
+      return obstacleOf(publication, this.#backend) !== publication.natObstacle
+    } catch {
+      // Something else is in its way, and whoever leads it says what.
+      return false
+    }
+  }
+
+  /** Decides again what the kernel does for a running publication, by the rules that others have now. */
+  async reconsider(publication: Publication): Promise<Publication> {
+    if (publication.mode !== 'nat') return this.#leadRules(publication, publication)
+    // Nobody else could serve it: so it is only said.
+    const { natObstacle: _, ...rest } = publication
+    const said = { ...rest, ...present({ natObstacle: obstacleOf(publication, this.#backend) }) }
+    writePublication(said)
+    return said
   }
 
   /**

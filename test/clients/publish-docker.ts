@@ -13,8 +13,8 @@ import { at, openSite } from '../support/site.ts'
 
 t.setTimeout(300_000)
 
-/** What dockerd keeps; the link-local address of a container's veth is a little later than its start. */
-const dockers = /docker|\/run\/(runc|containerd)|route host local fe80::\S+ .* on veth/
+/** What dockerd keeps; the link-local address of a veth or a bridge is a little later than its start. */
+const dockers = /docker|\/run\/(runc|containerd)|route host local fe80::\S+ .* on (veth|br-)/
 
 async function open(t: Test, start: (docker: Dockerd) => Promise<void>) {
   const site = await openSite()
@@ -31,6 +31,28 @@ t.test('a running docker container is published by name, and off again', async t
   await publishing.unpublished(t)
   await publishing.leavesNothing(t, dockers)
 })
+
+t.test(
+  'on an internal network, which Docker keeps everybody from, the proxy serves and says why',
+  async t => {
+    const { publishing } = await open(t, async docker => {
+      await docker.run('network', 'create', '--internal', 'inner')
+      await docker.web('web', '--network', 'inner')
+    })
+    const { command } = publishing
+    const refused = await command.try('publish', '--mode', 'nat', '8080:80', 'web')
+    t.match(
+      refused.stderr,
+      /--mode nat: .* is dropped by iptables table filter, chain DOCKER-\S+, rule \d+: "/,
+    )
+    await publishing.published(t, '8080:80', 'web')
+    const [published] = await command.ports()
+    t.equal(published?.nat, undefined)
+    t.match(published?.natObstacle, / -o br-\w+ -j DROP"$/)
+    await publishing.unpublished(t)
+    await publishing.leavesNothing(t, dockers)
+  },
+)
 
 t.test('a docker container without any network is published', async t => {
   const { publishing } = await open(t, docker => docker.web('web', '--network', 'none'))

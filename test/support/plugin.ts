@@ -39,6 +39,8 @@ export class Plugin {
   readonly backend: NatBackend
   readonly executable: string
   readonly env: Record<string, string>
+  /** What the last call has said on stderr. */
+  said = ''
 
   constructor(
     host: Host,
@@ -108,6 +110,7 @@ export class Plugin {
       stdin: JSON.stringify({ ...this.config, ...config }),
       mayFail: true,
     })
+    this.said = finished.stderr
     if (finished.code === 0) return finished.stdout
     throw errorOf(command, finished)
   }

@@ -1,0 +1,45 @@
+/**
+ * Rules of others change after something was published: a firewall is turned on, or off. The kernel numbers the
+ * generations of its rule set, so nothing is looked at while nothing changes; legacy iptables has no such number,
+ * and is looked at every few seconds.
+ */
+
+import { generationHere, hasLegacyRules } from '../foreign/foreign.ts'
+
+/** How long others may wait for what is judged at one time. */
+const TURN_MS = 20
+const LEGACY_EVERY_MS = 5_000
+
+/** Who is to be judged anew. */
+export class Reconsidering {
+  #generation: number | undefined
+  #lookedAt = 0
+  /** Ids that are still to be judged since the rules changed. */
+  #left = new Set<string>()
+
+  /**
+   * Judges as many as there is time for; the others are next time's.
+   * @param judge true where something about it has changed
+   * @returns those about which it has
+   */
+  changed<T extends { id: string }>(all: readonly T[], judge: (one: T) => boolean): T[] {
+    if (all.length === 0) return []
+    if (this.#haveRulesChanged()) this.#left = new Set(all.map(({ id }) => id))
+    const until = performance.now() + TURN_MS
+    return all.filter(one => {
+      if (!this.#left.has(one.id) || performance.now() > until) return false
+      this.#left.delete(one.id)
+      return judge(one)
+    })
+  }
+
+  #haveRulesChanged(): boolean {
+    const now = performance.now()
+    const generation = generationHere()
+    const isLegacyDue = now - this.#lookedAt > LEGACY_EVERY_MS && ([4, 6] as const).some(hasLegacyRules)
+    if (generation === this.#generation && !isLegacyDue) return false
+    this.#generation = generation
+    this.#lookedAt = now
+    return true
+  }
+}
