@@ -189,6 +189,10 @@ export interface NatIntent {
   ports: PortMapping[]
   /** Of `ports`, those that lead here now, where others of the same container have the rest; absent: all. */
   held?: PortMapping[]
+  /** Of the same container on other networks: what it sends from there to its own ports comes back to us. */
+  otherAddresses?: Ip[]
+  /** What comes from the bridge is not led to the container: a proxy that listens on the ports serves it. */
+  bridgeServed?: true
   /**
    * Absent: all that an attachment needs. `guest`: the addresses are somebody else's container's; it may be
    * reached through ports that are published, and no further. `ports`: the ports alone, to addresses that

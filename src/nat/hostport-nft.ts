@@ -5,8 +5,9 @@
  *     prerouting, output  to an address of this host ─▶ hostports_all ─▶ hostip_hostports, hostports ─▶ dnat
  *     masquerading        from the container itself, its subnet or 127.0.0.1 to it: masquerade
  *     guard               to 127.0.0.0/8, but not over lo: dropped
+ *     invalid             what belongs to no connection ─▶ hostports_invalid: from the container, or to a port: dropped
  *
- * The guard is ours, see hostport-rules.ts. So are conditions at the rules of the container they belong to:
+ * The last two are ours, see hostport-rules.ts. So are conditions at the rules of the container they belong to:
  * the reference has them at those that all containers share. The reference's DEL takes the rules of a
  * container id whatever the network; ours takes those that lead to the addresses it knows of.
  */
@@ -17,6 +18,8 @@ import { portsOf } from './hostport-rules.ts'
 import { type ListedRule, listedRules } from './nft-listing.ts'
 import { isBusy, isMissing, nftError, runNft } from './nft-run.ts'
 
+const INVALID = 'hostports_invalid'
+/** Chains of the reference in which containers have rules. */
 const PORT_CHAINS = ['hostports', 'hostip_hostports', 'masquerading']
 
 const ip = (family: Family): string => (family === 4 ? 'ip' : 'ip6')
@@ -38,6 +41,8 @@ function baseCommands(family: Family, snat: boolean): string[] {
     ...chain('prerouting', 'nat hook prerouting priority -100', 'fib daddr type local jump hostports_all'),
     ...chain('output', 'nat hook output priority -100', 'fib daddr type local jump hostports_all'),
     ...(snat ? [`add chain ${table} masquerading { type nat hook postrouting priority 100 ; }`] : []),
+    `add chain ${table} ${INVALID}`,
+    ...chain('invalid', 'filter hook prerouting priority -150', `ct state invalid jump ${INVALID}`),
     ...(family === 4
       ? chain('guard', 'filter hook prerouting priority -300', 'iifname != "lo" ip daddr 127.0.0.0/8 drop')
       : []),
@@ -58,6 +63,8 @@ function rulesOf(intent: HostPortIntent, address: Cidr): PortRule[] {
   const comment = `comment "${intent.containerId}"`
   const conditions = intent.conditions[family].map(word => `${word} `).join('')
   const target = ({ containerPort }: HostPort) => `${family === 6 ? `[${own}]` : own}:${containerPort}`
+  const at = (port: HostPort) =>
+    `${isAny(port) ? '' : `${header} daddr ${port.hostIp} `}${port.protocol} dport ${port.hostPort}`
   const neighbours = `${header} saddr ${networkOf(address)} ${header} daddr ${own} ct status dnat masquerade ${comment}`
   return [
     // Ports of one address stand first, or those of any would be found before them.
@@ -65,10 +72,19 @@ function rulesOf(intent: HostPortIntent, address: Cidr): PortRule[] {
       .toSorted((a, b) => Number(isAny(a)) - Number(isAny(b)))
       .map(port => ({
         chain: 'hostports',
-        rule: `${conditions}${isAny(port) ? '' : `${header} daddr ${port.hostIp} `}${port.protocol} dport ${
-          port.hostPort
-        } dnat to ${target(port)} ${comment}`,
+        rule: `${conditions}${at(port)} dnat to ${target(port)} ${comment}`,
       })),
+    {
+      chain: INVALID,
+      rule: `${header} saddr ${own} meta l4proto { tcp, sctp } drop ${comment}`,
+      extra: true,
+    },
+    // The address says whose rule it is among those of one container.
+    ...portsOf(intent, family).map(port => ({
+      chain: INVALID,
+      rule: `${conditions}${header} saddr != ${own} fib daddr type local ${at(port)} drop ${comment}`,
+      extra: true,
+    })),
     // With masqAll too, or CHECK of the reference 1.9 misses them.
     ...(intent.snat ? [own, ...(family === 4 ? ['127.0.0.1'] : [])] : []).map(source => ({
       chain: 'masquerading',
@@ -118,7 +134,7 @@ export async function withdrawPortsNft(containerId: string, addresses?: readonly
     (addresses === undefined || addresses.some(address => words.includes(`"${ipOf(address)}"`)))
   for (const family of [4, 6] as const) {
     const table = tableOf(family)
-    const found = (await listPorts(family)).filter(isOwn)
+    const found = (await listPorts(family, [...PORT_CHAINS, INVALID])).filter(isOwn)
     if (found.length === 0) continue
     const result = await runNft(
       found.map(({ chain, handle }) => `delete rule ${table} ${chain} handle ${handle}`),
@@ -142,11 +158,11 @@ export async function removeUnusedNft(): Promise<void> {
   }
 }
 
-async function listPorts(family: Family): Promise<ListedRule[]> {
+async function listPorts(family: Family, chains = PORT_CHAINS): Promise<ListedRule[]> {
   const listing = await runNft([`list table ${tableOf(family)}`], { json: true })
   if (isMissing(listing)) return []
   if (!listing.ok) throw nftError(`listing table ${tableOf(family)}`, listing)
-  return listedRules(listing).filter(({ chain }) => PORT_CHAINS.includes(chain))
+  return listedRules(listing).filter(({ chain }) => chains.includes(chain))
 }
 
 /**
@@ -168,9 +184,12 @@ export async function verifyPortsNft(intent: HostPortIntent, ours: boolean): Pro
     // Conditions are printed in nft's own words.
     const own = intent.conditions[familyOf(address)].length === 0
     const missing = wanted.filter(({ rule }) =>
-      own || !rule.includes(' dnat to ') ? !there.has(rule) : !printed.some(line => sameTarget(line, rule)),
+      own || !rule.includes(' dport ') ? !there.has(rule) : !printed.some(line => sameTarget(line, rule)),
     )
     problems.push(...missing.map(({ chain, rule }) => `nftables: ${table} ${chain} lacks ${rule}`))
+    if (ours && !there.has(`ct state invalid jump ${INVALID}`)) {
+      problems.push(`nftables: nothing leads to ${INVALID} of ${table}`)
+    }
     if (!printed.some(line => LEADS_TO_PORTS.test(line))) {
       problems.push(`nftables: nothing leads to the ports of ${table}`)
     }

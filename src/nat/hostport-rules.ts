@@ -6,9 +6,13 @@
  *          CNI-DN-…            from the subnet or 127.0.0.1    ─▶ CNI-HOSTPORT-SETMARK
  *                              the port                        ─▶ DNAT
  *          POSTROUTING         first of all                    ─▶ CNI-HOSTPORT-MASQ: what is marked, masquerade
+ *     mangle PREROUTING        belongs to no connection        ─▶ TSNET-HOSTPORT ─▶ TSNET-DN-…, the container's chain
+ *          TSNET-DN-…          from the container, or the port ─▶ dropped
  *     raw  PREROUTING          to 127.0.0.0/8, but not over lo ─▶ dropped
  *
- * The last line is ours: the plugin lets packets with loopback addresses over the bridge, and without it
+ * The last three are ours. What connection tracking calls invalid, such as a segment outside the window,
+ * passes no address translation, and the host or a client that gets it resets a connection that lives. And
+ * the plugin lets packets with loopback addresses over the bridge, and without it
  * whoever is on a wire could address the loopback of the host; and a port of 127.0.0.1 anyone's, since its
  * address is changed before anybody looks where it came from.
  */
@@ -23,14 +27,19 @@ import {
   networkOf,
 } from '../model/address.ts'
 import { chainNameOf, type HostPort, type HostPortIntent } from '../model/chained.ts'
+import type { TableName } from './ipt-document.ts'
 import { chainOf, type Sheet, type TableListing, targetOf } from './sheet.ts'
 
 const DNAT = 'CNI-HOSTPORT-DNAT'
 const SETMARK = 'CNI-HOSTPORT-SETMARK'
 const MASQ = 'CNI-HOSTPORT-MASQ'
+const INVALID = 'TSNET-HOSTPORT'
 
-/** The chains that all containers share. */
-export const SHARED_CHAINS = [DNAT, SETMARK, MASQ]
+/** The chains that all containers share in table nat. */
+const SHARED_CHAINS = [DNAT, SETMARK, MASQ]
+
+/** The tables in which a container has a chain. */
+export const PORT_TABLES = ['mangle', 'nat'] as const satisfies TableName[]
 
 const LOOPBACK_GUARD = 'PREROUTING -d 127.0.0.0/8 ! -i lo -m comment --comment "tsnet:loopback" -j DROP'
 
@@ -44,14 +53,20 @@ const COMMENT_MAX = 255
 export const portChainOf = (network: string, containerId: string): string =>
   chainNameOf('CNI-DN-', network, containerId)
 
+/** The chain of a container in table mangle, which the reference does not have. */
+const invalidChainOf = (network: string, containerId: string): string =>
+  chainNameOf('TSNET-DN-', network, containerId)
+
 /** Chains of a container that this plugin and older ones of the reference have made. */
 export const portChainsOf = (network: string, containerId: string): string[] => [
   portChainOf(network, containerId),
+  invalidChainOf(network, containerId),
   chainNameOf('CNI-SN-', network, containerId),
 ]
 
 /** True when a table has the chain of a container. */
-export const isPortChain = (chain: string): boolean => /^CNI-DN-[0-9a-f]{21}$/.test(chain)
+export const isPortChain = (chain: string): boolean =>
+  /^(CNI-DN-[0-9a-f]{21}|TSNET-DN-[0-9a-f]{19})$/.test(chain)
 
 /** The container that a rule of CNI-HOSTPORT-DNAT leads to, by the rule's comment. */
 export function containerIn(
@@ -92,7 +107,29 @@ export function portSheets(intent: HostPortIntent, address: Cidr): Sheet[] {
       ...entryRules(intent, family).map(rule => `${DNAT} ${rule} -j ${own}`),
     ],
   }
-  return family === 4 ? [guardSheet, nat] : [nat]
+  const sheets = [invalidSheet(intent, address), nat]
+  return family === 4 ? [guardSheet, ...sheets] : sheets
+}
+
+/** What belongs to no connection is dropped: in the one direction and in the other. */
+function invalidSheet(intent: HostPortIntent, address: Cidr): Sheet {
+  const family = familyOf(address)
+  const own = invalidChainOf(intent.network, intent.containerId)
+  const extra = conditionsOf(intent, family)
+  const container = `${ipOf(address)}/${family === 4 ? 32 : 128}`
+  return {
+    table: 'mangle',
+    chains: [INVALID],
+    shared: [{ rule: `PREROUTING -m conntrack --ctstate INVALID -j ${INVALID}` }],
+    own: [own],
+    rules: [
+      ...['tcp', 'sctp'].map(protocol => `${own} -s ${container} -p ${protocol} -j DROP`),
+      ...portsOf(intent, family).map(
+        port => `${own} ${portMatch(port, family)} -m addrtype --dst-type LOCAL${extra} -j DROP`,
+      ),
+      `${INVALID} -j ${own}`,
+    ],
+  }
 }
 
 export const guardSheet: Sheet = {
@@ -120,10 +157,10 @@ function markRules(bit: number) {
 
 /** Who is led to the container's chain: the ports of each protocol, whatever the address. */
 function entryRules(intent: HostPortIntent, family: Family): string[] {
-  const { network, containerId, ports, conditions } = intent
+  const { network, containerId, ports } = intent
   const text = `dnat name: "${network}" id: "${containerId}"`
   const comment = text.length <= COMMENT_MAX ? text : `${text.slice(0, COMMENT_MAX - 2)}..`
-  const extra = conditions[family].map(word => ` ${quoted(word)}`).join('')
+  const extra = conditionsOf(intent, family)
   return [...new Set(ports.map(({ protocol }) => protocol))].toSorted().flatMap(protocol => {
     const numbers = ports.filter(port => port.protocol === protocol).map(({ hostPort }) => hostPort)
     return inGroups(numbers, PORTS_MAX).map(
@@ -133,14 +170,20 @@ function entryRules(intent: HostPortIntent, family: Family): string[] {
   })
 }
 
+const conditionsOf = ({ conditions }: HostPortIntent, family: Family): string =>
+  conditions[family].map(word => ` ${quoted(word)}`).join('')
+
+/** What is sent to a port. */
+function portMatch({ protocol, hostIp, hostPort }: HostPort, family: Family): string {
+  const to = hostIp === undefined || isUnspecified(hostIp) ? '' : `-d ${hostIp}/${family === 4 ? 32 : 128} `
+  return `${to}-p ${protocol} -m ${protocol} --dport ${hostPort}`
+}
+
 function portRules({ snat, masqAll, mark }: HostPortIntent, address: Cidr, port: HostPort): string[] {
-  const { protocol, hostIp, hostPort, containerPort } = port
   const family = familyOf(address)
-  const bits = family === 4 ? 32 : 128
-  const to = hostIp === undefined || isUnspecified(hostIp) ? '' : `-d ${hostIp}/${bits} `
-  const match = `${to}-p ${protocol} -m ${protocol} --dport ${hostPort}`
+  const match = portMatch(port, family)
   const ip = ipOf(address)
-  const target = `${family === 6 ? `[${ip}]` : ip}:${containerPort}`
+  const target = `${family === 6 ? `[${ip}]` : ip}:${port.containerPort}`
   const network = networkOf(address)
   const from = masqAll ? [''] : [lengthOf(network) === 0 ? '' : `-s ${network} `]
   if (family === 4 && !masqAll) from.push('-s 127.0.0.1/32 ')
@@ -161,12 +204,12 @@ function inGroups<T>(list: readonly T[], size: number): T[][] {
 
 /** What takes the shared chains away, where no container has a port any more; refused where one has. */
 export const sharedRemoval = ({ rules, chains }: TableListing): string[] => {
-  const gone = SHARED_CHAINS.filter(chain => chains.has(chain))
+  const gone = [...SHARED_CHAINS, INVALID].filter(chain => chains.has(chain))
   return [
     ...rules
       .filter(rule => !gone.includes(chainOf(rule)) && gone.includes(targetOf(rule)))
       .map(rule => `-D ${rule}`),
-    // Those two hold nobody's rules but ours.
-    ...gone.flatMap(chain => [...(chain === DNAT ? [] : [`-F ${chain}`]), `-X ${chain}`]),
+    // The reference fills and never empties those two, which hold nothing of a container.
+    ...gone.flatMap(chain => [...([SETMARK, MASQ].includes(chain) ? [`-F ${chain}`] : []), `-X ${chain}`]),
   ]
 }

@@ -27,6 +27,7 @@ import {
   containerIn,
   guardSheet,
   isPortChain,
+  PORT_TABLES,
   portChainOf,
   portChainsOf,
   portSheets,
@@ -79,9 +80,11 @@ export async function withdrawPorts({ backend, intent }: Made, others: readonly 
       if (await removeSheets(family, own, keep.size === 0)) return
       const what = `removing ports of container ${intent.containerId}`
       const rest = own.flatMap(({ rules }) => rules).filter(rule => !keep.has(rule))
-      await removeListed(family, 'nat', what, there =>
-        keep.size === 0 ? chainRemoval(chains, there) : rest.filter(there.has).map(rule => `-D ${rule}`),
-      )
+      for (const table of PORT_TABLES) {
+        await removeListed(family, table, what, there =>
+          keep.size === 0 ? chainRemoval(chains, there) : rest.filter(there.has).map(rule => `-D ${rule}`),
+        )
+      }
     }),
   )
 }
@@ -99,7 +102,9 @@ export async function withdrawUnknownPorts(
   const chains = portChainsOf(network, containerId)
   const what = `removing ports of container ${containerId}`
   await everyOne([
-    ...families().map(family => removeListed(family, 'nat', what, there => chainRemoval(chains, there))),
+    ...families().flatMap(family =>
+      PORT_TABLES.map(table => removeListed(family, table, what, there => chainRemoval(chains, there))),
+    ),
     ...(findNft() === undefined ? [] : [withdrawPortsNft(containerId, addresses)]),
   ])
 }
@@ -117,10 +122,12 @@ export async function tidyPorts(backend: NatBackend): Promise<boolean> {
   const left = await Promise.all(
     families().map(async family => {
       let used = false
-      await removeListed(family, 'nat', 'removing what containers share', there => {
-        used = [...there.chains].some(isPortChain)
-        return used ? [] : sharedRemoval(there)
-      })
+      for (const table of PORT_TABLES) {
+        await removeListed(family, table, 'removing what containers share', there => {
+          used = [...there.chains].some(isPortChain)
+          return used ? [] : sharedRemoval(there)
+        })
+      }
       return used && family === 4
     }),
   )
@@ -145,13 +152,14 @@ export async function verifyPorts(
   { others, guarded }: { others: readonly Made[]; guarded: boolean },
 ): Promise<string[]> {
   if (backend === 'nftables') return verifyPortsNft(intent, guarded)
-  const chain = portChainOf(intent.network, intent.containerId)
+  const chains = portChainsOf(intent.network, intent.containerId)
+  const isOwn = (rule: string) => chains.includes(chainOf(rule)) || chains.includes(targetOf(rule))
   const problems = await Promise.all(
     sheetsOf(intent).map(({ family, sheets }) => {
       const known = new Set(ownRules([{ backend, intent }, ...others], family))
-      const checked = sheets.filter(sheet => guarded || sheet !== guardSheet)
+      const checked = sheets.filter(({ table }) => guarded || table === 'nat')
       return verifySheets(family, checked, (_, { rules }) =>
-        rules.filter(rule => (chainOf(rule) === chain || targetOf(rule) === chain) && !known.has(rule)),
+        rules.filter(rule => isOwn(rule) && !known.has(rule)),
       )
     }),
   )

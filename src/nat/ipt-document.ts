@@ -3,6 +3,7 @@
  *
  *     raw     PREROUTING  ─▶ TSNET-RAW          who may not address a container, and never 127.0.0.0/8
  *     mangle  PREROUTING  ─▶ TSNET-GUARD        the same where answers have to pass
+ *             PREROUTING  ─▶ TSNET-INVALID      what belongs to no connection and is for a published port
  *     filter  FORWARD     ─▶ TSNET-FORWARD      accepted where the policy is to drop
  *     nat     PREROUTING  ─▶ TSNET-DNAT         published ports, for addresses of the host only
  *             OUTPUT      ─▶ TSNET-DNAT
@@ -14,6 +15,7 @@
  */
 
 import type { Family } from '../model/address.ts'
+import type { Protocol } from '../model/port-mapping.ts'
 import { commentOf, type FamilyRules, type Published, type Rules } from './rules.ts'
 
 export type TableName = 'raw' | 'mangle' | 'filter' | 'nat'
@@ -47,7 +49,7 @@ export const withPolicy = (tables: Table[], policy: Policy): Table[] =>
 const policyLines = ({ policy }: Table): string[] => (policy === undefined ? [] : [`-P FORWARD ${policy}`])
 
 /** Where published ports are. */
-export const PORT_CHAIN = 'TSNET-DNAT'
+const PORT_CHAIN = 'TSNET-DNAT'
 
 /** All our chains of a family, in the order in which they are filled: guards first, published ports last. */
 export function baseChains(family: Family): { table: TableName; chain: BaseChain }[] {
@@ -63,6 +65,7 @@ export function baseChains(family: Family): { table: TableName; chain: BaseChain
   return [
     chain('raw', 'TSNET-RAW', ['PREROUTING'], family === 4 ? ['-d 127.0.0.0/8 ! -i lo -j DROP'] : []),
     chain('mangle', 'TSNET-GUARD', ['PREROUTING']),
+    chain('mangle', 'TSNET-INVALID', ['PREROUTING -m conntrack --ctstate INVALID']),
     chain('filter', 'TSNET-FORWARD', ['FORWARD']),
     chain('nat', 'TSNET-POSTROUTING', ['POSTROUTING']),
     chain(
@@ -80,9 +83,10 @@ export function tablesOf({ owner, bridge }: Rules, rules: FamilyRules): Table[] 
   const lines: Record<string, string[]> = {
     'TSNET-RAW': rawRules(rules, bridge, comment),
     'TSNET-GUARD': guardRules(rules, bridge, comment),
+    'TSNET-INVALID': invalidRules(rules, comment),
     'TSNET-FORWARD': forwardRules(rules, bridge, comment),
     'TSNET-POSTROUTING': postroutingRules(rules, bridge, comment),
-    [PORT_CHAIN]: rules.published.map(port => dnatRule(rules.family, port, comment)),
+    [PORT_CHAIN]: rules.published.flatMap(port => dnatRules(rules, port, bridge, comment)),
   }
   // Where loopback addresses must not come from a wire, no rule of an attachment says so.
   const guardsLoopback = rules.family === 4 && rules.published.length > 0
@@ -95,6 +99,12 @@ export function tablesOf({ owner, bridge }: Rules, rules: FamilyRules): Table[] 
     return { name, chains, rules: own }
   })
 }
+
+/** Protocols in which the end that does not know a packet's connection resets it. */
+const CONNECTED: Protocol[] = ['tcp', 'sctp']
+
+/** True for a rule of ours about what is sent to a published port. */
+export const isPortRule = (rule: string): boolean => /^TSNET-(DNAT|INVALID) .* --dport /.test(rule)
 
 const host = (family: Family, ip: string): string => `${ip}/${family === 4 ? 32 : 128}`
 
@@ -111,23 +121,35 @@ function guardRules({ family, addresses, guard }: FamilyRules, bridge: string, c
   )
 }
 
+/** In the other direction such a packet keeps the container's address, and its receiver resets the connection. */
+function invalidRules({ family, addresses, server, published }: FamilyRules, comment: string): string[] {
+  const answers = server ? addresses.map(({ ip }) => `-s ${host(family, ip)}`) : []
+  return [
+    ...answers.flatMap(from => CONNECTED.map(protocol => `${from} -p ${protocol} ${comment} -j DROP`)),
+    ...published.map(port => `${portMatch(family, port)} -m addrtype --dst-type LOCAL ${comment} -j DROP`),
+  ]
+}
+
 function forwardRules(rules: FamilyRules, bridge: string, comment: string): string[] {
-  const { family, addresses, guard, guest } = rules
-  const answers = guest ? ' -m conntrack --ctstate RELATED,ESTABLISHED' : ''
+  const { family, addresses, guard, guest, server } = rules
   const known = guard === 'none' && !guest ? '' : ' -m conntrack --ctstate RELATED,ESTABLISHED,DNAT'
   return addresses.flatMap(({ ip }) => [
-    `-s ${host(family, ip)} -i ${bridge}${answers} ${comment} -j ACCEPT`,
+    ...(guest ? [] : [`-s ${host(family, ip)} -i ${bridge} ${comment} -j ACCEPT`]),
+    ...(server
+      ? [`-s ${host(family, ip)} -m conntrack --ctstate RELATED,ESTABLISHED ${comment} -j ACCEPT`]
+      : []),
     `-d ${host(family, ip)} -o ${bridge}${known} ${comment} -j ACCEPT`,
   ])
 }
 
 function postroutingRules(rules: FamilyRules, bridge: string, comment: string): string[] {
-  const { family, addresses, hairpin, masquerade, loopback } = rules
+  const { family, addresses, server, siblings, masquerade, loopback } = rules
   const masqueraded = `-m conntrack --ctstate DNAT ${comment} -j MASQUERADE`
   return addresses.flatMap(({ ip, network }) => {
     const own = host(family, ip)
+    const clients = server ? [network, ...siblings.map(sibling => host(family, sibling))] : []
     return [
-      ...(hairpin ? [`-s ${network} -d ${own} -o ${bridge} ${masqueraded}`] : []),
+      ...clients.map(client => `-s ${client} -d ${own} -o ${bridge} ${masqueraded}`),
       ...(loopback ? [`-s 127.0.0.0/8 -d ${own} -o ${bridge} ${masqueraded}`] : []),
       ...(masquerade
         ? [
@@ -139,18 +161,30 @@ function postroutingRules(rules: FamilyRules, bridge: string, comment: string): 
   })
 }
 
-function dnatRule(family: Family, port: Published, comment: string): string {
-  const { protocol, hostIp, hostPort, count, target, containerPort } = port
-  const anyAddress = family === 4 ? '! -d 127.0.0.0/8 ' : ''
-  const address = hostIp === undefined ? anyAddress : `-d ${host(family, hostIp)} `
+/**
+ * What is sent to a published port, if the address is one of the host.
+ * @param from the interface it comes from; absent: any
+ */
+function portMatch(family: Family, { protocol, hostIp, hostPort, count }: Published, from?: string): string {
+  const anyAddress = family === 4 ? ['! -d 127.0.0.0/8'] : []
+  const address = hostIp === undefined ? anyAddress : [`-d ${host(family, hostIp)}`]
   const ports = count === 1 ? `${hostPort}` : `${hostPort}:${hostPort + count - 1}`
+  const incoming = from === undefined ? [] : [`-i ${from}`]
+  return [...address, ...incoming, `-p ${protocol} -m ${protocol} --dport ${ports}`].join(' ')
+}
+
+function dnatRules(rules: FamilyRules, port: Published, bridge: string, comment: string): string[] {
+  const { family, bridgeServed } = rules
+  const { hostPort, count, target, containerPort } = port
   // `a-b/base` keeps the distance from the first port, which plain `a-b` does not.
   const ranged = count === 1 ? '' : `-${containerPort + count - 1}/${hostPort}`
   const shifted = hostPort !== containerPort
   const ip = family === 6 && shifted ? `[${target}]` : target
-  return `${address}-p ${protocol} -m ${protocol} --dport ${ports} ${comment} -j DNAT --to-destination ${ip}${
-    shifted ? `:${containerPort}${ranged}` : ''
-  }`
+  const to = `${ip}${shifted ? `:${containerPort}${ranged}` : ''}`
+  return [
+    ...(bridgeServed ? [`${portMatch(family, port, bridge)} ${comment} -j RETURN`] : []),
+    `${portMatch(family, port)} ${comment} -j DNAT --to-destination ${to}`,
+  ]
 }
 
 /** The file that is fed to iptables-restore. Tables without lines are left out. */

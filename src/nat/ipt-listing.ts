@@ -6,7 +6,7 @@ import type { Family } from '../model/address.ts'
 import {
   type BaseChain,
   baseChains,
-  PORT_CHAIN,
+  isPortRule,
   restoreFile,
   type Table,
   type TableName,
@@ -141,14 +141,14 @@ export function removal(family: Family, listing: Listing, owner: string, unused:
 
 /** What removes an owner's published ports, and nothing else. @returns empty when there are none */
 export const portRemoval = (listing: Listing, owner: string): string =>
-  restoreFile([
-    {
-      name: 'nat',
-      lines: rulesOf(listing, 'nat')
-        .filter(rule => chainOf(rule) === PORT_CHAIN && ownerOf(rule) === owner)
+  restoreFile(
+    (['mangle', 'nat'] as const).map(name => ({
+      name,
+      lines: rulesOf(listing, name)
+        .filter(rule => isPortRule(rule) && ownerOf(rule) === owner)
         .map(rule => `-D ${rule}`),
-    },
-  ])
+    })),
+  )
 
 const isUnused = (chain: BaseChain, rules: string[], own: string[]): boolean =>
   rules

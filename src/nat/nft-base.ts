@@ -70,6 +70,12 @@ const both = (make: (family: Family, address: string, header: string) => string[
   ...make(6, 'ipv6_addr', 'ip6'),
 ]
 
+/** Addresses from and to which no rule leads. */
+const NOT_LED = ['ip6 saddr fe80::/10 return', 'ip6 daddr { ::1, fe80::/10 } return']
+
+/** Any address of a family but loopback's. */
+const anyOf = (family: Family): string => (family === 4 ? 'ip daddr != 127.0.0.0/8' : 'meta nfproto ipv6')
+
 const base = [
   `add table ${TABLE}`,
   '# who uses this table, and families that are closed to forwarding of others',
@@ -86,6 +92,18 @@ const base = [
   ...both((family, address) => [
     map(`ports${family}`, `inet_proto . inet_service : ${address} . inet_service`),
     map(`ports${family}_at`, `${address} . inet_proto . inet_service : ${address} . inet_service`),
+  ]),
+  '# the same ports again, to look them up; those that a proxy serves for what comes from a bridge',
+  ...both((family, address) => [
+    set(`open${family}`, 'inet_proto . inet_service'),
+    set(`open${family}_at`, `${address} . inet_proto . inet_service`),
+    set(`proxied${family}`, 'ifname . inet_proto . inet_service'),
+    set(`proxied${family}_at`, `ifname . ${address} . inet_proto . inet_service`),
+  ]),
+  '# containers with published ports, and with one of their addresses on other networks',
+  ...both((family, address) => [
+    set(`server${family}`, address),
+    set(`sibling${family}`, `${address} . ${address}`),
   ]),
   '# containers that leave under the address of the host, and those with published ports',
   ...both((family, address) => [
@@ -109,9 +127,21 @@ const base = [
       `${header} daddr @guarded${family} ${header} daddr . iifname != @home${family} drop`,
     ]),
   ),
+  '# what belongs to no connection passes no address translation: the host would reset what it knows nothing of',
+  ...chain(
+    'invalid',
+    ...both((family, _, header) => [`${header} saddr @server${family} meta l4proto { tcp, sctp } drop`]),
+    'fib daddr type != local return',
+    ...NOT_LED,
+    ...both((family, _, header) => [
+      `${header} daddr . meta l4proto . th dport @open${family}_at drop`,
+      `${anyOf(family)} meta l4proto . th dport @open${family} drop`,
+    ]),
+  ),
   ...hooked(
     'mangle_prerouting',
     'filter hook prerouting priority mangle',
+    'ct state invalid jump invalid',
     ...both((family, _, header) => [
       `${header} daddr @guarded_new${family} ${header} daddr . iifname != @home${family} ct state != { established, related } drop`,
     ]),
@@ -120,11 +150,12 @@ const base = [
   '# what is sent to an address of the host goes to the container that published the port',
   ...chain(
     'publish',
-    'ip6 saddr fe80::/10 return',
-    'ip6 daddr { ::1, fe80::/10 } return',
+    ...NOT_LED,
     ...both((family, _, header) => [
+      `iifname . ${header} daddr . meta l4proto . th dport @proxied${family}_at return`,
+      `${anyOf(family)} iifname . meta l4proto . th dport @proxied${family} return`,
       `dnat ${header} to ${header} daddr . meta l4proto . th dport map @ports${family}_at`,
-      `${family === 4 ? 'ip daddr != 127.0.0.0/8 ' : ''}dnat ${header} to meta l4proto . th dport map @ports${family}`,
+      `${anyOf(family)} dnat ${header} to meta l4proto . th dport map @ports${family}`,
     ]),
   ),
   ...hooked(
@@ -139,6 +170,7 @@ const base = [
     'nat_postrouting',
     'nat hook postrouting priority srcnat + 10',
     ...both((family, _, header) => [
+      `ct status dnat ${header} daddr . ${header} saddr @sibling${family} masquerade`,
       `ct status dnat ${header} daddr vmap @hairpin${family}`,
       `ct status dnat ${header} daddr vmap @guest_hairpin${family}`,
       `${header} saddr vmap @masquerade${family}`,
@@ -153,7 +185,7 @@ const base = [
       `${header} daddr . oifname @home${family} ct state { established, related } return`,
       `${header} daddr . oifname @home${family} ct status dnat return`,
       `${header} daddr . oifname @guest${family} ct status dnat return`,
-      `${header} saddr . iifname @guest${family} ct state { established, related } return`,
+      `${header} saddr @server${family} ct direction reply ct status dnat return`,
       `${header} daddr . oifname @home${family} ${header} daddr != @guarded${family} ${header} daddr != @guarded_new${family} return`,
     ]),
     'drop',

@@ -3,7 +3,7 @@
  * show it and take it away.
  */
 
-import { type Family, lengthOf } from '../model/address.ts'
+import { lengthOf } from '../model/address.ts'
 import { TABLE } from './nft-base.ts'
 import { commentOf, type FamilyRules, type Published, type Rules } from './rules.ts'
 
@@ -27,7 +27,7 @@ export function elementsOf({ owner, bridge, families }: Rules): Element[] {
       ...rules.addresses.flatMap(({ ip, network }) =>
         addressElements(rules, bridge, ip, network.slice(0, network.indexOf('/')), lengthOf(network)),
       ),
-      ...rules.published.flatMap(port => portElements(rules.family, port)),
+      ...rules.published.flatMap(port => portElements(rules, bridge, port)),
     ]),
   ]
 }
@@ -39,23 +39,30 @@ function addressElements(
   network: string,
   length: number,
 ): Element[] {
-  const { family, hairpin, masquerade, guard, loopback, guest } = rules
+  const { family, server, siblings, masquerade, guard, loopback, guest } = rules
   const kind = `${family}_${length}`
+  const known: Element[] = server
+    ? [
+        { set: `server${family}`, key: ip },
+        ...siblings.map(sibling => ({ set: `sibling${family}`, key: `${ip} . ${sibling}` })),
+      ]
+    : []
   if (guest) {
     return [
+      ...known,
       { set: `guest${family}`, key: `${ip} . "${bridge}"` },
       { set: `guest_near${kind}`, key: `${ip} . ${network}` },
       { set: `guest_hairpin${family}`, key: ip, value: `jump guest_hairpin${kind}` },
     ]
   }
-  const elements: Element[] = [{ set: `home${family}`, key: `${ip} . "${bridge}"` }]
+  const elements: Element[] = [...known, { set: `home${family}`, key: `${ip} . "${bridge}"` }]
   if (guard === 'all') elements.push({ set: `guarded${family}`, key: ip })
   if (guard === 'new') elements.push({ set: `guarded_new${family}`, key: ip })
-  if (masquerade || hairpin) elements.push({ set: `near${kind}`, key: `${ip} . ${network}` })
+  if (masquerade || server) elements.push({ set: `near${kind}`, key: `${ip} . ${network}` })
   if (masquerade) {
     elements.push({ set: `masquerade${family}`, key: ip, value: `jump masquerade${kind}` })
   }
-  if (hairpin) {
+  if (server) {
     elements.push({ set: `hairpin${family}`, key: ip, value: `jump hairpin${kind}` })
   }
   if (loopback) elements.push({ set: 'loopback', key: `${ip} . "${bridge}"` })
@@ -63,18 +70,23 @@ function addressElements(
 }
 
 /** Those of them that lead from ports. */
-export const portElementsOf = ({ families }: Rules): Element[] =>
-  families.flatMap(({ family, published }) => published.flatMap(port => portElements(family, port)))
+export const portElementsOf = ({ bridge, families }: Rules): Element[] =>
+  families.flatMap(rules => rules.published.flatMap(port => portElements(rules, bridge, port)))
 
-export const isPortElement = ({ set }: Element): boolean => set.startsWith('ports')
+export const isPortElement = ({ set }: Element): boolean => /^(ports|open|proxied)[46]/.test(set)
 
-function portElements(family: Family, port: Published): Element[] {
+function portElements({ family, bridgeServed }: FamilyRules, bridge: string, port: Published): Element[] {
   const { protocol, hostIp, hostPort, target, containerPort, count } = port
-  return Array.from({ length: count }, (_, i) => ({
-    set: hostIp === undefined ? `ports${family}` : `ports${family}_at`,
-    key: `${hostIp === undefined ? '' : `${hostIp} . `}${protocol} . ${hostPort + i}`,
-    value: `${target} . ${containerPort + i}`,
-  }))
+  const kind = hostIp === undefined ? family : `${family}_at`
+  const at = hostIp === undefined ? '' : `${hostIp} . `
+  return Array.from({ length: count }, (_, i) => {
+    const key = `${at}${protocol} . ${hostPort + i}`
+    return [
+      { set: `ports${kind}`, key, value: `${target} . ${containerPort + i}` },
+      { set: `open${kind}`, key },
+      ...(bridgeServed ? [{ set: `proxied${kind}`, key: `"${bridge}" . ${key}` }] : []),
+    ]
+  }).flat()
 }
 
 /**

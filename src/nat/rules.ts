@@ -44,8 +44,15 @@ export interface FamilyRules {
   guard: 'none' | 'all' | 'new'
   /** Ports of one host address first, then those of any. */
   published: Published[]
-  /** What was published and comes from the container's own subnet has to get our address. */
-  hairpin: boolean
+  /**
+   * Ports of the host lead to the addresses: what comes from the container's own subnet has to get our
+   * address, answers pass by whichever interface, and what belongs to no connection goes nowhere.
+   */
+  server: boolean
+  /** Of the same container on other networks: what comes from there has to get our address as well. */
+  siblings: Ip[]
+  /** What comes from the bridge is left to who listens on the host's ports. */
+  bridgeServed: boolean
   /** The addresses are somebody else's: nothing but published connections concerns us. */
   guest: boolean
   /** A port is published on 127.0.0.0/8: the bridge has to carry such packets. */
@@ -81,6 +88,7 @@ export function planRules(intent: NatIntent): Rules {
     throw new TsnetError('internal', `owner tag ${JSON.stringify(intent.owner)} is not 16 hex digits`)
   }
   const addresses = [...new Set(intent.addresses.map(address => parseCidr(address, 'address')))]
+  const siblings = (intent.otherAddresses ?? []).map(ip => parseIp(ip, 'address'))
   const mappings = intent.ports.map(parseMapping)
   const held = intent.held?.map(parseMapping) ?? mappings
   const families = ([4, 6] as const).filter(family => addresses.some(cidr => familyOf(cidr) === family))
@@ -100,7 +108,9 @@ export function planRules(intent: NatIntent): Rules {
           intent.part === 'ports' ? [] : own.map(cidr => ({ ip: ipOf(cidr), network: networkOf(cidr) })),
         masquerade: intent.ipMasq,
         guard: !intent.guardDirect ? 'none' : intent.ipMasq ? 'all' : 'new',
-        hairpin: intent.part === 'guest' || served.length > 0,
+        server: intent.part === 'guest' || served.length > 0,
+        siblings: siblings.filter(ip => familyOf(ip) === family),
+        bridgeServed: intent.bridgeServed === true,
         guest: intent.part === 'guest',
         published: publish(
           held.filter(mapping => serves(family, mapping)),

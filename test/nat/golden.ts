@@ -54,6 +54,14 @@ const pages: Record<string, [what: string, intent: NatIntent]> = {
     'Port 8080 of every address of both families leads to port 80.',
     intent({ addresses: both, ports: [port('tcp')] }),
   ],
+  'publish-beside-a-proxy': [
+    'On two networks, and behind an isolated port: what comes from the bridge is left to the proxy.',
+    intent({
+      ports: [port('tcp'), port('udp', { hostIp: '192.0.2.1' as Ip })],
+      otherAddresses: ['10.2.0.2' as Ip],
+      bridgeServed: true,
+    }),
+  ],
   masquerade: [
     'What leaves the network does so under the address of the host; nothing is published.',
     intent({ ipMasq: true }),

@@ -42,6 +42,8 @@ const hostile = fc.record({
   }),
   ipMasq: fc.boolean(),
   guardDirect: fc.boolean(),
+  otherAddresses: fc.array(good('10.3.0.2', 'fd03::2'), { maxLength: 2 }),
+  bridgeServed: fc.boolean(),
   ports: fc.array(
     fc.record(
       {
@@ -74,10 +76,10 @@ const NFT_BASE = /^(?:$|#|(?:add|flush) (?:table|map|set|chain|rule) inet tsnet)
 const NFT_CHARACTERS = /^[ -~]*$/
 
 const IPT_RULE = new RegExp(
-  String.raw`^-A TSNET-[A-Z]+(?: !)?(?: (?:!|-[sd] ${ADDRESS}/\d{1,3}|-[io] ${NAME}|-p (?:tcp|udp|sctp) -m (?:tcp|udp|sctp) --dport \d+(?::\d+)?|-m conntrack(?: !)? --ctstate [A-Z,]+|-m comment --comment ${COMMENT}))* -j (?:ACCEPT|DROP|RETURN|MASQUERADE|DNAT --to-destination \[?${ADDRESS}\]?(?::\d+(?:-\d+/\d+)?)?)$`,
+  String.raw`^-A TSNET-[A-Z]+(?: !)?(?: (?:!|-[sd] ${ADDRESS}/\d{1,3}|-[io] ${NAME}|-p (?:tcp|udp|sctp)(?: -m (?:tcp|udp|sctp) --dport \d+(?::\d+)?)?|-m addrtype --dst-type LOCAL|-m conntrack(?: !)? --ctstate [A-Z,]+|-m comment --comment ${COMMENT}))* -j (?:ACCEPT|DROP|RETURN|MASQUERADE|DNAT --to-destination \[?${ADDRESS}\]?(?::\d+(?:-\d+/\d+)?)?)$`,
 )
 const IPT_FRAME =
-  /^(?:$|# ip6?tables-restore --noflush -w 60|\*(?:raw|mangle|filter|nat)|COMMIT|-N TSNET-[A-Z]+|-A (?:PREROUTING|OUTPUT|POSTROUTING|FORWARD)(?: -m addrtype --dst-type LOCAL)? -j TSNET-[A-Z]+)$/
+  /^(?:$|# ip6?tables-restore --noflush -w 60|\*(?:raw|mangle|filter|nat)|COMMIT|-N TSNET-[A-Z]+|-A (?:PREROUTING|OUTPUT|POSTROUTING|FORWARD)(?: -m addrtype --dst-type LOCAL| -m conntrack --ctstate INVALID)? -j TSNET-[A-Z]+)$/
 
 const grammars: Record<NatBackend, (line: string) => boolean> = {
   nftables: line => NFT_CHARACTERS.test(line) && (NFT_ELEMENTS.test(line) || NFT_BASE.test(line)),

@@ -220,7 +220,7 @@ export function rules(variant: Variant): void {
       t.strictSame(result.value, [])
     }
     const expected = await jumps()
-    t.equal(expected, variant.backend === 'iptables' ? 10 : 0)
+    t.equal(expected, variant.backend === 'iptables' ? 12 : 0)
 
     await t.test('and repair them once, when somebody has flushed them', async t => {
       if (variant.backend !== 'iptables') return
@@ -228,7 +228,7 @@ export function rules(variant: Variant): void {
       await site.host.run(
         'sh',
         '-c',
-        `for t in raw filter nat; do for c in PREROUTING OUTPUT POSTROUTING FORWARD; do iptables-${kind} -t $t -F $c; done; done 2>/dev/null; true`,
+        `for t in raw mangle filter nat; do for c in PREROUTING OUTPUT POSTROUTING FORWARD; do iptables-${kind} -t $t -F $c; done; done 2>/dev/null; true`,
       )
       t.match(
         await site.call('verifyRules', variant.backend, all[0]),
