@@ -94,8 +94,8 @@ export const defaultOptions: Options = {
   allow: [],
   deny: [],
   sessionIdleMs: 90_000,
-  maxSessions: 8192,
-  maxSessionsPerSource: 4096,
+  maxSessions: 4096,
+  maxSessionsPerSource: 2048,
 }
 
 /** `8080-8089/tcp`, as messages name it. */

@@ -5,14 +5,14 @@
  * How idle a session is, is the time since its last datagram, either way. One whose target never answered
  * goes first, so that a flood of forged addresses pushes out itself and not those who talk. But it has its
  * time, too: who has asked just now, and waits, or only ever sends, does not have to go before somebody who
- * said nothing for a minute. So an answered session counts as active for some seconds, and from then on an
+ * said nothing for a minute. So an answered session counts as active for half a minute, and from then on an
  * unanswered one ages so many times as fast.
  */
 
 import { Recency } from './recency.ts'
 
-/** An answered session without a datagram for less is active. */
-const ACTIVE_MS = 5_000
+/** An answered session without a datagram for less is active: signs of life come every 25 s, say WireGuard's. */
+const ACTIVE_MS = 30_000
 /** So many times as fast an unanswered session ages. */
 const UNANSWERED_AGES = 8
 
