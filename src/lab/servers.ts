@@ -58,6 +58,11 @@ export function openEcho(place: string, transport: Transport, port: number, ip: 
   const tcp = createServer(socket => {
     remember(socket)
     const { remoteAddress, remotePort } = socket
+    // Whoever has been reset by now has no address any more.
+    if (remoteAddress === undefined) {
+      socket.destroy()
+      return
+    }
     let rest = ''
     socket.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n')

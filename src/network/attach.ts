@@ -40,19 +40,14 @@ import { ifbName, shape } from '../shaping/shaping.ts'
 import { obtainAddresses } from './addresses.ts'
 import { openContainer } from './container.ts'
 import type { Context } from './context.ts'
+import { claimFromTheDead } from './dead-claims.ts'
 import { buildDropIn } from './drop-in.ts'
 import { hasWayOut, judgeAttached, warn } from './foreign-rules.ts'
 import { natIntentOf, undertakingOf } from './plan.ts'
-import { claimPorts, releasePorts } from './port-claims.ts'
+import { releasePorts } from './port-claims.ts'
 import { runtimeReserves } from './reserved-ports.ts'
-import {
-  installRules,
-  joinBridge,
-  leaveBridge,
-  recordLoan,
-  whileBridgeLocked,
-  withdrawRules,
-} from './shared.ts'
+import { joinBridge, leaveBridge, recordLoan, whileBridgeLocked } from './shared.ts'
+import { installSharing, withdrawSharing } from './shared-ports.ts'
 import { readEntry, removeEntry, whileLocked, writeEntry } from './state.ts'
 import { takeDown } from './take-down.ts'
 
@@ -122,7 +117,10 @@ async function build(
   record()
 
   undo.push('the claim on host ports', () => releasePorts(owner, ports))
-  await claimPorts(owner, ports)
+  // Without addresses no rule is needed.
+  const rules =
+    ports.length > 0 && network.ipam.kind !== 'none' ? chooseBackend(network.natBackend) : undefined
+  await claimFromTheDead(owner, ports, { rules, containerId: request.containerId })
 
   const { leases, routes, dns } = await obtainAddresses(request, undertaking, context)
   undo.push('the addresses', () => giveBack(network.ipam, undertaking, request.netns))
@@ -147,11 +145,11 @@ async function build(
   const nat = intent && { backend: chooseBackend(rest.natBackend), intent }
   const natObstacle = nat && judgeAttached(nat.backend, nat.intent, hasWayOut(network))
   undertaking = { ...undertaking, leases: plan.leases, ...present({ nat, natObstacle }) }
-  record()
 
-  if (nat !== undefined) {
-    undo.push('the rules', () => withdrawRules(nat.backend, owner, nat.intent))
-    await installRules(nat.backend, nat.intent)
+  if (nat === undefined) record()
+  else {
+    undo.push('the rules', () => withdrawSharing(owner, nat))
+    await installSharing(owner, nat, record)
     flushConntrack(
       leases.map(lease => ipOf(lease.address)),
       ports,

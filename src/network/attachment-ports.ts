@@ -6,23 +6,29 @@
  * podman listens on them itself for that, and never accepts: such ports are served on its sockets, as soon
  * as the container runs (reserved-ports.ts). For a port of all addresses it listens on IPv4's alone; IPv6's are
  * ours from the beginning.
+ *
+ * Where several attachments of a container publish a port, the first has the socket. When it goes, the next goes
+ * on with a copy of it, so that it listens all the time (shared-ports.ts).
  */
 
 import { closeSync } from 'node:fs'
-import { familyOf, type Ip, ipOf } from '../model/address.ts'
-import { type Attachment, nameOfAttached, type Undertaking } from '../model/network.ts'
-import { describeHostPorts, type PortMapping } from '../model/port-mapping.ts'
+import type { PortMapping } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 import type { ProxyCall } from '../model/proxy-call.ts'
 import { everyOne } from '../model/undo.ts'
 import type { Counters, PortProxy, Publication } from '../proxy/proxy.ts'
 import { EntryIndex } from './entry-index.ts'
+import { copySockets, describeForwarding, type Forwarding, forwardingOf, unserved } from './forwarding.ts'
 import { Obstacles } from './obstacles.ts'
-import { copyReserved, EVERY_IPV4, isInhabited } from './reserved-ports.ts'
+import { copyReserved, isInhabited } from './reserved-ports.ts'
+import { heirsToServe, portsToServe } from './shared-ports.ts'
 import { readEntry } from './state.ts'
 
 /** Sockets that another process held for a publication of the proxy. */
 export type HandedIn = (id: string) => number[][] | undefined
+
+/** How long clients of an attachment that goes may take to finish, where its ports are served on. */
+const DRAIN_MS = 200
 
 /** Whoever has not left by then does not leave: it died, say. */
 const LEAVING_MS = 10_000
@@ -44,9 +50,9 @@ export type OnObstacle = (what: string, why: string | undefined) => void
 export class AttachmentPorts {
   readonly #proxy: PortProxy
   readonly #tell: OnObstacle
-  /** Publications of the proxy by the owner they serve. */
-  readonly #served = new Map<string, Set<string>>()
-  /** Owners whose runtime has to listen on their ports before we can. */
+  /** What the proxy serves, by owner and by the proxy's id. */
+  readonly #served = new Map<string, Map<string, Forwarding>>()
+  /** Owners whose runtime has to listen on their ports before we can, or of whose ports others have some. */
   readonly #waiting = new Set<string>()
   /** By publication of the proxy: an error keeps none of the others from being served. */
   readonly #obstacles = new Obstacles()
@@ -76,7 +82,7 @@ export class AttachmentPorts {
 
   /** What is held, and what should be. */
   list(): HeldPort[] {
-    const ids = [...[...this.#served.values()].flatMap(each => [...each]), ...this.#obstacles.ids]
+    const ids = [...[...this.#served.values()].flatMap(each => [...each.keys()]), ...this.#obstacles.ids]
     return ids.map(id => ({
       id,
       ...present({ counters: this.#proxy.countersOf(id), obstacle: this.#obstacles.why(id) }),
@@ -93,46 +99,91 @@ export class AttachmentPorts {
   ): void {
     const entry = readEntry(owner)
     if (entry?.state !== 'attached') return
-    const { portsReserved: reserved = false, netns } = entry.attachment
+    const { portsReserved: reserved = false, netns, ports } = entry.attachment
     // Whoever is in there was started after the runtime had what it wanted.
-    const isWaiting = reserved && !isInhabited(netns)
-    if (isWaiting) this.#waiting.add(owner)
+    const isEarly = reserved && !isInhabited(netns)
+    const free = portsToServe(owner, ports)
+    if (isEarly || countOf(free) < countOf(ports)) this.#waiting.add(owner)
     else this.#waiting.delete(owner)
-    const served = this.#served.get(owner) ?? new Set()
-    this.#served.set(owner, served)
-    for (const mapping of entry.attachment.ports) {
+    const served = this.#servedOf(owner)
+    for (const mapping of unserved(served, free)) {
       const forwarding = forwardingOf(owner, entry.attachment, mapping)
       if (forwarding === undefined) continue
-      if (reserved) this.#publishBeside(forwarding, served, handedIn)
-      const publication = reserved ? asReserved(forwarding) : forwarding
-      if (isWaiting || served.has(publication.id)) continue
-      if (this.#obstacles.isResting(publication.id)) continue
+      if (forwarding.beside !== undefined) this.#publishBeside(forwarding, served, handedIn)
+      const { publication } = forwarding
+      if (isEarly || this.#obstacles.isResting(publication.id)) continue
       const sockets = handedIn(publication.id)
       try {
         if (sockets === undefined && reserved) this.#publishReserved(publication)
         else this.#publish(publication, sockets)
-        served.add(publication.id)
+        served.set(publication.id, forwarding)
         if (this.#obstacles.overcome(publication.id))
-          this.#tell(describe(entry.attachment, mapping), undefined)
+          this.#tell(describeForwarding(entry.attachment, mapping), undefined)
       } catch (thrown) {
         onFailure(mapping, publication.id, thrown)
       }
     }
   }
 
+  #servedOf(owner: string): Map<string, Forwarding> {
+    const served = this.#served.get(owner) ?? new Map()
+    this.#served.set(owner, served)
+    return served
+  }
+
   /**
    * What a runtime that reserves ports leaves: of a port of all addresses those of IPv6. They may be somebody else's,
    * or not be there at all; then IPv4 alone answers, as with the runtime itself.
    */
-  #publishBeside(forwarding: Publication, served: Set<string>, handedIn: HandedIn): void {
-    const id = `${forwarding.id} [::]`
-    if (forwarding.hostIps !== undefined || served.has(id)) return
+  #publishBeside(
+    { beside: publication, mapping }: Forwarding,
+    served: Map<string, Forwarding>,
+    handedIn: HandedIn,
+  ): void {
+    if (publication === undefined || served.has(publication.id)) return
     try {
-      this.#publish({ ...forwarding, id, hostIps: [EVERY_IPV6] }, handedIn(id))
-      served.add(id)
+      this.#publish(publication, handedIn(publication.id))
+      served.set(publication.id, { publication, mapping, isBeside: true })
     } catch {
       // said above
     }
+  }
+
+  /**
+   * Goes on, for whoever is next, on copies of the sockets of one that goes. What does not fit is for `tend`.
+   * @returns true where somebody is next
+   */
+  #passOn(owner: string, served: ReadonlyMap<string, Forwarding>): boolean {
+    const all = [...served.values()]
+    const heirs = heirsToServe(
+      owner,
+      all.map(({ mapping }) => mapping),
+    )
+    for (const heir of heirs) {
+      const entry = readEntry(heir.owner)
+      if (entry?.state !== 'attached' || this.#leaving.has(heir.owner)) continue
+      const theirs = this.#servedOf(heir.owner)
+      for (const mapping of unserved(theirs, heir.ports)) {
+        const next = forwardingOf(heir.owner, entry.attachment, mapping)
+        if (next === undefined) continue
+        const { publication, beside } = next
+        if (this.#publishOnCopies(publication, all)) theirs.set(publication.id, next)
+        if (beside !== undefined && this.#publishOnCopies(beside, all))
+          theirs.set(beside.id, { publication: beside, mapping, isBeside: true })
+      }
+    }
+    return heirs.length > 0
+  }
+
+  /** @returns false where it cannot be: then `tend` tries, and tells */
+  #publishOnCopies(publication: Publication, served: readonly Forwarding[]): boolean {
+    const copies = copySockets(this.#proxy, publication, served)
+    try {
+      if (copies !== undefined) this.#publish(publication, copies)
+    } catch {
+      return false
+    }
+    return copies !== undefined
   }
 
   /** On the runtime's own sockets; where it has none, on ours. */
@@ -161,15 +212,16 @@ export class AttachmentPorts {
   }
 
   async #release(owner: string): Promise<void> {
-    const ids = this.#served.get(owner)
+    const served = this.#served.get(owner)
     this.#served.delete(owner)
     this.#waiting.delete(owner)
     this.#forgetObstacles(owner)
-    if (ids === undefined) {
+    if (served === undefined) {
       await this.#letGo.get(owner)
       return
     }
-    const done = Promise.all([...ids].map(id => this.#proxy.withdraw(id)))
+    const drainMs = this.#passOn(owner, served) ? DRAIN_MS : 0
+    const done = Promise.all([...served.keys()].map(id => this.#proxy.withdraw(id, { drainMs })))
     this.#letGo.set(owner, done)
     try {
       await done
@@ -188,56 +240,26 @@ export class AttachmentPorts {
       const isOver = !attached.has(owner) || performance.now() - since > LEAVING_MS
       if (isOver) this.#leaving.delete(owner)
     }
+    // First, so that what they had is passed on. Somebody may have been attached since we looked.
+    const gone = [...this.#served.keys()].filter(
+      owner => !attached.has(owner) && readEntry(owner)?.state !== 'attached',
+    )
+    await everyOne(gone.map(owner => this.#release(owner)))
     const obstructed = new Set(this.#obstacles.ids.map(id => id.slice(0, id.indexOf(':'))))
     for (const owner of attached) {
       const isDone = this.#served.has(owner) && !obstructed.has(owner) && !this.#waiting.has(owner)
       if (isDone || this.#leaving.has(owner) || this.#letGo.has(owner)) continue
       const onFailure = (mapping: PortMapping, id: string, thrown: unknown) => {
         const why = this.#obstacles.meet(id, thrown)
-        if (why !== undefined) this.#tell(describe(readEntry(owner)?.attachment, mapping), why)
+        if (why !== undefined) this.#tell(describeForwarding(readEntry(owner)?.attachment, mapping), why)
       }
       this.#serve(owner, { onFailure, ...(handedIn && { handedIn }) })
     }
-    // Somebody may have been attached since we looked.
-    const gone = [...this.#served.keys()].filter(
-      owner => !attached.has(owner) && readEntry(owner)?.state !== 'attached',
-    )
-    await everyOne(gone.map(owner => this.#release(owner)))
   }
 }
-
-const EVERY_IPV6 = '::' as Ip
-
-/** What a runtime that reserves ports listens on. */
-const asReserved = (publication: Publication): Publication => ({
-  ...publication,
-  hostIps: publication.hostIps ?? [EVERY_IPV4],
-})
 
 function throwOn(_mapping: PortMapping, _id: string, thrown: unknown): never {
   throw thrown
 }
 
-const describe = (attachment: Undertaking | undefined, mapping: PortMapping): string =>
-  `${describeHostPorts(mapping)} → ${attachment === undefined ? 'a container' : nameOfAttached(attachment)}`
-
-/** By which the proxy knows a published port of an attachment. */
-export const forwardingId = (owner: string, mapping: PortMapping): string =>
-  `${owner}:${describeHostPorts(mapping)}`
-
-/** Undefined for an attachment without an address. */
-function forwardingOf(owner: string, { leases }: Attachment, mapping: PortMapping): Publication | undefined {
-  const addresses = leases.map(lease => ipOf(lease.address))
-  const address = addresses.find(each => familyOf(each) === 4) ?? addresses[0]
-  if (address === undefined) return undefined
-  return {
-    id: forwardingId(owner, mapping),
-    protocol: mapping.protocol,
-    ...hostOf(mapping),
-    hostPort: mapping.hostPort,
-    count: mapping.count,
-    targets: [{ ip: address, port: mapping.containerPort }],
-  }
-}
-
-const hostOf = ({ hostIp }: PortMapping) => (hostIp === undefined ? {} : { hostIps: [hostIp] })
+const countOf = (ports: readonly PortMapping[]): number => ports.reduce((sum, { count }) => sum + count, 0)

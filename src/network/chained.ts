@@ -2,8 +2,9 @@
 
 import type { FirewallRecord, HostPortRecord } from '../model/chained.ts'
 import { type AttachmentKey, nameInNetwork } from '../model/network.ts'
-import { currentBootId, goneCheck } from '../netns/alive.ts'
+import { currentBootId } from '../netns/alive.ts'
 import { openContainer } from './container.ts'
+import { deadCheck } from './dead.ts'
 import { listStates, readState, writeState } from './state.ts'
 
 /** The folders of the run directory, and what their files hold. */
@@ -13,7 +14,6 @@ interface Records {
 }
 
 type Role = keyof Records
-type AnyRecord = Records[Role]
 
 const fileOf = (role: Role, owner: string): string => `${role}/${owner}.json`
 
@@ -48,13 +48,6 @@ export function recordOf({ network, containerId, ifname, netns: path, allowOwnNe
   }
 }
 
-/** A check of records: true for one made before the last boot, or whose namespace exists no more. */
-export function deadRecords(): (record: AnyRecord) => boolean {
-  const boot = currentBootId()
-  const isGone = goneCheck()
-  return record => record.bootId !== boot || isGone(record.netns)
-}
-
 /**
  * The records of a network whose attachments are no more.
  * @param valid attachments that live; absent: only what is provably dead is no more
@@ -64,7 +57,7 @@ export function recordsToCollect<R extends Role>(
   network: string,
   valid: { containerId: string; ifname: string }[] | undefined,
 ): Records[R][] {
-  const isDead = deadRecords()
+  const isDead = deadCheck()
   const lives = valid && new Set(valid.map(nameInNetwork))
   return listRecords(role).filter(
     record =>

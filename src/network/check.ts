@@ -13,6 +13,7 @@ import { openContainer } from './container.ts'
 import type { Context } from './context.ts'
 import { checkDropIn } from './drop-in-check.ts'
 import { refuseProblems } from './mismatch.ts'
+import { asHeld } from './shared-ports.ts'
 import { readEntry } from './state.ts'
 
 /** The result that the caller remembers, of this plugin and of those around it. */
@@ -88,7 +89,7 @@ async function verifyFirewall(attachment: Attachment, owner: string): Promise<st
     addresses: leases.map(lease => ipOf(lease.address)),
   }
   return [
-    ...(nat === undefined ? [] : await verifyRules(nat.backend, nat.intent)),
+    ...(nat === undefined ? [] : await verifyRules(nat.backend, asHeld(owner, nat))),
     ...(macspoofchk ? await verifySpoofGuard(nat?.backend, guard) : []),
   ]
 }

@@ -5,11 +5,11 @@
  */
 
 import { collectLeases } from '../ipam/ipam.ts'
-import { type AttachmentKey, type Network, nameInNetwork, type Undertaking } from '../model/network.ts'
+import { type AttachmentKey, type Network, nameInNetwork } from '../model/network.ts'
 import { everyStep } from '../model/undo.ts'
 import { collectMasquerades } from '../nat/nat.ts'
-import { currentBootId, goneCheck } from '../netns/alive.ts'
 import type { Context } from './context.ts'
+import { deadCheck } from './dead.ts'
 import { takeDownForeign } from './drop-in-end.ts'
 import {
   type Entry,
@@ -91,10 +91,3 @@ const isOfOther =
   (network: Pick<Network, 'name'>) =>
   ({ entry }: NamedEntry): boolean =>
     entry.attachment.network !== network.name
-
-/** A check of attachments: true for one made before the last boot, or whose namespace exists no more. */
-function deadCheck(): (attachment: Undertaking) => boolean {
-  const boot = currentBootId()
-  const isGone = goneCheck()
-  return attachment => attachment.bootId !== boot || isGone(attachment.netns)
-}

@@ -19,9 +19,17 @@ export const listPublications = (): Publication[] => listStates<Publication>(FOL
 export const publicationIndex = (): FolderIndex<Publication> =>
   new FolderIndex(FOLDER, name => (name.endsWith('.json') ? readState(`${FOLDER}/${name}`) : undefined))
 
+/** The container that an owner is an attachment of, as a text that tells it from all others. */
+export function containerOf(owner: string): string | undefined {
+  const { containerId, netns } = attachmentOf(owner) ?? {}
+  return netns && `${containerId} ${netns.dev}:${netns.ino}`
+}
+
+const attachmentOf = (owner: string) => readEntry(owner)?.attachment ?? readRecord('portmap', owner)
+
 /** In words, for messages; undefined when it stands for nothing any more. */
 export function describeOwner(owner: string): string | undefined {
-  const attachment = readEntry(owner)?.attachment ?? readRecord('portmap', owner)
+  const attachment = attachmentOf(owner)
   if (attachment !== undefined)
     return `container ${nameOfAttached(attachment)} on network ${attachment.network}`
   const publication = readPublication(owner)

@@ -1,70 +1,102 @@
 /**
- * Which attachment publishes which port of the host.
+ * Which container publishes which port of the host.
  *
- * Kernel rules hold no socket, so who publishes what is written down, 256 ports to a file: a claim costs
- * the same however many others there are, and a range of ten thousand touches forty files. Claims are
- * made and looked at under one lock; of any number that ask at once, exactly one gets the port.
+ * Kernel rules hold no socket, so who publishes what is written down (claim-files.ts). Of any number that ask at
+ * once for one port, exactly one container gets it. A claim whose owner stands for nothing any more is void:
+ * whoever finds it takes it over.
  *
- * A claim whose owner stands for nothing any more is void: whoever finds it takes it over.
+ * A container on two networks has two attachments, and runtimes give each the same list of ports. They claim it
+ * behind one another, and what follows from that is told in shared-ports.ts. A container is known by its id and
+ * its namespace: one of the same id in another namespace is an earlier life of it, or somebody else.
  */
 
 import { TsnetError } from '../model/errors.ts'
-import { coversAddress, describeHostPorts, type PortMapping } from '../model/port-mapping.ts'
-import { describeOwner } from './owners.ts'
+import type { NatBackend } from '../model/network.ts'
+import { describeHostPorts, type PortMapping, portsMeet, portsOutside } from '../model/port-mapping.ts'
+import { bucketsOf, type Claim, changeClaims, readClaims, whileClaimsLocked } from './claim-files.ts'
+import { containerOf, describeOwner } from './owners.ts'
 import { type ProbeOptions, probePorts } from './port-probe.ts'
-import { readState, whileLocked, writeState } from './state.ts'
 
-interface Claim extends PortMapping {
-  owner: string
+export interface ClaimOptions extends ProbeOptions {
+  /** False where whoever calls listens on the ports next, and finds out that way. */
+  probe?: boolean
+  /** Of an attachment: where its rules will be. */
+  rules?: NatBackend | undefined
 }
 
-const BUCKET = 256
-const LOCK = 'ports'
-
 /**
- * Claims all ports of an attachment, or none.
- * @param probe false where whoever calls listens on the ports next, and finds out that way
+ * Claims all ports of an owner, or none. To be called when it stands for something.
  * @throws TsnetError `conflict` naming the port and who has it; `invalid-config` for an address that is
  *   not one of this host
  */
 export async function claimPorts(
   owner: string,
   mappings: readonly PortMapping[],
-  { probe = true, ...options }: { probe?: boolean } & ProbeOptions = {},
+  { probe = true, rules, ...options }: ClaimOptions = {},
 ): Promise<void> {
   if (mappings.length === 0) return
-  const buckets = [...new Set(mappings.flatMap(bucketsOf))]
-  await whileLocked(LOCK, () => {
-    for (const claim of buckets.flatMap(readBucket)) {
-      for (const mapping of mappings) refuseConflict(owner, mapping, claim)
+  await whileClaimsLocked(() => {
+    const isSame = sameContainer(owner)
+    const rivals = rivalsOf(owner, mappings)
+    const shared = rivals.filter(isSame)
+    for (const claim of rivals) if (!shared.includes(claim)) refuse(claim, mappings)
+    if (probe) {
+      // Who listens on a port that the container has, listens for the container.
+      const unknown = mappings.flatMap(mapping =>
+        portsOutside(
+          mapping,
+          shared.filter(claim => portsMeet(claim, mapping)),
+        ),
+      )
+      for (const mapping of unknown) probePorts(mapping, options)
     }
-    if (probe) for (const mapping of mappings) probePorts(mapping, options)
-    for (const bucket of buckets) {
-      // What still meets ours is void, or ours from an attempt that died.
-      const others = readBucket(bucket).filter(claim => !mappings.some(mapping => portsMeet(mapping, claim)))
+    changeClaims(mappings, (claims, bucket) => {
       const ours = mappings.filter(mapping => bucketsOf(mapping).includes(bucket))
-      writeBucket(bucket, [...others, ...ours.map(mapping => ({ ...mapping, owner }))])
-    }
+      // What still meets ours is the container's, or void, or ours from an attempt that died.
+      const others = claims.filter(
+        claim => claim.owner !== owner && (!meetsAny(claim, mappings) || isSame(claim)),
+      )
+      return [...others, ...ours.map(mapping => ({ ...mapping, owner, ...(rules && { rules }) }))]
+    })
   })
 }
 
 /** Gives the ports back. Idempotent. */
 export async function releasePorts(owner: string, mappings: readonly PortMapping[]): Promise<void> {
-  const buckets = new Set(mappings.flatMap(bucketsOf))
-  if (buckets.size === 0) return
-  await whileLocked(LOCK, () => {
-    for (const bucket of buckets) {
-      const claims = readBucket(bucket)
+  if (mappings.length === 0) return
+  await whileClaimsLocked(() =>
+    changeClaims(mappings, claims => {
       const others = claims.filter(claim => claim.owner !== owner)
-      if (others.length < claims.length) writeBucket(bucket, others)
-    }
-  })
+      return others.length < claims.length ? others : undefined
+    }),
+  )
 }
 
-function refuseConflict(owner: string, mapping: PortMapping, claim: Claim): void {
-  if (claim.owner === owner || !portsMeet(mapping, claim)) return
+/** Claims of others that meet some of the ports. */
+export const rivalsOf = (owner: string, mappings: readonly PortMapping[]): Claim[] =>
+  [...readClaims(mappings).values()]
+    .flat()
+    .filter(claim => claim.owner !== owner && meetsAny(claim, mappings))
+
+const meetsAny = (claim: Claim, mappings: readonly PortMapping[]): boolean =>
+  mappings.some(mapping => portsMeet(mapping, claim))
+
+/** True for claims of other attachments of an owner's container. */
+function sameContainer(owner: string): (claim: Claim) => boolean {
+  const own = containerOf(owner)
+  const known = new Map<string, boolean>()
+  return claim => {
+    const same = known.get(claim.owner) ?? (own !== undefined && containerOf(claim.owner) === own)
+    known.set(claim.owner, same)
+    return same
+  }
+}
+
+/** @throws TsnetError `conflict`, unless the claim is void */
+function refuse(claim: Claim, mappings: readonly PortMapping[]): void {
   const holder = describeOwner(claim.owner)
-  if (holder === undefined) return
+  const mapping = mappings.find(each => portsMeet(each, claim))
+  if (holder === undefined || mapping === undefined) return
   const first = Math.max(mapping.hostPort, claim.hostPort)
   const what = describeHostPorts({ ...mapping, hostPort: first, count: 1 })
   throw new TsnetError(
@@ -72,22 +104,3 @@ function refuseConflict(owner: string, mapping: PortMapping, claim: Claim): void
     `port ${what} is already published for ${holder}; choose another host port or remove that one`,
   )
 }
-
-/** True when one packet could belong to both. */
-function portsMeet(a: PortMapping, b: PortMapping): boolean {
-  const addresses = coversAddress(a.hostIp, b.hostIp) || coversAddress(b.hostIp, a.hostIp)
-  const ports = a.hostPort < b.hostPort + b.count && b.hostPort < a.hostPort + a.count
-  return a.protocol === b.protocol && addresses && ports
-}
-
-/** The files that a mapping's host ports fall into. */
-function bucketsOf(mapping: PortMapping): string[] {
-  const first = Math.floor(mapping.hostPort / BUCKET)
-  const last = Math.floor((mapping.hostPort + mapping.count - 1) / BUCKET)
-  return Array.from({ length: last - first + 1 }, (_, i) => `ports/${mapping.protocol}-${first + i}.json`)
-}
-
-const readBucket = (bucket: string): Claim[] => readState<Claim[]>(bucket) ?? []
-
-const writeBucket = (bucket: string, claims: Claim[]): void =>
-  writeState(bucket, claims.length === 0 ? undefined : claims)

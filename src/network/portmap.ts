@@ -5,7 +5,8 @@
  *     record → claim the ports → rules, guards first → route_localnet → forget old UDP flows
  *
  * A port is claimed as those of our own networks are, so one port goes to one container, and a port that a
- * process listens on to none. Unlike there, nobody listens on it: a runtime such as podman binds the port
+ * process listens on to none. Where a container has it on several networks, its rules stand behind each other
+ * (shared-ports.ts). Unlike there, nobody listens on it: a runtime such as podman binds the port
  * itself as soon as the plugin is done.
  */
 
@@ -28,7 +29,6 @@ import {
 import { chooseBackend } from '../nat/nat.ts'
 import {
   type ChainedCall,
-  deadRecords,
   listRecords,
   readRecord,
   recordOf,
@@ -36,6 +36,7 @@ import {
   removeRecord,
   writeRecord,
 } from './chained.ts'
+import { deadCheck } from './dead.ts'
 import { judgeMapped, warn } from './foreign-rules.ts'
 import { closeLocalnet, interfaceTo, isLocalnetOpen, openLocalnet } from './localnet.ts'
 import { refuseProblems } from './mismatch.ts'
@@ -98,7 +99,7 @@ async function claim({ containerId }: HostPortRecord, owner: string, ports: Port
   } catch (thrown) {
     if (!hasCode(thrown, 'conflict')) throw thrown
     // A container that is no more, and was never taken down, keeps nobody from its ports.
-    const dead = listRecords('portmap').filter(deadRecords())
+    const dead = listRecords('portmap').filter(deadCheck())
     if (dead.length === 0) throw thrown
     for (const record of dead) await takeBack(record)
     await claimAll()

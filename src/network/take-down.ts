@@ -2,10 +2,11 @@
  * Takes down an attachment in whatever state it is: complete, half made, half taken down, or known by its
  * key alone.
  *
+ *     ports to the container's next network, if it has one (shared-ports.ts)
  *     traffic off ─┬─▶ rules → spoof guard → conntrack → host ports ─┬─▶ addresses
  *                  └─▶ link and ifb → bridge ────────────────────────┘
  *
- * The host end goes down first, so that there is no moment in which the container can be reached without
+ * Then the host end goes down, so that there is no moment in which the container can be reached without
  * its guards. Then the kernel waits some twenty milliseconds over the link, and what else there is to do is
  * done meanwhile; many that go at once share that wait (netlink/delete-links.ts). The addresses come last, when no flow and no rule leads to them any more, and stay taken
  * when anything before failed: an address must not be given to another container while something still
@@ -33,6 +34,7 @@ import type { Context } from './context.ts'
 import { takeDownDropIn } from './drop-in-end.ts'
 import { releasePorts } from './port-claims.ts'
 import { leaveBridge, withdrawRules } from './shared.ts'
+import { yieldPorts, yieldUnrecorded } from './shared-ports.ts'
 import { sideBySide } from './side-by-side.ts'
 
 /**
@@ -48,15 +50,20 @@ export async function takeDown(undertaking: Undertaking, context: Context = {}):
   const { bridgeName, nat, ports, leases, ipam } = undertaking
   const owner = ownerTag(undertaking)
   const addresses = leases.map(lease => ipOf(lease.address))
+  // Which ports of several attachments are this one's, only a look tells.
+  let shared = true
   await everyStep([
-    () => silence(owner, trace),
     async () => ports.length > 0 && (await portHolder.release(owner)),
+    async () => {
+      shared = await yieldPorts(owner, ports)
+    },
+    () => silence(owner, trace),
     () =>
       sideBySide(
         () => withShaping(undertaking.bandwidth, owner, () => leaveBridge(bridgeName, owner, trace), trace),
         () =>
           everyStep([
-            async () => nat && (await withdrawRules(nat.backend, owner, nat.intent)),
+            async () => nat && (await withdrawRules(nat.backend, owner, shared ? undefined : nat.intent)),
             async () => undertaking.macspoofchk && (await withdrawSpoofGuard(nat?.backend, owner)),
             () => flushConntrack(addresses, ports),
             () => releasePorts(owner, ports),
@@ -78,8 +85,9 @@ export async function takeDownUnrecorded(
 ): Promise<void> {
   const owner = ownerTag(key)
   await everyStep([
-    () => silence(owner, trace),
     () => portHolder.release(owner),
+    () => yieldUnrecorded(owner),
+    () => silence(owner, trace),
     () =>
       sideBySide(
         () => withShaping(true, owner, () => disconnect({ owner }, trace), trace),

@@ -3,9 +3,10 @@ import { readdirSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import t from 'tap'
 import { parseIp } from '../../src/model/address.ts'
-import type { Undertaking } from '../../src/model/network.ts'
+import type { NatIntent, Undertaking } from '../../src/model/network.ts'
 import type { PortMapping } from '../../src/model/port-mapping.ts'
 import { claimPorts, releasePorts } from '../../src/network/port-claims.ts'
+import { asHeld, portsToServe } from '../../src/network/shared-ports.ts'
 import { writeEntry } from '../../src/network/state.ts'
 
 const tcp = (hostPort: number, rest: Partial<PortMapping> = {}): PortMapping => ({
@@ -16,15 +17,41 @@ const tcp = (hostPort: number, rest: Partial<PortMapping> = {}): PortMapping => 
   ...rest,
 })
 
-/** A run directory of the test's own with one entry an owner. */
+/** A run directory of the test's own with one entry an owner, each of a container of its own. */
 function withOwners(t: { testdir(): string }, ...owners: string[]): string {
   const folder = t.testdir()
   process.env.TSNET_RUN_DIR = folder
-  for (const containerId of owners) {
-    const attachment = { network: 'front', containerId, ports: [] } as unknown as Undertaking
-    writeEntry(containerId, { state: 'attaching', attachment })
-  }
+  for (const owner of owners) attach(owner, { containerId: owner })
   return folder
+}
+
+function attach(owner: string, { containerId, network = 'front', ino = 4_026_530_000 }: Attached): void {
+  const netns = { path: `/run/netns/${containerId}`, dev: 4, ino }
+  const nat = { backend: 'nftables', intent: { owner, addresses: ['10.1.0.2/24'], ports: [] } }
+  const attachment = { network, containerId, netns, nat, ports: [] } as unknown as Undertaking
+  writeEntry(owner, { state: 'attaching', attachment })
+}
+
+interface Attached {
+  containerId: string
+  network?: string
+  ino?: number
+}
+
+/** A container on two networks, and another. */
+function withTwoNetworks(t: { testdir(): string }): void {
+  withOwners(t, 'other')
+  attach('first', { containerId: 'web' })
+  attach('second', { containerId: 'web', network: 'back' })
+}
+
+const rules = 'nftables'
+const intentOf = (owner: string, ...ports: PortMapping[]): NatIntent =>
+  ({ owner, addresses: ['10.1.0.2/24'], ports }) as unknown as NatIntent
+/** What an attachment's rules lead to it, as first port and count; all: it has everything. */
+function held(owner: string, ...ports: PortMapping[]): [number, number][] | 'all' {
+  const { held } = asHeld(owner, { backend: rules, intent: intentOf(owner, ...ports) })
+  return held === undefined ? 'all' : held.map(({ hostPort, count }) => [hostPort, count])
 }
 
 t.test('a port that another container publishes is refused, naming that container', async t => {
@@ -95,4 +122,66 @@ t.test('an address that is not of this host is refused', async t => {
     code: 'invalid-config',
     message: 'hostIP 192.0.2.1 of port 192.0.2.1:31006/tcp is not an address of this host',
   })
+})
+
+t.test('attachments of one container stand in line for a port; nobody else does', async t => {
+  withTwoNetworks(t)
+  const ports = [tcp(31010), tcp(31011, { protocol: 'udp' })]
+  await claimPorts('first', ports, { rules })
+  t.equal(held('first', ...ports), 'all')
+  await claimPorts('second', ports, { rules })
+  t.same(held('first', ...ports), [
+    [31010, 1],
+    [31011, 1],
+  ])
+  t.same(held('second', ...ports), [])
+  t.same(portsToServe('second', ports), [])
+  await t.rejects(claimPorts('other', ports, { rules }), {
+    code: 'conflict',
+    message: /port 31010\/tcp is already published for container \S+ on network front/,
+  })
+  await releasePorts('first', ports)
+  t.equal(held('second', ...ports), 'all')
+  t.same(portsToServe('second', ports), ports)
+  await releasePorts('second', ports)
+  await claimPorts('other', ports)
+})
+
+t.test('a container of the same id in another namespace is another one', async t => {
+  withTwoNetworks(t)
+  attach('second', { containerId: 'web', network: 'back', ino: 4_026_530_001 })
+  await claimPorts('first', [tcp(31012)], { rules })
+  await t.rejects(claimPorts('second', [tcp(31012)], { rules }), { code: 'conflict' })
+})
+
+t.test('of lists that differ each attachment has what the other does not', async t => {
+  withTwoNetworks(t)
+  const [first, second] = [tcp(31200, { count: 100 }), tcp(31250, { count: 100 })]
+  await claimPorts('first', [first], { rules })
+  await claimPorts('second', [second], { rules })
+  t.same(held('second', second), [[31300, 50]])
+  t.match(portsToServe('second', [second]), [{ hostPort: 31300, containerPort: 130, count: 50 }])
+})
+
+t.test('a port of one address stands beside that of all as a rule, but not as a socket', async t => {
+  withTwoNetworks(t)
+  const one = tcp(31020, { hostIp: parseIp('127.0.0.1') })
+  await claimPorts('first', [one], { rules })
+  await claimPorts('second', [tcp(31020)], { rules })
+  t.same(held('second', tcp(31020)), [[31020, 1]])
+  t.same(portsToServe('second', [tcp(31020)]), [])
+  await releasePorts('first', [one])
+  await claimPorts('first', [one], { rules })
+  t.same(held('first', one), [], 'behind that of all')
+})
+
+t.test('who listens on a port that the container has already is no obstacle', async t => {
+  withTwoNetworks(t)
+  const server = createServer().listen(0, '127.0.0.1')
+  await new Promise(resolve => server.once('listening', resolve))
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  await t.rejects(claimPorts('second', [tcp(port)], { rules }), { code: 'conflict' })
+  await claimPorts('first', [tcp(port)], { rules, probe: false })
+  await claimPorts('second', [tcp(port)], { rules })
 })

@@ -22,7 +22,8 @@ export async function installPlugins(host: Host, ours: readonly string[] = []): 
   const script = `
     theirs=$1 tsnet=$2 ours=$3; shift 3
     mkdir /opt/cni/bin
-    ln -s "$theirs"/* "$tsnet" /opt/cni/bin/
+    ln -s "$theirs"/* /opt/cni/bin/
+    ln -sf "$tsnet" /opt/cni/bin/ # the machine may have one of its own
     for name; do ln -sf "$ours/$name" /opt/cni/bin/; done`
   await host.run('sh', '-ec', script, 'sh', REFERENCE, resolve('dist/bin/tsnet'), DROP_INS, ...ours)
 }

@@ -1,0 +1,115 @@
+/**
+ * One container on two networks that are given the same list of ports, as podman does, and a client that asks
+ * for them all the time.
+ */
+
+import type { Namespace } from 'tsnet/lab'
+import { NoAnswer } from 'tsnet/lab'
+import type { NatBackend } from '../../src/model/network.ts'
+import {
+  addNetworkList,
+  type Call,
+  checkNetworkList,
+  deleteNetworkList,
+  type NetworkList,
+  type Result,
+} from './libcni.ts'
+import { installPlugins, pluginsOf } from './plugins.ts'
+import type { Scene } from './scene.ts'
+import { ALL } from './stock.ts'
+
+/** `tsnet`, or `chain`: bridge, portmap and firewall, all of them our drop-ins. */
+export type Kind = `${'tsnet' | 'chain'}/${NatBackend}`
+
+export const PORTS = [
+  { hostPort: 8080, containerPort: 80, protocol: 'tcp' },
+  { hostPort: 8053, containerPort: 80, protocol: 'udp' },
+]
+
+/** The n-th network. Its default route comes after those of networks with smaller numbers. */
+export function listOf(kind: Kind, n: number): NetworkList {
+  const [type, backend] = kind.split('/') as ['tsnet' | 'chain', NatBackend]
+  const bridge = {
+    bridge: `br${n}`,
+    isGateway: true,
+    ipMasq: true,
+    ipMasqBackend: backend,
+    ipam: {
+      type: 'host-local',
+      ranges: [[{ subnet: `10.${n}.0.0/16` }]],
+      routes: [{ dst: '0.0.0.0/0', priority: n }],
+    },
+  }
+  const capabilities = { portMappings: true }
+  return {
+    cniVersion: '1.1.0',
+    name: `net${n}`,
+    plugins:
+      type === 'tsnet'
+        ? [{ type, capabilities, ...bridge }]
+        : [
+            { type: 'bridge', ...bridge },
+            { type: 'portmap', capabilities, backend, snat: true },
+            { type: 'firewall', backend: 'iptables' },
+          ],
+  }
+}
+
+/** A container's way onto one network and off it again. */
+export class Joining {
+  readonly #scene: Scene
+  readonly #list: NetworkList
+  readonly #call: Call
+  #result: Result | undefined
+
+  constructor(scene: Scene, kind: Kind, n: number, container: Namespace, more: Partial<Call> = {}) {
+    this.#scene = scene
+    this.#list = listOf(kind, n)
+    const { name, path } = container
+    const capabilities = { portMappings: PORTS }
+    this.#call = { containerId: name, netns: path, ifname: `eth${n}`, capabilities, ...more }
+  }
+
+  async add(): Promise<void> {
+    this.#result = await addNetworkList(this.#list, this.#call, pluginsOf(this.#scene.host))
+  }
+
+  async check(): Promise<void> {
+    if (this.#result === undefined) throw new Error('not attached')
+    await checkNetworkList(this.#list, this.#call, this.#result, pluginsOf(this.#scene.host))
+  }
+
+  delete(): Promise<void> {
+    return deleteNetworkList(this.#list, this.#call, this.#result, pluginsOf(this.#scene.host))
+  }
+}
+
+/** A host that has our drop-ins. */
+export async function prepare(scene: Scene): Promise<void> {
+  await installPlugins(scene.host, ALL)
+}
+
+/** Asks again and again. `end` tells how often somebody answered, and why nobody did. */
+export function keepAsking(ask: () => Promise<unknown>) {
+  let going = true
+  const failures: string[] = []
+  let count = 0
+  const asking = (async () => {
+    while (going) {
+      try {
+        await ask()
+        count++
+      } catch (thrown) {
+        failures.push(thrown instanceof NoAnswer ? `${thrown.code}` : String(thrown))
+      }
+    }
+  })()
+  return {
+    count: () => count,
+    async end(): Promise<string[]> {
+      going = false
+      await asking
+      return failures
+    },
+  }
+}
