@@ -176,7 +176,7 @@ t.test('tsnet install --docker is all that it takes, and uninstall takes it back
   const world = await lab()
   t.teardown(() => world.end())
   const host = await world.host('host')
-  await host.tmpfs('/srv', '/opt', '/etc/docker', '/var/lib/tsnet')
+  await host.tmpfs('/srv', '/opt', '/etc/docker', '/etc/containerd', '/var/lib/tsnet')
   writeFileSync(host.path('/etc/docker/daemon.json'), '{ "debug": true }\n')
   const tsnet = (...words: string[]) => host.run(EXECUTABLE, ...words)
   await tsnet('install', '--docker', '--prefix', '/opt/tsnet', '--init', 'none')

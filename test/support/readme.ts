@@ -55,6 +55,13 @@ const SYSTEMCTL = `#!/bin/sh
 /** What `tsnet install` writes to. */
 const TOUCHED = ['/opt/cni', '/usr/local', '/etc/systemd/system', '/var/lib/tsnet', '/etc/docker']
 
+/** Where the machine's containerd and podman have the reference's plugins: kept, and written over here alone. */
+const PLUGINS = '/usr/lib/cni'
+const OVERLAY = `
+mkdir -p /srv/overlay/upper /srv/overlay/work
+mount -t overlay -o "lowerdir=$0,upperdir=/srv/overlay/upper,workdir=/srv/overlay/work" overlay "$0"
+`
+
 export interface Reader {
   host: Host
   client: Host
@@ -72,6 +79,7 @@ export async function openReader(test: Test): Promise<Reader> {
     [client, 'eth0', '192.168.50.2/24', 'fd50::2/64'],
   )
   await host.tmpfs('/srv', ...TOUCHED)
+  await host.run('sh', '-ec', OVERLAY, PLUGINS)
   mkdirSync(host.path('/srv/bin'))
   for (const [name, script] of Object.entries({ npm: NPM, systemctl: SYSTEMCTL }))
     writeFileSync(host.path(`/srv/bin/${name}`), script, { mode: 0o755 })
