@@ -214,6 +214,10 @@ export function readRule(bytes: Uint8Array): ListedRule | undefined {
   })
 }
 
+/** The chain that a rule leads to. */
+export const targetOf = ({ expressions }: Pick<ListedRule, 'expressions'>): string | undefined =>
+  expressions.map(({ immediate }) => immediate?.data?.verdict?.chain).find(chain => chain !== undefined)
+
 /** Equivalent to: nft list sets */
 export function listSets(nl: Netlink, filter: Filter = {}): ListedSet[] {
   const { table } = filter

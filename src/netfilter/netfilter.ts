@@ -22,9 +22,11 @@
  * Source: linux/netfilter/nfnetlink.h, nf_tables.h.
  */
 
+import { hasCode, TsnetError } from '../model/errors.ts'
 import { NETLINK_NETFILTER } from '../netlink/constants.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { inodeHere } from '../netns/netns.ts'
+import { generation } from './list.ts'
 import { explainSocket } from './refusal.ts'
 
 const conversations = new Map<number, Netlink>()
@@ -47,3 +49,26 @@ export function netfilterHere(): Netlink {
     return explainSocket(thrown)
   }
 }
+
+/** Namespaces do not differ in it, and a kernel that has it keeps it. */
+let isThere = false
+
+/** True where the kernel has nf_tables; loads its module where it can. Without permission, what is asked says so. */
+export function hasNfTables(): boolean {
+  if (isThere) return true
+  try {
+    generation(netfilterHere())
+  } catch (thrown) {
+    // A subsystem that the kernel does not have is an invalid request.
+    if (hasCode(thrown, 'missing', 'EINVAL', 'EOPNOTSUPP')) return false
+    if (!hasCode(thrown, 'EPERM')) throw thrown
+  }
+  isThere = true
+  return true
+}
+
+/** What to say where hasNfTables is false. */
+export const missingNfTables = (): TsnetError =>
+  new TsnetError('missing', 'nftables: this kernel has no nf_tables', {
+    details: 'the kernel needs CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET, or their modules',
+  })

@@ -12,7 +12,9 @@ import type { TableFamily } from './values.ts'
 
 /** What stands at a place of a message. */
 export interface Found {
+  /** An element, and the set that it is for. */
   element?: SetElement
+  set?: string
   /** The name of an expression. */
   expression?: string
 }

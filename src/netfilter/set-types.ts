@@ -1,5 +1,5 @@
 /**
- * Types of keys and data, and values as registers hold them.
+ * Types of keys and data: values as registers hold them, and as nft writes them.
  *
  * A type has a number by which nft prints values: of a concatenation that of each field, six bits wide. A
  * field begins at a border of four bytes.
@@ -7,64 +7,122 @@
  * Source: nftables/datatype.h (enum datatypes).
  */
 
-import { bytesOf, parseIp } from '../model/address.ts'
+import { bytesOf, ipFromBytes, parseIp } from '../model/address.ts'
 import { protocolNumbers } from '../model/port-mapping.ts'
-import { be16, concatenate, u8, u32 } from '../netlink/codecs.ts'
+import { be16, be32, type Codec, concatenate, mac, u8, u16, u32, zstr } from '../netlink/codecs.ts'
 import type { ByteOrder } from './userdata.ts'
 
-interface SetType {
+export interface ValueType {
   id: number
+  /** In bytes. */
   size: number
   order: ByteOrder
-  /** A value of this type, as nft writes it. @throws RangeError, TsnetError `invalid-config` */
+  /** Bits that stand for themselves: a word asks whether its bit is set. */
+  isFlags?: boolean
+  /** A value as nft writes it. @throws RangeError, TsnetError `invalid-config` */
   encode: (text: string) => Uint8Array
+  decode: (bytes: Uint8Array) => string
 }
 
 const IFNAMSIZ = 16
 
-const number = (text: string): number => {
-  if (!/^(0x[0-9a-f]+|\d+)$/.test(text)) throw new RangeError(`${JSON.stringify(text)} is not a number`)
-  return Number(text)
-}
-
-const byName = (names: Record<string, number>, text: string): number => names[text] ?? number(text)
-
 /** The name of an interface fills its field, so that none is the beginning of another. */
-export const interfaceBytes = (name: string): Uint8Array => {
+export function interfaceBytes(name: string): Uint8Array {
   const bytes = new Uint8Array(IFNAMSIZ)
   bytes.set(Buffer.from(name))
   return bytes
 }
 
-const addressBytes = (text: string): Uint8Array => bytesOf(parseIp(text))
+const codecs: Record<string, Codec<number>> = {
+  host1: u8,
+  host2: u16,
+  host4: u32,
+  network1: u8,
+  network2: be16,
+  network4: be32,
+}
 
-const types: Record<string, SetType> = {
-  nf_proto: { id: 2, size: 1, order: 'host', encode: text => u8.encode(byName({ ipv4: 2, ipv6: 10 }, text)) },
-  ipv4_addr: { id: 7, size: 4, order: 'network', encode: addressBytes },
-  ipv6_addr: { id: 8, size: 16, order: 'network', encode: addressBytes },
-  ether_type: { id: 10, size: 2, order: 'network', encode: text => be16.encode(number(text)) },
-  inet_proto: {
-    id: 12,
-    size: 1,
-    order: 'network',
-    encode: text => u8.encode(byName(protocolNumbers, text)),
+/** A number; some have names. */
+function numeric(
+  id: number,
+  size: number,
+  order: 'host' | 'network',
+  names: Record<string, number> = {},
+): ValueType {
+  const codec = codecs[`${order}${size}`] as Codec<number>
+  const byNumber = new Map(Object.entries(names).map(([name, number]) => [number, name]))
+  return {
+    id,
+    size,
+    order,
+    encode(text) {
+      const named = names[text]
+      if (named === undefined && !/^(0x[0-9a-f]+|\d+)$/i.test(text)) {
+        throw new RangeError(`${JSON.stringify(text)} is not a number`)
+      }
+      return codec.encode(named ?? Number(text))
+    },
+    decode(bytes) {
+      const number = codec.decode(bytes)
+      return byNumber.get(number) ?? String(number)
+    },
+  }
+}
+
+/** IPv4 or IPv6, told apart by length. */
+const address = (id: number, size: number): ValueType => ({
+  id,
+  size,
+  order: 'network',
+  encode(text) {
+    const bytes = bytesOf(parseIp(text))
+    if (bytes.length !== size) throw new RangeError(`${text} is of the other family`)
+    return bytes
   },
-  inet_service: { id: 13, size: 2, order: 'network', encode: text => be16.encode(number(text)) },
-  icmpv6_type: { id: 29, size: 1, order: 'network', encode: text => u8.encode(number(text)) },
-  mark: { id: 19, size: 4, order: 'host', encode: text => u32.encode(number(text)) },
-  ct_state: { id: 26, size: 4, order: 'host', encode: text => u32.encode(number(text)) },
+  decode: ipFromBytes,
+})
+
+const flags = (id: number, names: Record<string, number>): ValueType => ({
+  ...numeric(id, 4, 'host', names),
+  isFlags: true,
+})
+
+const types: Record<string, ValueType> = {
+  nf_proto: numeric(2, 1, 'host', { ipv4: 2, ipv6: 10 }),
+  integer16: numeric(4, 2, 'network'),
+  ipv4_addr: address(7, 4),
+  ipv6_addr: address(8, 16),
+  ether_addr: { id: 9, size: 6, order: 'network', encode: mac.encode, decode: mac.decode },
+  ether_type: numeric(10, 2, 'network', { ip: 0x0800, arp: 0x0806, ip6: 0x86dd }),
+  inet_proto: numeric(12, 1, 'network', { ...protocolNumbers, icmp: 1, 'ipv6-icmp': 58 }),
+  inet_service: numeric(13, 2, 'network'),
+  icmp_type: numeric(14, 1, 'network', { redirect: 5 }),
+  mark: {
+    ...numeric(19, 4, 'host'),
+    decode: bytes => `0x${u32.decode(bytes).toString(16).padStart(8, '0')}`,
+  },
+  ct_state: flags(26, { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 }),
+  ct_dir: numeric(27, 1, 'host', { original: 0, reply: 1 }),
+  ct_status: flags(28, { 'seen-reply': 2, assured: 4, confirmed: 8, snat: 0x10, dnat: 0x20 }),
+  icmpv6_type: numeric(29, 1, 'network', {
+    'nd-router-advert': 134,
+    'nd-neighbor-advert': 136,
+    'nd-redirect': 137,
+  }),
+  fib_addrtype: numeric(38, 4, 'host', { unicast: 1, local: 2, broadcast: 3, multicast: 5 }),
   ifname: {
     id: 41,
     size: IFNAMSIZ,
     order: 'host',
     encode: text => interfaceBytes(text.replace(/^"(.*)"$/, '$1')),
+    decode: bytes => `"${zstr.decode(bytes)}"`,
   },
 }
 
 const FIELD_BITS = 6
 
 /** Where a field ends, counted in bytes. */
-const aligned = (size: number): number => (size + 3) & ~3
+export const aligned = (size: number): number => (size + 3) & ~3
 
 /** What the data of a map of verdicts has for a type. */
 export const VERDICT_TYPE = 0xffffff00
@@ -75,27 +133,36 @@ export interface KeyType {
   /** In bytes. */
   size: number
   order: ByteOrder
-  /** Sizes of the fields of a concatenation, in bytes. */
-  fields: number[]
+  fields: ValueType[]
 }
 
-function typeNamed(name: string): SetType {
+/** @throws RangeError: a type that is not known here */
+export function typeNamed(name: string): ValueType {
   const type = types[name]
   if (type === undefined) throw new RangeError(`${name} is no type that we know`)
   return type
 }
 
+const known = new Map<string, KeyType>()
+
 /** `ipv4_addr . inet_service`. @throws RangeError: a type that is not known here */
 export function keyType(text: string): KeyType {
+  const type = known.get(text) ?? readKeyType(text)
+  known.set(text, type)
+  return type
+}
+
+function readKeyType(text: string): KeyType {
   const fields = text.split(' . ').map(typeNamed)
   const [first] = fields
-  if (first !== undefined && fields.length === 1)
-    return { id: first.id, size: first.size, order: first.order, fields: [first.size] }
+  if (first !== undefined && fields.length === 1) {
+    return { id: first.id, size: first.size, order: first.order, fields }
+  }
   return {
     id: fields.reduce((id, field) => (id << FIELD_BITS) | field.id, 0) >>> 0,
     size: fields.reduce((size, field) => size + aligned(field.size), 0),
     order: 'none',
-    fields: fields.map(({ size }) => size),
+    fields,
   }
 }
 
@@ -109,10 +176,21 @@ export const joined = (values: readonly Uint8Array[]): Uint8Array =>
  * @throws RangeError, TsnetError `invalid-config`: a value that is none of its type
  */
 export function keyBytes(type: string, text: string): Uint8Array {
-  const names = type.split(' . ')
+  const { fields } = keyType(type)
   const words = text.split(' . ')
-  if (words.length !== names.length) throw new RangeError(`${text} is no ${type}`)
-  const values = names.map((name, i) => typeNamed(name).encode(words[i] ?? ''))
+  if (words.length !== fields.length) throw new RangeError(`${text} is no ${type}`)
+  const values = fields.map(({ encode }, i) => encode(words[i] ?? ''))
   const [only] = values
   return only !== undefined && values.length === 1 ? only : joined(values)
+}
+
+/** A key or data as nft writes it. @throws MalformedError: fewer bytes than its type has */
+export function keyText(type: string, bytes: Uint8Array): string {
+  let at = 0
+  const words = keyType(type).fields.map(({ size, decode }) => {
+    const word = decode(bytes.subarray(at, at + size))
+    at += aligned(size)
+    return word
+  })
+  return words.join(' . ')
 }

@@ -250,7 +250,9 @@ export class Transaction {
             keyLength: key.size,
             dataType: value?.id,
             dataLength: value?.size,
-            description: isRanges ? { fields: { all: key.fields.map(length => ({ length })) } } : undefined,
+            description: isRanges
+              ? { fields: { all: key.fields.map(({ size }) => ({ length: size })) } }
+              : undefined,
             id,
             userdata: ordersData(key.order, value?.order),
           },
@@ -273,7 +275,7 @@ export class Transaction {
       const { bytes, start } = elementsOfSet(table, set, group.bytes, setId)
       const find = (offset: number) => {
         const found = group.elements[group.offsets.indexOf(offset - start)]
-        return found && { element: found }
+        return found && { element: found, set }
       }
       this.#add(table, what, type, flags, () => bytes, { subject: set, find })
     }
