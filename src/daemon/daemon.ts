@@ -34,7 +34,6 @@ import { describeHostPorts } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 import { calledAll, type Publication, type PublicationEvent } from '../model/publication.ts'
 import { everyOne } from '../model/undo.ts'
-import { prepareNft } from '../nat/nat.ts'
 import { keepSockets } from '../netlink/warm-sockets.ts'
 import { AttachmentPorts } from '../network/attachment-ports.ts'
 import { portsOf } from '../network/publish-plan.ts'
@@ -76,7 +75,6 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   using predecessor = replace ? await connectControl() : undefined
   let alone = predecessor === undefined ? await lockAlone() : undefined
   keepSockets()
-  prepareNft() // before there are a thousand listening sockets
   const { workers } = ((await predecessor?.ask('ping')) as { workers: number } | undefined) ?? settings
   const proxy = startProxy({
     workers,

@@ -72,7 +72,6 @@ export interface Libc {
   pidfd_getfd(pidfd: number, target: number, flags: number): number
   /** `handler`: 0 SIG_DFL, 1 SIG_IGN. */
   signal(number: number, handler: bigint): bigint
-  pthread_sigmask(how: number, set: Memory, before: Memory): number
   /** Ends the process at once: nothing is flushed, no exit handler runs. */
   _exit(status: number): void
   syscall(number: number, a: number, b: Memory, c: Memory, d: number): number
@@ -126,7 +125,6 @@ const prototypes: { [name in keyof Libc]: string } = {
   pidfd_open: 'int pidfd_open(int pid, unsigned int flags)',
   pidfd_getfd: 'int pidfd_getfd(int pidfd, int targetfd, unsigned int flags)',
   signal: 'intptr_t signal(int signum, intptr_t handler)',
-  pthread_sigmask: 'int pthread_sigmask(int how, const void *set, void *before)',
   _exit: 'void _exit(int status)',
   syscall: 'long syscall(long number, long a, const void *b, const void *c, long d)',
   fstatfs: 'int fstatfs(int fd, void *buf)',
@@ -135,7 +133,7 @@ const prototypes: { [name in keyof Libc]: string } = {
 }
 
 /** libc: the process has it loaded already, whichever one it is. */
-export const libc: Libc = bindLazily<Libc>(() => koffi.load(null), prototypes)
+export const libc: Libc = bindLazily<Libc>(prototypes)
 exit.now = status => libc._exit(status)
 
 /**
@@ -156,15 +154,8 @@ export const aside = <Name extends keyof Libc>(
     symbol.async(...args, done)
   })
 
-/**
- * The functions of a library, each bound at its first call.
- * @param open loads the library; called once, at the first call of any function
- * @throws Error from the first call when the library or the symbol is missing
- */
-export function bindLazily<Library extends object>(
-  open: () => LibraryHandle,
-  table: { [name in keyof Library]: string },
-): Library {
+/** The functions of a table, each bound at its first call, which throws where the library lacks it. */
+function bindLazily<Library extends object>(table: { [name in keyof Library]: string }): Library {
   let handle: LibraryHandle | undefined
   const library = {} as Library
   for (const symbol of Object.keys(table) as (keyof Library)[]) {
@@ -172,7 +163,7 @@ export function bindLazily<Library extends object>(
       configurable: true,
       enumerable: true,
       get() {
-        handle ??= open()
+        handle ??= koffi.load(null)
         const value = handle.func(table[symbol])
         Object.defineProperty(library, symbol, { value, enumerable: true })
         return value
@@ -181,22 +172,6 @@ export function bindLazily<Library extends object>(
   }
   return library
 }
-
-const heap = bindLazily<{ malloc_trim(pad: number): number }>(() => koffi.load(null), {
-  malloc_trim: 'int malloc_trim(size_t pad)',
-})
-
-/** Gives free memory of the C heap back to the kernel. Only glibc keeps so much that it needs asking. */
-export function releaseMemory(): void {
-  try {
-    heap.malloc_trim(0)
-  } catch {
-    // another C library
-  }
-}
-
-/** Opens a shared library by its soname. @throws Error when the loader does not find it */
-export const openLibrary = (soname: string): LibraryHandle => koffi.load(soname)
 
 /**
  * Where a buffer lies, for C structures that hold pointers. It stays there as long as the array lives.

@@ -3,8 +3,10 @@
  */
 
 import { readFileSync } from 'node:fs'
-import { hasLibnftables, NftContext } from '../ffi/libnftables.ts'
+import { listTables } from '../netfilter/list.ts'
+import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'
 import type { Place } from './place.ts'
+import { kernelRules } from './residue-kernel-rules.ts'
 import { counted, type Section } from './section.ts'
 
 /** A listing, and a look at the kernel that tells whether it can have any lines. */
@@ -16,7 +18,7 @@ interface Listing {
 /** The tables that an iptables of the old kind has used in the namespace of the thread. */
 const legacyTables = (names: string) => () => readOr(`/proc/thread-self/net/${names}`) !== ''
 /** iptables of the new kind keeps its rules in tables of nft. */
-const hasNftTables = () => !hasLibnftables() || listNftables('tables') !== ''
+const hasNftTables = () => hasNfTables() && listTables(netfilterHere()).length > 0
 const hasConnections = () => Number(readOr('/proc/sys/net/netfilter/nf_conntrack_count')) > 0
 
 /** The commands that list iptables' rules; a machine may have any of them. */
@@ -50,24 +52,16 @@ export async function rulesOf(places: readonly Place[]): Promise<Record<string, 
   return sections
 }
 
-/**
- * By the command, and where it is not installed by the library, which in one process reads rules that
- * iptables made only once as they are.
- */
+/** By the command, and where it is not installed as the kernel has them. */
 async function nftRulesOf(places: readonly Place[]): Promise<Section> {
   const lines = places
     .filter(place => place.inside(hasNftTables))
     .map(async place => {
       const { code, stdout } = await place.run('nft', 'list', 'ruleset', { mayFail: true })
-      const listing = code !== 0 && hasLibnftables() ? place.inside(() => listNftables('ruleset')) : stdout
-      return qualified(listing).map(line => `${place.name} ${line}`)
+      const listing = code === 0 ? qualified(stdout) : place.inside(kernelRules)
+      return listing.map(line => `${place.name} ${line}`)
     })
   return counted((await Promise.all(lines)).flat())
-}
-
-function listNftables(what: 'tables' | 'ruleset'): string {
-  using context = new NftContext()
-  return context.run(`list ${what}`).output
 }
 
 /** What a command prints, place by place; nothing where it is not installed. */

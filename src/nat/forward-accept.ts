@@ -9,9 +9,11 @@
  */
 
 import type { Family } from '../model/address.ts'
+import { transactionOf } from '../netfilter/commands.ts'
+import { type ListedRule, listRules, targetOf } from '../netfilter/list.ts'
+import { netfilterHere } from '../netfilter/netfilter.ts'
+import { denied, isBusy, isMissing, isTaken } from '../netfilter/refusal.ts'
 import { findChains, header } from './kernel-chains.ts'
-import { listedRules } from './nft-listing.ts'
-import { isBusy, isMissing, isTaken, nftError, runNft } from './nft-run.ts'
 import { commentOf, type Rules } from './rules.ts'
 
 const CHAIN = 'TSNET-FORWARD'
@@ -24,18 +26,18 @@ const filterChains = (families: readonly Family[], name: string) =>
  * Makes our chain where FORWARD drops by policy.
  * @returns the families that have it, where accepts are needed
  */
-export async function openForwardChains({ families }: Pick<Rules, 'families'>): Promise<Family[]> {
+export function openForwardChains({ families }: Pick<Rules, 'families'>): Family[] {
   const names = families.map(({ family }) => family)
   const forward = filterChains(names, 'FORWARD')
   const closed = names.filter((_, i) => forward[i]?.drops)
   const own = filterChains(closed, CHAIN)
   for (const [i, family] of closed.entries()) {
     if (own[i] !== undefined) continue
-    const result = await runNft([
+    const denial = transactionOf([
       `create chain ${header(family)} filter ${CHAIN}`,
       `add rule ${header(family)} filter FORWARD counter jump ${CHAIN}`,
-    ])
-    if (!result.ok && !isTaken(result)) throw nftError(`${header(family)} filter FORWARD`, result)
+    ]).commit(netfilterHere())
+    if (denial !== undefined && !isTaken(denial)) throw denied(`${header(family)} filter FORWARD`, denial)
   }
   return closed
 }
@@ -59,13 +61,13 @@ const acceptRules = ({ bridge, families }: Rules, closed: Family[]): { family: F
     )
 
 /** The commands that remove an owner's accepts, and the families that have our chain. */
-export async function forwardRemovals(owner: string): Promise<{ commands: string[]; families: Family[] }> {
+export function forwardRemovals(owner: string): { commands: string[]; families: Family[] } {
   const both: Family[] = [4, 6]
   const chains = filterChains(both, CHAIN)
   const families = both.filter((_, i) => chains[i] !== undefined)
   const commands: string[] = []
   for (const family of families) {
-    const rules = await listChain(family, CHAIN)
+    const rules = listChain(family, CHAIN)
     const own = rules.filter(({ comment }) => comment === commentOf(owner))
     commands.push(
       ...own.map(({ handle }) => `delete rule ${header(family)} filter ${CHAIN} handle ${handle}`),
@@ -75,37 +77,34 @@ export async function forwardRemovals(owner: string): Promise<{ commands: string
 }
 
 /** Removes our chain where nothing is left in it. */
-export async function deleteUnusedChains(families: Family[]): Promise<void> {
+export function deleteUnusedChains(families: Family[]): void {
   for (const family of families) {
-    if ((await listChain(family, CHAIN)).length > 0) continue
-    const jumps = (await listChain(family, 'FORWARD')).filter(({ target }) => target === CHAIN)
-    const result = await runNft([
+    if (listChain(family, CHAIN).length > 0) continue
+    const jumps = listChain(family, 'FORWARD').filter(rule => targetOf(rule) === CHAIN)
+    const denial = transactionOf([
       ...jumps.map(({ handle }) => `delete rule ${header(family)} filter FORWARD handle ${handle}`),
       `delete chain ${header(family)} filter ${CHAIN}`,
-    ])
+    ]).commit(netfilterHere())
     // Busy: somebody added to it meanwhile, and the jump stays too. Missing: somebody else removed it.
-    if (!result.ok && !isBusy(result) && !isMissing(result)) throw nftError(`deleting chain ${CHAIN}`, result)
+    if (denial !== undefined && !isBusy(denial) && !isMissing(denial))
+      throw denied(`deleting chain ${CHAIN}`, denial)
   }
 }
 
-async function listChain(family: Family, name: string) {
-  const listing = await runNft([`list chain ${header(family)} filter ${name}`], { json: true })
-  if (listing.ok) return listedRules(listing).filter(({ chain }) => chain === name)
-  if (isMissing(listing)) return []
-  throw nftError(`listing ${header(family)} filter ${name}`, listing)
-}
+const listChain = (family: Family, chain: string): ListedRule[] =>
+  listRules(netfilterHere(), { table: { family: header(family), name: 'filter' }, chain })
 
 /** What lacks of an attachment's accepts, in words. */
-export async function missingForwardAccepts(rules: Rules): Promise<string[]> {
+export function missingForwardAccepts(rules: Rules): string[] {
   const names = rules.families.map(({ family }) => family)
   const forward = filterChains(names, 'FORWARD')
   const problems: string[] = []
   for (const [i, family] of names.entries()) {
     if (!forward[i]?.drops) continue
     const where = `${header(family)} filter`
-    const jumps = (await listChain(family, 'FORWARD')).filter(({ target }) => target === CHAIN)
+    const jumps = listChain(family, 'FORWARD').filter(rule => targetOf(rule) === CHAIN)
     if (jumps.length === 0) problems.push(`nftables: ${where} FORWARD drops and has no jump to ${CHAIN}`)
-    const own = (await listChain(family, CHAIN)).filter(({ comment }) => comment === commentOf(rules.owner))
+    const own = listChain(family, CHAIN).filter(({ comment }) => comment === commentOf(rules.owner))
     const expected = acceptRules(rules, [family]).length
     if (own.length < expected) {
       problems.push(

@@ -4,15 +4,19 @@
 
 import type { Family } from '../model/address.ts'
 import type { NatBackend } from '../model/network.ts'
+import { listChains, listRules as listNftRules, targetOf } from '../netfilter/list.ts'
+import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'
+import { denied, isMissing } from '../netfilter/refusal.ts'
+import { Transaction } from '../netfilter/transaction.ts'
 import { findIptables, listRules } from './ipt-run.ts'
 import { setForwardPolicy } from './iptables.ts'
-import { findChains, hasLegacyTables } from './kernel-chains.ts'
-import { baseDocument, TABLE } from './nft-base.ts'
-import { listedChains, listedRules } from './nft-listing.ts'
-import { findNft, isMissing, nftError, runNft } from './nft-run.ts'
+import { findChains, hasLegacyTables, header } from './kernel-chains.ts'
+import { addBase } from './nft-base-messages.ts'
+import type { Element } from './nft-document.ts'
+import { addElements, deleteElements } from './nft-elements.ts'
 import { deleteUnusedTable } from './nftables.ts'
 
-const element = (family: Family): string => `ipv${family}`
+const closing = (family: Family): Element => ({ set: 'closed', key: `ipv${family}`, value: 'jump unrelated' })
 
 /** False where unrelated packets are dropped already. */
 export async function needsForwardGuard(backend: NatBackend, family: Family): Promise<boolean> {
@@ -24,9 +28,9 @@ export async function needsForwardGuard(backend: NatBackend, family: Family): Pr
 /** Equivalent to: iptables -P FORWARD DROP */
 export async function openForwardGuard(backend: NatBackend, family: Family): Promise<void> {
   if (backend === 'iptables') return setForwardPolicy(family, 'DROP')
-  const add = `add element ${TABLE} closed { ${element(family)} : jump unrelated }`
-  const result = await runNft([...baseDocument({ families: [] }), add])
-  if (!result.ok) throw nftError('closing the host to forwarding of others', result)
+  const tx = addElements(addBase(new Transaction(), { families: [] }), [closing(family)])
+  const denial = tx.commit(netfilterHere())
+  if (denial !== undefined) throw denied('closing the host to forwarding of others', denial)
 }
 
 /** Idempotent. Equivalent to: iptables -P FORWARD ACCEPT */
@@ -35,30 +39,28 @@ export async function closeForwardGuard(backend: NatBackend, family: Family): Pr
     if (!(await needsForwardGuard(backend, family))) await setForwardPolicy(family, 'ACCEPT')
     return
   }
-  const result = await runNft([`delete element ${TABLE} closed { ${element(family)} }`])
-  if (!result.ok && !isMissing(result)) throw nftError('opening the host to forwarding of others', result)
-  await deleteUnusedTable()
+  const denial = deleteElements(new Transaction(), [closing(family)]).commit(netfilterHere())
+  if (denial !== undefined && !isMissing(denial))
+    throw denied('opening the host to forwarding of others', denial)
+  deleteUnusedTable()
 }
 
 /** True when somebody else has rules about forwarded packets of this family. */
 export async function isForwardingOfOthers(family: Family): Promise<boolean> {
-  // What the other variant of iptables has, nft lists as well, and a command takes longer.
-  const nft = findNft() !== undefined
-  const isCommand = findIptables(family) !== undefined && (!nft || hasLegacyTables(family))
+  // What the other variant of iptables has is in nf_tables as well, and a command takes longer.
+  const isNft = hasNfTables()
+  const isCommand = findIptables(family) !== undefined && (!isNft || hasLegacyTables(family))
   if (isCommand && (await listRules(family)).foreignForward.length > 0) return true
-  return nft && (await hasForeignForwardChain(family))
+  return isNft && hasForeignForwardChain(family)
 }
 
-async function hasForeignForwardChain(family: Family): Promise<boolean> {
-  const header = family === 4 ? 'ip' : 'ip6'
-  const chains = await runNft(['list chains'], { json: true })
-  if (!chains.ok) throw nftError('listing chains', chains)
-  const foreign = listedChains(chains).filter(
-    ({ family, hook, table }) => hook === 'forward' && [header, 'inet'].includes(family) && table !== 'tsnet',
+function hasForeignForwardChain(family: Family): boolean {
+  const nl = netfilterHere()
+  const foreign = listChains(nl).filter(
+    ({ hook, table }) =>
+      hook?.at === 'forward' && [header(family), 'inet'].includes(table.family) && table.name !== 'tsnet',
   )
-  for (const { family, table, name } of foreign) {
-    const listing = await runNft([`list chain ${family} "${table}" "${name}"`], { json: true })
-    if (listedRules(listing).some(({ target }) => !target?.startsWith('TSNET-'))) return true
-  }
-  return false
+  return foreign.some(({ table, name }) =>
+    listNftRules(nl, { table, chain: name }).some(rule => !targetOf(rule)?.startsWith('TSNET-')),
+  )
 }

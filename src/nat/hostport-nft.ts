@@ -12,18 +12,35 @@
  * container id whatever the network; ours takes those that lead to the addresses it knows of.
  */
 
-import { type Cidr, type Family, familyOf, ipOf, isUnspecified, networkOf } from '../model/address.ts'
+import {
+  bytesOf,
+  type Cidr,
+  type Family,
+  familyOf,
+  ipOf,
+  isUnspecified,
+  networkOf,
+} from '../model/address.ts'
 import type { HostPort, HostPortIntent } from '../model/chained.ts'
+import { TsnetError } from '../model/errors.ts'
+import { transactionOf } from '../netfilter/commands.ts'
+import { compileRule, isKnown } from '../netfilter/language.ts'
+import { consistently, generation, type ListedRule, listRules, targetOf } from '../netfilter/list.ts'
+import { netfilterHere } from '../netfilter/netfilter.ts'
+import { denied, isBusy, isMissing, isOutdated } from '../netfilter/refusal.ts'
+import { isMadeOf } from '../netfilter/same-rule.ts'
+import { type TableRef, Transaction, tableText } from '../netfilter/transaction.ts'
+import type { Netlink } from '../netlink/netlink.ts'
+import { findCommand, run } from './commands.ts'
 import { portsOf } from './hostport-rules.ts'
-import { type ListedRule, listedRules } from './nft-listing.ts'
-import { isBusy, isMissing, nftError, runNft } from './nft-run.ts'
+import { header as ip } from './kernel-chains.ts'
 
 const INVALID = 'hostports_invalid'
 /** Chains of the reference in which containers have rules. */
 const PORT_CHAINS = ['hostports', 'hostip_hostports', 'masquerading']
 
-const ip = (family: Family): string => (family === 4 ? 'ip' : 'ip6')
-const tableOf = (family: Family): string => `${ip(family)} cni_hostport`
+const refOf = (family: Family): TableRef => ({ family: ip(family), name: 'cni_hostport' })
+const tableOf = (family: Family): string => tableText(refOf(family))
 
 /** The table with what all containers share; changes nothing where it is there already. */
 function baseCommands(family: Family, snat: boolean): string[] {
@@ -116,98 +133,136 @@ const commandsOf = (intent: HostPortIntent, address: Cidr): string[] => [
 export const describePortsNft = (intent: HostPortIntent): string =>
   `${intent.addresses.flatMap(address => commandsOf(intent, address)).join('\n')}\n`
 
-/** Adds all rules or none. @throws TsnetError `missing`, `kernel` */
+/** Adds all rules or none. @throws TsnetError `missing`, `invalid-config`, `kernel` */
 export async function installPortsNft(intent: HostPortIntent): Promise<void> {
-  const result = await runNft(intent.addresses.flatMap(address => commandsOf(intent, address)))
-  if (!result.ok) throw nftError(`ports of container ${intent.containerId}`, result)
+  const commands = intent.addresses.flatMap(address => commandsOf(intent, address))
+  const isOurs = intent.addresses.every(address =>
+    rulesOf(intent, address).every(({ rule }) => isKnown(ip(familyOf(address)), rule)),
+  )
+  if (!isOurs) return installByCommand(intent, commands)
+  const denial = transactionOf(commands).commit(netfilterHere())
+  if (denial !== undefined) throw denied(`ports of container ${intent.containerId}`, denial)
+}
+
+/** Conditions are words of nft's language; where they are none that we know, nft itself has to read them. */
+async function installByCommand(
+  { containerId, conditions }: HostPortIntent,
+  commands: string[],
+): Promise<void> {
+  const words = [...conditions[4], ...conditions[6]].map(word => JSON.stringify(word)).join(', ')
+  const nft = findCommand('nft')
+  if (nft === undefined) {
+    throw new TsnetError(
+      'missing',
+      `conditions ${words} of container ${containerId}: only nft knows these words`,
+      {
+        details: 'install nftables, or use conditions of addresses, interfaces, marks and ports',
+      },
+    )
+  }
+  const { code, stderr } = await run(nft, ['-f', '-'], { stdin: `${commands.join('\n')}\n` })
+  if (code === 0) return
+  throw new TsnetError(
+    'kernel',
+    `nft, ports of container ${containerId} with conditions ${words}: ${stderr.trim()}`,
+  )
 }
 
 /**
  * Removes a container's rules.
  * @param addresses those that the rules lead to; absent: whichever
- * @returns true when no container's rules are left in IPv4
  * @throws TsnetError `kernel`
  */
 export async function withdrawPortsNft(containerId: string, addresses?: readonly Cidr[]): Promise<void> {
-  const isOwn = ({ comment, words }: ListedRule) =>
-    comment === containerId &&
-    (addresses === undefined || addresses.some(address => words.includes(`"${ipOf(address)}"`)))
+  const isOwn = (rule: ListedRule) =>
+    rule.comment === containerId &&
+    (addresses === undefined || addresses.some(address => names(rule, bytesOf(ipOf(address)))))
   for (const family of [4, 6] as const) {
-    const table = tableOf(family)
-    const found = (await listPorts(family, [...PORT_CHAINS, INVALID])).filter(isOwn)
-    if (found.length === 0) continue
-    const result = await runNft(
-      found.map(({ chain, handle }) => `delete rule ${table} ${chain} handle ${handle}`),
-    )
-    if (!result.ok && !isMissing(result)) throw nftError(`removing ports of ${containerId}`, result)
+    const tx = new Transaction()
+    for (const { table, chain, handle } of listPorts(family, [...PORT_CHAINS, INVALID]).filter(isOwn)) {
+      tx.deleteRule(table, chain, handle)
+    }
+    const denial = tx.commit(netfilterHere())
+    if (denial !== undefined && !isMissing(denial)) throw denied(`removing ports of ${containerId}`, denial)
   }
 }
 
-/** Containers with rules, whoever made them. */
-export async function hasPortsNft(): Promise<boolean> {
-  return (await listPorts(4)).length > 0 || (await listPorts(6)).length > 0
-}
+/** True for a rule that compares something with these bytes, or leads there. */
+const names = ({ expressions }: ListedRule, bytes: Uint8Array): boolean =>
+  expressions.some(({ cmp, immediate }) => {
+    const { value } = cmp?.data ?? immediate?.data ?? {}
+    return value !== undefined && Buffer.compare(value, bytes) === 0
+  })
+
+/** True when a container has rules, whoever made them. */
+export const hasPortsNft = (): boolean => listPorts(4).length > 0 || listPorts(6).length > 0
+
+/** How often a table is looked at again when others change rules at the same time. */
+const ATTEMPTS = 10
 
 /** Deletes the tables where no container has rules. */
-export async function removeUnusedNft(): Promise<void> {
+export function removeUnusedNft(): void {
+  const nl = netfilterHere()
   for (const family of [4, 6] as const) {
-    const table = tableOf(family)
-    if ((await listPorts(family)).length > 0) continue
-    const result = await runNft([`delete table ${table}`])
-    if (!result.ok && !isMissing(result) && !isBusy(result)) throw nftError(`deleting table ${table}`, result)
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      const then = generation(nl)
+      if (listPorts(family).length > 0) break
+      // Refused where somebody has changed anything since: it may have been here.
+      const denial = new Transaction().deleteTable(refOf(family)).commit(nl, then)
+      if (denial === undefined || isMissing(denial) || isBusy(denial)) break
+      if (!isOutdated(denial)) throw denied(`deleting table ${tableOf(family)}`, denial)
+    }
   }
 }
 
-async function listPorts(family: Family, chains = PORT_CHAINS): Promise<ListedRule[]> {
-  const listing = await runNft([`list table ${tableOf(family)}`], { json: true })
-  if (isMissing(listing)) return []
-  if (!listing.ok) throw nftError(`listing table ${tableOf(family)}`, listing)
-  return listedRules(listing).filter(({ chain }) => chains.includes(chain))
-}
+const listPorts = (family: Family, chains = PORT_CHAINS): ListedRule[] =>
+  listRules(netfilterHere(), { table: refOf(family) }).filter(({ chain }) => chains.includes(chain))
 
 /**
  * What the tables lack of an intent, in words.
  * @param ours this plugin made them: nothing may be missing that the reference does without
  */
 export async function verifyPortsNft(intent: HostPortIntent, ours: boolean): Promise<string[]> {
-  const problems: string[] = []
-  for (const address of intent.addresses) {
-    const table = tableOf(familyOf(address))
-    const listing = await runNft([`list table ${table}`])
-    if (!listing.ok && !isMissing(listing)) throw nftError(`listing table ${table}`, listing)
-    const printed = listing.output.split('\n').map(line => line.trim())
-    const there = new Set(printed)
-    const masqueradesAll = !ours && printed.some(line => isForAll(line, intent, address))
-    const wanted = rulesOf(intent, address).filter(
-      ({ chain, extra }) => ours || !(extra || (masqueradesAll && chain === 'masquerading')),
+  const nl = netfilterHere()
+  return consistently(nl, () => intent.addresses.flatMap(address => missingPorts(nl, intent, address, ours)))
+}
+
+function missingPorts(nl: Netlink, intent: HostPortIntent, address: Cidr, ours: boolean): string[] {
+  const table = refOf(familyOf(address))
+  const there = listRules(nl, { table })
+  const has = (chain: string, rule: string, isEnd = false): boolean =>
+    there.some(
+      found => found.chain === chain && isMadeOf(nl, found, compileRule(table.family, rule), { isEnd }),
     )
-    // Conditions are printed in nft's own words.
-    const own = intent.conditions[familyOf(address)].length === 0
-    const missing = wanted.filter(({ rule }) =>
-      own || !rule.includes(' dport ') ? !there.has(rule) : !printed.some(line => sameTarget(line, rule)),
-    )
-    problems.push(...missing.map(({ chain, rule }) => `nftables: ${table} ${chain} lacks ${rule}`))
-    if (ours && !there.has(`ct state invalid jump ${INVALID}`)) {
-      problems.push(`nftables: nothing leads to ${INVALID} of ${table}`)
-    }
-    if (!printed.some(line => LEADS_TO_PORTS.test(line))) {
-      problems.push(`nftables: nothing leads to the ports of ${table}`)
-    }
+  const masqueradesAll = !ours && forAll(intent, address).some(rule => has('masquerading', rule))
+  const wanted = rulesOf(intent, address).filter(
+    ({ chain, extra }) => ours || !(extra || (masqueradesAll && chain === 'masquerading')),
+  )
+  // The reference has conditions elsewhere, and in words that only nft knows.
+  const isWhole = (rule: string) =>
+    intent.conditions[familyOf(address)].length === 0 || (ours && isKnown(table.family, rule))
+  const missing = wanted.filter(({ chain, rule }) =>
+    isWhole(rule) || !rule.includes(' dport ') ? !has(chain, rule) : !has(chain, fromPort(rule), true),
+  )
+  const problems = missing.map(({ chain, rule }) => `nftables: ${tableText(table)} ${chain} lacks ${rule}`)
+  if (ours && !has('invalid', `ct state invalid jump ${INVALID}`)) {
+    problems.push(`nftables: nothing leads to ${INVALID} of ${tableText(table)}`)
   }
+  if (!there.some(leadsToPorts)) problems.push(`nftables: nothing leads to the ports of ${tableText(table)}`)
   return problems
 }
 
 /** Before it stand conditions that the reference has for all containers together; up to 1.8 its chain is another. */
-const LEADS_TO_PORTS = /(^| )fib daddr type local jump hostports(_all)?$/
+const leadsToPorts = (rule: ListedRule): boolean =>
+  ['hostports_all', 'hostports'].includes(targetOf(rule) ?? '') &&
+  rule.expressions.some(({ fib }) => fib?.result === 'type')
 
-/** A rule that masquerades what comes to an address from wherever, as later versions of the reference may have it. */
-const isForAll = (line: string, { containerId }: HostPortIntent, address: Cidr): boolean => {
+/** Rules that masquerade what comes to an address from wherever, as later versions of the reference may have them. */
+function forAll({ containerId }: HostPortIntent, address: Cidr): string[] {
   const header = ip(familyOf(address))
-  const anywhere = `${header} saddr ${familyOf(address) === 4 ? '0.0.0.0' : '::'}/0 `
-  const plain = line.startsWith(anywhere) ? line.slice(anywhere.length) : line
-  return plain === `${header} daddr ${ipOf(address)} masquerade comment "${containerId}"`
+  const rule = `${header} daddr ${ipOf(address)} masquerade comment "${containerId}"`
+  return [rule, `${header} saddr ${familyOf(address) === 4 ? '0.0.0.0' : '::'}/0 ${rule}`]
 }
 
-/** From the port on. */
-const sameTarget = (line: string, rule: string): boolean =>
-  line.endsWith(rule.slice(rule.search(/\S+ dport /)))
+/** What follows the conditions. */
+const fromPort = (rule: string): string => rule.slice(rule.search(/\S+ dport /))

@@ -15,6 +15,7 @@ import { type Cidr, type Family, familyOf } from '../model/address.ts'
 import type { HostPortIntent, HostPortRecord } from '../model/chained.ts'
 import type { NatBackend } from '../model/network.ts'
 import { everyOne } from '../model/undo.ts'
+import { hasNfTables } from '../netfilter/netfilter.ts'
 import {
   describePortsNft,
   hasPortsNft,
@@ -34,7 +35,6 @@ import {
   sharedRemoval,
 } from './hostport-rules.ts'
 import { families, findIptables } from './ipt-run.ts'
-import { findNft } from './nft-run.ts'
 import { chainOf, chainRemoval, freshFileOf, type Sheet, targetOf } from './sheet.ts'
 import { ensureSheets, listTable, removeListed, removeSheets, verifySheets } from './sheet-apply.ts'
 
@@ -105,7 +105,7 @@ export async function withdrawUnknownPorts(
     ...families().flatMap(family =>
       PORT_TABLES.map(table => removeListed(family, table, what, there => chainRemoval(chains, there))),
     ),
-    ...(findNft() === undefined ? [] : [withdrawPortsNft(containerId, addresses)]),
+    ...(!hasNfTables() ? [] : [withdrawPortsNft(containerId, addresses)]),
   ])
 }
 
@@ -115,9 +115,9 @@ export async function withdrawUnknownPorts(
  */
 export async function tidyPorts(backend: NatBackend): Promise<boolean> {
   if (backend === 'nftables') {
-    if (findNft() === undefined) return true
-    await removeUnusedNft()
-    return !(await hasPortsNft())
+    if (!hasNfTables()) return true
+    removeUnusedNft()
+    return !hasPortsNft()
   }
   const left = await Promise.all(
     families().map(async family => {

@@ -9,7 +9,7 @@ import { readFileSync } from 'node:fs'
 import type { Family } from '../model/address.ts'
 import { hasCode } from '../model/errors.ts'
 import { findChain, listRules } from '../netfilter/list.ts'
-import { netfilterHere } from '../netfilter/netfilter.ts'
+import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'
 import type { TableRef } from '../netfilter/transaction.ts'
 
 export interface KernelChain {
@@ -25,6 +25,7 @@ const tableOf = ({ family, table }: KernelChain): TableRef => ({ family: header(
 
 /** Which of these chains are there, and whether they drop by policy. */
 export function findChains(wanted: readonly KernelChain[]): ({ drops: boolean } | undefined)[] {
+  if (!hasNfTables()) return wanted.map(() => undefined)
   const nl = netfilterHere()
   return wanted.map(chain => {
     const found = findChain(nl, tableOf(chain), chain.name)
@@ -34,6 +35,7 @@ export function findChains(wanted: readonly KernelChain[]): ({ drops: boolean } 
 
 /** True where a chain is there and has a rule that leads to another. */
 export const leadsTo = (chain: KernelChain, target: string): boolean =>
+  hasNfTables() &&
   listRules(netfilterHere(), { table: tableOf(chain), chain: chain.name }).some(({ expressions }) =>
     expressions.some(({ immediate }) => immediate?.data?.verdict?.chain === target),
   )

@@ -1,7 +1,7 @@
 /**
  * Rules about packets: masquerade, published ports, and who may not reach whom.
  *
- *     NatIntent ──rules.ts──▶ which packets ──┬─ nft-document.ts ─▶ nftables.ts ─▶ libnftables or nft
+ *     NatIntent ──rules.ts──▶ which packets ──┬─ nft-document.ts ─▶ nftables.ts ─▶ the kernel (netfilter/)
  *                                             └─ ipt-document.ts ─▶ iptables.ts ─▶ ipt-restore.ts ─▶ iptables-restore
  *
  * A packet meets, in this order:
@@ -36,6 +36,7 @@
 import type { Family } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { NatBackend, NatIntent } from '../model/network.ts'
+import { hasNfTables, missingNfTables, netfilterHere } from '../netfilter/netfilter.ts'
 import { closeForwarding, type ForwardingChange, restoreSettings } from './forwarding.ts'
 import { findIptables } from './ipt-run.ts'
 import {
@@ -49,7 +50,7 @@ import {
   withdrawPortsIptables,
 } from './iptables.ts'
 import { isLoopbackRouted, routeLoopback, unrouteLoopback } from './loopback.ts'
-import { findNft, missingNft } from './nft-run.ts'
+import { showTable } from './nft-show.ts'
 import {
   describeNft,
   handOverNft,
@@ -71,7 +72,6 @@ export {
   openForwarding,
 } from './forwarding.ts'
 export { iptablesVariant } from './ipt-run.ts'
-export { prepareNft } from './nft-run.ts'
 export {
   collectMasquerades,
   installMasquerade,
@@ -115,18 +115,18 @@ const backends = {
  */
 export function chooseBackend(configured?: NatBackend): NatBackend {
   if (configured !== 'nftables' && findIptables(4) !== undefined) return 'iptables'
-  if (configured !== 'iptables' && findNft() !== undefined) return 'nftables'
-  if (configured === 'nftables') throw missingNft()
+  if (configured !== 'iptables' && hasNfTables()) return 'nftables'
+  if (configured === 'nftables') throw missingNfTables()
   throw new TsnetError(
     'missing',
     configured === 'iptables'
       ? 'natBackend is "iptables", but no iptables-restore command is there'
-      : 'no firewall is there: neither iptables-restore, libnftables.so.1 nor nft',
+      : 'no firewall is there: neither an iptables-restore command nor nf_tables in the kernel',
     {
       details:
         configured === 'iptables'
           ? 'install iptables, or set natBackend to "nftables"'
-          : 'install iptables, libnftables1 or nftables',
+          : 'install iptables, or use a kernel with CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET',
     },
   )
 }
@@ -236,6 +236,9 @@ export async function verifyRules(backend: NatBackend, intent: NatIntent): Promi
 export async function owners(backend: NatBackend): Promise<string[]> {
   return [...new Set([...(await backends[backend].owners()), ...(await spoofGuardOwners())])]
 }
+
+/** What the nftables backend has in the namespace that the thread is in, as a page. */
+export const showRules = (): string => showTable(netfilterHere())
 
 /** The rules as the document that the kernel gets when there is none of ours yet. */
 export const describeRules = (backend: NatBackend, intent: NatIntent): string =>

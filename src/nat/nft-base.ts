@@ -14,9 +14,11 @@
  */
 
 import { type Family, ipAt, lengthOf } from '../model/address.ts'
+import type { TableRef } from '../netfilter/transaction.ts'
 import type { Rules } from './rules.ts'
 
 export const TABLE = 'inet tsnet'
+export const TABLE_REF: TableRef = { family: 'inet', name: 'tsnet' }
 
 /** Deletes the table unless an owner or a forwarding guard is left in it. */
 export const deleteTable = [
@@ -27,14 +29,32 @@ export const deleteTable = [
 ]
 
 /** The table with all that these rules need; changes nothing where it is there already. */
-export const baseDocument = ({ families }: Pick<Rules, 'families'>): string[] => [
+export const baseDocument = (rules: Pick<Rules, 'families'>): string[] => [
   ...base,
-  ...families.flatMap(({ family, addresses }) =>
-    [...new Set(addresses.map(({ network }) => lengthOf(network)))].flatMap(length =>
-      subnetChains(family, length),
-    ),
-  ),
+  ...subnetsOf(rules).flatMap(({ family, length }) => subnetChains(family, length)),
 ]
+
+/** The subnets that the containers of these rules are in. */
+export const subnetsOf = ({ families }: Pick<Rules, 'families'>): { family: Family; length: number }[] =>
+  families.flatMap(({ family, addresses }) =>
+    [...new Set(addresses.map(({ network }) => lengthOf(network)))].map(length => ({ family, length })),
+  )
+
+/** By name: the type of keys, and in maps that of data. */
+let types: Map<string, { type: string; data?: string }> | undefined
+
+/** What the elements of a set consist of. */
+export function typesOfSet(name: string): { type: string; data?: string } {
+  types ??= new Map(
+    base.flatMap(line => {
+      const [, set = '', type = '', data] =
+        /^add (?:set|map) \S+ \S+ (\S+) \{ type (.*?)(?: : (.*))?; \}$/.exec(line) ?? []
+      return set === '' ? [] : [[set, data === undefined ? { type } : { type, data }]]
+    }),
+  )
+  const address = name.includes('near4') ? 'ipv4_addr' : 'ipv6_addr'
+  return types.get(name) ?? { type: `${address} . ${address}` }
+}
 
 /** The chains of the base and how each of their rules ends, for comparing with a listing. */
 export function baseChains(rules: Pick<Rules, 'families'>): Map<string, string[]> {
@@ -76,7 +96,7 @@ const NOT_LED = ['ip6 saddr fe80::/10 return', 'ip6 daddr { ::1, fe80::/10 } ret
 /** Any address of a family but loopback's. */
 const anyOf = (family: Family): string => (family === 4 ? 'ip daddr != 127.0.0.0/8' : 'meta nfproto ipv6')
 
-const base = [
+export const base = [
   `add table ${TABLE}`,
   '# who uses this table, and families that are closed to forwarding of others',
   map('owners', 'mark . mark : verdict'),
@@ -194,7 +214,7 @@ const base = [
 ]
 
 /** What depends on the prefix length of a container's subnet. */
-function subnetChains(family: Family, length: number): string[] {
+export function subnetChains(family: Family, length: number): string[] {
   const [header, address, multicast] =
     family === 4 ? ['ip', 'ipv4_addr', '224.0.0.0/4'] : ['ip6', 'ipv6_addr', 'ff00::/8']
   const kind = `${family}_${length}`

@@ -1,7 +1,4 @@
-/**
- * What an attachment has in the sets and maps of our table (nft-base.ts), and the commands that add it,
- * show it and take it away.
- */
+/** What an attachment has in the sets and maps of our table (nft-base.ts), in words. */
 
 import { lengthOf } from '../model/address.ts'
 import { TABLE } from './nft-base.ts'
@@ -89,33 +86,17 @@ function portElements({ family, bridgeServed }: FamilyRules, bridge: string, por
   }).flat()
 }
 
-/**
- * The commands that add elements, and fail where one is there already. What goes to one set is one command,
- * which takes libnftables less memory than one for each of ten thousand ports.
- */
-export const createElements = (elements: readonly Element[], owner: string): string[] =>
-  bySet('create', elements, element => elementText(element, owner))
-
-/** The commands that remove elements, and fail where one is not there. */
-export const deleteElements = (elements: readonly Element[]): string[] =>
-  bySet('delete', elements, ({ key }) => key)
-
-function bySet(verb: string, elements: readonly Element[], text: (element: Element) => string): string[] {
+/** The commands that add elements, for a page to read; what goes to one set is one of them. */
+export function createText(elements: readonly Element[], owner: string): string[] {
   const sets = new Map<string, string[]>()
   for (const element of elements) {
     const texts = sets.get(element.set) ?? []
-    texts.push(text(element))
+    texts.push(elementText(element, owner))
     sets.set(element.set, texts)
   }
-  return [...sets].map(([set, texts]) => `${verb} element ${TABLE} ${set} { ${texts.join(', ')} }`)
+  return [...sets].map(([set, texts]) => `create element ${TABLE} ${set} { ${texts.join(', ')} }`)
 }
 
 /** An element as nft prints it. */
 export const elementText = ({ key, value }: Element, owner: string): string =>
   `${key} comment "${commentOf(owner)}"${value === undefined ? '' : ` : ${value}`}`
-
-/**
- * The command that prints an element and fails where it is not there. One at a time: thousands in one
- * command end nft 1.0.6 with a segmentation fault.
- */
-export const getElement = ({ set, key }: Element): string => `get element ${TABLE} ${set} { ${key} }`

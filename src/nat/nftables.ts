@@ -5,10 +5,19 @@
  *     withdraw   delete its elements; where they are not all there, those that are
  *
  * The kernel refuses an element that exists, so two attachments cannot have one host port.
+ *
+ * What does not fit into the socket at once (in a user namespace, some thousand ports) goes in several
+ * transactions: the first has the owner, and what was done by then goes with it.
  */
 
 import type { Family } from '../model/address.ts'
-import { TsnetError } from '../model/errors.ts'
+import { hasCode, TsnetError } from '../model/errors.ts'
+import { addCommands, transactionOf } from '../netfilter/commands.ts'
+import { consistently, findChain, findElement, type ListedRule, listRules } from '../netfilter/list.ts'
+import { netfilterHere } from '../netfilter/netfilter.ts'
+import { type Denial, denied, isBusy, isMissing, isTaken } from '../netfilter/refusal.ts'
+import { Transaction } from '../netfilter/transaction.ts'
+import type { Netlink } from '../netlink/netlink.ts'
 import {
   deleteUnusedChains,
   forwardAccepts,
@@ -16,54 +25,116 @@ import {
   missingForwardAccepts,
   openForwardChains,
 } from './forward-accept.ts'
-import { baseChains, baseDocument, deleteTable, TABLE } from './nft-base.ts'
+import { baseChains, baseDocument, deleteTable, TABLE, TABLE_REF } from './nft-base.ts'
+import { addBase } from './nft-base-messages.ts'
 import {
-  createElements,
-  deleteElements,
+  createText,
   type Element,
   elementsOf,
   elementText,
-  getElement,
   isPortElement,
   portElementsOf,
 } from './nft-document.ts'
-import { absentElements } from './nft-elements.ts'
-import { elementsOfOwner, listedChains, listedKeys, listedOwners, listedRules } from './nft-listing.ts'
-import { isBusy, isMissing, isTaken, nftError, runNft } from './nft-run.ts'
+import {
+  absentElements,
+  createElements,
+  deleteElements,
+  describeElement,
+  elementsOfOwner,
+  listKeys,
+  listOwners,
+} from './nft-elements.ts'
 import { commentOf, type Rules } from './rules.ts'
 
 /** How often a change is tried again when others change the shared parts at the same time. */
 const ATTEMPTS = 10
 
-/** @throws TsnetError `conflict`, `kernel` */
+/** What goes in one transaction where not all does. A socket takes 200 KB at least, and an element 80 bytes. */
+const PART = 2000
+
+/** @throws TsnetError `conflict`, `missing`, `kernel` */
 export async function installNft(rules: Rules): Promise<void> {
-  const { owner } = rules
-  const create = createElements(elementsOf(rules), owner)
+  const nl = netfilterHere()
+  const elements = elementsOf(rules)
   for (let attempt = 1; ; attempt++) {
-    const accepts = forwardAccepts(rules, await openForwardChains(rules))
-    let result = await runNft([...create, ...accepts])
-    if (isMissing(result)) result = await runNft([...baseDocument(rules), ...create, ...accepts])
-    if (result.ok) return
-    if (isTaken(result)) throw await conflict(rules)
+    const accepts = forwardAccepts(rules, openForwardChains(rules))
+    const denial = inParts(
+      elements,
+      (part, isLast) => create(nl, rules, part, isLast ? accepts : []),
+      part => void deleteElements(new Transaction(), part).commit(nl),
+    )
+    if (denial === undefined) return
+    if (isTaken(denial)) throw conflict(nl, rules, denial)
     // The chain that accepts go to was removed by somebody who was the last to use it.
-    if (!isMissing(result) || attempt === ATTEMPTS) throw nftError(`rules of ${commentOf(owner)}`, result)
+    if (!isMissing(denial) || attempt === ATTEMPTS) throw denied(`rules of ${commentOf(rules.owner)}`, denial)
   }
 }
 
-/** @throws TsnetError `kernel` */
+/** Creates elements in one transaction, together with the table where that is missing. */
+function create(
+  nl: Netlink,
+  rules: Rules,
+  elements: readonly Element[],
+  accepts: readonly string[],
+): Denial | undefined {
+  const commit = (tx: Transaction) =>
+    addCommands(createElements(tx, elements, rules.owner), accepts).commit(nl)
+  const denial = commit(new Transaction())
+  return isMissing(denial) ? commit(addBase(new Transaction(), rules)) : denial
+}
+
+/**
+ * Changes all elements at once, or part by part where the socket does not take so much.
+ * @param undo takes back a part when a later one is refused
+ */
+function inParts(
+  elements: readonly Element[],
+  change: (part: readonly Element[], isLast: boolean) => Denial | undefined,
+  undo: (part: readonly Element[]) => void,
+): Denial | undefined {
+  try {
+    return change(elements, true)
+  } catch (thrown) {
+    if (!hasCode(thrown, 'EMSGSIZE') || elements.length <= PART) throw thrown
+  }
+  for (let from = 0; from < elements.length; from += PART) {
+    const denial = change(elements.slice(from, from + PART), from + PART >= elements.length)
+    if (denial === undefined) continue
+    for (let at = from - PART; at >= 0; at -= PART) undo(elements.slice(at, at + PART))
+    return denial
+  }
+  return undefined
+}
+
+/** @throws TsnetError `missing`, `kernel` */
 export async function withdrawNft(
   owner: string,
   { rules, last }: { rules?: Rules; last: boolean; guards?: readonly Family[] },
 ): Promise<void> {
+  const nl = netfilterHere()
   for (let attempt = 1; ; attempt++) {
-    const elements = rules !== undefined && attempt === 1 ? elementsOf(rules) : await ownElements(owner)
-    const accepts = await forwardRemovals(owner)
-    const deletions = [...deleteElements(elements), ...accepts.commands]
-    let result = await runNft(last ? [...deletions, ...deleteTable] : deletions)
+    const elements = rules !== undefined && attempt === 1 ? elementsOf(rules) : elementsOfOwner(nl, owner)
+    const accepts = forwardRemovals(owner)
+    const remove = (part: readonly Element[], isLast: boolean, more: readonly string[]) =>
+      addCommands(deleteElements(new Transaction(), part), [
+        ...(isLast ? accepts.commands : []),
+        ...more,
+      ]).commit(nl)
+    const removeAll = (more: readonly string[]) =>
+      inParts(
+        elements,
+        (part, isLast) => remove(part, isLast, isLast ? more : []),
+        () => {}, // What is gone is gone; the rest is looked for.
+      )
+    let denial = removeAll(last ? deleteTable : [])
     // Somebody else is there, or the table is gone already.
-    if (last && !result.ok) result = await runNft(deletions)
-    if (result.ok) return deleteUnusedChains(accepts.families)
-    if (!isMissing(result) || attempt === ATTEMPTS) throw nftError(`removing ${commentOf(owner)}`, result)
+    if (last && denial !== undefined) denial = removeAll([])
+    if (denial === undefined) return deleteUnusedChains(accepts.families)
+    // Whatever is wrong with what should be there, what is there can be removed.
+    const isLooking = attempt > 1 || rules === undefined
+    if ((isLooking && !isMissing(denial)) || attempt === ATTEMPTS) {
+      throw denied(`removing ${commentOf(owner)}`, denial)
+    }
   }
 }
 
@@ -72,104 +143,87 @@ export async function withdrawNft(
  * @throws TsnetError `kernel`
  */
 export async function handOverNft(owner: string, heirs: readonly Rules[]): Promise<void> {
+  const nl = netfilterHere()
   for (let attempt = 1; ; attempt++) {
-    const gone = (await ownElements(owner)).filter(isPortElement)
-    const added: string[] = []
+    const tx = deleteElements(new Transaction(), elementsOfOwner(nl, owner).filter(isPortElement))
     for (const heir of heirs) {
       // Whoever did this before may have been killed before it could say so.
-      const there = new Set((await ownElements(heir.owner)).map(({ set, key }) => `${set} ${key}`))
-      const missing = portElementsOf(heir).filter(({ set, key }) => !there.has(`${set} ${key}`))
-      added.push(...createElements(missing, heir.owner))
+      const there = new Set(elementsOfOwner(nl, heir.owner).map(({ set, key }) => `${set} ${key}`))
+      createElements(
+        tx,
+        portElementsOf(heir).filter(({ set, key }) => !there.has(`${set} ${key}`)),
+        heir.owner,
+      )
     }
-    const commands = [...deleteElements(gone), ...added]
-    if (commands.length === 0) return
-    const result = await runNft(commands)
-    if (result.ok) return
-    const isRace = isMissing(result) || isTaken(result)
-    if (!isRace || attempt === ATTEMPTS) throw nftError(`handing over ports of ${commentOf(owner)}`, result)
+    const denial = tx.commit(nl)
+    if (denial === undefined) return
+    const isRace = isMissing(denial) || isTaken(denial)
+    if (!isRace || attempt === ATTEMPTS) throw denied(`handing over ports of ${commentOf(owner)}`, denial)
   }
-}
-
-async function ownElements(owner: string): Promise<Element[]> {
-  const listing = await runNft([`list table ${TABLE}`], { json: true })
-  if (listing.ok) return elementsOfOwner(listing, owner)
-  if (isMissing(listing)) return []
-  throw nftError(`listing table ${TABLE}`, listing)
 }
 
 /** Deletes the table unless somebody uses it. */
-export async function deleteUnusedTable(): Promise<void> {
-  const result = await runNft(deleteTable)
-  if (!result.ok && !isBusy(result) && !isMissing(result)) throw nftError(`deleting table ${TABLE}`, result)
+export function deleteUnusedTable(): void {
+  const denial = transactionOf(deleteTable).commit(netfilterHere())
+  if (denial !== undefined && !isBusy(denial) && !isMissing(denial))
+    throw denied(`deleting table ${TABLE}`, denial)
 }
 
-async function conflict(rules: Rules): Promise<TsnetError> {
-  for (const element of elementsOf(rules)) {
-    const found = await runNft([getElement(element)])
-    if (!found.ok) continue
-    const holder = /comment "(tsnet:[0-9a-f]{16})"/.exec(found.output)?.[1] ?? 'somebody'
-    const what = element.set.startsWith('ports')
-      ? `host port ${element.key}`
-      : `${element.set} ${element.key}`
-    return new TsnetError('conflict', `nftables: ${what} has rules of ${holder} already`)
+/** Who has what was to be created. */
+function conflict(nl: Netlink, rules: Rules, { set, element }: Denial): TsnetError {
+  if (set === undefined || element === undefined) {
+    return new TsnetError('conflict', `nftables: rules of ${commentOf(rules.owner)} collide with others`)
   }
-  return new TsnetError('conflict', `nftables: rules of ${commentOf(rules.owner)} collide with others`)
+  const comment = findElement(nl, TABLE_REF, set, element.key)?.comment ?? ''
+  const holder = /^tsnet:[0-9a-f]{16}$/.test(comment) ? comment : 'somebody'
+  return new TsnetError(
+    'conflict',
+    `nftables: ${describeElement(set, element)} has rules of ${holder} already`,
+  )
 }
 
-export async function ownersNft(): Promise<string[]> {
-  const listing = await runNft([`list map ${TABLE} owners`], { json: true })
-  if (listing.ok) return listedOwners(listing)
-  if (isMissing(listing)) return []
-  throw nftError(`listing table ${TABLE}`, listing)
-}
+export const ownersNft = async (): Promise<string[]> => listOwners(netfilterHere())
 
 export function describeNft(rules: Rules): string {
-  const elements = createElements(elementsOf(rules), rules.owner)
+  const elements = createText(elementsOf(rules), rules.owner)
   return `${[...baseDocument(rules), '', `# what ${commentOf(rules.owner)} has in them`, ...elements].join('\n')}\n`
 }
 
 export async function verifyNft(rules: Rules): Promise<string[]> {
-  const chains = await lastingly(() => brokenChains(rules))
-  return [...missingElements(rules), ...chains, ...(await missingForwardAccepts(rules))]
+  const nl = netfilterHere()
+  return [
+    ...absentElements(nl, elementsOf(rules), rules.owner).map(
+      element => `nftables: ${element.set} lacks ${elementText(element, rules.owner)}`,
+    ),
+    ...brokenChains(nl, rules),
+    ...missingForwardAccepts(rules),
+  ]
 }
 
-/** What others change while nft lists, it begins to read again, and may list twice. So a fault is one that stays. */
-async function lastingly(faults: () => Promise<string[]>): Promise<string[]> {
-  for (let attempt = 1; ; attempt++) {
-    const found = await faults()
-    if (found.length === 0 || attempt === ATTEMPTS) return found
-  }
-}
-
-const missingElements = (rules: Rules): string[] =>
-  absentElements(elementsOf(rules), rules.owner).map(
-    element => `nftables: ${element.set} lacks ${elementText(element, rules.owner)}`,
-  )
-
-async function brokenChains(rules: Rules): Promise<string[]> {
-  // Not the table alone: for that nft reads the elements of its sets, whether they are asked for or not.
-  const listing = await runNft([`list ruleset ${TABLE_FAMILY}`], { json: true, terse: true })
-  if (!listing.ok) throw nftError(`listing table ${TABLE}`, listing)
-  const isOurs = ({ family, table }: { family: string; table: string }) => `${family} ${table}` === TABLE
-  const names = listedChains(listing)
-    .filter(isOurs)
-    .map(({ name }) => name)
+function brokenChains(nl: Netlink, rules: Rules): string[] {
+  const wanted = [...baseChains(rules)]
+  const { names, there } = consistently(nl, () => ({
+    names: wanted.map(([name]) => name).filter(name => findChain(nl, TABLE_REF, name) !== undefined),
+    there: listRules(nl, { table: TABLE_REF }),
+  }))
   if (names.length === 0) return [`nftables: there is no table ${TABLE}`]
-  const there = listedRules(listing).filter(isOurs)
-  return [...baseChains(rules)].flatMap(([name, ends]) => {
+  return wanted.flatMap(([name, ends]) => {
     if (!names.includes(name)) return [`nftables: there is no chain ${name}`]
-    const found = there.filter(({ chain }) => chain === name).map(({ expressions }) => expressions.at(-1))
+    const found = there.filter(({ chain }) => chain === name).map(endOf)
     return found.join() === ends.join()
       ? []
       : [`nftables: the rules of chain ${name} end in ${found.join()} instead of ${ends.join()}`]
   })
 }
 
-const [TABLE_FAMILY = ''] = TABLE.split(' ')
+/** The statement a rule ends in, in nft's word for it. */
+function endOf({ expressions }: ListedRule): string {
+  const last = expressions.at(-1)
+  if (last?.lookup?.dreg !== undefined) return 'vmap'
+  const words: Record<string, string> = { masq: 'masquerade', nat: 'dnat' }
+  return last?.immediate?.data?.verdict?.code ?? words[last?.name ?? ''] ?? ''
+}
 
 /** Bridges over which somebody is reached from 127.0.0.0/8. */
-export async function loopbackBridgesNft(): Promise<Set<string>> {
-  const listing = await runNft([`list set ${TABLE} loopback`], { json: true })
-  if (!listing.ok && !isMissing(listing)) throw nftError(`listing table ${TABLE}`, listing)
-  return new Set(listedKeys(listing).flatMap(key => /"(.*)"/.exec(key)?.[1] ?? []))
-}
+export const loopbackBridgesNft = async (): Promise<Set<string>> =>
+  new Set(listKeys(netfilterHere(), 'loopback').flatMap(key => /"(.*)"/.exec(key)?.[1] ?? []))

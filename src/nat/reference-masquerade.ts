@@ -16,9 +16,12 @@ import { chainNameOf } from '../model/chained.ts'
 import type { AttachmentKey, NatBackend } from '../model/network.ts'
 import { sha512 } from '../model/sha512.ts'
 import { everyOne } from '../model/undo.ts'
+import { transactionOf } from '../netfilter/commands.ts'
+import { type ListedRule, listRules } from '../netfilter/list.ts'
+import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'
+import { denied, isMissing } from '../netfilter/refusal.ts'
+import { type TableRef, Transaction, tableText } from '../netfilter/transaction.ts'
 import { families } from './ipt-run.ts'
-import { type ListedRule, listedRules } from './nft-listing.ts'
-import { findNft, isMissing, nftError, runNft } from './nft-run.ts'
 import { chainOf, type Sheet, type TableListing, targetOf } from './sheet.ts'
 import { ensureSheets, removeListed, removeSheets, verifySheets } from './sheet-apply.ts'
 
@@ -95,7 +98,7 @@ export async function withdrawMasquerade(
     ...(backend === 'nftables'
       ? []
       : families().map(family => withdrawFamily(key, addresses, family, backend))),
-    ...(backend === 'iptables' || findNft() === undefined ? [] : [withdrawNft(hashOf(key))]),
+    ...(backend === 'iptables' || !hasNfTables() ? [] : [withdrawNft(hashOf(key))]),
   ])
 }
 
@@ -154,7 +157,7 @@ export async function collectMasquerades(
           .flatMap(containerId => chainLeaving({ network, containerId, ifname: '' }, undefined, there)),
       ),
     ),
-    ...(findNft() === undefined ? [] : [withdrawNft(hashOfName(network), hash => !hashes.has(hash))]),
+    ...(!hasNfTables() ? [] : [withdrawNft(hashOfName(network), hash => !hashes.has(hash))]),
   ])
 }
 
@@ -169,7 +172,8 @@ function containersIn(network: string, { rules }: TableListing): string[] {
   return [...new Set(found)]
 }
 
-const TABLE = 'inet cni_plugins_masquerade'
+const TABLE_REF: TableRef = { family: 'inet', name: 'cni_plugins_masquerade' }
+const TABLE = tableText(TABLE_REF)
 const CHECKS = 'masq_checks'
 /** NFTNL_UDATA_COMMENT_MAXLEN. */
 const COMMENT_MAX = 128
@@ -181,8 +185,8 @@ const commentOf = (key: AttachmentKey): string =>
   `${hashOf(key)}, net: ${key.network}, if: ${key.ifname}, id: ${key.containerId}`.slice(0, COMMENT_MAX)
 
 async function installNft(masquerade: Masquerade): Promise<void> {
-  const stale = await rulesWith(hashOf(masquerade))
-  const result = await runNft([
+  const stale = rulesWith(hashOf(masquerade))
+  const denial = transactionOf([
     `add table ${TABLE} { comment "Masquerading for plugins from github.com/containernetworking/plugins" ; }`,
     `add chain ${TABLE} ${CHECKS} { comment "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet" ; }`,
     `add chain ${TABLE} postrouting { type nat hook postrouting priority 100 ; }`,
@@ -196,24 +200,22 @@ async function installNft(masquerade: Masquerade): Promise<void> {
       const match = `${header} saddr ${ipOf(address)} ${header} daddr != ${networkOf(address)}`
       return `add rule ${TABLE} ${CHECKS} ${match} masquerade comment "${commentOf(masquerade)}"`
     }),
-  ])
-  if (!result.ok) throw nftError(`the masquerade of container ${masquerade.containerId}`, result)
+  ]).commit(netfilterHere())
+  if (denial !== undefined) throw denied(`the masquerade of container ${masquerade.containerId}`, denial)
 }
 
 async function verifyNft(masquerade: Masquerade): Promise<string[]> {
-  const found = (await rulesWith(hashOf(masquerade))).length
+  const found = rulesWith(hashOf(masquerade)).length
   const expected = masquerade.addresses.length
   if (found === expected) return []
   return [`nftables: table ${TABLE} has ${found} of ${expected} rules of container ${masquerade.containerId}`]
 }
 
 /** The rules whose comment begins so. */
-async function rulesWith(prefix: string): Promise<ListedRule[]> {
-  const listing = await runNft([`list chain ${TABLE} ${CHECKS}`], { json: true })
-  if (isMissing(listing)) return []
-  if (!listing.ok) throw nftError(`listing table ${TABLE}`, listing)
-  return listedRules(listing).filter(({ comment }) => comment?.startsWith(prefix))
-}
+const rulesWith = (prefix: string): ListedRule[] =>
+  listRules(netfilterHere(), { table: TABLE_REF, chain: CHECKS }).filter(({ comment }) =>
+    comment?.startsWith(prefix),
+  )
 
 /** How often a removal is tried again when others remove the same. */
 const ATTEMPTS = 10
@@ -224,10 +226,12 @@ const ATTEMPTS = 10
  */
 async function withdrawNft(prefix: string, goes: (hash: string) => boolean = () => true): Promise<void> {
   for (let attempt = 1; ; attempt++) {
-    const rules = (await rulesWith(prefix)).filter(({ comment = '' }) => goes(comment.split(',')[0] ?? ''))
+    const rules = rulesWith(prefix).filter(({ comment = '' }) => goes(comment.split(',')[0] ?? ''))
     if (rules.length === 0) return
-    const result = await runNft(rules.map(({ handle }) => `delete rule ${TABLE} ${CHECKS} handle ${handle}`))
-    if (result.ok) return
-    if (!isMissing(result) || attempt === ATTEMPTS) throw nftError(`removing from table ${TABLE}`, result)
+    const tx = new Transaction()
+    for (const { handle } of rules) tx.deleteRule(TABLE_REF, CHECKS, handle)
+    const denial = tx.commit(netfilterHere())
+    if (denial === undefined) return
+    if (!isMissing(denial) || attempt === ATTEMPTS) throw denied(`removing from table ${TABLE}`, denial)
   }
 }

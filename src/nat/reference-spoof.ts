@@ -11,10 +11,14 @@
 import { TsnetError } from '../model/errors.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
 import type { AttachmentKey } from '../model/network.ts'
-import { listedChains, listedRules } from './nft-listing.ts'
-import { findNft, isMissing, missingNft, nftError, runNft } from './nft-run.ts'
+import { transactionOf } from '../netfilter/commands.ts'
+import { findChain, listRules, targetOf } from '../netfilter/list.ts'
+import { hasNfTables, missingNfTables, netfilterHere } from '../netfilter/netfilter.ts'
+import { denied, isMissing } from '../netfilter/refusal.ts'
+import { type TableRef, tableText } from '../netfilter/transaction.ts'
 
-const TABLE = 'bridge nat'
+const TABLE_REF: TableRef = { family: 'bridge', name: 'nat' }
+const TABLE = tableText(TABLE_REF)
 const BASE = 'PREROUTING'
 /** NFTNL_UDATA_COMMENT_MAXLEN. */
 const COMMENT_MAX = 128
@@ -37,7 +41,7 @@ const namesOf = ({ containerId, ifname }: Pick<AttachmentKey, 'containerId' | 'i
 
 /** @throws TsnetError `missing` where the guard could not be installed */
 export function requireMacGuard(): void {
-  if (findNft() === undefined) throw missingNft()
+  if (!hasNfTables()) throw missingNfTables()
 }
 
 /**
@@ -52,29 +56,28 @@ export async function installMacGuard(guard: MacGuard): Promise<void> {
   const device = parseInterfaceName(guard.hostInterface, 'hostInterface')
   const { chain, macChain, comment } = namesOf(guard)
   const rule = (to: string, words: string) => `add rule ${TABLE} ${to} ${words} comment "${comment}"`
-  const result = await runNft([
+  const denial = transactionOf([
     `add table ${TABLE}`,
     `add chain ${TABLE} ${BASE} { type filter hook prerouting priority -300 ; policy accept ; }`,
     `add chain ${TABLE} ${chain}`,
     `add chain ${TABLE} ${macChain}`,
     `flush chain ${TABLE} ${chain}`,
     `flush chain ${TABLE} ${macChain}`,
-    ...(await jumpsTo(guard)).map(handle => `delete rule ${TABLE} ${BASE} handle ${handle}`),
+    ...jumpsTo(guard).map(handle => `delete rule ${TABLE} ${BASE} handle ${handle}`),
     rule(BASE, `iifname "${device}" jump ${chain}`),
     rule(chain, `jump ${macChain}`),
     rule(macChain, `ether saddr ${mac} return`),
     rule(macChain, 'drop'),
-  ])
-  if (!result.ok) throw nftError(`the spoof guard of ${device}`, result)
+  ]).commit(netfilterHere())
+  if (denial !== undefined) throw denied(`the spoof guard of ${device}`, denial)
 }
 
 /** Handles of the rules by which packets come to a guard. */
-async function jumpsTo(key: Pick<AttachmentKey, 'containerId' | 'ifname'>): Promise<number[]> {
-  const listing = await runNft([`list chain ${TABLE} ${BASE}`], { json: true })
-  if (isMissing(listing)) return []
-  if (!listing.ok) throw nftError(`listing table ${TABLE}`, listing)
+function jumpsTo(key: Pick<AttachmentKey, 'containerId' | 'ifname'>): bigint[] {
   const { chain } = namesOf(key)
-  return listedRules(listing).flatMap(({ target, handle }) => (target === chain ? [handle] : []))
+  return listRules(netfilterHere(), { table: TABLE_REF, chain: BASE })
+    .filter(rule => targetOf(rule) === chain)
+    .map(({ handle }) => handle)
 }
 
 /** How often a removal is tried again when others remove the same. */
@@ -82,35 +85,32 @@ const ATTEMPTS = 10
 
 /** Removes a guard, whoever made it. Idempotent. @throws TsnetError `kernel` */
 export async function withdrawMacGuard(key: Pick<AttachmentKey, 'containerId' | 'ifname'>): Promise<void> {
-  if (findNft() === undefined) return
-  const { chain, macChain } = namesOf(key)
+  if (!hasNfTables()) return
   for (let attempt = 1; ; attempt++) {
-    const there = await chainsThere()
-    const jumps = await jumpsTo(key)
-    const chains = [chain, macChain].filter(name => there.includes(name))
+    const jumps = jumpsTo(key)
+    const chains = chainsOf(key)
     if (jumps.length === 0 && chains.length === 0) return
-    const result = await runNft([
+    const denial = transactionOf([
       ...jumps.map(handle => `delete rule ${TABLE} ${BASE} handle ${handle}`),
       ...chains.map(name => `flush chain ${TABLE} ${name}`),
       ...chains.map(name => `delete chain ${TABLE} ${name}`),
-    ])
-    if (result.ok) return
-    if (!isMissing(result) || attempt === ATTEMPTS) throw nftError(`removing the guard ${chain}`, result)
+    ]).commit(netfilterHere())
+    if (denial === undefined) return
+    if (!isMissing(denial) || attempt === ATTEMPTS) {
+      throw denied(`removing the guard ${namesOf(key).chain}`, denial)
+    }
   }
 }
 
-async function chainsThere(): Promise<string[]> {
-  const listing = await runNft(['list chains bridge'], { json: true })
-  if (!listing.ok) throw nftError('listing chains', listing)
-  return listedChains(listing)
-    .filter(({ table }) => table === 'nat')
-    .map(({ name }) => name)
+/** The chains of a guard that are there. */
+function chainsOf(key: Pick<AttachmentKey, 'containerId' | 'ifname'>): string[] {
+  const { chain, macChain } = namesOf(key)
+  return [chain, macChain].filter(name => findChain(netfilterHere(), TABLE_REF, name) !== undefined)
 }
 
 /** What differs from an installed guard, in words. */
 export async function verifyMacGuard(key: AttachmentKey): Promise<string[]> {
-  const { chain, macChain } = namesOf(key)
-  const there = findNft() === undefined ? [] : await chainsThere()
-  if (![chain, macChain].every(name => there.includes(name))) return [`there is no spoof guard ${chain}`]
-  return (await jumpsTo(key)).length > 0 ? [] : [`nothing leads to the spoof guard ${chain}`]
+  const { chain } = namesOf(key)
+  if (!hasNfTables() || chainsOf(key).length < 2) return [`there is no spoof guard ${chain}`]
+  return jumpsTo(key).length > 0 ? [] : [`nothing leads to the spoof guard ${chain}`]
 }

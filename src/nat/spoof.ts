@@ -14,8 +14,11 @@ import { bytesOf, familyOf, type Ip, ipFromBytes, parseIp } from '../model/addre
 import { TsnetError } from '../model/errors.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
 import type { NatBackend } from '../model/network.ts'
-import { listedChains, listedRules, listedTables } from './nft-listing.ts'
-import { findNft, isMissing, nftError, runNft } from './nft-run.ts'
+import { transactionOf } from '../netfilter/commands.ts'
+import { consistently, findChain, listRules, listTables } from '../netfilter/list.ts'
+import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'
+import { denied, isMissing } from '../netfilter/refusal.ts'
+import { type TableRef, Transaction, tableText } from '../netfilter/transaction.ts'
 import { isOwnerTag } from './rules.ts'
 
 export interface SpoofGuard {
@@ -32,8 +35,8 @@ export interface SpoofGuard {
 const PREFIX = 'tsnet-'
 
 /** @throws TsnetError `internal` */
-function tableOf(owner: string): string {
-  if (isOwnerTag(owner)) return `netdev ${PREFIX}${owner}`
+function tableOf(owner: string): TableRef {
+  if (isOwnerTag(owner)) return { family: 'netdev', name: `${PREFIX}${owner}` }
   throw new TsnetError('internal', `owner tag ${JSON.stringify(owner)} is not 16 hex digits`)
 }
 
@@ -80,7 +83,7 @@ function linkLocalOf(mac: string): Ip {
 
 /** The commands that make a guard, after those that remove an older one of the same owner. */
 function documentOf(guard: SpoofGuard): string[] {
-  const table = tableOf(guard.owner)
+  const table = tableText(tableOf(guard.owner))
   const device = parseInterfaceName(guard.hostInterface, 'hostInterface')
   const { container, advertisement } = chainsOf(guard)
   return [
@@ -96,18 +99,18 @@ function documentOf(guard: SpoofGuard): string[] {
 
 /**
  * Installs a guard in one transaction, in place of an older one of the same owner.
- * @throws TsnetError `missing` where neither libnftables nor nft is there; `kernel`
+ * @throws TsnetError `missing` where the kernel has no guards at devices; `kernel`
  */
 export async function installSpoofGuard(_backend: NatBackend | undefined, guard: SpoofGuard): Promise<void> {
-  const result = await runNft(documentOf(guard))
-  if (!result.ok) throw nftError(`the spoof guard of ${guard.hostInterface}`, result)
+  const denial = transactionOf(documentOf(guard)).commit(netfilterHere())
+  if (denial !== undefined) throw denied(`the spoof guard of ${guard.hostInterface}`, denial)
 }
 
 /** Removes a guard. Idempotent; needs the owner alone. */
 export async function withdrawSpoofGuard(_backend: NatBackend | undefined, owner: string): Promise<void> {
-  if (findNft() === undefined) return
-  const result = await runNft([`delete table ${tableOf(owner)}`])
-  if (!result.ok && !isMissing(result)) throw nftError(`removing the spoof guard of ${owner}`, result)
+  if (!hasNfTables()) return
+  const denial = new Transaction().deleteTable(tableOf(owner)).commit(netfilterHere())
+  if (denial !== undefined && !isMissing(denial)) throw denied(`removing the spoof guard of ${owner}`, denial)
 }
 
 /** What differs from an installed guard, in words. */
@@ -115,27 +118,29 @@ export async function verifySpoofGuard(
   _backend: NatBackend | undefined,
   guard: SpoofGuard,
 ): Promise<string[]> {
+  const { hostInterface } = guard
+  const nl = netfilterHere()
   const table = tableOf(guard.owner)
-  const listing = await runNft([`list table ${table}`], { json: true })
-  if (isMissing(listing)) return [`there is no spoof guard at ${guard.hostInterface}`]
-  if (!listing.ok) throw nftError(`listing table ${table}`, listing)
-  const rules = listedRules(listing)
-  const hooked = listedChains(listing).some(({ name, hook }) => name === 'container' && hook === 'ingress')
+  const { hook, rules } = consistently(nl, () => ({
+    hook: findChain(nl, table, 'container')?.hook,
+    rules: listRules(nl, { table }),
+  }))
+  if (hook === undefined && rules.length === 0) return [`there is no spoof guard at ${hostInterface}`]
+  const isHooked = hook?.at === 'ingress' && hook.devices.includes(hostInterface)
   return [
-    ...(hooked ? [] : [`the spoof guard of ${guard.hostInterface} is not hooked to it`]),
+    ...(isHooked ? [] : [`the spoof guard of ${hostInterface} is not hooked to it`]),
     ...Object.entries(chainsOf(guard)).flatMap(([name, expected]) => {
       const found = rules.filter(({ chain }) => chain === name).length
       return found === expected.length
         ? []
-        : [`the spoof guard of ${guard.hostInterface} has ${found} of ${expected.length} rules in ${name}`]
+        : [`the spoof guard of ${hostInterface} has ${found} of ${expected.length} rules in ${name}`]
     }),
   ]
 }
 
 /** The owner tags that have a guard. */
 export async function spoofGuardOwners(): Promise<string[]> {
-  if (findNft() === undefined) return []
-  const listing = await runNft(['list tables netdev'], { json: true })
-  if (!listing.ok) throw nftError('listing tables', listing)
-  return listedTables(listing).flatMap(({ name }) => /^tsnet-([0-9a-f]{16})$/.exec(name)?.[1] ?? [])
+  if (!hasNfTables()) return []
+  const tables = listTables(netfilterHere(), { family: 'netdev' })
+  return tables.flatMap(({ name }) => /^tsnet-([0-9a-f]{16})$/.exec(name)?.[1] ?? [])
 }

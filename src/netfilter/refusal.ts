@@ -94,6 +94,9 @@ export const isTaken = (denial: Denial | undefined): boolean => denial?.code ===
 /** True when something that it deletes is in use. */
 export const isBusy = (denial: Denial | undefined): boolean => denial?.code === 'EBUSY'
 
+/** True when it was for a generation of the rule set that is past. */
+export const isOutdated = (denial: Denial | undefined): boolean => denial?.code === 'ERESTART'
+
 /** A refusal that nobody expected. @param what was to be done, such as `rules of tsnet:…` */
 export function denied(what: string, { what: command, text, option, code, expression }: Denial): TsnetError {
   const where = expression === undefined ? command : `${command}, expression ${expression}`

@@ -9,7 +9,7 @@
 
 import { bytesOf, ipFromBytes, parseIp } from '../model/address.ts'
 import { protocolNumbers } from '../model/port-mapping.ts'
-import { be16, be32, type Codec, concatenate, mac, u8, u16, u32, zstr } from '../netlink/codecs.ts'
+import { be16, be32, type Codec, mac, u8, u16, u32, zstr } from '../netlink/codecs.ts'
 import type { ByteOrder } from './userdata.ts'
 
 export interface ValueType {
@@ -70,17 +70,23 @@ function numeric(
 }
 
 /** IPv4 or IPv6, told apart by length. */
-const address = (id: number, size: number): ValueType => ({
-  id,
-  size,
-  order: 'network',
-  encode(text) {
-    const bytes = bytesOf(parseIp(text))
-    if (bytes.length !== size) throw new RangeError(`${text} is of the other family`)
-    return bytes
-  },
-  decode: ipFromBytes,
-})
+function address(id: number, size: number): ValueType {
+  // Thousands of ports lead to one address.
+  let last: { text: string; bytes: Uint8Array } | undefined
+  return {
+    id,
+    size,
+    order: 'network',
+    encode(text) {
+      if (last?.text === text) return last.bytes
+      const bytes = bytesOf(parseIp(text))
+      if (bytes.length !== size) throw new RangeError(`${text} is of the other family`)
+      last = { text, bytes }
+      return bytes
+    },
+    decode: ipFromBytes,
+  }
+}
 
 const flags = (id: number, names: Record<string, number>): ValueType => ({
   ...numeric(id, 4, 'host', names),
@@ -166,22 +172,22 @@ function readKeyType(text: string): KeyType {
   }
 }
 
-/** Values one after the other, each at a border of four bytes. */
-export const joined = (values: readonly Uint8Array[]): Uint8Array =>
-  concatenate(values.flatMap(value => [value, new Uint8Array(aligned(value.length) - value.length)]))
-
 /**
  * A key or data as nft writes it, such as `10.1.0.2 . "br0"`.
  * @param type as keyType takes it
  * @throws RangeError, TsnetError `invalid-config`: a value that is none of its type
  */
 export function keyBytes(type: string, text: string): Uint8Array {
-  const { fields } = keyType(type)
+  const { fields, size } = keyType(type)
   const words = text.split(' . ')
   if (words.length !== fields.length) throw new RangeError(`${text} is no ${type}`)
-  const values = fields.map(({ encode }, i) => encode(words[i] ?? ''))
-  const [only] = values
-  return only !== undefined && values.length === 1 ? only : joined(values)
+  const bytes = new Uint8Array(size)
+  let at = 0
+  for (const [i, field] of fields.entries()) {
+    bytes.set(field.encode(words[i] ?? ''), at)
+    at += aligned(field.size)
+  }
+  return bytes
 }
 
 /** A key or data as nft writes it. @throws MalformedError: fewer bytes than its type has */

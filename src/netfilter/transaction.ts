@@ -62,9 +62,9 @@ export class Transaction {
     this.#setId = setId
   }
 
-  /** The messages without those that open and close a batch; the numbers in them are not set. */
-  get bytes(): Uint8Array {
-    return concatenate(this.#messages)
+  /** All but those that open and close a batch; the numbers in them are not set. */
+  get messages(): { bytes: Uint8Array; count: number } {
+    return { bytes: concatenate(this.#messages), count: this.#parts.length }
   }
 
   /** Messages that were made before. @param what they do, for errors */

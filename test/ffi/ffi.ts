@@ -1,15 +1,6 @@
 import { constants } from 'node:os'
 import t from 'tap'
-import {
-  bindLazily,
-  errno,
-  errnoName,
-  errnoText,
-  libc,
-  must,
-  openLibrary,
-  SystemError,
-} from '../../src/ffi/ffi.ts'
+import { errno, errnoName, errnoText, libc, must, SystemError } from '../../src/ffi/ffi.ts'
 
 t.test('errno has its name and its words', async t => {
   t.equal(errnoName(constants.errno.EEXIST), 'EEXIST')
@@ -34,23 +25,6 @@ t.test('a failed call is an error with its name and its code, or errno for who a
 
 t.test('every symbol of the table is in this libc', async t => {
   for (const [name, call] of Object.entries(libc)) t.type(call, 'function', name)
-})
-
-t.test('a library is opened at the first call, a symbol bound when it is first used', async t => {
-  let opened = 0
-  const library = bindLazily<{ getpid(): number; no_such_symbol(): number }>(
-    () => {
-      opened++
-      return openLibrary('libc.so.6')
-    },
-    { getpid: 'int getpid()', no_such_symbol: 'int no_such_symbol()' },
-  )
-  t.equal(opened, 0)
-  t.equal(library.getpid(), process.pid)
-  t.equal(library.getpid(), process.pid)
-  t.equal(opened, 1)
-  t.throws(() => library.no_such_symbol(), Error)
-  t.throws(() => openLibrary('libno-such-library.so.1'), Error)
 })
 
 t.test('buffers are filled in place', async t => {

@@ -2,7 +2,7 @@
 
 import t, { type Test } from 'tap'
 import { Chained, chainedSite } from '../support/nat-chain.ts'
-import { addresses, FAMILIES, libnftables, type NatSite } from '../support/nat-site.ts'
+import { addresses, FAMILIES, type NatSite, nftables } from '../support/nat-site.ts'
 import { isReferenceNew, type PortTable, portTable } from '../support/newest-reference.ts'
 
 t.setTimeout(300_000)
@@ -36,7 +36,7 @@ const cases: [
 ]
 
 async function scene(t: Test) {
-  const site = await chainedSite(t, libnftables)
+  const site = await chainedSite(t, nftables)
   await site.sysctl('net/ipv4/conf/br1/route_localnet', '1')
   return { site, plugin: new Chained(site, 'portmap', { backend: 'nftables' }) }
 }

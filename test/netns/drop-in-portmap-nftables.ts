@@ -1,6 +1,6 @@
-/** The drop-in plugin portmap: libnftables. */
+/** The drop-in plugin portmap: nftables. */
 
-import { libnftables } from '../support/nat-site.ts'
+import { nftables } from '../support/nat-site.ts'
 import { portmap } from '../support/portmap.ts'
 
-portmap(libnftables)
+portmap(nftables)

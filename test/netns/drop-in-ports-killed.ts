@@ -6,7 +6,7 @@ import t from 'tap'
 import { diff, snapshot, waitFor } from 'tsnet/lab'
 import { Command } from '../support/daemon.ts'
 import { Chained, chainedSite, resultFor } from '../support/nat-chain.ts'
-import { addresses, iptablesNft, libnftables, type NatSite } from '../support/nat-site.ts'
+import { addresses, iptablesNft, type NatSite, nftables } from '../support/nat-site.ts'
 import { answers } from '../support/reach.ts'
 
 t.setTimeout(300_000)
@@ -23,7 +23,7 @@ const COUNT = 8
 for (const [variant, daemon] of [
   [iptablesNft, false],
   [iptablesNft, true],
-  [libnftables, false],
+  [nftables, false],
 ] as const) {
   const how = daemon ? `${variant.name}, by the daemon` : variant.name
   t.test(`${how}: ${COUNT} containers at once, of which each gets its own port`, async t => {
@@ -69,7 +69,7 @@ for (const [variant, daemon] of [
   })
 }
 
-for (const variant of [iptablesNft, libnftables]) {
+for (const variant of [iptablesNft, nftables]) {
   t.test(`${variant.name}: killed while it adds or deletes, DEL takes the rest away`, async t => {
     const site = await chainedSite(t, variant)
     const { host } = site

@@ -1,6 +1,6 @@
-/** What must not get through: libnftables. */
+/** What must not get through: nftables. */
 
 import { attack } from '../support/nat-attacks.ts'
-import { libnftables } from '../support/nat-site.ts'
+import { nftables } from '../support/nat-site.ts'
 
-attack(libnftables)
+attack(nftables)

@@ -13,8 +13,8 @@ import {
   type Family,
   intentOf,
   iptablesNft,
-  libnftables,
   NatSite,
+  nftables,
   publish,
 } from '../support/nat-site.ts'
 import { outOfWindow } from '../support/out-of-window.ts'
@@ -52,7 +52,7 @@ async function open(site: NatSite): Promise<NatSite> {
   return site
 }
 
-for (const variant of [iptablesNft, libnftables]) {
+for (const variant of [iptablesNft, nftables]) {
   t.test(`${variant.name}: an out-of-window segment resets no connection to a published port`, async t => {
     const site = await open(await NatSite.open(variant))
     t.teardown(site.close)

@@ -7,7 +7,7 @@ import t from 'tap'
 import { waitFor } from 'tsnet/lab'
 import type { Ip } from '../../src/model/address.ts'
 import { arp, Ear, frame, icmp, ipv4, ipv6, neighbour, sendFrame, udp } from '../support/frames.ts'
-import { ANSWERS, addresses, FAMILIES, libnftables, NatSite, nftCommand } from '../support/nat-site.ts'
+import { ANSWERS, addresses, FAMILIES, NatSite, nftables } from '../support/nat-site.ts'
 
 t.setTimeout(300_000)
 
@@ -66,72 +66,68 @@ const guard = {
   addresses: [web[4], web[6]] as readonly string[] as Ip[],
 }
 
-for (const variant of [libnftables, nftCommand]) {
-  t.test(`${variant.name}: a container sends under its own name, and plays no router`, async t => {
-    const site = await NatSite.open(variant)
-    t.teardown(site.close)
-    const [container, neighbourhood] = [site.get('web'), site.get('neighbour')]
-    await container.run('ip', 'link', 'set', 'eth0', 'down')
-    await container.run('ip', 'link', 'set', 'eth0', 'address', MAC)
-    await container.run('ip', 'link', 'set', 'eth0', 'up')
-    container.address('eth0', `${web[6]}/64`)
-    for (const family of FAMILIES) container.route('default', gateway[family])
-    using ear = new Ear(neighbourhood, 'eth0')
-    let round = 0
-    const carried = async (frames: Record<string, Made>): Promise<string[]> => {
-      round++
-      const marks = Object.entries(frames).map(([name, make], i) => {
-        const mark = `mark-${round}${String.fromCharCode(65 + i)}x`
-        sendFrame(container, 'eth0', make(mark))
-        return { name, mark }
+t.test('a container sends under its own name, and plays no router', async t => {
+  const site = await NatSite.open(nftables)
+  t.teardown(site.close)
+  const [container, neighbourhood] = [site.get('web'), site.get('neighbour')]
+  await container.run('ip', 'link', 'set', 'eth0', 'down')
+  await container.run('ip', 'link', 'set', 'eth0', 'address', MAC)
+  await container.run('ip', 'link', 'set', 'eth0', 'up')
+  container.address('eth0', `${web[6]}/64`)
+  for (const family of FAMILIES) container.route('default', gateway[family])
+  using ear = new Ear(neighbourhood, 'eth0')
+  let round = 0
+  const carried = async (frames: Record<string, Made>): Promise<string[]> => {
+    round++
+    const marks = Object.entries(frames).map(([name, make], i) => {
+      const mark = `mark-${round}${String.fromCharCode(65 + i)}x`
+      sendFrame(container, 'eth0', make(mark))
+      return { name, mark }
+    })
+    // Frames keep their order: when the last has arrived, all have.
+    const last = `mark-${round}zz`
+    sendFrame(container, 'eth0', frame(own, 0x0806, arp(MAC, web[4]), last))
+    await waitFor(() => ear.heard(last), { what: 'the last frame' })
+    return marks.filter(({ mark }) => ear.heard(mark)).map(({ name }) => name)
+  }
+  const before = await site.rules()
+
+  t.strictSame(await carried(forged), Object.keys(forged), 'control: without the guard all pass')
+  await site.call('installSpoofGuard', undefined, guard)
+  t.strictSame(await carried(forged), [])
+  t.strictSame(await carried(rightful), Object.keys(rightful))
+  for (const family of FAMILIES) {
+    for (const transport of ['tcp', 'udp'] as const) {
+      t.match(await container.ask(transport, addresses.neighbour[family], ANSWERS).catch(String), {
+        place: 'neighbour',
       })
-      // Frames keep their order: when the last has arrived, all have.
-      const last = `mark-${round}zz`
-      sendFrame(container, 'eth0', frame(own, 0x0806, arp(MAC, web[4]), last))
-      await waitFor(() => ear.heard(last), { what: 'the last frame' })
-      return marks.filter(({ mark }) => ear.heard(mark)).map(({ name }) => name)
+      t.match(await neighbourhood.ask(transport, web[family], ANSWERS).catch(String), { place: 'web' })
+      t.match(await site.host.ask(transport, web[family], ANSWERS).catch(String), { place: 'web' })
     }
-    const before = await site.rules()
+  }
+  t.strictSame(await site.call('verifySpoofGuard', undefined, guard), [])
+  t.strictSame(await site.call('owners', 'nftables'), [guard.owner])
 
-    t.strictSame(await carried(forged), Object.keys(forged), 'control: without the guard all pass')
+  await t.test('installed again it is the same, and it goes with nothing but the tag', async t => {
+    const installed = await site.rules()
     await site.call('installSpoofGuard', undefined, guard)
-    t.strictSame(await carried(forged), [])
-    t.strictSame(await carried(rightful), Object.keys(rightful))
-    for (const family of FAMILIES) {
-      for (const transport of ['tcp', 'udp'] as const) {
-        t.match(await container.ask(transport, addresses.neighbour[family], ANSWERS).catch(String), {
-          place: 'neighbour',
-        })
-        t.match(await neighbourhood.ask(transport, web[family], ANSWERS).catch(String), { place: 'web' })
-        t.match(await site.host.ask(transport, web[family], ANSWERS).catch(String), { place: 'web' })
-      }
-    }
-    t.strictSame(await site.call('verifySpoofGuard', undefined, guard), [])
-    t.strictSame(await site.call('owners', 'nftables'), [guard.owner])
-
-    await t.test('installed again it is the same, and it goes with nothing but the tag', async t => {
-      const installed = await site.rules()
-      await site.call('installSpoofGuard', undefined, guard)
-      t.equal(await site.rules(), installed)
-      await site.host.run('nft', 'flush', 'chain', 'netdev', `tsnet-${guard.owner}`, 'advertisement')
-      t.match(await site.call('verifySpoofGuard', undefined, guard), [/has 0 of 3 rules in advertisement/])
-      for (const _ of [1, 2, 3]) await site.call('withdrawSpoofGuard', undefined, guard.owner)
-      t.equal(await site.rules(), before)
-      t.strictSame(await site.call('verifySpoofGuard', undefined, guard), [
-        'there is no spoof guard at to-web',
-      ])
-    })
-    await t.test('when the link is gone it goes as well', async t => {
-      await site.call('installSpoofGuard', undefined, guard)
-      await site.host.run('ip', 'link', 'delete', 'to-web')
-      await site.call('withdrawSpoofGuard', undefined, guard.owner)
-      t.equal(await site.rules(), before)
-    })
+    t.equal(await site.rules(), installed)
+    await site.host.run('nft', 'flush', 'chain', 'netdev', `tsnet-${guard.owner}`, 'advertisement')
+    t.match(await site.call('verifySpoofGuard', undefined, guard), [/has 0 of 3 rules in advertisement/])
+    for (const _ of [1, 2, 3]) await site.call('withdrawSpoofGuard', undefined, guard.owner)
+    t.equal(await site.rules(), before)
+    t.strictSame(await site.call('verifySpoofGuard', undefined, guard), ['there is no spoof guard at to-web'])
   })
-}
+  await t.test('when the link is gone it goes as well', async t => {
+    await site.call('installSpoofGuard', undefined, guard)
+    await site.host.run('ip', 'link', 'delete', 'to-web')
+    await site.call('withdrawSpoofGuard', undefined, guard.owner)
+    t.equal(await site.rules(), before)
+  })
+})
 
 t.test('a guard of nonsense is refused', async t => {
-  const site = await NatSite.open(libnftables)
+  const site = await NatSite.open(nftables)
   t.teardown(site.close)
   const refuse = (changes: object, code: string) =>
     t.rejects(site.call('installSpoofGuard', undefined, { ...guard, ...changes }), { code })

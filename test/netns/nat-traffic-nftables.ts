@@ -1,6 +1,6 @@
-/** Who reaches whom, and as whom: libnftables. */
+/** Who reaches whom, and as whom: nftables. */
 
-import { libnftables } from '../support/nat-site.ts'
+import { nftables } from '../support/nat-site.ts'
 import { traffic } from '../support/nat-traffic.ts'
 
-traffic(libnftables)
+traffic(nftables)

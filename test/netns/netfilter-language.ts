@@ -121,7 +121,8 @@ for (const family of ['ip', 'ip6', 'inet'] as const) {
     const isSound = (words: string[]) => {
       const text = words.join(' ')
       const several = (list: string[]) => list.filter(word => new RegExp(`\\b${word} `).test(text)).length > 1
-      const merged = /(sport|dport) (?!!=).*\b(sport|dport) (?!!=)/.test(text)
+      // nft compares both ports at once, before 1.1 wrongly so where neither may be.
+      const merged = (text.match(/ [sd]port /g) ?? []).length > 1
       return !several(['ip', 'ip6']) && !several(['tcp', 'udp', 'sctp', 'meta l4proto']) && !merged
     }
     const rule = fc

@@ -55,15 +55,9 @@ export const iptablesLegacy: Variant = {
   backend: 'iptables',
   env: { PATH: '/run/legacy:/usr/sbin:/usr/bin:/sbin:/bin' },
 }
-export const libnftables: Variant = { name: 'libnftables', backend: 'nftables', env: {} }
-/** A library that cannot be loaded stands before the real one. */
-export const nftCommand: Variant = {
-  name: 'nft',
-  backend: 'nftables',
-  env: { LD_LIBRARY_PATH: '/run/broken' },
-}
+export const nftables: Variant = { name: 'nftables', backend: 'nftables', env: {} }
 
-export const variants = [iptablesNft, iptablesLegacy, libnftables, nftCommand]
+export const variants = [iptablesNft, iptablesLegacy, nftables]
 
 export interface Failure {
   code: ErrorCode | 'unexpected'
@@ -107,7 +101,7 @@ export class NatSite {
     await host.run(
       'sh',
       '-c',
-      `mkdir /run/legacy /run/broken; : >/run/broken/libnftables.so.1
+      `mkdir /run/legacy
        for name in ${COMMANDS.join(' ')}; do
          ln -s "/usr/sbin/$(echo "$name" | sed s/tables-/tables-legacy-/)" "/run/legacy/$name"
        done`,
