@@ -8,9 +8,11 @@ import { chooseBackend, requireMacGuard } from '../nat/nat.ts'
 import { findLink } from '../netlink/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { hasWayOut, judgeAttached, warn } from './foreign-rules.ts'
+import { requireRunDirectory } from './run-directory.ts'
 
 /** @throws TsnetError naming what is missing or exhausted */
 export async function status(network: Network): Promise<void> {
+  requireRunDirectory()
   using nl = openNetlink()
   const { name } = network.bridge
   const link = findLink(nl, { name })

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { Command } from '../support/daemon.ts'
-import { PluginError } from '../support/libcni.ts'
+import { Plugin } from '../support/plugin.ts'
 import { Scene } from '../support/scene.ts'
 
 t.test('every command and the daemon say so, whatever keeps it from being written', async t => {
@@ -35,14 +35,11 @@ t.test('every command and the daemon say so, whatever keeps it from being writte
       t.ok(stderr.includes(directory), stderr)
       t.match(stderr, 'TSNET_RUN_DIR')
     }
-    const front = scene.network('front', 10)
-    const attached = front.add(scene.get('web'), { env: { TSNET_RUN_DIR: directory } })
-    const error = await attached.then(
-      () => undefined,
-      (thrown: unknown) => thrown,
-    )
-    t.ok(error instanceof PluginError, `ADD with ${directory}`)
-    t.match(error, { code: 5, message: /TSNET_RUN_DIR/ })
+    const { config } = scene.network('front', 10)
+    const front = new Plugin(host, 'iptables', config, undefined, { TSNET_RUN_DIR: directory })
+    const refused = { code: 5, message: /TSNET_RUN_DIR/ }
+    await t.rejects(front.status(), refused, `STATUS with ${directory}`)
+    await t.rejects(front.add(scene.get('web')), refused, `ADD with ${directory}`)
   }
   t.same(await scene.residue(), [])
 })
