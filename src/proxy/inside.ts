@@ -21,7 +21,7 @@ const KNOWN_MS = 1_000
 /** Nobody listens: that changes. */
 const UNKNOWN_MS = 20
 
-const LOOPBACK = { 4: '127.0.0.1', 6: '::1' } as Record<4 | 6, Ip>
+const LOOPBACK = '127.0.0.1' as Ip
 const ANY = { 4: '0.0.0.0', 6: '::' } as Record<4 | 6, Ip>
 
 export class InsidePlaces {
@@ -62,10 +62,10 @@ export function placeToDial(places: readonly Ip[], own: readonly Ip[]): Ip {
   const [preferred] = own
   return (
     own.find(listensOn) ??
-    // A socket on :: takes IPv4 as well, as a rule.
-    (places.includes(ANY[6]) ? (preferred ?? LOOPBACK[6]) : undefined) ??
+    // A socket on :: takes IPv4 as well, as a rule; and where there is no network, IPv6 is often off.
+    (places.includes(ANY[6]) ? (preferred ?? LOOPBACK) : undefined) ??
     places.find(isLoopback) ??
-    (places.length > 0 ? LOOPBACK[4] : (preferred ?? LOOPBACK[4]))
+    (places.length > 0 ? LOOPBACK : (preferred ?? LOOPBACK))
   )
 }
 
