@@ -26,27 +26,18 @@ import { hasCode, TsnetError } from '../model/errors.ts'
 import type { NatBackend } from '../model/network.ts'
 import type { PortSpec } from '../model/port-spec.ts'
 import { present } from '../model/present.ts'
-import {
-  calledAll,
-  type Publication,
-  type PublicationEnd,
-  type PublicationEvent,
-  type PublishRequest,
-} from '../model/publication.ts'
-import { everyOne, everyStep, type Undo, withUndo } from '../model/undo.ts'
+import type { Publication, PublishRequest } from '../model/publication.ts'
+import { everyStep, type Undo, withUndo } from '../model/undo.ts'
 import type { Counters, PortProxy } from '../proxy/proxy.ts'
-import { findAgain } from './again.ts'
 import { choosePublications } from './choose.ts'
-import { isThere, thereCheck } from './container.ts'
 import { draftOf, findSame, successorOf, withRulesOf } from './draft.ts'
 import { hostPortChoices } from './host-ports.ts'
 import { listeningSpecs } from './listening.ts'
-import { Obstacles } from './obstacles.ts'
 import { publicationIndex, readPublication } from './owners.ts'
-import { Reconsidering } from './reconsider.ts'
 import { Resolver } from './resolve.ts'
 import { Serving } from './serving.ts'
 import { Turns } from './turns.ts'
+import { type Tell, Upkeep } from './upkeep.ts'
 
 /** A publication and what happened on it. */
 export type Served = Publication & {
@@ -56,28 +47,31 @@ export type Served = Publication & {
 }
 
 export interface PublisherOptions {
-  /** Hears what happens, and of waiting why. */
-  tell?: (event: PublicationEvent, about: Publication, why?: string) => void
+  tell?: Tell
   /** The firewall to use; absent: as chooseBackend decides. */
   backend?: NatBackend | undefined
 }
 
 export class Publisher {
   readonly #proxy: PortProxy
-  readonly #tell: NonNullable<PublisherOptions['tell']>
+  readonly #tell: Tell
   readonly #serving: Serving
   readonly #turns = new Turns()
   readonly #published = publicationIndex()
   readonly #resolver = new Resolver()
-  readonly #obstacles = new Obstacles()
-  readonly #reconsidering = new Reconsidering()
-  /** Publications that are being looked after. */
-  readonly #tended = new Set<string>()
+  readonly #upkeep: Upkeep
 
   constructor(proxy: PortProxy, { tell = () => {}, backend }: PublisherOptions = {}) {
     this.#proxy = proxy
     this.#tell = tell
     this.#serving = new Serving(proxy, backend)
+    this.#upkeep = new Upkeep({
+      serving: this.#serving,
+      turns: this.#turns,
+      resolver: this.#resolver,
+      list: () => this.#published.list(),
+      tell,
+    })
   }
 
   /** @throws TsnetError; nothing of the request is published then */
@@ -101,7 +95,7 @@ export class Publisher {
 
   /** Ends publications. @throws the error, or an AggregateError, after having tried all */
   async unpublish(publications: readonly Publication[]): Promise<void> {
-    await everyStep(publications.map(each => () => this.#end(each, 'unpublished')))
+    await everyStep(publications.map(each => () => this.#upkeep.end(each, 'unpublished')))
   }
 
   /** Publications by the words that people have for them. @throws TsnetError for one that none answers to */
@@ -124,73 +118,18 @@ export class Publisher {
   counted(publications: readonly Publication[]): Served[] {
     return publications.map(each => ({
       ...each,
-      ...present({ counters: this.#proxy.countersOf(each.id), obstacle: this.#obstacles.why(each.id) }),
+      ...present({ counters: this.#proxy.countersOf(each.id), obstacle: this.#upkeep.obstacleOf(each.id) }),
     }))
   }
 
   /** Serves again what is written down; where that cannot be, `tend` tries it again. */
-  restore(handedIn: (id: string) => number[][] | undefined = () => undefined): void {
-    const isThere = thereCheck()
-    for (const publication of this.#published.list()) {
-      if (publication.ending !== undefined) continue
-      try {
-        this.#serving.resume(publication, handedIn(publication.id), isThere)
-      } catch (thrown) {
-        this.#meet(publication, thrown)
-      }
-    }
+  restore(handedIn?: (id: string) => number[][] | undefined): void {
+    this.#upkeep.restore(handedIn)
   }
 
-  /**
-   * Looks after every publication once, but for those that still are from an earlier time: one that drains for
-   * an hour or whose runtime hangs delays nothing else. To be called every second or so.
-   */
-  async tend(now = Date.now()): Promise<void> {
-    const isThere = thereCheck()
-    await everyOne(
-      this.#published.list().flatMap(publication => {
-        const { id, expiresAt, ending, containers } = publication
-        if (this.#tended.has(id) || this.#obstacles.isResting(id)) return []
-        const isOver = expiresAt !== undefined && expiresAt <= now
-        const why = ending ?? (isOver ? 'expired' : undefined)
-        if (why !== undefined) return [this.#look(publication, () => this.#end(publication, why))]
-        const isWell = this.#obstacles.why(id) === undefined && containers.every(each => isThere(each.netns))
-        return isWell ? [] : [this.#look(publication, () => this.#follow(publication))]
-      }),
-    )
-    const settled = this.#published.list().filter(({ id, ending, containers }) => {
-      const isWell = this.#obstacles.why(id) === undefined && !this.#tended.has(id)
-      return isWell && ending === undefined && containers.every(each => isThere(each.netns))
-    })
-    const changed = this.#reconsidering.changed(settled, each => this.#serving.isObstructedAnew(each))
-    await everyOne(changed.map(each => this.#look(each, () => this.#reconsider(each))))
-  }
-
-  /** Rules of others have changed: the proxy takes over from the kernel, or the other way round. */
-  #reconsider(publication: Publication): Promise<void> {
-    const { id } = publication
-    return this.#turns.take(id, async () => {
-      if (JSON.stringify(readPublication(id)) !== JSON.stringify(publication)) return
-      const led = await this.#serving.reconsider(publication)
-      const { natObstacle } = led
-      this.#tell(natObstacle === undefined ? 'cleared' : 'obstructed', led, natObstacle)
-    })
-  }
-
-  async #look(publication: Publication, work: () => Promise<void>): Promise<void> {
-    this.#tended.add(publication.id)
-    try {
-      await work()
-    } catch (thrown) {
-      this.#meet(publication, thrown)
-    } finally {
-      this.#tended.delete(publication.id)
-    }
-  }
-
-  #meet(publication: Publication, thrown: unknown): void {
-    const why = this.#obstacles.meet(publication.id, thrown)
-    if (why !== undefined) this.#tell('waiting', publication, why)
+  /** Looks after every publication once. To be called every second or so. */
+  tend(now = Date.now()): Promise<void> {
+    return this.#upkeep.tend(now)
   }
 
   async #add(draft: Publication, spec: PortSpec, undo: Undo): Promise<Publication> {
@@ -199,7 +138,7 @@ export class Publisher {
       try {
         const begin = (undo: Undo) => this.#serving.begin({ ...draft, hostPort }, undo)
         const publication = await this.#turns.take(draft.id, () => withUndo(begin))
-        undo.push(`the publication of ${hostPort}`, () => this.#end(publication, 'unpublished'))
+        undo.push(`the publication of ${hostPort}`, () => this.#upkeep.end(publication, 'unpublished'))
         this.#tell('published', publication, publication.natObstacle)
         return publication
       } catch (thrown) {
@@ -230,42 +169,8 @@ export class Publisher {
       }),
     )
     const publication = await this.#serving.lead(next, draft.containers)
-    this.#obstacles.overcome(earlier.id)
+    this.#upkeep.forgetObstacle(earlier.id)
     this.#tell('replaced', publication)
     return publication
-  }
-
-  /** Containers of a publication went away, or came back as others; or something was in its way. */
-  async #follow(publication: Publication): Promise<void> {
-    const { id } = publication
-    const isObstructed = this.#obstacles.why(id) !== undefined
-    const { containers, failures } = await findAgain(publication.containers, this.#resolver, isObstructed)
-    await this.#turns.take(id, async () => {
-      const unchanged = JSON.stringify(readPublication(id)) === JSON.stringify(publication)
-      if (!unchanged) return
-      if (containers.length === 0) return this.#endNow(publication, 'ended')
-      const isLed = this.#serving.leadsTo(publication, containers)
-      const led = isLed ? publication : await this.#serving.lead(publication, containers)
-      if (failures.length > 0) throw new AggregateError(failures)
-      if (!this.#obstacles.overcome(id) && isLed) return
-      const stopped = containers.filter(each => !isThere(each.netns))
-      const isStopped = stopped.length === containers.length
-      if (isStopped) this.#tell('waiting', led, `${calledAll(stopped)} does not run`)
-      else this.#tell(isObstructed ? 'serving' : 'moved', led)
-    })
-  }
-
-  /** One that has ended already stays so. */
-  #end({ id }: Publication, why: PublicationEnd): Promise<void> {
-    return this.#turns.take(id, async () => {
-      const publication = readPublication(id)
-      if (publication !== undefined) await this.#endNow(publication, why)
-    })
-  }
-
-  async #endNow(publication: Publication, why: PublicationEnd): Promise<void> {
-    await this.#serving.end(publication, why)
-    this.#obstacles.overcome(publication.id)
-    this.#tell(why, publication)
   }
 }
