@@ -3,7 +3,7 @@
 import { readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { serviceItems } from '../../src/install/init-system.ts'
+import { commandHere, serviceItems } from '../../src/install/init-system.ts'
 import { type Item, install, planItems, Surroundings, uninstall } from '../../src/install/install.ts'
 import { facts, hostWith, Troubled, treeOf, wishes } from '../support/installing.ts'
 
@@ -229,6 +229,21 @@ t.test('where systemd does not run, the daemon is enabled for the next start', a
   await uninstall(around, doing)
   t.same(around.ran, ['systemctl disable tsnetd.service tsnetd.socket'])
   t.same(treeOf(root), {})
+})
+
+t.test('what a command of an init system amounts to where that does not run', async t => {
+  const chroot = new Surroundings(hostWith(t))
+  const booted = new Surroundings(hostWith(t, { ...BOOTED, '/run/openrc/softlevel': '' }))
+  for (const [words, there] of [
+    ['systemctl daemon-reload', ''],
+    ['systemctl enable --now tsnetd.socket', 'systemctl enable tsnetd.socket'],
+    ['rc-service tsnetd start', ''],
+    ['rc-update add tsnetd default', 'rc-update add tsnetd default'],
+    ['/etc/init.d/tsnetd start', '/etc/init.d/tsnetd start'],
+  ] as const) {
+    t.equal(commandHere(words.split(' '), chroot).join(' '), there)
+    t.equal(commandHere(words.split(' '), booted).join(' '), words)
+  }
 })
 
 t.test('what systemd would refuse, a dry run refuses as well', async t => {
