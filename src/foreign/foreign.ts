@@ -34,7 +34,7 @@ import {
   returning,
   toProxy,
 } from './journey.ts'
-import { findObstacle, type Obstacle } from './judge.ts'
+import { findObstacle, type Obstacle, type Uplink } from './judge.ts'
 import type { Interface } from './packet.ts'
 import type { BaseChain } from './rule.ts'
 import { withRules } from './ruleset-here.ts'
@@ -42,7 +42,7 @@ import { findUplinks } from './uplinks.ts'
 import type { Own } from './walk.ts'
 
 export type { Certainty, Obstacle } from './judge.ts'
-export { generationHere, hasLegacyRules } from './ruleset-here.ts'
+export { asOwnTransaction, generationHere, hasLegacyRules } from './ruleset-here.ts'
 
 /** Where our own rules accept what we want to get through: in FORWARD of iptables, of one variant. */
 export interface Accepts {
@@ -103,15 +103,30 @@ function obstacleOf<T extends { family: Family }>(
     if (!isJudged) return undefined
     const bridge = interfaceNamed(first.bridge)
     const all = subjects.flatMap(subject => ways({ ...subject, bridge } as T & { bridge: Interface }))
-    const uplinks = (family: Family) => findUplinks(family, bridge.name)
+    const known = new Map<Family, Uplink[]>()
+    const uplinks = (family: Family): Uplink[] => {
+      const found = known.get(family) ?? findUplinks(family, bridge.name)
+      known.set(family, found)
+      return found
+    }
     return findObstacle(all, { ruleset, own: ownOf(accepts), bridge, uplinks })
   })
 }
 
 function interfaceNamed(name: string): Interface {
+  let found: { index: number | undefined } | undefined
+  return {
+    name,
+    index() {
+      found ??= { index: indexOf(name) }
+      return found.index
+    },
+  }
+}
+
+function indexOf(name: string): number | undefined {
   using nl = openNetlink()
-  const index = findLink(nl, { name })?.index
-  return index === undefined ? { name } : { name, index }
+  return findLink(nl, { name })?.index
 }
 
 const OUR_CHAIN = /^TSNET-/

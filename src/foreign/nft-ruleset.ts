@@ -36,6 +36,9 @@ export class NftRuleset implements Ruleset {
   readonly #iptables: ReadonlySet<string>
   readonly #rules = new Map<string, Rule[]>()
   readonly #sets = new Map<string, SetView>()
+  readonly #bases = new Map<string, BaseChain[]>()
+  /** How often the kernel was asked for rules or a set. */
+  reads = 0
 
   /** @param isOwn tables that are none of others' */
   constructor(nl: Netlink, isOwn: (table: TableRef) => boolean) {
@@ -45,6 +48,13 @@ export class NftRuleset implements Ruleset {
   }
 
   baseChains(hook: Hook, family: Family): BaseChain[] {
+    const key = `${hook} ${family}`
+    const chains = this.#bases.get(key) ?? this.#basesOf(hook, family)
+    this.#bases.set(key, chains)
+    return chains
+  }
+
+  #basesOf(hook: Hook, family: Family): BaseChain[] {
     return this.#chains
       .filter(
         ({ table, hook: at }) =>
@@ -65,6 +75,7 @@ export class NftRuleset implements Ruleset {
     const key = `${family} ${table} ${chain}`
     const kept = this.#rules.get(key)
     if (kept !== undefined) return kept
+    this.reads++
     const listed = listRules(this.#nl, { table: { family: family as TableFamily, name: table }, chain })
     const rules = listed.map((rule, i) => readRule(rule, i + 1, family === 'ip6' ? 6 : 4))
     this.#rules.set(key, rules)
@@ -75,6 +86,7 @@ export class NftRuleset implements Ruleset {
     const key = `${family} ${table} ${name}`
     const kept = this.#sets.get(key)
     if (kept !== undefined) return kept
+    this.reads++
     const view = viewOf(this.#nl, { family: family as TableFamily, name: table }, name)
     this.#sets.set(key, view)
     return view

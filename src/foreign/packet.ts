@@ -11,19 +11,16 @@ import { type Protocol, protocolNumbers } from '../model/port-mapping.ts'
 import { anything, type Bits, type Excluded, join, known, notThis, slice, somebody, word } from './bits.ts'
 import type { Source } from './rule.ts'
 
-/** A packet's values: the headers `network` and `transport`, and what the kernel knows, by name. */
-export type Packet = ReadonlyMap<string, Bits>
-
 /** One end of a connection. `anybody`: of all addresses one; `somebody`: of those that no rule names. */
 export type End = Ip | 'anybody' | 'somebody'
 
-/** An interface; its index is absent while it is not there yet. */
+/** An interface. Few rules go by its index, so it is asked for then; it has none while it is not there yet. */
 export interface Interface {
   name: string
-  index?: number
+  index: () => number | undefined
 }
 
-export const LOOPBACK: Interface = { name: 'lo', index: 1 }
+export const LOOPBACK: Interface = { name: 'lo', index: () => 1 }
 
 /** An interface, or any other than these. */
 export type Port = Interface | { not: readonly Interface[] }
@@ -89,71 +86,28 @@ function excludedNetwork(network: Cidr): Excluded {
   return { at: 0, value, mask }
 }
 
-/** Its name and index, as the kernel holds them; of none there is neither. */
-function interfaceBits(port: Port | undefined): { name: Bits; index: Bits } {
-  if (port === undefined) return { name: known(new Uint8Array(IFNAMSIZ)), index: known(word(0)) }
-  if ('not' in port) {
-    const indices = port.not.flatMap(({ index }) => (index === undefined ? [] : [notThis(word(index))]))
-    return {
-      name: anything(
-        IFNAMSIZ,
-        port.not.map(({ name }) => notThis(nameBytes(name))),
-      ),
-      index: anything(4, indices),
-    }
-  }
-  // No rule names an interface by the index that it is going to have.
-  const index = port.index === undefined ? somebody(4) : known(word(port.index))
-  return { name: known(nameBytes(port.name)), index }
+/** As the kernel holds it; empty where there is none. */
+function nameBits(port: Port | undefined): Bits {
+  if (port === undefined) return known(new Uint8Array(IFNAMSIZ))
+  if (!('not' in port)) return known(nameBytes(port.name))
+  return anything(
+    IFNAMSIZ,
+    port.not.map(({ name }) => notThis(nameBytes(name))),
+  )
 }
 
-export function packetOf(seen: Seen): Packet {
-  const { family, protocol, source, destination, connection, toHost } = seen
-  const number = protocolNumbers[protocol]
-  const from = endBits(source, family, seen.not)
-  const to = endBits(destination, family, seen.not)
-  const [input, output] = [interfaceBits(seen.input), interfaceBits(seen.output)]
-  const values: Record<string, Bits> = {
-    network: networkHeader(family, number, from, to),
-    // A client that is nobody in particular has a port that is.
-    transport: join([portBits(seen.sourcePort), portBits(seen.destinationPort), restOf(seen)]),
-    source: from,
-    destination: to,
-    'meta iifname': input.name,
-    'meta oifname': output.name,
-    'meta iif': input.index,
-    'meta oif': output.index,
-    'meta protocol': known(be16(ETHERTYPE[family])),
-    'meta nfproto': known(word(PROTO[family], 1)),
-    'meta l4proto': known(word(number, 1)),
-    'meta mark': known(word(0)),
-    'meta priority': known(word(0)),
-    'meta pkttype': known(word(0, 1)),
-    'meta secpath': known(word(0, 1)),
-    // There is a way back to whoever it is.
-    'fib saddr oif': anything(4, [notThis(word(0))]),
-    'fib saddr oifname': anything(IFNAMSIZ, [notThis(new Uint8Array(IFNAMSIZ))]),
-    'fib saddr present': known(word(1, 1)),
-    'fib saddr type': known(word(RTN_UNICAST)),
-    'fib daddr type': known(word(toHost ? RTN_LOCAL : RTN_UNICAST)),
+function indexBits(port: Port | undefined): Bits {
+  if (port === undefined) return known(word(0))
+  if ('not' in port) {
+    const indices = port.not.map(({ index }) => index()).filter(index => index !== undefined)
+    return anything(
+      4,
+      indices.map(index => notThis(word(index))),
+    )
   }
-  if (connection !== undefined) {
-    const { state, translated, reply, original } = connection
-    const status =
-      (translated === 'destination' ? IPS_DST_NAT : translated === 'source' ? IPS_SRC_NAT : 0) |
-      (state === 'established' ? IPS_SEEN_REPLY | IPS_CONFIRMED : 0)
-    Object.assign(values, {
-      'ct state': known(word(STATES[state])),
-      'ct status': known(word(status)),
-      'ct direction': known(word(reply ? 1 : 0, 1)),
-      'ct mark': known(word(0)),
-      'ct protocol': known(word(number, 1)),
-      'ct l3proto': known(word(PROTO[family], 1)),
-      'ct original daddr': endBits(original.destination, family, seen.not),
-      'ct original proto-dst': portBits(original.destinationPort),
-    })
-  }
-  return new Map(Object.entries(values))
+  const index = port.index()
+  // No rule names an interface by the index that it is going to have.
+  return index === undefined ? somebody(4) : known(word(index))
 }
 
 const SYN = 0x02
@@ -163,11 +117,94 @@ const ACK = 0x10
 const restOf = ({ protocol, isFirst }: Seen): Bits =>
   protocol === 'tcp' ? join([anything(9), known(word(isFirst ? SYN : ACK, 1)), anything(6)]) : anything(16)
 
-function networkHeader(family: Family, protocol: number, source: Bits, destination: Bits): Bits {
+function networkHeader({ family, protocol }: Seen, from: Bits, to: Bits): Bits {
+  const number = known(word(protocolNumbers[protocol], 1))
   return family === 4
-    ? join([anything(9), known(word(protocol, 1)), anything(2), source, destination])
-    : join([anything(6), known(word(protocol, 1)), anything(1), source, destination])
+    ? join([anything(9), number, anything(2), from, to])
+    : join([anything(6), number, anything(1), from, to])
 }
+
+type Connection = NonNullable<Seen['connection']>
+
+const statusOf = ({ state, translated }: Connection): number =>
+  (translated === 'destination' ? IPS_DST_NAT : translated === 'source' ? IPS_SRC_NAT : 0) |
+  (state === 'established' ? IPS_SEEN_REPLY | IPS_CONFIRMED : 0)
+
+/** The headers `network` and `transport`, and what the kernel knows of a packet, by name. */
+const values: Record<string, (seen: Seen) => Bits> = {
+  network: seen => networkHeader(seen, source(seen), destination(seen)),
+  // A client that is nobody in particular has a port that is.
+  transport: seen => join([portBits(seen.sourcePort), portBits(seen.destinationPort), restOf(seen)]),
+  source,
+  destination,
+  'meta iifname': ({ input }) => nameBits(input),
+  'meta oifname': ({ output }) => nameBits(output),
+  'meta iif': ({ input }) => indexBits(input),
+  'meta oif': ({ output }) => indexBits(output),
+  'meta protocol': ({ family }) => known(be16(ETHERTYPE[family])),
+  'meta nfproto': ({ family }) => known(word(PROTO[family], 1)),
+  'meta l4proto': ({ protocol }) => known(word(protocolNumbers[protocol], 1)),
+  'meta mark': () => known(word(0)),
+  'meta priority': () => known(word(0)),
+  'meta pkttype': () => known(word(0, 1)),
+  'meta secpath': () => known(word(0, 1)),
+  // There is a way back to whoever it is.
+  'fib saddr oif': () => anything(4, [notThis(word(0))]),
+  'fib saddr oifname': () => anything(IFNAMSIZ, [notThis(new Uint8Array(IFNAMSIZ))]),
+  'fib saddr present': () => known(word(1, 1)),
+  'fib saddr type': () => known(word(RTN_UNICAST)),
+  'fib daddr type': ({ toHost }) => known(word(toHost ? RTN_LOCAL : RTN_UNICAST)),
+}
+
+/** What conntrack knows of it. */
+const connectionValues: Record<string, (connection: Connection, seen: Seen) => Bits> = {
+  'ct state': ({ state }) => known(word(STATES[state])),
+  'ct status': connection => known(word(statusOf(connection))),
+  'ct direction': ({ reply }) => known(word(reply ? 1 : 0, 1)),
+  'ct mark': () => known(word(0)),
+  'ct protocol': (_, { protocol }) => known(word(protocolNumbers[protocol], 1)),
+  'ct l3proto': (_, { family }) => known(word(PROTO[family], 1)),
+  'ct original daddr': ({ original }, { family, not }) => endBits(original.destination, family, not),
+  'ct original proto-dst': ({ original }) => portBits(original.destinationPort),
+}
+
+function source({ source, family, not }: Seen): Bits {
+  return endBits(source, family, not)
+}
+
+function destination({ destination, family, not }: Seen): Bits {
+  return endBits(destination, family, not)
+}
+
+/** A packet whose values are made when a rule asks for them: most rules ask for the same few. */
+export class Packet {
+  readonly #seen: Seen
+  readonly #made = new Map<string, Bits | undefined>()
+
+  constructor(seen: Seen) {
+    this.#seen = seen
+  }
+
+  /** Undefined: it can be anything. */
+  get(of: string): Bits | undefined {
+    if (!this.#made.has(of)) this.#made.set(of, this.#make(of))
+    return this.#made.get(of)
+  }
+
+  #make(of: string): Bits | undefined {
+    const { connection } = this.#seen
+    return values[of]?.(this.#seen) ?? (connection && connectionValues[of]?.(connection, this.#seen))
+  }
+
+  /** Somebody has written it. @returns false where it was not known before */
+  forget(of: string): boolean {
+    const wasKnown = this.get(of) !== undefined
+    this.#made.set(of, undefined)
+    return wasKnown
+  }
+}
+
+export const packetOf = (seen: Seen): Packet => new Packet(seen)
 
 /** What a packet has there; what is not known of it can be anything. */
 export function read(packet: Packet, { of, offset, length }: Source): Bits {

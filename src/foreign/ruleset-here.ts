@@ -21,8 +21,8 @@ interface Picture {
   rules: NftRuleset
 }
 
-/** By the inode of the namespace. */
-const pictures = new Map<number, Picture>()
+/** By the conversation with the namespace. */
+const pictures = new WeakMap<Netlink, Picture>()
 
 /** How often it is judged again when rules change meanwhile. Who then changes them still, changes them again. */
 const ATTEMPTS = 5
@@ -33,9 +33,24 @@ export function withRules<T>(judge: (rules: Ruleset) => T): T {
   if (nl === undefined) return judge(together(undefined))
   for (let attempt = 1; ; attempt++) {
     const picture = pictureOf(nl)
+    const { reads } = picture.rules
     const verdict = judge(together(picture.rules))
-    if (attempt === ATTEMPTS || generation(nl) === picture.generation) return verdict
+    const isOne = picture.rules.reads === reads && !picture.isNew
+    if (isOne || attempt === ATTEMPTS || generation(nl) === picture.generation) return verdict
   }
+}
+
+/**
+ * Does what is one transaction of our own: it changes none of the rules of others, so what is known of them stays
+ * known. Where the rule set is more than one generation on then, somebody else has changed something.
+ */
+export async function asOwnTransaction(work: () => Promise<void>): Promise<void> {
+  const nl = conversation()
+  const picture = nl && pictures.get(nl)
+  if (nl === undefined || picture === undefined || generation(nl) !== picture.generation) return work()
+  await work()
+  const next = (picture.generation + 1) >>> 0
+  if (generation(nl) === next) pictures.set(nl, { ...picture, generation: next })
 }
 
 /** The number of the rule set here, which each change makes another; of kernels without nf_tables undefined. */
@@ -56,13 +71,13 @@ function conversation(): Netlink | undefined {
   }
 }
 
-function pictureOf(nl: Netlink): Picture {
+function pictureOf(nl: Netlink): Picture & { isNew: boolean } {
   const now = generation(nl)
-  const kept = pictures.get(nl.namespace)
-  if (kept?.generation === now) return kept
+  const kept = pictures.get(nl)
+  if (kept?.generation === now) return { ...kept, isNew: false }
   const picture = { generation: now, rules: new NftRuleset(nl, isOwn) }
-  pictures.set(nl.namespace, picture)
-  return picture
+  pictures.set(nl, picture)
+  return { ...picture, isNew: true }
 }
 
 /** Of nf_tables and of both families of legacy iptables, which are read when they are asked for. */

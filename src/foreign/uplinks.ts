@@ -35,6 +35,6 @@ export function findUplinks(family: Family, bridge: string): Uplink[] {
   const addresses = listAddresses(nl, { family })
   return (outward.length > 0 ? outward : links).map(({ name, index }) => {
     const address = addresses.find(each => each.index === index)?.address
-    return { name, index, ...(address !== undefined && { ip: ipOf(address) }) }
+    return { name, index: () => index, ...(address !== undefined && { ip: ipOf(address) }) }
   })
 }

@@ -53,7 +53,7 @@ interface Outcome {
 const RULES_MAX = 50_000
 const DEPTH_MAX = 64
 
-/** A packet that comes to a base chain; what it holds may depend on where the chain stands. */
+/** A packet of its own for each base chain: what it holds depends on where the chain stands, and rules write to it. */
 export type Arriving = (chain: BaseChain) => Packet
 
 export function walk(
@@ -75,7 +75,7 @@ class Walk {
   readonly #ruleset: Ruleset
   readonly #base: BaseChain
   readonly #own: Own
-  readonly #packet: Map<string, Bits>
+  readonly #packet: Packet
   /** What rules have written: not known any more. */
   #written = ''
   readonly #outcomes = new Map<string, Outcome>()
@@ -84,7 +84,7 @@ class Walk {
   constructor(ruleset: Ruleset, base: BaseChain, packet: Packet, own: Own) {
     this.#ruleset = ruleset
     this.#base = base
-    this.#packet = new Map(packet)
+    this.#packet = packet
     this.#own = own
   }
 
@@ -127,9 +127,7 @@ class Walk {
   }
 
   #forget(value: string): void {
-    if (!this.#packet.has(value)) return
-    this.#packet.delete(value)
-    this.#written += `${value} `
+    if (this.#packet.forget(value)) this.#written += `${value} `
   }
 
   /** @returns whether the next rule may be reached */

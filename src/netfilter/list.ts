@@ -8,7 +8,6 @@
 import { constants } from 'node:os'
 import { hasCode } from '../model/errors.ts'
 import { present } from '../model/present.ts'
-import { eachAttribute } from '../netlink/attributes.ts'
 import { type Netlink, NetlinkError } from '../netlink/netlink.ts'
 import * as k from './constants.ts'
 import { readElement, type SetElement } from './elements.ts'
@@ -132,7 +131,7 @@ export function listBaseChains(nl: Netlink, wanted: (table: TableRef) => boolean
   const names = new Set(tables.map(tableText))
   const request = chainMessage.encode({ header: { family: 'any' }, attributes: {} })
   return dump(nl, 'list chains', k.NFT_MSG_GETCHAIN, request).flatMap(bytes => {
-    if (!hasAttribute(bytes.subarray(GENMSG), CHAIN_HOOK)) return []
+    if (!hasAttribute(bytes, GENMSG, CHAIN_HOOK)) return []
     const chain = readChain(bytes)
     return chain !== undefined && names.has(tableText(chain.table)) ? [chain] : []
   })
@@ -141,10 +140,18 @@ export function listBaseChains(nl: Netlink, wanted: (table: TableRef) => boolean
 /** struct nfgenmsg, before the attributes. */
 const GENMSG = 4
 
-function hasAttribute(bytes: Uint8Array, wanted: number): boolean {
-  for (const { type } of eachAttribute(bytes)) if (type === wanted) return true
+/** Without a value made of any: there are thousands to be skipped. */
+function hasAttribute(bytes: Uint8Array, from: number, wanted: number): boolean {
+  for (let at = from; at + 4 <= bytes.length; ) {
+    const length = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)
+    if ((((bytes[at + 2] ?? 0) | ((bytes[at + 3] ?? 0) << 8)) & NLA_TYPE_MASK) === wanted) return true
+    if (length < 4) return false
+    at += (length + 3) & ~3
+  }
   return false
 }
+
+const NLA_TYPE_MASK = 0x3fff
 
 /** One chain; undefined where it is not there. Equivalent to: nft list chain inet TABLE NAME */
 export function findChain(nl: Netlink, table: TableRef, name: string): ListedChain | undefined {

@@ -19,14 +19,19 @@ export class Reconsidering {
 
   /**
    * Judges as many as there is time for; the others are next time's.
+   * @param all is asked for only where there is something to judge
    * @param judge true where something about it has changed
    * @returns those about which it has
    */
-  changed<T extends { id: string }>(all: readonly T[], judge: (one: T) => boolean): T[] {
-    if (all.length === 0) return []
-    if (this.#haveRulesChanged()) this.#left = new Set(all.map(({ id }) => id))
+  changed<T extends { id: string }>(all: () => readonly T[], judge: (one: T) => boolean): T[] {
+    const isNew = this.#haveRulesChanged()
+    if (!isNew && this.#left.size === 0) return []
+    const here = all()
+    // Who has gone meanwhile is nobody's any more.
+    const left = here.map(({ id }) => id).filter(id => isNew || this.#left.has(id))
+    this.#left = new Set(left)
     const until = performance.now() + TURN_MS
-    return all.filter(one => {
+    return here.filter(one => {
       if (!this.#left.has(one.id) || performance.now() > until) return false
       this.#left.delete(one.id)
       return judge(one)

@@ -90,10 +90,11 @@ export class Upkeep {
         return isWell ? [] : [this.#look(publication, () => this.#follow(publication))]
       }),
     )
-    const settled = this.#list().filter(({ id, ending, containers }) => {
-      const isWell = this.#obstacles.why(id) === undefined && !this.#tended.has(id)
-      return isWell && ending === undefined && containers.every(each => isThere(each.netns))
-    })
+    const settled = () =>
+      this.#list().filter(({ id, ending, containers }) => {
+        const isWell = this.#obstacles.why(id) === undefined && !this.#tended.has(id)
+        return isWell && ending === undefined && containers.every(each => isThere(each.netns))
+      })
     const changed = this.#reconsidering.changed(settled, each => this.#serving.isObstructedAnew(each))
     await everyOne(changed.map(each => this.#look(each, () => this.#reconsider(each))))
   }

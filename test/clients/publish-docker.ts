@@ -54,6 +54,25 @@ t.test(
   },
 )
 
+t.test(
+  'where a rule keeps everybody from the bridge, as Docker 28 does, the proxy serves and says why',
+  async t => {
+    const { publishing } = await open(t, docker => docker.web('web'))
+    const { command, site } = publishing
+    const rule = ['DOCKER-USER', '!', '-i', 'docker0', '-o', 'docker0', '-j', 'DROP']
+    await site.host.run('iptables', '-I', ...rule)
+    const told =
+      /is dropped by iptables table filter, chain DOCKER-USER, rule 1: "! -i docker0 -o docker0 -j DROP"/
+    const refused = await command.try('publish', '--mode', 'nat', '8080:80', 'web')
+    t.match(refused.stderr, told)
+    await publishing.published(t, '8080:80', 'web')
+    t.match((await command.ports())[0]?.natObstacle, told)
+    await publishing.unpublished(t)
+    await site.host.run('iptables', '-D', ...rule)
+    await publishing.leavesNothing(t, dockers)
+  },
+)
+
 t.test('a docker container without any network is published', async t => {
   const { publishing } = await open(t, docker => docker.web('web', '--network', 'none'))
   await publishing.published(t, '8080:80', 'docker:web')

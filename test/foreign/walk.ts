@@ -23,7 +23,7 @@ const port: PublishedPort = {
   container: '10.5.0.2' as Ip,
   containerPort: 80,
   network: '10.5.0.0/24' as Cidr,
-  bridge: { name: 'br0', index: 7 },
+  bridge: { name: 'br0', index: () => 7 },
 }
 
 const base = (chain: string, hook: Hook, priority = 0, drops = false): BaseChain => ({
@@ -75,7 +75,7 @@ const judge = (ruleset: Ruleset, own: Own = {}): Obstacle | undefined =>
     ruleset,
     own,
     bridge: port.bridge,
-    uplinks: () => [{ name: 'eth0', index: 2, ip: '192.0.2.1' as Ip }],
+    uplinks: () => [{ name: 'eth0', index: () => 2, ip: '192.0.2.1' as Ip }],
   })
 
 t.test('an accept in one base chain does not overrule a drop in the next', async t => {
