@@ -11,6 +11,7 @@
  */
 
 import { type BridgeLoan, disconnect } from '../bridge/bridge.ts'
+import { asOwnTransaction } from '../foreign/foreign.ts'
 import type { Family } from '../model/address.ts'
 import type { NatBackend, NatIntent } from '../model/network.ts'
 import { present } from '../model/present.ts'
@@ -84,7 +85,7 @@ export async function installRules(backend: NatBackend, intent: NatIntent): Prom
   const families = familiesOf(intent.addresses)
   const forwards = closedFamilies(families).length === 0
   addUser(users, intent.owner)
-  if (forwards) await install(backend, intent, { first })
+  if (forwards) await inOneTransaction(backend, () => install(backend, intent, { first }))
   // Only now: the guards are in place before the first packet can be forwarded.
   await whileLocked(FORWARDING, async () => {
     addUser(FORWARDING, intent.owner)
@@ -101,6 +102,10 @@ export async function installRules(backend: NatBackend, intent: NatIntent): Prom
     if (!installed) await install(backend, intent, { first })
   })
 }
+
+/** With iptables it is one for each table; what is known of others' rules is read again then. */
+const inOneTransaction = (backend: NatBackend, work: () => Promise<void>): Promise<void> =>
+  backend === 'nftables' ? asOwnTransaction(work) : work()
 
 /** Turns forwarding on for good: from now on nobody takes it back. */
 export async function keepForwarding(families: Family[]): Promise<void> {
@@ -120,7 +125,8 @@ export async function withdrawRules(backend: NatBackend, owner: string, intent?:
   let asLast = false
   const leave = async (changes: ForwardingChange[]) => {
     asLast = isLastUser(users, owner)
-    await withdraw(backend, owner, { last: asLast, changes, ...present({ intent }) })
+    const hint = { last: asLast, changes, ...present({ intent }) }
+    await inOneTransaction(backend, () => withdraw(backend, owner, hint))
   }
   const isDone = await whileLocked(FORWARDING, async () => {
     const last = isLastUser(FORWARDING, owner)

@@ -10,6 +10,7 @@ import t from 'tap'
 import { type Host, lab } from 'tsnet/lab'
 import {
   type Accepts,
+  asOwnTransaction,
   describeObstacle,
   type Obstacle,
   obstacleToEgress,
@@ -358,5 +359,26 @@ t.test(
       return performance.now() - before
     })
     t.ok(Math.min(...counts) < 20, `${counts} ms`)
+  },
+)
+
+t.test(
+  'what is known of the rules of others stays known over a transaction of ours, and no longer',
+  async t => {
+    const host = await open(t)
+    await host.run('nft', 'add table ip other; add chain ip other f { type filter hook forward priority 0; }')
+    const drop = ['nft', 'add', 'rule', 'ip', 'other', 'f', 'drop'] as const
+    t.equal(toPort(host), undefined)
+    const ours = (name: string) => host.run('nft', `add table inet tsnet-${name}`)
+    // In the namespace up to the first wait, and after it: the conversation is the namespace's.
+    const together = (work: () => Promise<unknown>) =>
+      host.inside(() => ({ done: asOwnTransaction(async () => void (await work())) })).done
+    await together(() => ours('a'))
+    t.equal(toPort(host), undefined)
+    await together(async () => {
+      await ours('b')
+      await host.run(...drop)
+    })
+    t.equal(toPort(host)?.certainty, 'all', 'somebody else has changed something meanwhile')
   },
 )
