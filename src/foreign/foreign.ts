@@ -36,7 +36,7 @@ import {
 } from './journey.ts'
 import { findObstacle, type Obstacle, type Uplink } from './judge.ts'
 import type { Interface } from './packet.ts'
-import type { BaseChain } from './rule.ts'
+import type { BaseChain, Ruleset } from './rule.ts'
 import { withRules } from './ruleset-here.ts'
 import { findUplinks } from './uplinks.ts'
 import type { Own } from './walk.ts'
@@ -96,11 +96,8 @@ function obstacleOf<T extends { family: Family }>(
   const [first] = subjects
   if (first === undefined) return undefined
   return withRules(ruleset => {
-    const isJudged = subjects.some(({ family }) =>
-      HOOKS.some(hook => ruleset.baseChains(hook, family).length > 0),
-    )
-    // As on most hosts: then nothing else is asked for.
-    if (!isJudged) return undefined
+    // Then nothing else is asked for.
+    if (!subjects.some(({ family }) => haveRules(ruleset, family))) return undefined
     const bridge = interfaceNamed(first.bridge)
     const all = subjects.flatMap(subject => ways({ ...subject, bridge } as T & { bridge: Interface }))
     const known = new Map<Family, Uplink[]>()
@@ -112,6 +109,13 @@ function obstacleOf<T extends { family: Family }>(
     return findObstacle(all, { ruleset, own: ownOf(accepts), bridge, uplinks })
   })
 }
+
+/** False where nobody has rules that could be in the way of anything, as on most hosts. */
+export const othersHaveRules = (): boolean =>
+  withRules(rules => ([4, 6] as const).some(family => haveRules(rules, family)))
+
+const haveRules = (rules: Ruleset, family: Family): boolean =>
+  HOOKS.some(hook => rules.baseChains(hook, family).length > 0)
 
 function interfaceNamed(name: string): Interface {
   let found: { index: number | undefined } | undefined

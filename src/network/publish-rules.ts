@@ -10,7 +10,7 @@ import { openNetlink } from '../netlink/netlink.ts'
 import { listRoutes } from '../netlink/route.ts'
 import { inside } from '../netns/netns.ts'
 import { openRecorded } from './container.ts'
-import { judgePublished } from './foreign-rules.ts'
+import { judgePublished, type Prospect } from './foreign-rules.ts'
 import { familiesOf } from './plan.ts'
 import { natPart, portsOf } from './publish-plan.ts'
 import { admitGuest, dismissGuest, installRules, withdrawRules } from './shared.ts'
@@ -32,10 +32,21 @@ export function rulesFor(publication: Publication, configured: NatBackend | unde
 }
 
 /** What is in the way of the kernel's part of a publication by the rules that there are now. @throws TsnetError */
-export const obstacleOf = (
+export function obstacleOf(
   publication: Publication,
   configured: NatBackend | undefined,
-): Publication['natObstacle'] => decide(publication, configured).natObstacle
+): Publication['natObstacle'] {
+  const { nat, natObstacle } = publication
+  // What it has no rules for, others' rules aside, is not for the kernel.
+  if (natObstacle === undefined) return nat && sentenceOf(publication, judgePublished(nat.backend, nat.ports))
+  return decide(publication, configured).natObstacle
+}
+
+/** Undefined, too, where the kernel serves better all the same. */
+function sentenceOf({ mode }: Publication, prospects: readonly Prospect[]): string | undefined {
+  const inTheWay = prospects.filter(({ isBetter }) => mode === 'nat' || !isBetter)
+  return inTheWay.map(({ obstacle }) => obstacle).join('; and ') || undefined
+}
 
 /** `isRefused`: for `--mode nat`, since nobody would get through. */
 function decide(
@@ -47,7 +58,7 @@ function decide(
   if (part === undefined) return { isRefused: false }
   const backend = publication.nat?.backend ?? chooseBackend(configured)
   const prospects = judgePublished(backend, part.ports)
-  const natObstacle = prospects.map(({ obstacle }) => obstacle).join('; and ') || undefined
+  const natObstacle = sentenceOf(publication, prospects)
   const isNat = publication.mode === 'nat'
   const closed = prospects.filter(({ isBetter }) => !isNat && !isBetter).map(({ family }) => family)
   const open = routed.filter(family => !closed.includes(family))

@@ -4,7 +4,8 @@
  * and is looked at every few seconds.
  */
 
-import { generationHere, hasLegacyRules } from '../foreign/foreign.ts'
+import { generationHere, hasLegacyRules, othersHaveRules } from '../foreign/foreign.ts'
+import type { Publication } from '../model/publication.ts'
 
 /** How long others may wait for what is judged at one time. */
 const TURN_MS = 20
@@ -23,13 +24,18 @@ export class Reconsidering {
    * @param judge true where something about it has changed
    * @returns those about which it has
    */
-  changed<T extends { id: string }>(all: () => readonly T[], judge: (one: T) => boolean): T[] {
+  changed<T extends Pick<Publication, 'id' | 'natObstacle'>>(
+    all: () => readonly T[],
+    judge: (one: T) => boolean,
+  ): T[] {
     const isNew = this.#haveRulesChanged()
     if (!isNew && this.#left.size === 0) return []
     const here = all()
-    // Who has gone meanwhile is nobody's any more.
-    const left = here.map(({ id }) => id).filter(id => isNew || this.#left.has(id))
-    this.#left = new Set(left)
+    // Without any rules of others nobody is obstructed who was not.
+    const concerns =
+      isNew && othersHaveRules() ? () => true : ({ natObstacle }: T) => natObstacle !== undefined
+    const left = here.filter(one => (isNew ? concerns(one) : this.#left.has(one.id)))
+    this.#left = new Set(left.map(({ id }) => id))
     const until = performance.now() + TURN_MS
     return here.filter(one => {
       if (!this.#left.has(one.id) || performance.now() > until) return false

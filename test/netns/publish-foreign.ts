@@ -143,3 +143,20 @@ t.test('addresses that the owner of the host has barred stay barred, and the ker
   await scene.host.run('iptables', '-I', 'FORWARD', '-s', CLIENT[4], '-j', 'DROP')
   await t.rejects(scene.client.ask('tcp', HOST[4], 8080))
 })
+
+t.test('where one family is barred, the kernel serves the other', async t => {
+  const scene = await Scene.open('nftables', 'web')
+  t.teardown(() => scene.close())
+  await scene.network('front', 10).add(scene.get('web'))
+  const tsnet = new Command(scene.host, 'nftables')
+  const daemon = await tsnet.daemon()
+  await scene.host.run('ip6tables', '-I', 'FORWARD', '-j', 'REJECT')
+  await tsnet.run('publish', '8080:80', 'web')
+  const peer = async (family: 4 | 6) => (await scene.client.ask('tcp', HOST[family], 8080)).peer
+  t.equal(await peer(4), CLIENT[4])
+  t.not(await peer(6), CLIENT[6], 'the proxy asks')
+  t.match((await tsnet.ports())[0]?.natObstacle, /ip6tables table filter, chain FORWARD, rule 1: "-j REJECT/)
+  await scene.host.run('ip6tables', '-F', 'FORWARD')
+  await waitFor(() => daemon.stderr.includes('cleared'), { what: 'it to be cleared', withinMs: 20_000 })
+  t.equal(await peer(6), CLIENT[6])
+})
