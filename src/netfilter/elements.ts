@@ -76,10 +76,12 @@ export interface ElementGroup {
 /** Of the 64 KiB of an attribute some are left for its own header, and what rounding takes. */
 const GROUP_MAX = 60_000
 
+/** Where a group grows; what is done with it is a copy. */
+const buffer = new Uint8Array(GROUP_MAX)
+
 /** Elements as bytes, in groups of which each fits into one message; at least one group. */
 export function groupElements(elements: readonly SetElement[]): ElementGroup[] {
   const groups: ElementGroup[] = []
-  const buffer = new Uint8Array(GROUP_MAX)
   let [from, length, offsets]: [number, number, number[]] = [0, 0, []]
   const close = (to: number): void => {
     groups.push({ bytes: buffer.slice(0, length), elements: elements.slice(from, to), offsets })

@@ -69,6 +69,11 @@ export const overheard = (transport: Transport, print: (text: string) => void): 
     print(describe(datagram).replace(/^/gm, '< '))
     return datagram
   },
+  poll() {
+    const datagram = transport.poll()
+    if (datagram !== undefined) print(describe(datagram).replace(/^/gm, '< '))
+    return datagram
+  },
   [Symbol.dispose]: () => transport[Symbol.dispose](),
 })
 

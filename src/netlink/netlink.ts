@@ -161,14 +161,15 @@ export class Netlink implements Disposable {
     let isLost = false
     for (;;) {
       try {
-        for (const message of eachMessage(this.#transport.receive(false))) {
+        const datagram = this.#transport.poll()
+        if (datagram === undefined) break
+        for (const message of eachMessage(datagram)) {
           const index = (message.sequence - first) >>> 0
           if (index >= count || message.type !== k.NLMSG_ERROR) continue
           const verdict = readVerdict(message)
           if (verdict.errno !== 0) refusals.push({ ...verdict, index })
         }
       } catch (thrown) {
-        if (hasCode(thrown, 'EAGAIN')) break
         if (!hasCode(thrown, 'ENOBUFS')) throw thrown
         isLost = true
       }

@@ -36,9 +36,11 @@ export interface Transport extends Disposable {
    * @throws SystemError `EAGAIN` when nothing is there, `ENOBUFS` when the kernel lost something
    */
   receive(wait: boolean): Uint8Array
+  /** As receive without waiting; undefined when nothing is there, which is no error where silence is success. */
+  poll(): Uint8Array | undefined
 }
 
-const { EINTR, EMSGSIZE, ENOPROTOOPT } = constants.errno
+const { EAGAIN, EINTR, EMSGSIZE, ENOPROTOOPT } = constants.errno
 const SIOCGSKNS = 0x894c // linux/sockios.h
 
 /** How long `receive` waits. The kernel answers at once; this is for the case that it never does. */
@@ -80,6 +82,16 @@ export function openSocket(protocol: number): Transport {
       setSendBuffer(fd.number, datagram.length + SEND_OVERHEAD)
     }
   }
+  const read = (wait: boolean): Uint8Array | undefined => {
+    for (;;) {
+      const length = libc.recv(fd.number, buffer, BUFFER, MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT))
+      if (length > BUFFER) throw new SystemError('recv', EMSGSIZE)
+      if (length >= 0) return buffer.subarray(0, length)
+      const number = errno()
+      if (number === EAGAIN) return undefined
+      if (number !== EINTR) throw new SystemError('recv', number)
+    }
+  }
   return {
     send,
     namespace() {
@@ -96,14 +108,11 @@ export function openSocket(protocol: number): Transport {
       if (sent < 0) send(datagram)
     },
     receive(wait) {
-      for (;;) {
-        const length = libc.recv(fd.number, buffer, BUFFER, MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT))
-        if (length > BUFFER) throw new SystemError('recv', EMSGSIZE)
-        if (length >= 0) return buffer.subarray(0, length)
-        const number = errno()
-        if (number !== EINTR) throw new SystemError('recv', number)
-      }
+      const datagram = read(wait)
+      if (datagram === undefined) throw new SystemError('recv', EAGAIN)
+      return datagram
     },
+    poll: () => read(false),
     [Symbol.dispose]: () => fd.close(),
   }
 }

@@ -96,6 +96,7 @@ t.test('what was collected stays when the receive buffer is used again', async t
       buffer.fill(0xee).set(datagram)
       return buffer.subarray(0, datagram.length)
     },
+    poll: () => undefined,
     [Symbol.dispose]() {},
   }
   t.strictSame(payloads(new Netlink(reused).dump(list)), [
@@ -149,6 +150,7 @@ t.test('an overrun that swallowed the end of a dump does not make it wait', asyn
       waits.push(wait)
       return kernel.receive(wait)
     },
+    poll: () => undefined,
     [Symbol.dispose]() {},
   }
   t.strictSame(payloads(new Netlink(watched).dump(list)), [[1]])

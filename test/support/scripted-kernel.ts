@@ -48,6 +48,10 @@ export class ScriptedKernel implements Transport {
     return event
   }
 
+  poll(): Uint8Array | undefined {
+    return this.#events.length === 0 ? undefined : this.receive(false)
+  }
+
   /** Puts something into the socket that nobody asked for. */
   leave(...events: Event[]): void {
     this.#events.push(...events)
