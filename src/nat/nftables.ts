@@ -11,7 +11,7 @@
  */
 
 import type { Family } from '../model/address.ts'
-import { hasCode, TsnetError } from '../model/errors.ts'
+import { TsnetError } from '../model/errors.ts'
 import { addCommands, transactionOf } from '../netfilter/commands.ts'
 import { consistently, findChain, findElement, type ListedRule, listRules } from '../netfilter/list.ts'
 import { netfilterHere } from '../netfilter/netfilter.ts'
@@ -44,13 +44,11 @@ import {
   listKeys,
   listOwners,
 } from './nft-elements.ts'
+import { inParts } from './nft-parts.ts'
 import { commentOf, type Rules } from './rules.ts'
 
 /** How often a change is tried again when others change the shared parts at the same time. */
 const ATTEMPTS = 10
-
-/** What goes in one transaction where not all does. A socket takes 200 KB at least, and an element 80 bytes. */
-const PART = 2000
 
 /** @throws TsnetError `conflict`, `missing`, `kernel` */
 export async function installNft(rules: Rules): Promise<void> {
@@ -81,29 +79,6 @@ function create(
     addCommands(createElements(tx, elements, rules.owner), accepts).commit(nl)
   const denial = commit(new Transaction())
   return isMissing(denial) ? commit(addBase(new Transaction(), rules)) : denial
-}
-
-/**
- * Changes all elements at once, or part by part where the socket does not take so much.
- * @param undo takes back a part when a later one is refused
- */
-function inParts(
-  elements: readonly Element[],
-  change: (part: readonly Element[], isLast: boolean) => Denial | undefined,
-  undo: (part: readonly Element[]) => void,
-): Denial | undefined {
-  try {
-    return change(elements, true)
-  } catch (thrown) {
-    if (!hasCode(thrown, 'EMSGSIZE') || elements.length <= PART) throw thrown
-  }
-  for (let from = 0; from < elements.length; from += PART) {
-    const denial = change(elements.slice(from, from + PART), from + PART >= elements.length)
-    if (denial === undefined) continue
-    for (let at = from - PART; at >= 0; at -= PART) undo(elements.slice(at, at + PART))
-    return denial
-  }
-  return undefined
 }
 
 /** @throws TsnetError `missing`, `kernel` */

@@ -43,7 +43,7 @@ async function asGuest(site: NatSite, ...calls: unknown[][]): Promise<Result[]> 
   return JSON.parse(stdout) as Result[]
 }
 
-t.test('in a user namespace more ports than a socket takes at once go in parts, or not at all', async t => {
+t.test('in a user namespace thousands of ports are published at once, or not at all', async t => {
   const site = await NatSite.open(nftables)
   t.teardown(site.close)
   const many = intentOf({ ports: [publish(20_000, { count: 4000 })] })
