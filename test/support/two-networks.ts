@@ -26,8 +26,11 @@ export const PORTS = [
   { hostPort: 8053, containerPort: 80, protocol: 'udp' },
 ]
 
-/** The n-th network. Its default route comes after those of networks with smaller numbers. */
-export function listOf(kind: Kind, n: number): NetworkList {
+/**
+ * The n-th network. Its default route comes after those of networks with smaller numbers, but in versions
+ * before 1.1.0, which know no such order.
+ */
+export function listOf(kind: Kind, n: number, cniVersion = '1.1.0'): NetworkList {
   const [type, backend] = kind.split('/') as ['tsnet' | 'chain', NatBackend]
   const bridge = {
     bridge: `br${n}`,
@@ -37,16 +40,17 @@ export function listOf(kind: Kind, n: number): NetworkList {
     ipam: {
       type: 'host-local',
       ranges: [[{ subnet: `10.${n}.0.0/16` }]],
-      routes: [{ dst: '0.0.0.0/0', priority: n }],
+      routes: [{ dst: '0.0.0.0/0', ...(cniVersion === '1.1.0' && { priority: n }) }],
     },
   }
   const capabilities = { portMappings: true }
   return {
-    cniVersion: '1.1.0',
+    cniVersion,
     name: `net${n}`,
     plugins:
       type === 'tsnet'
-        ? [{ type, capabilities, ...bridge }]
+        ? // Of a plugin that does not know `ips`, podman 4 forgets what else it knows.
+          [{ type, capabilities: { ...capabilities, ips: true }, ...bridge }]
         : [
             { type: 'bridge', ...bridge },
             { type: 'portmap', capabilities, backend, snat: true },
