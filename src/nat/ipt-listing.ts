@@ -139,16 +139,34 @@ export function removal(family: Family, listing: Listing, owner: string, unused:
   )
 }
 
-/** What removes an owner's published ports, and nothing else. @returns empty when there are none */
-export const portRemoval = (listing: Listing, owner: string): string =>
-  restoreFile(
-    (['mangle', 'nat'] as const).map(name => ({
+/**
+ * What leads published ports to heirs, as far as it is not there, and then removes those of an owner.
+ * @param tables of the heirs, their ports alone
+ * @returns empty when there is nothing to change
+ */
+export function portChange(listing: Listing, tables: readonly Table[], owner: string | undefined): string {
+  const names = [...new Set([...tables.map(({ name }) => name), 'mangle' as const, 'nat' as const])]
+  const parts = names.map(name => {
+    const there = rulesOf(listing, name)
+    const own = owner === undefined ? [] : there.filter(rule => isPortRule(rule) && ownerOf(rule) === owner)
+    const wanted = tables.filter(table => table.name === name)
+    const chains = new Map(wanted.flatMap(table => table.chains.map(chain => [chain.name, chain] as const)))
+    const missing = wanted.flatMap(({ rules }) => rules).filter(rule => !there.includes(rule))
+    return { name, there, own, missing, chains: [...chains.values()] }
+  })
+  return restoreFile(
+    parts.map(({ name, there, own, missing, chains }) => ({
       name,
-      lines: rulesOf(listing, name)
-        .filter(rule => isPortRule(rule) && ownerOf(rule) === owner)
-        .map(rule => `-D ${rule}`),
+      lines: [
+        ...(parts.every(part => part.missing.length === 0)
+          ? []
+          : chains.flatMap(chain => chainCompletion(chain, listing.chains.get(name), there))),
+        ...missing.map(rule => `-A ${rule}`),
+        ...own.map(rule => `-D ${rule}`),
+      ],
     })),
   )
+}
 
 const isUnused = (chain: BaseChain, rules: string[], own: string[]): boolean =>
   rules

@@ -41,7 +41,7 @@ import {
   missingRules,
   oneLess,
   ownersIn,
-  portRemoval,
+  portChange,
   removal,
   repeatedJumps,
 } from './ipt-listing.ts'
@@ -164,14 +164,20 @@ export async function withdrawIptables(owner: string, { rules, last, guards = []
   )
 }
 
-/** Deletes an owner's rules for published ports alone. @throws TsnetError `try-again`, `kernel` */
-export async function withdrawPortsIptables(owner: string): Promise<void> {
+/**
+ * Adds heirs' rules for published ports, as far as they are not there, and deletes an owner's, in one transaction.
+ * @throws TsnetError `try-again`, `kernel`
+ */
+export async function handOverIptables(owner: string | undefined, heirs: readonly Rules[]): Promise<void> {
   await everyOne(
-    families().map(family =>
-      deplete(family, `removing ports of ${commentOf(owner)}`, async () =>
-        portRemoval(await listRules(family), owner),
-      ),
-    ),
+    families().map(async family => {
+      const tables = heirs.flatMap(heir =>
+        heir.families.flatMap(part => (part.family === family ? tablesOf(heir, part) : [])),
+      )
+      await complete(family, 'handing over published ports', async () =>
+        portChange(await listRules(family), tables, owner),
+      )
+    }),
   )
 }
 

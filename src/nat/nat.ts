@@ -41,13 +41,13 @@ import { closeForwarding, type ForwardingChange, restoreSettings } from './forwa
 import { findIptables } from './ipt-run.ts'
 import {
   describeIptables,
+  handOverIptables,
   type InstallHint,
   installIptables,
   loopbackBridgesIptables,
   ownersIptables,
   verifyIptables,
   withdrawIptables,
-  withdrawPortsIptables,
 } from './iptables.ts'
 import { isLoopbackRouted, routeLoopback, unrouteLoopback } from './loopback.ts'
 import { showTable } from './nft-show.ts'
@@ -96,7 +96,7 @@ const backends = {
     owners: ownersIptables,
     describe: describeIptables,
     loopbackBridges: loopbackBridgesIptables,
-    handOver: withdrawPortsIptables,
+    handOver: handOverIptables,
   },
   nftables: {
     install: installNft,
@@ -197,15 +197,15 @@ async function closeAll(backend: NatBackend, changes: ForwardingChange[]): Promi
 }
 
 /**
- * The published ports of an owner are led elsewhere: its rules for them go, all else of it stays. Idempotent.
- * With iptables the rules of other attachments of the container stand behind those that go; with nftables a
- * port stands once, so theirs are added in the same transaction.
- * @param heirs `held` of each: what it gets. It has rules already, but for these
+ * The published ports of an owner are led to others: its rules for them go, all else of it stays, and those of the
+ * others come, as far as they are not there, in one transaction (a family, with iptables). Idempotent.
+ * @param owner undefined: those of the others come, and nobody's go
+ * @param heirs `held` of each: what leads to it then. It has rules already, but for these
  * @throws TsnetError `try-again`, `kernel`
  */
 export async function handOver(
   backend: NatBackend,
-  owner: string,
+  owner: string | undefined,
   heirs: readonly NatIntent[],
 ): Promise<void> {
   await backends[backend].handOver(

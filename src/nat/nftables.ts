@@ -117,10 +117,11 @@ export async function withdrawNft(
  * Deletes an owner's port elements and creates those of its heirs, in one transaction.
  * @throws TsnetError `kernel`
  */
-export async function handOverNft(owner: string, heirs: readonly Rules[]): Promise<void> {
+export async function handOverNft(owner: string | undefined, heirs: readonly Rules[]): Promise<void> {
   const nl = netfilterHere()
   for (let attempt = 1; ; attempt++) {
-    const tx = deleteElements(new Transaction(), elementsOfOwner(nl, owner).filter(isPortElement))
+    const gone = owner === undefined ? [] : elementsOfOwner(nl, owner).filter(isPortElement)
+    const tx = deleteElements(new Transaction(), gone)
     for (const heir of heirs) {
       // Whoever did this before may have been killed before it could say so.
       const there = new Set(elementsOfOwner(nl, heir.owner).map(({ set, key }) => `${set} ${key}`))
@@ -133,7 +134,7 @@ export async function handOverNft(owner: string, heirs: readonly Rules[]): Promi
     const denial = tx.commit(nl)
     if (denial === undefined) return
     const isRace = isMissing(denial) || isTaken(denial)
-    if (!isRace || attempt === ATTEMPTS) throw denied(`handing over ports of ${commentOf(owner)}`, denial)
+    if (!isRace || attempt === ATTEMPTS) throw denied('handing over published ports', denial)
   }
 }
 

@@ -44,10 +44,9 @@ import { claimFromTheDead } from './dead-claims.ts'
 import { buildDropIn } from './drop-in.ts'
 import { hasWayOut, judgeAttached, warn } from './foreign-rules.ts'
 import { natIntentOf, undertakingOf } from './plan.ts'
-import { releasePorts } from './port-claims.ts'
 import { runtimeReserves } from './reserved-ports.ts'
 import { joinBridge, leaveBridge, recordLoan, whileBridgeLocked } from './shared.ts'
-import { installSharing, withdrawSharing } from './shared-ports.ts'
+import { installSharing, leavePorts, withdrawSharing } from './shared-ports.ts'
 import { readEntry, removeEntry, whileLocked, writeEntry } from './state.ts'
 import { takeDown } from './take-down.ts'
 
@@ -116,7 +115,7 @@ async function build(
   undo.push('the record', () => removeEntry(owner))
   record()
 
-  undo.push('the claim on host ports', () => releasePorts(owner, ports))
+  undo.push('the claim on host ports', () => leavePorts(owner, ports))
   // Without addresses no rule is needed.
   const rules =
     ports.length > 0 && network.ipam.kind !== 'none' ? chooseBackend(network.natBackend) : undefined

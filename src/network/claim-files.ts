@@ -11,8 +11,10 @@ import { listStates, readState, whileLocked, writeState } from './state.ts'
 
 export interface Claim extends PortMapping {
   owner: string
-  /** Of an attachment: where its rules are. Absent: somebody else has rules, or a socket, for it. */
+  /** Of an attachment: where its rules are. */
   rules?: NatBackend
+  /** The same, of one whose rules are the drop-in portmap's. */
+  portmap?: NatBackend
 }
 
 const BUCKET = 256

@@ -13,6 +13,7 @@
 import { TsnetError } from '../model/errors.ts'
 import type { NatBackend } from '../model/network.ts'
 import { describeHostPorts, type PortMapping, portsMeet, portsOutside } from '../model/port-mapping.ts'
+import { present } from '../model/present.ts'
 import { bucketsOf, type Claim, changeClaims, readClaims, whileClaimsLocked } from './claim-files.ts'
 import { containerOf, describeOwner } from './owners.ts'
 import { type ProbeOptions, probePorts } from './port-probe.ts'
@@ -22,6 +23,8 @@ export interface ClaimOptions extends ProbeOptions {
   probe?: boolean
   /** Of an attachment: where its rules will be. */
   rules?: NatBackend | undefined
+  /** The same, of the drop-in portmap. */
+  portmap?: NatBackend | undefined
 }
 
 /**
@@ -32,7 +35,7 @@ export interface ClaimOptions extends ProbeOptions {
 export async function claimPorts(
   owner: string,
   mappings: readonly PortMapping[],
-  { probe = true, rules, ...options }: ClaimOptions = {},
+  { probe = true, rules, portmap, ...options }: ClaimOptions = {},
 ): Promise<void> {
   if (mappings.length === 0) return
   await whileClaimsLocked(() => {
@@ -56,21 +59,22 @@ export async function claimPorts(
       const others = claims.filter(
         claim => claim.owner !== owner && (!meetsAny(claim, mappings) || isSame(claim)),
       )
-      return [...others, ...ours.map(mapping => ({ ...mapping, owner, ...(rules && { rules }) }))]
+      return [...others, ...ours.map(mapping => ({ ...mapping, owner, ...present({ rules, portmap }) }))]
     })
   })
 }
 
 /** Gives the ports back. Idempotent. */
 export async function releasePorts(owner: string, mappings: readonly PortMapping[]): Promise<void> {
-  if (mappings.length === 0) return
-  await whileClaimsLocked(() =>
-    changeClaims(mappings, claims => {
-      const others = claims.filter(claim => claim.owner !== owner)
-      return others.length < claims.length ? others : undefined
-    }),
-  )
+  if (mappings.length > 0) await whileClaimsLocked(() => forgetClaims(owner, mappings))
 }
+
+/** As releasePorts, under the claims' lock. */
+export const forgetClaims = (owner: string, mappings: readonly PortMapping[]): void =>
+  changeClaims(mappings, claims => {
+    const others = claims.filter(claim => claim.owner !== owner)
+    return others.length < claims.length ? others : undefined
+  })
 
 /** Claims of others that meet some of the ports. */
 export const rivalsOf = (owner: string, mappings: readonly PortMapping[]): Claim[] =>

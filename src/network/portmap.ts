@@ -5,12 +5,11 @@
  *     record → claim the ports → rules, guards first → route_localnet → forget old UDP flows
  *
  * A port is claimed as those of our own networks are, so one port goes to one container, and a port that a
- * process listens on to none. Where a container has it on several networks, its rules stand behind each other
- * (shared-ports.ts). Unlike there, nobody listens on it: a runtime such as podman binds the port
+ * process listens on to none; where a container has it on several networks, see shared-ports.ts. Unlike there, nobody listens on it: a runtime such as podman binds the port
  * itself as soon as the plugin is done.
  */
 
-import { type Cidr, familyOf, ipOf } from '../model/address.ts'
+import { type Cidr, ipOf } from '../model/address.ts'
 import type { HostPort, HostPortIntent, HostPortRecord } from '../model/chained.ts'
 import { hasCode } from '../model/errors.ts'
 import { type AttachmentKey, type NatBackend, ownerTag } from '../model/network.ts'
@@ -19,7 +18,6 @@ import { everyStep, withUndo } from '../model/undo.ts'
 import { flushConntrack } from '../nat/conntrack.ts'
 import {
   containersWithPorts,
-  installPorts,
   removeGuard,
   tidyPorts,
   verifyPorts,
@@ -38,10 +36,19 @@ import {
 } from './chained.ts'
 import { deadCheck } from './dead.ts'
 import { judgeMapped, warn } from './foreign-rules.ts'
-import { closeLocalnet, interfaceTo, isLocalnetOpen, openLocalnet } from './localnet.ts'
+import { closeLocalnet, interfaceTo, isLocalnetOpen } from './localnet.ts'
 import { refuseProblems } from './mismatch.ts'
-import { claimPorts, releasePorts } from './port-claims.ts'
-import { addUser, isLastUser, listUsers, removeUser, whileLocked } from './state.ts'
+import { claimPorts } from './port-claims.ts'
+import {
+  chainOf,
+  leadPorts,
+  localAddress,
+  mappingsOf,
+  othersOf,
+  whilePortmapLocked,
+} from './portmap-rules.ts'
+import { heldOf, leaveLocked, yieldLocked } from './shared-ports.ts'
+import { addUser, isLastUser, listUsers, removeUser } from './state.ts'
 
 export interface PortmapRequest extends ChainedCall {
   /** Absent: iptables where it is installed, else nftables. */
@@ -49,13 +56,8 @@ export interface PortmapRequest extends ChainedCall {
   intent: HostPortIntent
 }
 
-/** Rules of all containers are changed one after the other. */
-const LOCK = 'portmap'
 /** Who has ports with a backend. */
 const usersOf = (backend: NatBackend): string => `portmap-${backend}`
-/** Who has them in the chain of one container on one network. */
-const chainOf = ({ network, containerId }: AttachmentKey): string =>
-  `portmap-${ownerTag({ network, containerId, ifname: '' })}`
 
 /** @throws TsnetError; the host is then as it was before */
 export async function publishPorts(request: PortmapRequest): Promise<void> {
@@ -63,10 +65,10 @@ export async function publishPorts(request: PortmapRequest): Promise<void> {
   const backend = chooseBackend(request.backend)
   const record: HostPortRecord = { ...recordOf(request), backend, intent }
   const owner = ownerTag(request)
-  await whileLocked(LOCK, async () => {
+  await whilePortmapLocked(async () => {
     const earlier = readRecord('portmap', owner)
     if (earlier !== undefined) await takeBack(earlier)
-    const ports = claimsOf(intent.ports)
+    const ports = mappingsOf(intent.ports)
     await withUndo(async undo => {
       undo.push('the ports', () => takeBack(record))
       // First of all, since whoever comes after a kill goes by it.
@@ -74,9 +76,7 @@ export async function publishPorts(request: PortmapRequest): Promise<void> {
       addUser(usersOf(backend), owner)
       addUser(chainOf(record), owner)
       await claim(record, owner, ports)
-      await installPorts(record, othersOf(record, owner))
-      const address = localAddress(intent)
-      if (address !== undefined) openLocalnet(address)
+      await leadPorts(record, heldOf(record))
       const natObstacle = obstacleTo(intent, ports)
       if (natObstacle === undefined) return
       writeRecord('portmap', owner, { ...record, natObstacle })
@@ -92,8 +92,12 @@ function obstacleTo({ addresses }: HostPortIntent, ports: PortMapping[]): string
   return bridge === undefined ? undefined : judgeMapped({ bridge, addresses, ports })
 }
 
-async function claim({ containerId }: HostPortRecord, owner: string, ports: PortMapping[]): Promise<void> {
-  const claimAll = () => claimPorts(owner, ports, { containerId, anyAddress: true })
+async function claim(
+  { containerId, backend: portmap }: HostPortRecord,
+  owner: string,
+  ports: PortMapping[],
+): Promise<void> {
+  const claimAll = () => claimPorts(owner, ports, { portmap, containerId, anyAddress: true })
   try {
     await claimAll()
   } catch (thrown) {
@@ -106,28 +110,17 @@ async function claim({ containerId }: HostPortRecord, owner: string, ports: Port
   }
 }
 
-/** The container's address to which 127.0.0.1 is to lead. */
-const localAddress = ({ addresses, snat }: HostPortIntent): Cidr | undefined =>
-  snat ? addresses.find(address => familyOf(address) === 4) : undefined
-
-/** Other attachments of the same container to the same network. */
-const othersOf = (record: AttachmentKey, owner: string): HostPortRecord[] =>
-  listUsers(chainOf(record))
-    .filter(user => user !== owner)
-    .flatMap(user => readRecord('portmap', user) ?? [])
-
-const claimsOf = (ports: readonly HostPort[]): PortMapping[] => ports.map(port => ({ ...port, count: 1 }))
-
 /** Takes back what a record speaks of, as far as it is there. To be called under the lock. */
 async function takeBack(record: HostPortRecord): Promise<void> {
   const owner = ownerTag(record)
   const { backend, intent } = record
-  const ports = claimsOf(intent.ports)
+  const ports = mappingsOf(intent.ports)
   await everyStep([
+    async () => void (await yieldLocked(owner, ports)),
     () => withdrawPorts(record, othersOf(record, owner)),
     () => isLastUser(usersOf(backend), owner) && tidy(backend),
     () => flushConntrack(intent.addresses.map(ipOf), ports),
-    () => releasePorts(owner, ports),
+    () => leaveLocked(owner, ports),
   ])
   removeUser(chainOf(record), owner)
   removeUser(usersOf(backend), owner)
@@ -154,13 +147,13 @@ export interface PortmapHint {
  */
 export async function unpublishPorts(key: AttachmentKey, hint: PortmapHint = {}): Promise<void> {
   const owner = ownerTag(key)
-  await whileLocked(LOCK, async () => {
+  await whilePortmapLocked(async () => {
     const record = readRecord('portmap', owner)
     if (record !== undefined) return takeBack(record)
     // The chain may be that of another attachment of this container.
     if (othersOf(key, owner).length > 0) return
     await withdrawUnknownPorts(key.network, key.containerId, hint.addresses)
-    flushConntrack((hint.addresses ?? []).map(ipOf), claimsOf(hint.ports ?? []))
+    flushConntrack((hint.addresses ?? []).map(ipOf), mappingsOf(hint.ports ?? []))
   })
 }
 
@@ -170,7 +163,11 @@ export async function checkPorts({ intent, ...request }: PortmapRequest): Promis
   const record = readRecord('portmap', owner)
   const backend = record?.backend ?? chooseBackend(request.backend)
   const guarded = record !== undefined
-  const problems = await verifyPorts({ backend, intent }, { others: othersOf(request, owner), guarded })
+  const ports = record === undefined ? intent.ports : heldOf({ ...record, intent })
+  // They lead to another of its attachments.
+  if (ports.length === 0) return
+  const made = { backend, intent: { ...intent, ports } }
+  const problems = await verifyPorts(made, { others: othersOf(request, owner), guarded })
   const address = localAddress(intent)
   if (address !== undefined && !isLocalnetOpen(address)) {
     problems.push(`route_localnet of the interface to ${ipOf(address)} is off`)
@@ -186,7 +183,7 @@ export async function collectPorts(
   network: string,
   valid: { containerId: string; ifname: string }[] | undefined,
 ): Promise<void> {
-  await whileLocked(LOCK, () =>
+  await whilePortmapLocked(() =>
     everyStep([
       ...recordsToCollect('portmap', network, valid).map(record => () => takeBack(record)),
       () => valid && collectUnknown(network, new Set(valid.map(({ containerId }) => containerId))),

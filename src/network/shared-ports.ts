@@ -1,26 +1,38 @@
 /**
  * Ports that several attachments of one container publish: on two networks, or by two interfaces on one.
  *
- * Each claims all of them, in turn, and the first has them. Of the next ones the rules stand behind its own,
- * with iptables as with the drop-in portmap: the kernel asks the first that matches. In nftables' map a port
- * stands once, and so it does as a socket of the proxy; there the next one waits for its turn.
+ * Each claims all of them, in turn, and the first has them. Where rules of one kind are asked in the order in which
+ * they were made (iptables', portmap's of one backend), those of the next ones stand behind its own. In nftables' map
+ * a port stands once, and so it does as a socket of the proxy; and of rules of different kinds nobody can say which
+ * is asked first. There the next one has none, and waits for its turn.
  *
  *     ADD    claim ─▶ rules of what it has (under the claims' lock where others are before it)
- *     DEL    yield: its rules for ports go, those of the next that waits come, in one transaction ─▶ it is the
- *            last in line from now on ─▶ link down, and all the rest of it ─▶ the claim goes
+ *     DEL    yield: rules of the next that waits come, its own for ports go, in one transaction or in this order ─▶
+ *            it is the last in line from now on ─▶ link down, and all the rest of it ─▶ the claim goes
  *
- * So at no moment a port leads nowhere, and what comes while one network is taken down goes by the next one.
+ * So at no moment a port leads nowhere, and what comes while one network is taken down goes by the next one. Which
+ * one has them matters to who is on several networks: it answers by its default route.
+ *
  * A kill between rules and files leaves the first one first: its next DEL hands over once more, which changes
  * nothing where it was done.
  *
  * An attachment is an heir from when its record tells its rules, which is written under the same lock as they
- * are made: so nobody gets ports of which it does not know, or twice.
+ * are made: so nobody gets ports of which it does not know, or twice. Locks are taken in this order: the owner's,
+ * portmap's, the claims'.
  */
 
 import { type Family, type Ip, parseIp } from '../model/address.ts'
-import type { NatIntent, Undertaking } from '../model/network.ts'
-import { coversAddress, type PortMapping, portsMeet, portsOutside } from '../model/port-mapping.ts'
+import type { HostPort, HostPortRecord } from '../model/chained.ts'
+import { type NatBackend, type NatIntent, ownerTag, type Undertaking } from '../model/network.ts'
+import {
+  coversAddress,
+  describeHostPorts,
+  type PortMapping,
+  portsMeet,
+  portsOutside,
+} from '../model/port-mapping.ts'
 import { handOver } from '../nat/nat.ts'
+import { readRecord } from './chained.ts'
 import {
   bucketsOf,
   type Claim,
@@ -30,21 +42,28 @@ import {
   whileClaimsLocked,
 } from './claim-files.ts'
 import { familiesOf } from './plan.ts'
-import { releasePorts, rivalsOf } from './port-claims.ts'
+import { forgetClaims, rivalsOf } from './port-claims.ts'
+import { leadPorts, mappingsOf, whilePortmapLocked } from './portmap-rules.ts'
 import { installRules, withdrawRules } from './shared.ts'
 import { readEntry } from './state.ts'
 
 type Nat = NonNullable<Undertaking['nat']>
 
-/** True when an earlier claim keeps a later one from having the mapping's ports. */
-type Way = (claim: Claim, mapping: PortMapping) => boolean
+/** True when an earlier claim keeps a later one, of the same container, from having the mapping's ports. */
+type Way = (earlier: Claim, own: Claim, mapping: PortMapping) => boolean
+
+/** Rules of one kind stand behind each other. */
+const kindOf = ({ rules, portmap }: Claim): string | undefined => rules ?? (portmap && `portmap ${portmap}`)
 
 /** By a rule: a port of one address may stand beside that port of all. */
-const byRule: Way = ({ rules, ...claim }, mapping) =>
-  rules === 'nftables' && coversAddress(claim.hostIp, mapping.hostIp) && portsMeet(claim, mapping)
+const byRule: Way = (earlier, own, mapping) =>
+  kindOf(earlier) !== undefined &&
+  (kindOf(earlier) !== kindOf(own) || own.rules === 'nftables') &&
+  coversAddress(earlier.hostIp, mapping.hostIp) &&
+  portsMeet(earlier, mapping)
 
 /** By a socket, of our proxy. What others publish, it leaves to their rules. */
-const bySocket: Way = ({ rules, ...claim }, mapping) => rules !== undefined && portsMeet(claim, mapping)
+const bySocket: Way = (earlier, _, mapping) => earlier.rules !== undefined && portsMeet(earlier, mapping)
 
 /**
  * Of an owner's ports those that no other has before it.
@@ -55,13 +74,13 @@ function portsHeld(owner: string, mappings: readonly PortMapping[], way: Way, go
   return mappings.flatMap(mapping => {
     const before = bucketsOf(mapping).flatMap(bucket => {
       const inLine = claims.get(bucket) ?? []
-      const own = inLine.findIndex(claim => claim.owner === owner)
-      return inLine.slice(0, Math.max(own, 0)).filter(claim => claim.owner !== gone)
+      const at = inLine.findIndex(claim => claim.owner === owner)
+      const own = inLine[at]
+      return own === undefined
+        ? []
+        : inLine.slice(0, at).filter(claim => claim.owner !== gone && way(claim, own, mapping))
     })
-    return portsOutside(
-      mapping,
-      before.filter(claim => way(claim, mapping)),
-    )
+    return portsOutside(mapping, before)
   })
 }
 
@@ -88,12 +107,29 @@ const othersIn = (
   ),
 ]
 
-const claimsIn = (owner: string, mappings: readonly PortMapping[]): PortMapping[] =>
-  rivalsOf('', mappings).flatMap(({ owner: by, rules: _, ...mapping }) => (by === owner ? [mapping] : []))
+function claimsIn(owner: string, mappings: readonly PortMapping[]): PortMapping[] {
+  const all = [...readClaims(mappings).values()].flat().filter(claim => claim.owner === owner)
+  // A range may be in several files.
+  return [...new Map(all.map(claim => [describeHostPorts(claim), claim])).values()].map(
+    ({ owner: _, rules: __, portmap: ___, ...mapping }) => mapping,
+  )
+}
 
 /** An intent whose rules are for what the attachment has by now; the same where it has all. */
-export const asHeld = (owner: string, { backend, intent }: Nat): NatIntent =>
-  backend === 'iptables' || rivalsOf(owner, intent.ports).length === 0 ? intent : heldIntent(owner, intent)
+export const asHeld = (owner: string, { intent }: Nat): NatIntent =>
+  rivalsOf(owner, intent.ports).length === 0 ? intent : heldIntent(owner, intent)
+
+/** Of the ports of a record of portmap those that lead to it by now. */
+export function heldOf(record: HostPortRecord, gone?: string): HostPort[] {
+  const { ports } = record.intent
+  const held = portsHeld(ownerTag(record), mappingsOf(ports), byRule, gone)
+  return ports.filter(port =>
+    held.some(
+      ({ protocol, hostIp, hostPort }) =>
+        protocol === port.protocol && hostIp === port.hostIp && hostPort === port.hostPort,
+    ),
+  )
+}
 
 const EVERY: Record<Family, Ip> = { 4: parseIp('0.0.0.0'), 6: parseIp('::') }
 
@@ -119,7 +155,7 @@ export async function installSharing(owner: string, nat: Nat, record: () => void
     await installRules(nat.backend, asHeld(owner, nat))
   }
   // Whoever comes behind us takes nothing from us.
-  const isAlone = nat.backend === 'iptables' || rivalsOf(owner, nat.intent.ports).length === 0
+  const isAlone = rivalsOf(owner, nat.intent.ports).length === 0
   await (isAlone ? install() : whileClaimsLocked(install))
 }
 
@@ -137,34 +173,82 @@ export async function withdrawSharing(owner: string, { backend, intent }: Nat): 
  */
 export async function yieldPorts(owner: string, mappings: readonly PortMapping[]): Promise<boolean> {
   if (rivalsOf(owner, mappings).length === 0) return false
-  return whileClaimsLocked(async () => {
+  return whilePortmapLocked(() => yieldLocked(owner, mappings))
+}
+
+/** As yieldPorts, where portmap is locked already. */
+export const yieldLocked = (owner: string, mappings: readonly PortMapping[]): Promise<boolean> =>
+  whileClaimsLocked(async () => {
     const others = othersIn(owner, mappings)
     if (others.length === 0) return false
-    const own = [...readClaims(mappings).values()].flat().find(claim => claim.owner === owner)
-    if (own?.rules !== undefined) {
-      const heirs = own.rules === 'nftables' ? others.flatMap(other => heirOf(other, owner)) : []
-      await handOver(own.rules, owner, heirs)
-    }
+    await leadToNext(owner, others, mappings)
     changeClaims(mappings, claims => {
       const rest = claims.filter(claim => claim.owner !== owner)
       return [...rest, ...claims.filter(claim => claim.owner === owner)]
     })
     return true
   })
+
+/** Rules of others come; those of an attachment of ours go. */
+async function leadToNext(
+  owner: string,
+  others: readonly string[],
+  mappings: readonly PortMapping[],
+): Promise<void> {
+  const own = [...readClaims(mappings).values()].flat().find(claim => claim.owner === owner)
+  if (own === undefined || kindOf(own) === undefined) return
+  for (const record of others.flatMap(other => readRecord('portmap', other) ?? []))
+    await leadPorts(record, heldOf(record, owner))
+  const heirs = others.flatMap(other => heirOf(other, owner))
+  const intentsOf = (backend: NatBackend) =>
+    heirs.flatMap(heir => (heir.backend === backend ? [heir.intent] : []))
+  for (const backend of ['iptables', 'nftables'] as const) {
+    const intents = intentsOf(backend)
+    if (backend !== own.rules && intents.length > 0) await handOver(backend, undefined, intents)
+  }
+  if (own.rules !== undefined) await handOver(own.rules, owner, intentsOf(own.rules))
 }
 
 /** What an owner leads to itself once another has gone; nothing where it is not there yet, or on its way out. */
-function heirOf(owner: string, gone: string): NatIntent[] {
+function heirOf(owner: string, gone: string): Nat[] {
   const entry = readEntry(owner)
   const nat = entry?.attachment.nat
-  return entry?.state === 'detaching' || nat?.backend !== 'nftables'
+  return nat === undefined || entry?.state === 'detaching'
     ? []
-    : [heldIntent(owner, nat.intent, gone)]
+    : [{ backend: nat.backend, intent: heldIntent(owner, nat.intent, gone) }]
 }
+
+/** Gives an owner's claims back; whoever has come behind it meanwhile gets the ports. Idempotent. */
+export async function leavePorts(owner: string, mappings: readonly PortMapping[]): Promise<void> {
+  if (mappings.length === 0) return
+  const isGone = await whileClaimsLocked(() => {
+    const isLast = isLastInLine(owner, mappings)
+    if (isLast) forgetClaims(owner, mappings)
+    return isLast
+  })
+  if (!isGone) await whilePortmapLocked(() => leaveLocked(owner, mappings))
+}
+
+/** As leavePorts, where portmap is locked already. */
+export async function leaveLocked(owner: string, mappings: readonly PortMapping[]): Promise<void> {
+  await whileClaimsLocked(async () => {
+    const others = othersIn(owner, mappings)
+    if (!isLastInLine(owner, mappings)) await leadToNext(owner, others, mappings)
+    forgetClaims(owner, mappings)
+  })
+}
+
+/** True when nobody stands behind an owner whose ports meet its own. */
+const isLastInLine = (owner: string, mappings: readonly PortMapping[]): boolean =>
+  [...readClaims(mappings).values()].every(claims => {
+    const at = claims.findIndex(claim => claim.owner === owner)
+    const behind = at < 0 ? [] : claims.slice(at).filter(claim => claim.owner !== owner)
+    return !behind.some(claim => mappings.some(mapping => portsMeet(claim, mapping)))
+  })
 
 /** As yieldPorts, of all that an owner has claimed, of which nothing else is known; then the claims go. */
 export async function yieldUnrecorded(owner: string): Promise<void> {
   const claims = claimsOf(owner)
   await yieldPorts(owner, claims)
-  await releasePorts(owner, claims)
+  await leavePorts(owner, claims)
 }

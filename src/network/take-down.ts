@@ -32,9 +32,8 @@ import { openNetlink } from '../netlink/netlink.ts'
 import { ifbName } from '../shaping/shaping.ts'
 import type { Context } from './context.ts'
 import { takeDownDropIn } from './drop-in-end.ts'
-import { releasePorts } from './port-claims.ts'
 import { leaveBridge, withdrawRules } from './shared.ts'
-import { yieldPorts, yieldUnrecorded } from './shared-ports.ts'
+import { leavePorts, yieldPorts, yieldUnrecorded } from './shared-ports.ts'
 import { sideBySide } from './side-by-side.ts'
 
 /**
@@ -66,7 +65,7 @@ export async function takeDown(undertaking: Undertaking, context: Context = {}):
             async () => nat && (await withdrawRules(nat.backend, owner, shared ? undefined : nat.intent)),
             async () => undertaking.macspoofchk && (await withdrawSpoofGuard(nat?.backend, owner)),
             () => flushConntrack(addresses, ports),
-            () => releasePorts(owner, ports),
+            () => leavePorts(owner, ports),
           ]),
       ),
   ])

@@ -42,6 +42,8 @@ const pairs: [Kind, Kind, boolean][] = [
   ['chain/iptables', 'chain/iptables', false],
   ['chain/nftables', 'chain/nftables', false],
   ['tsnet/iptables', 'tsnet/nftables', false],
+  ['tsnet/nftables', 'chain/nftables', true],
+  ['chain/nftables', 'tsnet/iptables', false],
   ['chain/iptables', 'tsnet/nftables', true],
   ['chain/iptables', 'tsnet/iptables', false],
 ]

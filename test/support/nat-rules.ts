@@ -278,6 +278,10 @@ export function rules(variant: Variant): void {
     const next = strangerIntent({ ports })
     // With iptables, rules for one port stand behind each other.
     const waits = variant.backend === 'nftables'
+    await site.install({ ...next, held: [] })
+    await site.call('handOver', variant.backend, undefined, [{ ...next, held: ports }])
+    t.strictSame(await site.call('verifyRules', variant.backend, next), [], 'from nobody')
+    await site.withdraw(next.owner, { last: false })
     const verify = (intent: NatIntent) => site.call('verifyRules', variant.backend, intent)
     await site.install(first)
     await site.install(waits ? { ...next, held: [] } : next)
