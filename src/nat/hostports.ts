@@ -75,11 +75,13 @@ export async function withdrawPorts({ backend, intent }: Made, others: readonly 
     sheetsOf(intent).map(async ({ family, sheets }) => {
       if (findIptables(family) === undefined) return
       const keep = new Set(ownRules(others, family))
-      // What is shared, in the other table too, stays.
-      const own = sheets.filter(sheet => sheet.own.length > 0)
+      // What is shared, in the other table too, stays, and so does what leads others' ports to the chain as well.
+      const own = sheets
+        .filter(sheet => sheet.own.length > 0)
+        .map(sheet => ({ ...sheet, rules: sheet.rules.filter(rule => !keep.has(rule)) }))
       if (await removeSheets(family, own, keep.size === 0)) return
       const what = `removing ports of container ${intent.containerId}`
-      const rest = own.flatMap(({ rules }) => rules).filter(rule => !keep.has(rule))
+      const rest = own.flatMap(({ rules }) => rules)
       for (const table of PORT_TABLES) {
         await removeListed(family, table, what, there =>
           keep.size === 0 ? chainRemoval(chains, there) : rest.filter(there.has).map(rule => `-D ${rule}`),

@@ -11,7 +11,7 @@ import { waitFor } from 'tsnet/lab'
 import { Command } from '../support/daemon.ts'
 import { answering } from '../support/reach.ts'
 import { HOST, Scene } from '../support/scene.ts'
-import { Joining, type Kind, keepAsking, prepare } from '../support/two-networks.ts'
+import { Joining, KEPT, type Kind, keepAsking, prepare } from '../support/two-networks.ts'
 
 t.setTimeout(300_000) // on a busy machine
 
@@ -25,10 +25,6 @@ async function open(t: Test, kind: Kind, { daemon = false } = {}): Promise<Scene
   await scene.remember()
   return scene
 }
-
-/** What chains leave as the reference's do. */
-const KEPT =
-  /br[12]\b|cni_plugins_masquerade|forward|accept_redirects|\/run\/tsnet\/(control|call|daemon)|^process |^socket /
 
 const nothingOurs = async (t: Test, scene: Scene) =>
   t.strictSame(await scene.residue(line => !KEPT.test(line)), [])

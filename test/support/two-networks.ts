@@ -3,6 +3,7 @@
  * for them all the time.
  */
 
+import { setTimeout as after } from 'node:timers/promises'
 import type { Namespace } from 'tsnet/lab'
 import { NoAnswer } from 'tsnet/lab'
 import type { NatBackend } from '../../src/model/network.ts'
@@ -11,15 +12,21 @@ import {
   type Call,
   checkNetworkList,
   deleteNetworkList,
+  type Execute,
   type NetworkList,
   type Result,
 } from './libcni.ts'
+import { NO_DAEMON } from './no-daemon.ts'
 import { installPlugins, pluginsOf } from './plugins.ts'
 import type { Scene } from './scene.ts'
 import { ALL } from './stock.ts'
 
 /** `tsnet`, or `chain`: bridge, portmap and firewall, all of them our drop-ins. */
 export type Kind = `${'tsnet' | 'chain'}/${NatBackend}`
+
+/** What chains leave as the reference's do. */
+export const KEPT =
+  /br[12]\b|cni_plugins_masquerade|forward|accept_redirects|\/run\/tsnet\/(control|call|daemon)|^process |^socket /
 
 export const PORTS = [
   { hostPort: 8080, containerPort: 80, protocol: 'tcp' },
@@ -74,8 +81,8 @@ export class Joining {
     this.#call = { containerId: name, netns: path, ifname: `eth${n}`, capabilities, ...more }
   }
 
-  async add(): Promise<void> {
-    this.#result = await addNetworkList(this.#list, this.#call, pluginsOf(this.#scene.host))
+  async add(execute = pluginsOf(this.#scene.host)): Promise<void> {
+    this.#result = await addNetworkList(this.#list, this.#call, execute)
   }
 
   async check(): Promise<void> {
@@ -83,8 +90,25 @@ export class Joining {
     await checkNetworkList(this.#list, this.#call, this.#result, pluginsOf(this.#scene.host))
   }
 
-  delete(): Promise<void> {
-    return deleteNetworkList(this.#list, this.#call, this.#result, pluginsOf(this.#scene.host))
+  /** As a runtime that has forgotten everything else, and whose container may be gone. */
+  deleteAgain(): Promise<void> {
+    return deleteNetworkList(this.#list, { ...this.#call, netns: '' }, undefined, pluginsOf(this.#scene.host))
+  }
+
+  delete(execute = pluginsOf(this.#scene.host)): Promise<void> {
+    return deleteNetworkList(this.#list, this.#call, this.#result, execute)
+  }
+}
+
+/** Runs plugins of a host, and kills the one that runs after so many milliseconds. */
+export function killedAfter({ host }: Scene, ms: number): Execute {
+  const until = performance.now() + ms
+  return async (type, environment, stdin) => {
+    const env = { ...NO_DAEMON, ...environment, CNI_PATH: '/opt/cni/bin' }
+    const running = host.start(`/opt/cni/bin/${type}`, { env, stdin })
+    await Promise.race([running.finished, after(Math.max(until - performance.now(), 0))])
+    await running.stop('SIGKILL')
+    return running.finished
   }
 }
 
