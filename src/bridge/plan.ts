@@ -159,8 +159,8 @@ export function planLink(request: LinkRequest, macs: MacSource = randomMacs): Li
       alias: hostAlias(owner),
       mac: hostMac(owner),
       ...(mtu !== undefined && { mtu }),
-      // A promiscuous bridge takes such a packet up and routes it back: both together deliver it twice.
-      hairpin: options.hairpinMode || (request.hasPorts && !options.promiscMode),
+      // On a promiscuous bridge too: where bridged packets pass the rules, it does not hand up what was led elsewhere.
+      hairpin: options.hairpinMode || request.hasPorts,
       isolated: options.portIsolation,
       ...(vlans && { vlans }),
     },

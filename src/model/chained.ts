@@ -64,6 +64,10 @@ interface ChainedRecord extends AttachmentKey {
 export interface HostPortRecord extends ChainedRecord {
   backend: NatBackend
   intent: HostPortIntent
+  /** The port of a bridge that is in hairpin mode for it. */
+  bridgePort?: string
+  /** The interface of the host whose reverse path filtering was made loose for it. */
+  returnPath?: string
   /** Which rule of others drops what is sent to the ports; a sentence. */
   natObstacle?: string
 }

@@ -191,6 +191,8 @@ export interface NatIntent {
   held?: PortMapping[]
   /** Of the same container on other networks: what it sends from there to its own ports comes back to us. */
   otherAddresses?: Ip[]
+  /** Interfaces of the host other than the bridge at which its answers may arrive. */
+  answersBy?: string[]
   /** What comes from the bridge is not led to the container: a proxy that listens on the ports serves it. */
   bridgeServed?: true
   /**
@@ -222,6 +224,8 @@ export interface Undertaking extends AttachmentKey {
   /** The runtime listens on them itself, once the network is there; so nobody may do so before. */
   portsReserved?: true
   macspoofchk: boolean
+  /** The interface of the host whose reverse path filtering was made loose for it. */
+  returnPath?: string
   bandwidth?: Bandwidth
   aliases: string[]
   /** The process on whose behalf a daemon makes it, see netns/processes.ts. */

@@ -43,6 +43,12 @@ export interface Container {
   addresses: Cidr[]
   /** The bridge of the host that its first address lies behind. */
   bridge?: string
+  /** The host's end of that address's link, which is a port of the bridge. */
+  bridgePort?: string
+  /** That port is isolated from others that are. */
+  isolated?: true
+  /** Its addresses on other networks. */
+  otherAddresses?: Ip[]
   /** An address in its namespace that is not loopback's, whether the host can reach it or not; IPv4 before IPv6. */
   ownAddress?: Ip
 }
@@ -99,7 +105,14 @@ export interface Publication extends PublishOptions {
   /** ISO 8601. */
   createdAt: string
   /** The kernel rules, where it has some. */
-  nat?: { backend: NatBackend; ports: NatIntent; guest: NatIntent }
+  nat?: {
+    backend: NatBackend
+    ports: NatIntent
+    /** One for each address that ports lead to; publications of a container share them. */
+    guests: NatIntent[]
+    /** The port of the bridge that is to be in hairpin mode. */
+    bridgePort?: string
+  }
   /** Why the kernel leads nothing, where it could but for somebody else; a sentence. */
   natObstacle?: string
   /** It is being taken down, for this reason; what is left of that is done by whoever comes next. */

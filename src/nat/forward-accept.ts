@@ -49,13 +49,19 @@ export const forwardAccepts = (rules: Rules, closed: Family[]): string[] =>
       `add rule ${header(family)} filter ${CHAIN} ${rule} counter accept comment "${commentOf(rules.owner)}"`,
   )
 
-const acceptRules = ({ bridge, families }: Rules, closed: Family[]): { family: Family; rule: string }[] =>
+const acceptRules = (
+  { bridge, answersBy, families }: Rules,
+  closed: Family[],
+): { family: Family; rule: string }[] =>
   families
     // A guest's direct reach must not change, and these rules cannot tell what was published.
     .filter(({ family, guest }) => closed.includes(family) && !guest)
     .flatMap(({ family, addresses }) =>
       addresses.flatMap(({ ip }) => [
-        { family, rule: `iifname "${bridge}" ${header(family)} saddr ${ip}` },
+        ...[bridge, ...answersBy].map(name => ({
+          family,
+          rule: `iifname "${name}" ${header(family)} saddr ${ip}`,
+        })),
         { family, rule: `oifname "${bridge}" ${header(family)} daddr ${ip}` },
       ]),
     )

@@ -153,7 +153,8 @@ function postroutingRules(rules: FamilyRules, bridge: string, comment: string): 
       ...(loopback ? [`-s 127.0.0.0/8 -d ${own} -o ${bridge} ${masqueraded}`] : []),
       ...(masquerade
         ? [
-            `-s ${own} -d ${network} ${comment} -j RETURN`,
+            // What is led to a neighbour's published port gets the bridge's, by rules that may come later.
+            `-s ${own} -d ${network} -m conntrack ! --ctstate DNAT ${comment} -j RETURN`,
             `-s ${own} ! -d ${family === 4 ? '224.0.0.0/4' : 'ff00::/8'} ! -o ${bridge} ${comment} -j MASQUERADE`,
           ]
         : []),

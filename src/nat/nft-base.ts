@@ -122,8 +122,10 @@ export const base = [
   ]),
   '# containers with published ports, and with one of their addresses on other networks',
   ...both((family, address) => [
-    set(`server${family}`, address),
-    set(`sibling${family}`, `${address} . ${address}`),
+    ...['', 'guest_'].flatMap(whose => [
+      set(`${whose}server${family}`, address),
+      set(`${whose}sibling${family}`, `${address} . ${address}`),
+    ]),
   ]),
   '# containers that leave under the address of the host, and those with published ports',
   ...both((family, address) => [
@@ -150,7 +152,9 @@ export const base = [
   '# what belongs to no connection passes no address translation: the host would reset what it knows nothing of',
   ...chain(
     'invalid',
-    ...both((family, _, header) => [`${header} saddr @server${family} meta l4proto { tcp, sctp } drop`]),
+    ...both((family, _, header) =>
+      ['', 'guest_'].map(whose => `${header} saddr @${whose}server${family} meta l4proto { tcp, sctp } drop`),
+    ),
     'fib daddr type != local return',
     ...NOT_LED,
     ...both((family, _, header) => [
@@ -190,7 +194,9 @@ export const base = [
     'nat_postrouting',
     'nat hook postrouting priority srcnat + 10',
     ...both((family, _, header) => [
-      `ct status dnat ${header} daddr . ${header} saddr @sibling${family} masquerade`,
+      ...['', 'guest_'].map(
+        whose => `ct status dnat ${header} daddr . ${header} saddr @${whose}sibling${family} masquerade`,
+      ),
       `ct status dnat ${header} daddr vmap @hairpin${family}`,
       `ct status dnat ${header} daddr vmap @guest_hairpin${family}`,
       `${header} saddr vmap @masquerade${family}`,
@@ -200,12 +206,13 @@ export const base = [
   '# where the host forwards for our sake, it forwards for nobody else',
   ...chain(
     'unrelated',
+    // The other direction was let through; by which way this one comes is the container's business.
+    'ct status dnat ct direction reply return',
     ...both((family, _, header) => [
       `${header} saddr . iifname @home${family} return`,
       `${header} daddr . oifname @home${family} ct state { established, related } return`,
       `${header} daddr . oifname @home${family} ct status dnat return`,
       `${header} daddr . oifname @guest${family} ct status dnat return`,
-      `${header} saddr @server${family} ct direction reply ct status dnat return`,
       `${header} daddr . oifname @home${family} ${header} daddr != @guarded${family} ${header} daddr != @guarded_new${family} return`,
     ]),
     'drop',

@@ -38,10 +38,11 @@ function addressElements(
 ): Element[] {
   const { family, server, siblings, masquerade, guard, loopback, guest } = rules
   const kind = `${family}_${length}`
+  const whose = guest ? 'guest_' : ''
   const known: Element[] = server
     ? [
-        { set: `server${family}`, key: ip },
-        ...siblings.map(sibling => ({ set: `sibling${family}`, key: `${ip} . ${sibling}` })),
+        { set: `${whose}server${family}`, key: ip },
+        ...siblings.map(sibling => ({ set: `${whose}sibling${family}`, key: `${ip} . ${sibling}` })),
       ]
     : []
   if (guest) {

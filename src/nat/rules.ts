@@ -29,6 +29,8 @@ export interface Rules {
   /** 16 hex digits. */
   owner: string
   bridge: string
+  /** Other interfaces at which answers may arrive. */
+  answersBy: string[]
   families: FamilyRules[]
 }
 
@@ -98,6 +100,7 @@ export function planRules(intent: NatIntent): Rules {
   return {
     owner: intent.owner,
     bridge: parseInterfaceName(intent.bridge, 'bridge'),
+    answersBy: (intent.answersBy ?? []).map(name => parseInterfaceName(name, 'interface')),
     families: families.map(family => {
       const own = addresses.filter(cidr => familyOf(cidr) === family)
       const target = own.map(ipOf)[0] as Ip

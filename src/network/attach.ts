@@ -20,7 +20,13 @@ import { type Connection, checkBridgeOptions, connect, planLink, uplinkMtu } fro
 import { giveBack } from '../ipam/ipam.ts'
 import { ipOf } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
-import { type Attachment, type AttachRequest, ownerTag, type Undertaking } from '../model/network.ts'
+import {
+  type Attachment,
+  type AttachRequest,
+  type Network,
+  ownerTag,
+  type Undertaking,
+} from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { surroundings } from '../model/surroundings.ts'
 import { type Undo, withUndo } from '../model/undo.ts'
@@ -43,8 +49,10 @@ import type { Context } from './context.ts'
 import { claimFromTheDead } from './dead-claims.ts'
 import { buildDropIn } from './drop-in.ts'
 import { hasWayOut, judgeAttached, warn } from './foreign-rules.ts'
-import { natIntentOf, undertakingOf } from './plan.ts'
+import { isolationObstacle } from './hairpin.ts'
+import { familiesOf, natIntentOf, undertakingOf } from './plan.ts'
 import { runtimeReserves } from './reserved-ports.ts'
+import { loosenReturnPath, restoreReturnPath, strictReturnPath, waysOf } from './return-path.ts'
 import { joinBridge, leaveBridge, recordLoan, whileBridgeLocked } from './shared.ts'
 import { installSharing, leavePorts, withdrawSharing } from './shared-ports.ts'
 import { readEntry, removeEntry, whileLocked, writeEntry } from './state.ts'
@@ -139,10 +147,10 @@ async function build(
     request,
     owner,
     plan.leases.map(lease => lease.address),
-    context.loopbackServed,
+    present({ proxied: context.loopbackServed, ways: hasPorts ? waysOf(netns) : undefined }),
   )
   const nat = intent && { backend: chooseBackend(rest.natBackend), intent }
-  const natObstacle = nat && judgeAttached(nat.backend, nat.intent, hasWayOut(network))
+  const natObstacle = nat && obstacleTo(nat, network)
   undertaking = { ...undertaking, leases: plan.leases, ...present({ nat, natObstacle }) }
 
   if (nat === undefined) record()
@@ -164,6 +172,14 @@ async function build(
   })
   if (nat !== undefined) openLoopback(nat.intent)
 
+  const returnPath = strictReturnPath(netns)
+  if (returnPath !== undefined) {
+    undertaking = { ...undertaking, returnPath }
+    record()
+    undo.push('reverse path filtering', () => restoreReturnPath(returnPath, owner))
+    await loosenReturnPath(returnPath, owner)
+  }
+
   const finished = {
     ...undertaking,
     ...connection,
@@ -175,6 +191,19 @@ async function build(
   if (natObstacle !== undefined)
     warn(`container ${request.containerId} on network ${network.name}`, natObstacle)
   return finished
+}
+
+function obstacleTo(
+  { backend, intent }: NonNullable<Undertaking['nat']>,
+  network: Network,
+): string | undefined {
+  const { addresses, ports, bridgeServed } = intent
+  const isKept = network.bridge.portIsolation && ports.length > 0 && bridgeServed !== true
+  const obstacles = [
+    judgeAttached(backend, intent, hasWayOut(network)),
+    isKept ? isolationObstacle(familiesOf(addresses)) : undefined,
+  ]
+  return obstacles.filter(Boolean).join('; and ') || undefined
 }
 
 function shapeLink(

@@ -2,7 +2,7 @@
  * From a request to what has to be done, as plain values.
  */
 
-import { type Cidr, type Family, familyOf, isLoopback } from '../model/address.ts'
+import { type Cidr, type Family, familyOf, type Ip, isLoopback } from '../model/address.ts'
 import { isLinkLocal } from '../model/host-address.ts'
 import type { AttachRequest, NamespaceId, NatIntent, Undertaking } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
@@ -33,23 +33,43 @@ export function undertakingOf(
   }
 }
 
+/** What a container has on networks, as the host sees it. */
+export interface Ways {
+  addresses: Ip[]
+  /** The host's interfaces at which arrives what it sends by its default routes. */
+  answersBy: string[]
+}
+
 /**
  * What the rules have to achieve; undefined where none are needed: a network without addresses, or one
  * that the host takes no part in.
- * @param proxied whoever holds the ports serves what rules cannot lead to the container
+ * @param beside what the container has on other networks; and `proxied`: whoever holds the ports serves what
+ *   rules cannot lead to the container
  */
 export function natIntentOf(
   request: AttachRequest,
   owner: string,
   addresses: Cidr[],
-  proxied = false,
+  { proxied = false, ways = { addresses: [], answersBy: [] } }: { proxied?: boolean; ways?: Ways } = {},
 ): NatIntent | undefined {
   const { network } = request
   const ports = proxied ? request.ports.filter(each => isForRules(each, addresses)) : request.ports
   const { bridge, ipMasq } = network
   const routed = bridge.isGateway || bridge.isDefaultGateway
   if (addresses.length === 0 || !(routed || ipMasq || ports.length > 0)) return undefined
-  return { owner, bridge: bridge.name, addresses, ipMasq, guardDirect: !network.allowDirectRouting, ports }
+  const answersBy = ways.answersBy.filter(name => name !== bridge.name)
+  const isServer = ports.length > 0
+  return {
+    owner,
+    bridge: bridge.name,
+    addresses,
+    ipMasq,
+    guardDirect: !network.allowDirectRouting,
+    ports,
+    ...(isServer && ways.addresses.length > 0 && { otherAddresses: ways.addresses }),
+    ...(isServer && answersBy.length > 0 && { answersBy }),
+    ...(proxied && bridge.portIsolation && { bridgeServed: true }),
+  }
 }
 
 /** The families of a list of addresses, each once. */

@@ -2,7 +2,7 @@
  * What the drop-in plugin portmap does: ports of the host lead to a container that another plugin has
  * attached.
  *
- *     record → claim the ports → rules, guards first → route_localnet → forget old UDP flows
+ *     record → claim the ports → rules, guards first → route_localnet, hairpin, rp_filter → forget old UDP flows
  *
  * A port is claimed as those of our own networks are, so one port goes to one container, and a port that a
  * process listens on to none; where a container has it on several networks, see shared-ports.ts. Unlike there, nobody listens on it: a runtime such as podman binds the port
@@ -14,6 +14,7 @@ import type { HostPort, HostPortIntent, HostPortRecord } from '../model/chained.
 import { hasCode } from '../model/errors.ts'
 import { type AttachmentKey, type NatBackend, ownerTag } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
+import { present } from '../model/present.ts'
 import { everyStep, withUndo } from '../model/undo.ts'
 import { flushConntrack } from '../nat/conntrack.ts'
 import {
@@ -25,6 +26,7 @@ import {
   withdrawUnknownPorts,
 } from '../nat/hostports.ts'
 import { chooseBackend } from '../nat/nat.ts'
+import { bridgePortOf } from '../runtime/network-view.ts'
 import {
   type ChainedCall,
   listRecords,
@@ -34,10 +36,13 @@ import {
   removeRecord,
   writeRecord,
 } from './chained.ts'
+import { openRecorded } from './container.ts'
 import { deadCheck } from './dead.ts'
 import { judgeMapped, warn } from './foreign-rules.ts'
+import { closeHairpin, isolationObstacle, openHairpin } from './hairpin.ts'
 import { closeLocalnet, interfaceTo, isLocalnetOpen } from './localnet.ts'
 import { refuseProblems } from './mismatch.ts'
+import { familiesOf } from './plan.ts'
 import { claimPorts } from './port-claims.ts'
 import {
   chainOf,
@@ -47,6 +52,7 @@ import {
   othersOf,
   whilePortmapLocked,
 } from './portmap-rules.ts'
+import { loosenReturnPath, restoreReturnPath, strictReturnPath } from './return-path.ts'
 import { heldOf, leaveLocked, yieldLocked } from './shared-ports.ts'
 import { addUser, isLastUser, listUsers, removeUser } from './state.ts'
 
@@ -63,7 +69,8 @@ const usersOf = (backend: NatBackend): string => `portmap-${backend}`
 export async function publishPorts(request: PortmapRequest): Promise<void> {
   const { intent } = request
   const backend = chooseBackend(request.backend)
-  const record: HostPortRecord = { ...recordOf(request), backend, intent }
+  const begun = recordOf(request)
+  const record: HostPortRecord = { ...begun, backend, intent, ...aroundOf(begun.netns, intent) }
   const owner = ownerTag(request)
   await whilePortmapLocked(async () => {
     const earlier = readRecord('portmap', owner)
@@ -77,7 +84,9 @@ export async function publishPorts(request: PortmapRequest): Promise<void> {
       addUser(chainOf(record), owner)
       await claim(record, owner, ports)
       await leadPorts(record, heldOf(record))
-      const natObstacle = obstacleTo(intent, ports)
+      if (record.bridgePort !== undefined) await openHairpin(record.bridgePort, owner)
+      if (record.returnPath !== undefined) await loosenReturnPath(record.returnPath, owner)
+      const natObstacle = obstacleTo(record, ports)
       if (natObstacle === undefined) return
       writeRecord('portmap', owner, { ...record, natObstacle })
       warn(`container ${request.containerId} on network ${request.network}`, natObstacle)
@@ -86,10 +95,30 @@ export async function publishPorts(request: PortmapRequest): Promise<void> {
   })
 }
 
-function obstacleTo({ addresses }: HostPortIntent, ports: PortMapping[]): string | undefined {
+/** What of the host stands between the container and its own ports, or its answers, and is to change. */
+function aroundOf(
+  recorded: HostPortRecord['netns'],
+  { addresses, snat, masqAll }: HostPortIntent,
+): Pick<HostPortRecord, 'bridgePort' | 'returnPath'> {
+  using netns = openRecorded(recorded)
+  const [address] = addresses
+  if (netns === undefined || address === undefined) return {}
+  // Under its own address nothing comes back to the container.
+  const port = snat || masqAll ? bridgePortOf(netns, ipOf(address)) : undefined
+  return present({ bridgePort: port?.name, returnPath: strictReturnPath(netns) })
+}
+
+function obstacleTo({ netns: recorded, intent }: HostPortRecord, ports: PortMapping[]): string | undefined {
+  const { addresses } = intent
   const [address] = addresses
   const bridge = address && interfaceTo(address)
-  return bridge === undefined ? undefined : judgeMapped({ bridge, addresses, ports })
+  using netns = openRecorded(recorded)
+  const isolated = netns && address && bridgePortOf(netns, ipOf(address))?.isolated
+  const obstacles = [
+    bridge && judgeMapped({ bridge, addresses, ports }),
+    isolated && isolationObstacle(familiesOf(addresses)),
+  ]
+  return obstacles.filter(Boolean).join('; and ') || undefined
 }
 
 async function claim(
@@ -113,12 +142,14 @@ async function claim(
 /** Takes back what a record speaks of, as far as it is there. To be called under the lock. */
 async function takeBack(record: HostPortRecord): Promise<void> {
   const owner = ownerTag(record)
-  const { backend, intent } = record
+  const { backend, intent, bridgePort, returnPath } = record
   const ports = mappingsOf(intent.ports)
   await everyStep([
     async () => void (await yieldLocked(owner, ports)),
     () => withdrawPorts(record, othersOf(record, owner)),
     () => isLastUser(usersOf(backend), owner) && tidy(backend),
+    async () => bridgePort && (await closeHairpin(bridgePort, owner)),
+    async () => returnPath && (await restoreReturnPath(returnPath, owner)),
     () => flushConntrack(intent.addresses.map(ipOf), ports),
     () => leaveLocked(owner, ports),
   ])

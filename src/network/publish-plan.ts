@@ -25,8 +25,10 @@ import { familiesOf } from './plan.ts'
 
 /** What the kernel has to do: let connections reach the container, and lead the ports there. */
 interface NatPart {
-  guest: NatIntent
+  guests: NatIntent[]
   ports: NatIntent
+  /** The port of the bridge that is to be in hairpin mode. */
+  bridgePort?: string
 }
 
 /**
@@ -48,22 +50,43 @@ export function natPart(publication: Publication, answers: (family: Family) => b
   const addresses = container.addresses.filter(
     address => (family === undefined || familyOf(address) === family) && answers(familyOf(address)),
   )
-  const intent = { bridge: container.bridge, addresses, ipMasq: false, guardDirect: false }
-  const owner = guestOwner(container, addresses)
+  const { bridge, bridgePort, isolated, otherAddresses } = container
+  const intent = { bridge, addresses, ipMasq: false, guardDirect: false }
+  const bridgeServed = isolated && publication.mode === 'auto'
   return {
-    guest: { ...intent, owner, ports: [], part: 'guest' },
-    ports: { ...intent, owner: publication.id, ports: [portsOf(publication)], part: 'ports' },
+    guests: targetsAmong(addresses).map(address => ({
+      ...intent,
+      addresses: [address],
+      owner: guestOwner(container, address),
+      ports: [],
+      part: 'guest',
+      ...present({ otherAddresses }),
+    })),
+    ports: {
+      ...intent,
+      owner: publication.id,
+      ports: [portsOf(publication)],
+      part: 'ports',
+      ...(bridgeServed && { bridgeServed }),
+    },
+    ...present({ bridgePort }),
   }
 }
 
-/** Who the rules stand for that admit clients to addresses of a container. */
-const guestOwner = ({ netns: { dev, ino } }: Container, addresses: readonly Cidr[]): string =>
-  ownerTag({ network: 'guest', containerId: `${dev}:${ino}`, ifname: addresses.join() })
+/** The addresses to which rules lead: the first of each family. */
+const targetsAmong = (addresses: readonly Cidr[]): Cidr[] =>
+  familiesOf(addresses).flatMap(family => addresses.find(address => familyOf(address) === family) ?? [])
+
+/** Who the rules stand for that admit clients to an address of a container. */
+const guestOwner = ({ netns: { dev, ino } }: Container, address: Cidr): string =>
+  ownerTag({ network: 'guest', containerId: `${dev}:${ino}`, ifname: address })
 
 /** False where the rules that a publication has are for other containers than it has now. */
 export const rulesFit = ({ nat, containers }: Publication): boolean =>
   nat === undefined ||
-  containers.some(container => guestOwner(container, nat.guest.addresses) === nat.guest.owner)
+  nat.guests.every(({ owner, addresses: [address] }) =>
+    containers.some(container => address !== undefined && guestOwner(container, address) === owner),
+  )
 
 function natObstacle(publication: Publication, answers: (family: Family) => boolean): string | undefined {
   const { containers, target, via, hostIp } = publication
@@ -88,7 +111,7 @@ function natObstacle(publication: Publication, answers: (family: Family) => bool
   }
   const families = hostIp === undefined ? familiesOf(container.addresses) : [familyOf(hostIp)]
   if (!families.some(answers))
-    return `container ${container.name} has no default route, so its answers would not reach the clients`
+    return `container ${container.name} has no default route over ${container.bridge}, so its answers would not reach the clients`
   return undefined
 }
 

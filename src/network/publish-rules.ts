@@ -2,15 +2,14 @@
 
 import type { Family } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
-import type { NatBackend } from '../model/network.ts'
+import type { NatBackend, NatIntent } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import type { Container, Publication } from '../model/publication.ts'
 import { chooseBackend, flushConntrack } from '../nat/nat.ts'
-import { openNetlink } from '../netlink/netlink.ts'
-import { listRoutes } from '../netlink/route.ts'
-import { inside } from '../netns/netns.ts'
+import { answeringFamilies } from '../runtime/network-view.ts'
 import { openRecorded } from './container.ts'
 import { judgePublished, type Prospect } from './foreign-rules.ts'
+import { closeHairpin, isolationObstacle, openHairpin } from './hairpin.ts'
 import { familiesOf } from './plan.ts'
 import { natPart, portsOf } from './publish-plan.ts'
 import { admitGuest, dismissGuest, installRules, withdrawRules } from './shared.ts'
@@ -38,14 +37,22 @@ export function obstacleOf(
 ): Publication['natObstacle'] {
   const { nat, natObstacle } = publication
   // What it has no rules for, others' rules aside, is not for the kernel.
-  if (natObstacle === undefined) return nat && sentenceOf(publication, judgePublished(nat.backend, nat.ports))
+  if (natObstacle === undefined)
+    return nat && sentenceOf(publication, nat.ports, judgePublished(nat.backend, nat.ports))
   return decide(publication, configured).natObstacle
 }
 
 /** Undefined, too, where the kernel serves better all the same. */
-function sentenceOf({ mode }: Publication, prospects: readonly Prospect[]): string | undefined {
-  const inTheWay = prospects.filter(({ isBetter }) => mode === 'nat' || !isBetter)
-  return inTheWay.map(({ obstacle }) => obstacle).join('; and ') || undefined
+function sentenceOf(
+  { mode, containers }: Publication,
+  { addresses }: NatIntent,
+  prospects: readonly Prospect[],
+): string | undefined {
+  const isNat = mode === 'nat'
+  const inTheWay = prospects.filter(({ isBetter }) => isNat || !isBetter).map(({ obstacle }) => obstacle)
+  const isKept = isNat && containers[0]?.isolated === true
+  const isolation = isKept ? isolationObstacle(familiesOf(addresses)) : undefined
+  return [...inTheWay, isolation].filter(Boolean).join('; and ') || undefined
 }
 
 /** `isRefused`: for `--mode nat`, since nobody would get through. */
@@ -53,12 +60,12 @@ function decide(
   publication: Publication,
   configured: NatBackend | undefined,
 ): KernelPart & { isRefused: boolean } {
-  const routed = routedFamilies(publication.containers[0]?.netns)
+  const routed = routedFamilies(publication.containers[0])
   const part = natPart(publication, family => routed.includes(family))
   if (part === undefined) return { isRefused: false }
   const backend = publication.nat?.backend ?? chooseBackend(configured)
   const prospects = judgePublished(backend, part.ports)
-  const natObstacle = sentenceOf(publication, prospects)
+  const natObstacle = sentenceOf(publication, part.ports, prospects)
   const isNat = publication.mode === 'nat'
   const closed = prospects.filter(({ isBetter }) => !isNat && !isBetter).map(({ family }) => family)
   const open = routed.filter(family => !closed.includes(family))
@@ -74,7 +81,8 @@ function decide(
 export async function addRules(publication: Publication): Promise<void> {
   const { id, nat } = publication
   if (nat === undefined) return
-  await admitGuest(nat.backend, nat.guest, id)
+  if (nat.bridgePort !== undefined) await openHairpin(nat.bridgePort, id)
+  for (const guest of nat.guests) await admitGuest(nat.backend, guest, id)
   await installRules(nat.backend, nat.ports)
   // A flow that the proxy served until now would keep its old way.
   flushConntrack([], [portsOf(publication)])
@@ -83,20 +91,13 @@ export async function addRules(publication: Publication): Promise<void> {
 export async function removeRules({ id, nat }: Publication): Promise<void> {
   if (nat === undefined) return
   await withdrawRules(nat.backend, id, nat.ports)
-  await dismissGuest(nat.backend, nat.guest, id)
+  for (const guest of nat.guests) await dismissGuest(nat.backend, guest, id)
+  if (nat.bridgePort !== undefined) await closeHairpin(nat.bridgePort, id)
 }
 
-/**
- * Families in which a container has a default route. What rules lead there comes from the client itself, and
- * without one the answer goes nowhere; the proxy is a neighbour.
- */
-function routedFamilies(container: Container['netns'] | undefined): Family[] {
-  using netns = container && openRecorded(container)
-  if (netns === undefined) return []
-  return inside(netns, () => {
-    using nl = openNetlink()
-    return ([4, 6] as const).filter(family =>
-      listRoutes(nl, { family, onlyDefault: true }).some(({ type }) => type === 'unicast'),
-    )
-  })
+/** Families in which a container's answers find out of it, by the bridge over which rules lead to it; the proxy is a neighbour. */
+function routedFamilies(container: Container | undefined): Family[] {
+  if (container?.bridge === undefined) return []
+  using netns = openRecorded(container.netns)
+  return netns === undefined ? [] : answeringFamilies(netns, container.bridge)
 }

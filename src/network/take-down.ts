@@ -32,6 +32,7 @@ import { openNetlink } from '../netlink/netlink.ts'
 import { ifbName } from '../shaping/shaping.ts'
 import type { Context } from './context.ts'
 import { takeDownDropIn } from './drop-in-end.ts'
+import { restoreReturnPath } from './return-path.ts'
 import { leaveBridge, withdrawRules } from './shared.ts'
 import { leavePorts, yieldPorts, yieldUnrecorded } from './shared-ports.ts'
 import { sideBySide } from './side-by-side.ts'
@@ -46,7 +47,7 @@ export const portHolder: { release: (owner: string) => Promise<void> } = { relea
 export async function takeDown(undertaking: Undertaking, context: Context = {}): Promise<void> {
   const { trace } = context
   if (undertaking.dropIn !== undefined) return takeDownDropIn(undertaking, context)
-  const { bridgeName, nat, ports, leases, ipam } = undertaking
+  const { bridgeName, nat, ports, leases, ipam, returnPath } = undertaking
   const owner = ownerTag(undertaking)
   const addresses = leases.map(lease => ipOf(lease.address))
   // Which ports of several attachments are this one's, only a look tells.
@@ -66,6 +67,7 @@ export async function takeDown(undertaking: Undertaking, context: Context = {}):
             async () => undertaking.macspoofchk && (await withdrawSpoofGuard(nat?.backend, owner)),
             () => flushConntrack(addresses, ports),
             () => leavePorts(owner, ports),
+            async () => returnPath && (await restoreReturnPath(returnPath, owner)),
           ]),
       ),
   ])

@@ -23,6 +23,7 @@
 
 import { LONG_ID, shortName } from '../model/container-name.ts'
 import { type ErrorCode, hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { present } from '../model/present.ts'
 import type { Container, Runtime } from '../model/publication.ts'
 import { currentNetns, type Netns, openNetns, sameNamespace, tryOpenNetns } from '../netns/netns.ts'
 import { type DockerPort, listDockerPorts } from './docker-ports.ts'
@@ -73,9 +74,9 @@ export async function resolveAgain(
 
 /** A running container with the addresses that it has now. @throws TsnetError `invalid-netns` */
 export function lookAgain(container: Container): Container {
-  const { addresses: _, bridge: __, ownAddress: ___, ...rest } = container
-  using netns = openNetns(container.netns.path)
-  return { ...rest, ...lookInto(netns) }
+  const { runtime, id, name, asked, reference, pid, netns: where } = container
+  using netns = openNetns(where.path)
+  return { runtime, id, name, reference, netns: where, ...present({ asked, pid }), ...lookInto(netns) }
 }
 
 /** The ports that dockerd publishes. @throws TsnetError `missing`, `io` */

@@ -10,7 +10,7 @@ import { lab, type Namespace } from 'tsnet/lab'
 import { TsnetError } from '../../src/model/errors.ts'
 import type { Runtime } from '../../src/model/publication.ts'
 import type { Found, Source } from '../../src/runtime/found.ts'
-import { lookInto } from '../../src/runtime/network-view.ts'
+import { answeringFamilies, lookInto } from '../../src/runtime/network-view.ts'
 import { allListening, listListening, resolveAgain, resolveContainer } from '../../src/runtime/runtime.ts'
 import { longId } from '../support/runtime-files.ts'
 
@@ -26,7 +26,7 @@ async function open(t: Test) {
   world.wire([host, 'veth0'], [web, 'eth0', '10.9.0.2/24', 'fd09::2/64'])
   world.wire([host, 'veth1', '10.8.0.1/24'], [lonely, 'eth0', '10.8.0.2/24'])
   host.bridge('br0', { addresses: ['10.9.0.1/24', 'fd09::1/64'], ports: ['veth0'] })
-  return { host, web, lonely, bare }
+  return { world, host, web, lonely, bare }
 }
 
 const found = (runtime: Runtime, name: string, at: Namespace, more: Partial<Found> = {}): Found => ({
@@ -63,9 +63,36 @@ t.test('an address that is tentative is one that comes in a moment', async t => 
 t.test('what the host can reach of a container is behind a bridge', async t => {
   const { host, web, lonely, bare } = await open(t)
   const view = (at: Namespace) => host.inside(() => lookInto(at.netns))
-  t.same(view(web), { addresses: ['10.9.0.2/24', 'fd09::2/64'], bridge: 'br0', ownAddress: '10.9.0.2' })
+  t.same(view(web), {
+    addresses: ['10.9.0.2/24', 'fd09::2/64'],
+    bridge: 'br0',
+    bridgePort: 'veth0',
+    ownAddress: '10.9.0.2',
+  })
   t.same(view(lonely), { addresses: [], ownAddress: '10.8.0.2' })
   t.same(view(bare), { addresses: [] })
+})
+
+t.test('of several networks it is the one that the default route leaves by', async t => {
+  const { world, host, web } = await open(t)
+  world.wire([host, 'veth7'], [web, 'eth7', '10.7.0.2/24', 'fd07::2/64'])
+  host.bridge('br1', { addresses: ['10.7.0.1/24', 'fd07::1/64'], ports: ['veth7'] })
+  await host.run('bridge', 'link', 'set', 'dev', 'veth7', 'isolated', 'on')
+  const view = () => host.inside(() => lookInto(web.netns))
+  const answering = (bridge: string) => host.inside(() => answeringFamilies(web.netns, bridge))
+  const onFirst = { addresses: ['10.9.0.2/24', 'fd09::2/64'], bridge: 'br0', bridgePort: 'veth0' }
+  const onOther = { addresses: ['10.7.0.2/24', 'fd07::2/64'], bridge: 'br1', bridgePort: 'veth7' }
+  t.match(view(), { ...onFirst, otherAddresses: ['10.7.0.2', 'fd07::2'] }, 'the first, where there is none')
+  t.same(answering('br0'), [])
+  web.route('default', 'fd07::1')
+  t.match(view(), { ...onOther, isolated: true, otherAddresses: ['10.9.0.2', 'fd09::2'] })
+  t.same(answering('br1'), [6])
+  await web.run('ip', 'route', 'add', 'default', 'via', '10.7.0.1', 'metric', '200')
+  t.match(view(), onOther)
+  t.same(answering('br1'), [4, 6])
+  await web.run('ip', 'route', 'add', 'default', 'via', '10.9.0.1', 'metric', '100')
+  t.match(view(), onFirst, 'the lower metric, and IPv4 before IPv6')
+  t.same([answering('br0'), answering('br1')], [[4], [6]])
 })
 
 t.test('a container of another host is not behind our bridge, even with the same numbers', async t => {

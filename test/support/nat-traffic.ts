@@ -83,8 +83,9 @@ export function traffic(variant: Variant): void {
       const site = await NatSite.open(variant)
       t.teardown(site.close)
       await site.policy(policy)
-      await site.install(intentOf({ ports: publishBoth(PUBLISHED) }))
+      // A neighbour that was there before: its rules stand before those of the port.
       await site.install(neighbourIntent())
+      await site.install(intentOf({ ports: publishBoth(PUBLISHED) }))
       await site.install(strangerIntent())
       for (const on of [false, true]) {
         await site.bridgeNetfilter(on)

@@ -3,6 +3,7 @@
 import t from 'tap'
 import { diff, type Host, snapshot, waitFor } from 'tsnet/lab'
 import { chainNameOf } from '../../src/model/chained.ts'
+import { portSetting } from './bridge-port.ts'
 import { Chained, chainedSite, resultFor } from './nat-chain.ts'
 import { addresses, FAMILIES, type Variant } from './nat-site.ts'
 import type { CallOptions } from './plugin.ts'
@@ -30,7 +31,6 @@ export function portmap(variant: Variant): void {
     const { host, client } = site
     const [web, neighbour, stranger] = [site.get('web'), site.get('neighbour'), site.get('stranger')]
     const plugin = new Chained(site, 'portmap')
-    await host.run('bridge', 'link', 'set', 'dev', 'to-web', 'hairpin', 'on')
     const before = await snapshot(host)
     const result = await plugin.add('web', { ports: ports() })
     t.strictSame(result, { ...resultFor('web'), cniVersion: '1.0.0' }, 'the result is the one that was given')
@@ -48,7 +48,13 @@ export function portmap(variant: Variant): void {
       t.match(await host.ask(transport, '127.0.0.1', PORT), { place: 'web', peer: addresses.br1[4] })
     }
     t.equal(await settingOf(host), '1')
+    t.equal(
+      await portSetting(host, 'to-web', 'hairpin'),
+      'on',
+      'bridged packets pass the rules here, and come back to where they came from',
+    )
     await plugin.delete('web', { ports: ports() })
+    t.equal(await portSetting(host, 'to-web', 'hairpin'), 'off')
     for (const transport of ['tcp', 'udp'] as const) {
       t.equal(await answering(client, transport, addresses.lan[4], PORT), 'nobody')
       t.equal(await answering(host, transport, '127.0.0.1', PORT), 'nobody')

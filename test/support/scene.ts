@@ -79,7 +79,7 @@ export class Scene {
 
   /** A drop-in of ours, to be called after what gave `prevResult`. */
   dropIn(plugin: string, config: Record<string, unknown>): Plugin {
-    return new Plugin(this.host, this.backend, { type: plugin, ...config }, resolve(`dist/drop-in/${plugin}`))
+    return new Plugin(this.host, this.backend, { ...config, type: plugin }, resolve(`dist/drop-in/${plugin}`))
   }
 
   /** Takes what the host holds now as what it shall hold in the end. */
