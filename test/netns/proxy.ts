@@ -36,10 +36,10 @@ for (const transport of ['tcp', 'udp'] as const) {
     const netns = host.path(web.path)
     web.listen(transport, 80, '127.0.0.1')
     hollow.listen(transport, 80, '::1')
-    const publish = (hostPort: number, target: { ip: Ip; netns: string; source?: Ip }) =>
+    const publish = (hostPort: number, target: { netns: string } & ({ ip: Ip } | { own: Ip[] })) =>
       proxy.publish([{ port: 80, ...target }], { protocol: transport, hostPort })
     publish(8081, { ip: ip('127.0.0.1'), netns })
-    publish(8082, { ip: ip('127.0.0.1'), netns, source: ip('10.9.0.2') })
+    publish(8082, { own: [ip('10.9.0.2')], netns })
     publish(8083, { ip: ip('::1'), netns: host.path(hollow.path) })
     for (const [place, address] of [
       [host, '127.0.0.1'],
@@ -48,7 +48,9 @@ for (const transport of ['tcp', 'udp'] as const) {
       [client, 'fd50::1'],
     ] as const) {
       t.match(await place.ask(transport, address, 8081), { place: 'web', peer: '127.0.0.1' })
-      t.match(await place.ask(transport, address, 8082), { place: 'web', peer: '10.9.0.2' })
+      // A stream comes from the container's own address, a datagram to loopback from loopback only.
+      const peer = transport === 'tcp' ? '10.9.0.2' : '127.0.0.1'
+      t.match(await place.ask(transport, address, 8082), { place: 'web', peer })
       t.match(await place.ask(transport, address, 8083), { place: 'hollow', peer: '::1' })
     }
     t.strictSame(proxy.faults, [])
