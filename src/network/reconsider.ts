@@ -19,13 +19,15 @@ export class Reconsidering {
   #left = new Set<string>()
 
   /**
-   * Judges as many as there is time for; the others are next time's.
+   * Judges as many as there is time for; the others, and those that something else is done to, are next time's.
    * @param all is asked for only where there is something to judge
+   * @param isSettled false: it cannot be judged now
    * @param judge true where something about it has changed
    * @returns those about which it has
    */
   changed<T extends Pick<Publication, 'id' | 'natObstacle'>>(
     all: () => readonly T[],
+    isSettled: (one: T) => boolean,
     judge: (one: T) => boolean,
   ): T[] {
     const isNew = this.#haveRulesChanged()
@@ -38,10 +40,15 @@ export class Reconsidering {
     this.#left = new Set(left.map(({ id }) => id))
     const until = performance.now() + TURN_MS
     return here.filter(one => {
-      if (!this.#left.has(one.id) || performance.now() > until) return false
+      if (!this.#left.has(one.id) || performance.now() > until || !isSettled(one)) return false
       this.#left.delete(one.id)
       return judge(one)
     })
+  }
+
+  /** One that was judged, and then was another already: it is judged once more. */
+  again(id: string): void {
+    this.#left.add(id)
   }
 
   #haveRulesChanged(): boolean {

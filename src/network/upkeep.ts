@@ -90,12 +90,13 @@ export class Upkeep {
         return isWell ? [] : [this.#look(publication, () => this.#follow(publication))]
       }),
     )
-    const settled = () =>
-      this.#list().filter(({ id, ending, containers }) => {
-        const isWell = this.#obstacles.why(id) === undefined && !this.#tended.has(id)
-        return isWell && ending === undefined && containers.every(each => isThere(each.netns))
-      })
-    const changed = this.#reconsidering.changed(settled, each => this.#serving.isObstructedAnew(each))
+    const isSettled = ({ id, ending, containers }: Publication) => {
+      const isWell = this.#obstacles.why(id) === undefined && !this.#tended.has(id)
+      return isWell && ending === undefined && containers.every(each => isThere(each.netns))
+    }
+    const changed = this.#reconsidering.changed(this.#list, isSettled, each =>
+      this.#serving.isObstructedAnew(each),
+    )
     await everyOne(changed.map(each => this.#look(each, () => this.#reconsider(each))))
   }
 
@@ -103,7 +104,8 @@ export class Upkeep {
   #reconsider(publication: Publication): Promise<void> {
     const { id } = publication
     return this.#turns.take(id, async () => {
-      if (JSON.stringify(readPublication(id)) !== JSON.stringify(publication)) return
+      const isSame = JSON.stringify(readPublication(id)) === JSON.stringify(publication)
+      if (!isSame) return this.#reconsidering.again(id)
       const led = await this.#serving.reconsider(publication)
       const { natObstacle } = led
       this.#tell(natObstacle === undefined ? 'cleared' : 'obstructed', led, natObstacle)
