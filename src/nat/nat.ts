@@ -8,13 +8,16 @@
  *
  *     raw        to 127.0.0.0/8 but not over lo: dropped. To a container's own address but not over its
  *                bridge: dropped, unless the network allows direct routing
+ *     mangle     belongs to no connection, and is for a published port or from who has one: dropped, or
+ *                the host, or a client, would reset a connection that it does not know
  *     nat, pre   to an address of this host and a published port: gets the container's address. The host's
  *                own packets the same, but not those to 127.0.0.0/8 and ::1: these the kernel cannot lead
- *                there without opening the host's loopback to the bridge (loopback.ts)
+ *                there without opening the host's loopback to the bridge (loopback.ts). Where a proxy is to
+ *                serve who is on the container's bridge, what comes from there stays as it is
  *     forward    from a container, answers to it, and what was published: accepted where the policy drops
  *     nat, post  leaves the container's network: gets the host's address. Published and from the
- *                container's own subnet: gets the bridge's, or the answer would go past us. All others keep
- *                their source address
+ *                container's own subnet, or another network of its own: gets the bridge's, or the answer
+ *                would go past us. All others keep their source address
  *
  * Rules are text, and text is only made of what rules.ts parsed: numbers, enums, addresses, the name of the
  * bridge and the owner tag. Each rule or element carries the owner tag and belongs to one attachment, so it

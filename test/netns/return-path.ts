@@ -44,6 +44,18 @@ const isSilent = (t: Test, { client }: Scene, what: string) =>
   t.rejects(client.ask('tcp', HOST[4], 8080, { withinMs: 300 }), what)
 
 for (const backend of BACKENDS) {
+  t.test(
+    `${backend}: a container without masquerade reaches its port by either network's gateway`,
+    async t => {
+      const scene = await strictScene(t, backend)
+      const both = scene.get('both')
+      await scene.network('front', 10, { ipMasq: false }).add(both)
+      await scene.network('back', 20, { ...NO_WAY_OUT, ipMasq: false }).add(both, { ...ETH1, ...PORTS })
+      for (const gateway of ['10.10.0.1', '10.20.0.1', 'fd10::1', 'fd20::1'])
+        t.match(await both.ask('tcp', gateway, 8080), { place: 'both' }, gateway)
+    },
+  )
+
   t.test(`${backend}: a port that CNI publishes on a network without the default route answers`, async t => {
     const scene = await strictScene(t, backend)
     const { host } = scene
@@ -89,8 +101,9 @@ for (const backend of BACKENDS) {
     // With nftables, iptables' FORWARD lets nothing through to containers of others.
     for (const family of ['', '6']) await scene.host.run(`ip${family}tables`, '-P', 'FORWARD', 'ACCEPT')
     const both = scene.get('both')
-    await scene.network('front', 10, NO_WAY_OUT).add(both)
-    await scene.network('back', 20).add(both, ETH1)
+    // Under its own address: what it sends from the one network to the other would be its own packet coming in.
+    await scene.network('front', 10, { ...NO_WAY_OUT, ipMasq: false }).add(both)
+    await scene.network('back', 20, { ipMasq: false }).add(both, ETH1)
     const tsnet = new Command(scene.host, backend)
     await tsnet.daemon()
     await tsnet.run('publish', '8080:80', 'both')
