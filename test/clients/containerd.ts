@@ -96,10 +96,9 @@ t.test('GC takes away what is left of a container that ctr forgot', async t => {
   const containerd = await Containerd.start(host, list)
   const before = await snapshot(host)
   await containerd.runAndForget('web', ...webServer('web'))
-  t.match(
-    leftovers(before, await snapshot(host), containerds).join('\n'),
-    /file \/var\/lib\/cni\/networks\/ports\/10/,
-  )
+  const forgotten = leftovers(before, await snapshot(host), containerds).join('\n')
+  if (await containerd.cleansUp()) t.equal(forgotten, '', 'ctr 2 forgets none')
+  else t.match(forgotten, /file \/var\/lib\/cni\/networks\/ports\/10/)
 
   const config = { ...list.plugins[0], cniVersion: '1.1.0', name: list.name }
   const collect = pluginsOf(host)('tsnet', { CNI_COMMAND: 'GC' }, JSON.stringify(config))

@@ -10,7 +10,7 @@ import { webServer } from '../support/busybox.ts'
 import { Containerd, IMAGE } from '../support/containerd.ts'
 import { Command } from '../support/daemon.ts'
 import { readNetworkList } from '../support/libcni.ts'
-import { Podman } from '../support/podman.ts'
+import { hasCni, Podman } from '../support/podman.ts'
 import { siteFor } from '../support/site.ts'
 
 t.setTimeout(300_000)
@@ -74,8 +74,10 @@ t.test('a container of ctr is one container, and leaves by its name also when it
   t.same(leases(host, 'ports'), [], 'what was attached by hand goes with ctr')
 
   await containerd.runAndForget('db', ...webServer('db'))
-  t.equal(leases(host, 'ports').length, 2, 'ctr leaves its network to others')
-  t.equal((await command.run('detach', 'ports', 'db')).stdout, 'db eth0 ports detached\n')
+  if (!(await containerd.cleansUp())) {
+    t.equal(leases(host, 'ports').length, 2, 'ctr leaves its network to others')
+    t.equal((await command.run('detach', 'ports', 'db')).stdout, 'db eth0 ports detached\n')
+  }
   t.same([leases(host, 'ports'), attachments(host)], [[], []])
 })
 
@@ -102,6 +104,15 @@ t.test('a container of podman is one container, and so is its pod', async t => {
   writeFileSync(host.path('/srv/storage.conf'), "[storage]\ndriver = 'vfs'\ngraphroot = '/srv/podman'\n")
   const command = new Command(host, 'iptables', { CONTAINERS_STORAGE_CONF: '/srv/storage.conf' })
   await podman.container('web', [], ...webServer('web'))
+  if (!hasCni()) {
+    // It is on a network of netavark, which is none of ours: it joins one more.
+    t.match(await command.run('attach', 'ports', 'web'), { stdout: /^web eth1 ports / })
+    t.match(attachments(host), [/^ports-[0-9a-f]{64}-eth1$/])
+    t.equal((await command.run('detach', 'ports', 'web')).stdout, 'web eth1 ports detached\n')
+    await podman.run('rm', '-f', '-t', '0', 'web')
+    t.same([leases(host, 'ports'), attachments(host)], [[], []])
+    return
+  }
   await isOne(t, host, command, 'web', await podman.run('inspect', '--format', '{{.Id}}', 'web'))
   await podman.run('rm', '-f', '-t', '0', 'web')
   await podman.run('pod', 'create', '--name', 'shop')

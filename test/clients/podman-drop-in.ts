@@ -6,7 +6,7 @@
 import t, { type Test } from 'tap'
 import { type Snapshot, snapshot } from 'tsnet/lab'
 import { webServer } from '../support/busybox.ts'
-import { Podman } from '../support/podman.ts'
+import { needCni, Podman } from '../support/podman.ts'
 import { at, clientReads, ECHO, forwardAll, leftovers, type Site, siteFor } from '../support/site.ts'
 import { ALL, podmanList } from '../support/stock.ts'
 
@@ -28,43 +28,45 @@ async function open(t: Test, ours: readonly string[] = ALL): Promise<Scene> {
   return { ...site, podman, before: await snapshot(site.host) }
 }
 
-t.test('containers reach each other and the world, and a port leads to one; nothing is left', async t => {
-  const scene = await open(t)
-  const { host, podman, before } = scene
-  await podman.container('web', ['-p', '8080:80'], ...webServer('web'))
-  await podman.container('db', [], ...webServer('db'))
-  t.equal(await clientReads(scene, 'v4', 8080), `web saw ${at.client.v4}\n`)
-  const page = await host.fetch('http://127.0.0.1:8080/cgi-bin/who')
-  t.match(page.body, /^web saw 10\.88\.0\.1/, 'from the host at 127.0.0.1')
-  const [web, db] = [await podman.addresses('web'), await podman.addresses('db')]
-  const seen = await podman.shell('db', `busybox wget -q -O- http://${web.v4}/cgi-bin/who`)
-  t.equal(seen, `web saw ${db.v4}`)
-  const answer = await podman.shell('db', `echo hello | busybox nc ${at.outside.v4} ${ECHO}`)
-  t.match(JSON.parse(answer), { place: 'outside', peer: at.hostOutside.v4 })
+needCni(() => {
+  t.test('containers reach each other and the world, and a port leads to one; nothing is left', async t => {
+    const scene = await open(t)
+    const { host, podman, before } = scene
+    await podman.container('web', ['-p', '8080:80'], ...webServer('web'))
+    await podman.container('db', [], ...webServer('db'))
+    t.equal(await clientReads(scene, 'v4', 8080), `web saw ${at.client.v4}\n`)
+    const page = await host.fetch('http://127.0.0.1:8080/cgi-bin/who')
+    t.match(page.body, /^web saw 10\.88\.0\.1/, 'from the host at 127.0.0.1')
+    const [web, db] = [await podman.addresses('web'), await podman.addresses('db')]
+    const seen = await podman.shell('db', `busybox wget -q -O- http://${web.v4}/cgi-bin/who`)
+    t.equal(seen, `web saw ${db.v4}`)
+    const answer = await podman.shell('db', `echo hello | busybox nc ${at.outside.v4} ${ECHO}`)
+    t.match(JSON.parse(answer), { place: 'outside', peer: at.hostOutside.v4 })
 
-  await podman.run('restart', '-t', '0', 'web')
-  t.equal(await clientReads(scene, 'v4', 8080), `web saw ${at.client.v4}\n`, 'restarted')
-  await podman.run('network', 'reload', 'web')
-  t.equal(await clientReads(scene, 'v4', 8080), `web saw ${at.client.v4}\n`, 'its rules made anew')
-  await t.rejects(podman.container('db2', ['-p', '8080:80'], ...webServer('db')), /8080/)
+    await podman.run('restart', '-t', '0', 'web')
+    t.equal(await clientReads(scene, 'v4', 8080), `web saw ${at.client.v4}\n`, 'restarted')
+    await podman.run('network', 'reload', 'web')
+    t.equal(await clientReads(scene, 'v4', 8080), `web saw ${at.client.v4}\n`, 'its rules made anew')
+    await t.rejects(podman.container('db2', ['-p', '8080:80'], ...webServer('db')), /8080/)
 
-  await podman.run('rm', '-f', '-t', '0', 'web', 'db')
-  t.same(leftovers(before, await snapshot(host), KEPT), [])
-})
+    await podman.run('rm', '-f', '-t', '0', 'web', 'db')
+    t.same(leftovers(before, await snapshot(host), KEPT), [])
+  })
 
-t.test('a port of a pod leads to its container; nothing is left', async t => {
-  const scene = await open(t)
-  const { host, podman, before } = scene
-  await podman.run('pod', 'create', '--name', 'shop', '-p', '8080:80')
-  await podman.container('web', ['--pod', 'shop'], ...webServer('web'))
-  t.equal(await clientReads(scene, 'v4', 8080), `web saw ${at.client.v4}\n`)
-  await podman.run('pod', 'rm', '-f', '-t', '0', 'shop')
-  t.same(leftovers(before, await snapshot(host), KEPT), [])
-})
+  t.test('a port of a pod leads to its container; nothing is left', async t => {
+    const scene = await open(t)
+    const { host, podman, before } = scene
+    await podman.run('pod', 'create', '--name', 'shop', '-p', '8080:80')
+    await podman.container('web', ['--pod', 'shop'], ...webServer('web'))
+    t.equal(await clientReads(scene, 'v4', 8080), `web saw ${at.client.v4}\n`)
+    await podman.run('pod', 'rm', '-f', '-t', '0', 'shop')
+    t.same(leftovers(before, await snapshot(host), KEPT), [])
+  })
 
-t.test('control: the reference plugins leave chains', async t => {
-  const { host, podman, before } = await open(t, [])
-  await podman.container('web', ['-p', '8080:80'], ...webServer('web'))
-  await podman.run('rm', '-f', '-t', '0', 'web')
-  t.match(leftovers(before, await snapshot(host), KEPT).join('\n'), /CNI-HOSTPORT-DNAT/)
+  t.test('control: the reference plugins leave chains', async t => {
+    const { host, podman, before } = await open(t, [])
+    await podman.container('web', ['-p', '8080:80'], ...webServer('web'))
+    await podman.run('rm', '-f', '-t', '0', 'web')
+    t.match(leftovers(before, await snapshot(host), KEPT).join('\n'), /CNI-HOSTPORT-DNAT/)
+  })
 })

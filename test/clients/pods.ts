@@ -9,9 +9,9 @@ import { type Host, snapshot } from 'tsnet/lab'
 import { webServer } from '../support/busybox.ts'
 import { Containerd, IMAGE } from '../support/containerd.ts'
 import { readNetworkList } from '../support/libcni.ts'
-import { Podman } from '../support/podman.ts'
+import { hasCni, PODMANS, Podman } from '../support/podman.ts'
 import { Publishing } from '../support/publish.ts'
-import { at, clientReads, families, openSite, type Site } from '../support/site.ts'
+import { at, clientReads, type Family, families, openSite, type Site } from '../support/site.ts'
 
 t.setTimeout(300_000)
 
@@ -29,8 +29,8 @@ const attachments = (host: Host): string[] => {
   }
 }
 
-async function podServes(t: Test, site: Site): Promise<void> {
-  for (const family of families) {
+async function podServes(t: Test, site: Site, over: readonly Family[] = families): Promise<void> {
+  for (const family of over) {
     t.equal(await clientReads(site, family, POD_PORT), `web saw ${at.client[family]}\n`)
   }
 }
@@ -56,27 +56,32 @@ t.test('a pod of podman has one address and one set of ports, whoever comes and 
   await podman.container('web', ['--pod', 'shop'], ...webServer('web'))
   await podman.container('db', ['--pod', 'shop'], '/bin/busybox', 'sleep', '1000')
   const [attachment] = attachments(host)
-  t.equal(attachments(host).length, 1)
-  const addresses = (name: string) => podman.shell(name, 'busybox ip -o address show eth0')
+  t.equal(attachments(host).length, hasCni() ? 1 : 0)
+  // Without CNI nobody has written down the name of the pod, but for a database of podman's own.
+  const infra = await podman.run('pod', 'inspect', '--format', '{{.InfraContainerID}}', 'shop')
+  const shop = hasCni() ? 'shop' : await podman.run('inspect', '--format', '{{.Name}}', infra)
+  const addresses = async (name: string) =>
+    (await podman.shell(name, 'busybox ip -o address show eth0')).replace(' tentative', '')
   const address = await addresses('web')
   t.equal(await addresses('db'), address)
 
-  for (const word of ['web', 'podman:db', 'shop']) {
+  for (const word of ['web', 'podman:db', shop]) {
     await publishing.published(t, '8080:80', word)
     await publishing.unpublished(t)
   }
-  await publishing.published(t, '8080:80', 'shop')
+  await publishing.published(t, '8080:80', shop)
   await podman.run('rm', '-f', '-t', '0', 'web', 'db')
   await podman.container('web', ['--pod', 'shop'], ...webServer('web'))
   t.equal(await addresses('web'), address)
-  t.strictSame(attachments(host), [attachment])
-  await podServes(t, opened)
+  t.strictSame(attachments(host), attachment === undefined ? [] : [attachment])
+  // netavark's own network has IPv4 alone.
+  await podServes(t, opened, hasCni() ? families : ['v4'])
   await publishing.reaches(t)
 
   await podman.run('pod', 'rm', '-f', '-t', '0', 'shop')
   t.strictSame(attachments(host), [])
   await publishing.ended()
-  await publishing.leavesNothing(t, /podman|\/run\/runc|mount \/run\/netns/)
+  await publishing.leavesNothing(t, PODMANS)
 })
 
 t.test('a pod of containerd has one address and one set of ports, whoever comes and goes in it', async t => {

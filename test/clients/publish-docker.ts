@@ -25,9 +25,11 @@ async function open(t: Test, start: (docker: Dockerd) => Promise<void>) {
 }
 
 t.test('a running docker container is published by name, and off again', async t => {
-  const { publishing } = await open(t, docker => docker.web('web'))
+  const { docker, publishing } = await open(t, docker => docker.web('web'))
   await publishing.published(t, '8080:80', 'web')
-  t.equal(await publishing.seenFromClient(), at.client.v4, 'the container sees who asks')
+  // From 28 on Docker drops what it did not publish itself, so the proxy serves.
+  const seen = (await docker.major()) < 28 ? at.client.v4 : '172.17.0.1'
+  t.equal(await publishing.seenFromClient(), seen, 'the container sees who asks')
   await publishing.unpublished(t)
   await publishing.leavesNothing(t, dockers)
 })
@@ -35,20 +37,24 @@ t.test('a running docker container is published by name, and off again', async t
 t.test(
   'on an internal network, which Docker keeps everybody from, the proxy serves and says why',
   async t => {
-    const { publishing } = await open(t, async docker => {
+    const { docker, publishing } = await open(t, async docker => {
       await docker.run('network', 'create', '--internal', 'inner')
       await docker.web('web', '--network', 'inner')
     })
     const { command } = publishing
     const refused = await command.try('publish', '--mode', 'nat', '8080:80', 'web')
+    // From 28 on such a container has no default route at all.
+    const isDropped = (await docker.major()) < 28
     t.match(
       refused.stderr,
-      /--mode nat: .* is dropped by iptables table filter, chain DOCKER-\S+, rule \d+: "/,
+      isDropped
+        ? /--mode nat: .* is dropped by iptables table filter, chain DOCKER-\S+, rule \d+: "/
+        : /--mode nat: container web has no default route/,
     )
     await publishing.published(t, '8080:80', 'web')
     const [published] = await command.ports()
     t.equal(published?.nat, undefined)
-    t.match(published?.natObstacle, / -o br-\w+ -j DROP"$/)
+    if (isDropped) t.match(published?.natObstacle, / -o br-\w+ -j DROP"$/)
     await publishing.unpublished(t)
     await publishing.leavesNothing(t, dockers)
   },

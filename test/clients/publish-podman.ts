@@ -7,14 +7,11 @@ import t, { type Test } from 'tap'
 import { snapshot, waitFor } from 'tsnet/lab'
 import { webServer } from '../support/busybox.ts'
 import { readNetworkList } from '../support/libcni.ts'
-import { Podman } from '../support/podman.ts'
+import { PODMANS, Podman } from '../support/podman.ts'
 import { Publishing } from '../support/publish.ts'
 import { at, openSite } from '../support/site.ts'
 
 t.setTimeout(300_000)
-
-// Its cleanup of a container that ended goes on beside us, with a socket that the kernel named.
-const podmans = /podman|socket host unix @[0-9a-f]{5} |\/run\/runc|mount \/run\/netns/
 
 const env = { CONTAINERS_STORAGE_CONF: '/srv/storage.conf' }
 
@@ -49,7 +46,7 @@ t.test('a running podman container is published by name where no service runs', 
   await t.rejects(publishing.command.run('publish', '8080:80', 'web'), /"web" is not running/)
   await podman.run('rm', 'web')
   await t.rejects(publishing.command.run('publish', '8080:80', 'web'), /no container answers to "web"/)
-  await publishing.leavesNothing(t, podmans)
+  await publishing.leavesNothing(t, PODMANS)
 })
 
 t.test('a running podman container without network is published through the service', async t => {
@@ -61,5 +58,5 @@ t.test('a running podman container without network is published through the serv
   await publishing.unpublished(t)
   await podman.run('rm', '-f', '-t', '0', 'web')
   await service.stop()
-  await publishing.leavesNothing(t, podmans)
+  await publishing.leavesNothing(t, PODMANS)
 })

@@ -37,6 +37,21 @@ export class Dockerd {
     await waitFor(() => this.run('version'), { what: 'dockerd to answer' })
   }
 
+  /** Its version, such as 28. */
+  async major(): Promise<number> {
+    return Number((await this.run('version', '--format', '{{.Server.Version}}')).split('.')[0])
+  }
+
+  /**
+   * What is left beside a container: its own, and from 27 on, whose rules are for IPv6 too, that the host goes on to
+   * forward what those may be counting on.
+   */
+  async keeps(): Promise<RegExp> {
+    return (await this.major()) < 27
+      ? /docker|containerd|runc/
+      : /docker|containerd|runc|anycast|net\/ipv6\/.*(forwarding|accept_ra)/
+  }
+
   /** Ends it, and its containers with it unless they outlive it (`--live-restore`, or it is killed). */
   async down(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     await this.#process?.stop(signal)

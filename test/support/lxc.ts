@@ -17,6 +17,7 @@ export class Lxc {
 
   static async start(host: Host): Promise<Lxc> {
     await host.tmpfs('/var/lib/lxc')
+    await onlyUnified(host)
     host.bridge('lxcbr0', { addresses: ['10.0.3.1/24', '2001:db8:3::1/64'] })
     return new Lxc(host)
   }
@@ -48,6 +49,14 @@ export class Lxc {
   async down(name: string): Promise<void> {
     await this.host.run('lxc-stop', '-k', '-n', name)
   }
+}
+
+/** LXC 7 cannot do with cgroups of both versions at once: it gets the second alone, where this machine mixes them. */
+async function onlyUnified(host: Host): Promise<void> {
+  const [major = ''] = (await host.run('lxc-start', '--version')).stdout.split('.')
+  const layout = (await host.run('stat', '-fc', '%T', '/sys/fs/cgroup')).stdout.trim()
+  if (Number(major) < 6 || layout === 'cgroup2fs') return
+  await host.run('mount', '-t', 'cgroup2', 'cgroup2', '/sys/fs/cgroup')
 }
 
 const networkOf = (number: number) => ({

@@ -1,24 +1,51 @@
 /**
- * A podman of its own on a host of the lab, with CNI as its network backend.
+ * A podman of its own on a host of the lab, with CNI as its network backend as long as podman has that: up to 4. From
+ * 5 on it has netavark alone, whose own network `podman` its containers join.
  *
  *     /srv/podman   images and containers      /run/podman   its state
  *     /opt/cni/bin  plugins                    /etc/cni/net.d   one network list
  */
 
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
+import t from 'tap'
 import type { Host, Running } from 'tsnet/lab'
 import { makeRootFilesystem } from './busybox.ts'
 import type { NetworkList } from './libcni.ts'
 import { NO_DAEMON } from './no-daemon.ts'
 import { installPlugins } from './plugins.ts'
+import { siteFor } from './site.ts'
 
 const IMAGE = 'busybox:1'
 
-const configuration = (network: string) => `
-[network]
+/** Whether podman can be told to use CNI. */
+export function hasCni(): boolean {
+  const { stdout } = spawnSync('podman', ['--version'], { encoding: 'utf8' })
+  return Number(/ (\d+)\./.exec(stdout)?.[1]) < 5
+}
+
+/**
+ * What podman leaves of itself. Its cleanup of a container that ended goes on beside us, with a socket that the kernel
+ * named; netavark takes back neither its tables nor that the host forwards.
+ */
+export const PODMANS = new RegExp(
+  [
+    ...['podman', 'socket host unix @[0-9a-f]{5} ', '/run/runc', 'mount /run/netns'],
+    ...(hasCni() ? [] : ['netavark', '/run/containers', '/ip_forward', '/forwarding', 'accept_redirects']),
+  ].join('|'),
+)
+
+const backends = {
+  cni: `
 network_backend = "cni"
 cni_plugin_dirs = ["/opt/cni/bin"]
-network_config_dir = "/etc/cni/net.d"
+network_config_dir = "/etc/cni/net.d"`,
+  netavark: `
+network_backend = "netavark"`,
+}
+
+const configuration = (backend: keyof typeof backends, network: string) => `
+[network]${backends[backend]}
 default_network = "${network}"
 [engine]
 cgroup_manager = "cgroupfs"
@@ -29,7 +56,12 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 
 const FOLDERS = ['--root', '/srv/podman', '--runroot', '/run/podman', '--tmpdir', '/run/podman/tmp']
 const OPTIONS = [...FOLDERS, '--storage-driver', 'vfs', '--runtime', 'runc']
-const ENVIRONMENT = { ...NO_DAEMON, CONTAINERS_CONF: '/srv/containers.conf', TMPDIR: '/srv' }
+const ENVIRONMENT = {
+  ...NO_DAEMON,
+  CONTAINERS_CONF: '/srv/containers.conf',
+  TMPDIR: '/srv',
+  PODMAN_IGNORE_CGROUPSV1_WARNING: '1',
+}
 
 export class Podman {
   readonly host: Host
@@ -49,10 +81,11 @@ export class Podman {
     await installPlugins(host, ours)
     mkdirSync(host.path('/etc/cni/net.d'))
     writeFileSync(host.path('/etc/cni/net.d/10-test.conflist'), JSON.stringify(list))
-    writeFileSync(host.path('/srv/containers.conf'), configuration(list.name))
+    const [backend, network] = hasCni() ? (['cni', list.name] as const) : (['netavark', 'podman'] as const)
+    writeFileSync(host.path('/srv/containers.conf'), configuration(backend, network))
     makeRootFilesystem(host.path('/srv/rootfs'))
     await host.run('tar', '-C', '/srv/rootfs', '-cf', '/srv/image.tar', '.')
-    const podman = new Podman(host, list.name)
+    const podman = new Podman(host, network)
     await podman.run('import', '/srv/image.tar', IMAGE)
     return podman
   }
@@ -84,4 +117,21 @@ export class Podman {
     const [v4 = '', v6 = ''] = (await this.run('inspect', '--format', format, name)).split(' ')
     return { v4, v6 }
   }
+}
+
+/** What needs a podman with CNI; where there is none, that it says so itself. */
+export function needCni(tests: () => void): void {
+  if (hasCni()) {
+    tests()
+    return
+  }
+  t.test('podman from 5 on has no CNI, and says so', async t => {
+    const { host } = await siteFor(t)
+    await host.tmpfs('/srv')
+    writeFileSync(host.path('/srv/containers.conf'), configuration('cni', 'podman'))
+    await t.rejects(
+      host.run('podman', ...OPTIONS, 'info', { env: ENVIRONMENT }),
+      /cni support is not enabled/,
+    )
+  })
 }
