@@ -41,10 +41,14 @@ exec unshare --mount --net --pid --fork --kill-child --propagation private sh -e
   mount -t proc proc "$tree/proc"
   mkdir -p "$tree/project"
   mount --bind "$project" "$tree/project"
+  # What is installed can be asked for all the same.
+  mount --bind "$tree/var/lib/dpkg" "$tree/mnt"
   for written in run tmp var/lib var/log srv opt root etc/cni; do
     mkdir -p "$tree/$written"
     mount -t tmpfs -o mode=755 tmpfs "$tree/$written"
   done
+  mkdir "$tree/var/lib/dpkg"
+  mount --move "$tree/mnt" "$tree/var/lib/dpkg"
   chmod 1777 "$tree/tmp"
   mkdir -p "$tree/run/netns" "$tree/run/lock" "$tree/var/lib/cni" "$tree/run/outside"
   cd "$tree"
