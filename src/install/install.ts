@@ -24,7 +24,7 @@
  */
 
 import { withUndo } from '../model/undo.ts'
-import { describe, type Entry, type Item, placeOf, type Step } from './items.ts'
+import { type Doing, describe, type Entry, type Item, placeOf, type Step } from './items.ts'
 import { checkCommands, look } from './look.ts'
 import { readRecord, writeRecord } from './record.ts'
 import { doStep } from './steps.ts'
@@ -34,12 +34,6 @@ import { takeBack } from './take-back.ts'
 export type { Item } from './items.ts'
 export { CONFLIST, type CommandText, type Facts, planItems, type Wishes } from './plan.ts'
 export { Surroundings } from './surroundings.ts'
-
-export interface Doing {
-  dryRun: boolean
-  /** Hears each step before it is done, and what was left alone. */
-  say: (line: string) => void
-}
 
 /**
  * Makes it so. What is so already is not touched.

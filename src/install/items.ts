@@ -24,6 +24,13 @@ export const fileItem = (path: string, text: string, mode = 0o644): Item & { kin
 /** One that people copy, and change to their needs. */
 export const sampleItem = (path: string, text: string): Item => ({ ...fileItem(path, text), yields: true })
 
+/** How it is done, and taken back. */
+export interface Doing {
+  dryRun: boolean
+  /** Hears each step before it is done, and what was left alone. */
+  say: (line: string) => void
+}
+
 /** What was done, as it stands in the record. Paths are without the root. */
 export type Entry =
   | { kind: 'link'; path: string; target: string; kept: boolean; folders: string[] }

@@ -2,8 +2,7 @@
 
 import { lstatSync } from 'node:fs'
 import { commandHere } from './init-system.ts'
-import type { Doing } from './install.ts'
-import { asideOf, type Entry } from './items.ts'
+import { asideOf, type Doing, type Entry } from './items.ts'
 import { withKeyOf } from './json-key.ts'
 import { digest, type Surroundings } from './surroundings.ts'
 

@@ -2,9 +2,10 @@
 
 import { verifyLink } from '../bridge/bridge.ts'
 import { verifyLeases } from '../ipam/ipam.ts'
-import { type Cidr, type Ip, ipOf } from '../model/address.ts'
+import { ipOf } from '../model/address.ts'
 import { TsnetError } from '../model/errors.ts'
-import { type Attachment, type AttachRequest, ownerTag, type Route } from '../model/network.ts'
+import { type Attachment, type AttachRequest, ownerTag } from '../model/network.ts'
+import type { Previous } from '../model/previous.ts'
 import { verifyRules, verifySpoofGuard } from '../nat/nat.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { sameNamespace } from '../netns/netns.ts'
@@ -15,15 +16,6 @@ import { checkDropIn } from './drop-in-check.ts'
 import { refuseProblems } from './mismatch.ts'
 import { asHeld } from './shared-ports.ts'
 import { readEntry } from './state.ts'
-
-/** The result that the caller remembers, of this plugin and of those around it. */
-export interface Previous {
-  interfaces: { name: string; mac?: string; mtu?: number; sandbox?: string }[]
-  ips: { address: Cidr; gateway?: Ip; interface?: number }[]
-  routes: Route[]
-  /** The result as it came, for a delegated IPAM plugin. */
-  raw?: Record<string, unknown>
-}
 
 /** @throws TsnetError `mismatch` naming everything that is not as it was made */
 export async function check(

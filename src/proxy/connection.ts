@@ -13,8 +13,15 @@ import { BYTES_IN, BYTES_OUT } from './counters.ts'
 import type { FrozenConnection, FrozenHere } from './frozen.ts'
 import { Half } from './half.ts'
 import { EPOLLERR, EPOLLIN, EPOLLOUT, type Task } from './reactor.ts'
-import { ALL_EVENTS, CLIENT, END_EVENTS, resetOnClose, StreamClient, TARGET } from './stream-client.ts'
-import type { StreamService } from './tcp.ts'
+import {
+  ALL_EVENTS,
+  CLIENT,
+  END_EVENTS,
+  resetOnClose,
+  StreamClient,
+  type StreamHost,
+  TARGET,
+} from './stream-client.ts'
 
 export class Connection extends StreamClient implements Task {
   readonly #target: number
@@ -28,7 +35,7 @@ export class Connection extends StreamClient implements Task {
 
   /** @param choice index of the target that `target` is connected to, entered in the balance */
   constructor(
-    service: StreamService,
+    service: StreamHost,
     port: number,
     client: number,
     target: number,

@@ -17,8 +17,15 @@ import { Connection } from './connection.ts'
 import { FAILED } from './counters.ts'
 import type { FrozenConnection, FrozenHere } from './frozen.ts'
 import { EPOLLERR, EPOLLIN, EPOLLOUT } from './reactor.ts'
-import { ALL_EVENTS, CLIENT, END_EVENTS, resetOnClose, StreamClient, TARGET } from './stream-client.ts'
-import type { StreamService } from './tcp.ts'
+import {
+  ALL_EVENTS,
+  CLIENT,
+  END_EVENTS,
+  resetOnClose,
+  StreamClient,
+  type StreamHost,
+  TARGET,
+} from './stream-client.ts'
 
 const FIRST_RETRY_MS = 10
 const LONGEST_RETRY_MS = 250
@@ -38,7 +45,7 @@ export class Dialling extends StreamClient {
   #gone = false
 
   /** @param client the accepted socket, ours from now on */
-  constructor(service: StreamService, port: number, client: number) {
+  constructor(service: StreamHost, port: number, client: number) {
     super(service, port, client)
     this.#balance = service.balance
     this.#heldUntil = service.reactor.now + service.options.waitMs

@@ -18,8 +18,8 @@ import type { Route } from './outbox.ts'
 import { DATA, isV4, LEVEL, type Peer, V4_SOURCE } from './peer.ts'
 import { EPOLLIN, type Source } from './reactor.ts'
 import type { Guest, Place, Room } from './room.ts'
+import type { Service } from './service.ts'
 import type { Timed } from './timers.ts'
-import type { DatagramService } from './udp.ts'
 
 /** struct sockaddr_in and sockaddr_in6. */
 const V4_BYTES = 16
@@ -28,13 +28,23 @@ const V6_BYTES = 28
 /** Batches taken in one turn. */
 const TURN_BATCHES = 4
 
+/** What a session asks of the service that began it. */
+export interface SessionHost extends Pick<Service, 'reactor' | 'options' | 'count'> {
+  readonly datagrams: Datagrams
+  /** The published socket, and its port, by the tag that the reactor has for it. */
+  socketOf(tag: number): number
+  portOf(tag: number): number
+  /** The session has ended. */
+  forget(session: Session): void
+}
+
 export class Session implements Source, Timed, Guest {
   wakeAt = 0
   heapIndex = -1
   /** Next one with the same hash. */
   next: Session | undefined
   readonly hash: number
-  readonly service: DatagramService
+  readonly service: SessionHost
   answered: boolean
   activeAt: number
   /** Index of the destination. */
@@ -54,7 +64,7 @@ export class Session implements Source, Timed, Guest {
    * @param past what it was before it came to us
    */
   constructor(
-    service: DatagramService,
+    service: SessionHost,
     tag: number,
     hash: number,
     peer: Peer,

@@ -4,7 +4,7 @@ import { libc } from '../ffi/ffi.ts'
 import { SO_LINGER, SOL_SOCKET } from '../ffi/socket.ts'
 import type { FrozenConnection, FrozenHere } from './frozen.ts'
 import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, type Source } from './reactor.ts'
-import type { StreamService } from './tcp.ts'
+import type { Service } from './service.ts'
 import type { Timed } from './timers.ts'
 
 // Tags of the two sockets.
@@ -15,16 +15,32 @@ export const ALL_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
 /** The peer has ended its side, or the socket has failed. */
 export const END_EVENTS = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 
+/** What a client asks of the service that accepted it. */
+export interface StreamHost
+  extends Pick<
+    Service,
+    'reactor' | 'dialer' | 'tools' | 'protocol' | 'options' | 'balance' | 'count' | 'turnedAway'
+  > {
+  /** A client is here. */
+  enter(port: number): void
+  /** A client has left, and its socket is to be closed. */
+  leave(port: number, client: number): void
+  /** A client goes on elsewhere. */
+  letGo(port: number, client: number): void
+  /** What a target is told about its client before anything else. */
+  header(client: number): Uint8Array | undefined
+}
+
 export abstract class StreamClient implements Source, Timed {
   wakeAt = 0
   heapIndex = -1
-  readonly service: StreamService
+  readonly service: StreamHost
   /** Index of the published port. */
   readonly port: number
   /** The accepted socket. */
   readonly client: number
 
-  constructor(service: StreamService, port: number, client: number) {
+  constructor(service: StreamHost, port: number, client: number) {
     this.service = service
     this.port = port
     this.client = client

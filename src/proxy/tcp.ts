@@ -15,7 +15,7 @@ import { Dialling } from './dialling.ts'
 import type { FrozenClient, FrozenHere } from './frozen.ts'
 import { proxyHeader } from './proxy-header.ts'
 import { Service } from './service.ts'
-import { resetOnClose, StreamClient } from './stream-client.ts'
+import { resetOnClose, StreamClient, type StreamHost } from './stream-client.ts'
 
 /** Accepted in one turn before others get theirs. */
 const TURN_ACCEPTS = 64
@@ -37,7 +37,7 @@ const OF_ONE_CLIENT = new Set([
   numbers.EPERM, // a firewall's
 ])
 
-export class StreamService extends Service {
+export class StreamService extends Service implements StreamHost {
   readonly #address = new Uint8Array(SOCKADDR_BYTES)
   readonly #length = new Int32Array(1)
   readonly #lengthBytes = new Uint8Array(this.#length.buffer)
@@ -68,27 +68,24 @@ export class StreamService extends Service {
     return true
   }
 
-  /** A client is here. */
   enter(port: number): void {
     this.active++
     this.count(port, ACTIVE, 1)
   }
 
-  /** A client has left: counted first, since who sees its socket close may look at the counters. */
+  /** Counted first, since who sees its socket close may look at the counters. */
   leave(port: number, client: number): void {
     this.count(port, ACTIVE, -1)
     this.reactor.close(client)
     this.left()
   }
 
-  /** A client goes on elsewhere. */
   letGo(port: number, client: number): void {
     this.count(port, ACTIVE, -1)
     this.reactor.remove(client)
     this.left()
   }
 
-  /** What a target is told about its client before anything else. */
   header(client: number): Uint8Array | undefined {
     const { proxyProtocol } = this.options
     if (proxyProtocol === 0) return undefined

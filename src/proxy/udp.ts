@@ -18,7 +18,7 @@ import { NAME_WORDS, SLOTS } from './message-layout.ts'
 import { peerOf, sourceKey, thawedPeer } from './peer.ts'
 import { type Room, Rooms } from './room.ts'
 import { type Plane, Service } from './service.ts'
-import { Session } from './session.ts'
+import { Session, type SessionHost } from './session.ts'
 
 /** Batches taken in one turn before others get theirs. */
 const TURN_BATCHES = 4
@@ -27,7 +27,7 @@ const BUFFER_BYTES = 1 << 20
 
 const { EMFILE } = constants.errno
 
-export class DatagramService extends Service {
+export class DatagramService extends Service implements SessionHost {
   readonly datagrams: Datagrams
   readonly #sessions = new Map<number, Session>()
   /** Who shares the descriptors of this worker. */
@@ -79,7 +79,6 @@ export class DatagramService extends Service {
     for (const session of this.#clients()) session.end()
   }
 
-  /** The session has ended. */
   forget(session: Session): void {
     const first = this.#sessions.get(session.hash)
     if (first === session) {

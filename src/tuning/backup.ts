@@ -15,7 +15,7 @@ import { Json } from '../model/json.ts'
 import { readMac } from '../model/json-values.ts'
 import type { AttachmentKey, NamespaceId } from '../model/network.ts'
 import { present } from '../model/present.ts'
-import type { LinkSettings } from './tuning.ts'
+import type { LinkSettings } from './link-settings.ts'
 
 /** The reference's, where the configuration names no other. */
 export const DATA_DIR = '/run/cni/tuning'

@@ -22,20 +22,16 @@ import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { shown } from '../model/json.ts'
 import { present } from '../model/present.ts'
 import { everyStep, type Undo } from '../model/undo.ts'
-import { changeLink, findLink, type Link, type LinkChange } from '../netlink/link.ts'
+import { changeLink, findLink, type Link } from '../netlink/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { inside, type Netns } from '../netns/netns.ts'
 import { hasSysctl, readSysctl, setSysctl } from '../netns/sysctl.ts'
+import { type LinkSettings, linkSettings } from './link-settings.ts'
 import { sysctlNames } from './sysctl-name.ts'
 
 export { checkAllowed } from './allowlist.ts'
 export { DATA_DIR, listOrigins, type Origin, readBackup, removeBackup, writeBackup } from './backup.ts'
 export { sysctlNames } from './sysctl-name.ts'
-
-/** In the order in which the reference changes them. */
-const linkSettings = ['mac', 'promiscuous', 'mtu', 'allmulti', 'txQueueLength'] as const
-
-export type LinkSettings = Pick<LinkChange, (typeof linkSettings)[number]>
 
 export interface Tuning extends LinkSettings {
   /** In the order in which they are set. */
