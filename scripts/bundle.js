@@ -17,8 +17,8 @@ import { createRequire } from 'node:module'
 import { setFlagsFromString } from 'node:v8'
 import { Script } from 'node:vm'
 import { build } from 'esbuild'
-import { roles } from '../dist/lib/src/cni/roles.js'
-import { baseMessages } from '../dist/lib/src/nat/nft-base-messages.js'
+import { roles } from '../dist/lib/src/cni/roles/roles.js'
+import { baseMessages } from '../dist/lib/src/nat/nftables/base-messages.js'
 import { writeExecutables } from './executables.js'
 
 // What is made for a package runs on machines that this one knows nothing of.
@@ -56,7 +56,7 @@ await build({
     ...Object.fromEntries(doors.map(door => [door, `src/${door}/main.ts`])),
     ...Object.fromEntries(packages.map(name => [name, name])),
     // Started by the daemon, as a thread that loads this file.
-    'proxy-worker': 'src/proxy/worker.ts',
+    'proxy-worker': 'src/proxy/worker/worker.ts',
   },
 })
 for (const role of roles) {
@@ -133,7 +133,7 @@ function preparedTable(building) {
     const { bytes, count } = baseMessages(part)
     return [part, { bytes: Buffer.from(bytes).toString('base64'), count }]
   })
-  building.onLoad({ filter: /\/nft-base-prepared\.ts$/ }, () => ({
+  building.onLoad({ filter: /\/nftables\/base-prepared\.ts$/ }, () => ({
     contents: `export const prepared = ${JSON.stringify(Object.fromEntries(parts))}`,
   }))
 }

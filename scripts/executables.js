@@ -20,7 +20,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { roles } from '../dist/lib/src/cni/roles.js'
+import { roles } from '../dist/lib/src/cni/roles/roles.js'
 
 const BIN = 'dist/bin'
 const DROP_INS = 'dist/drop-in'

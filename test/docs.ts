@@ -5,13 +5,13 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
-import { readAttachRequest, readNetwork, readValidAttachments } from '../src/cni/config.ts'
+import { readAttachRequest, readNetwork, readValidAttachments } from '../src/cni/config/config.ts'
+import { readPrevious } from '../src/cni/config/previous.ts'
 import { numbers } from '../src/cni/errors.ts'
-import { readPrevious } from '../src/cni/previous.ts'
 import { readCall } from '../src/cni/request.ts'
-import { roleOf } from '../src/cni/roles.ts'
+import { roleOf } from '../src/cni/roles/roles.ts'
 import { readVersion, versions } from '../src/cni/versions.ts'
-import { Json } from '../src/model/json.ts'
+import { Json } from '../src/model/json/json.ts'
 import { layers } from './support/layers.ts'
 
 const reference = readFileSync('docs/cni-reference.md', 'utf8')

@@ -10,9 +10,9 @@
  */
 
 import { TsnetError } from '../model/errors.ts'
-import { changeLink, findLink, type LinkRef } from '../netlink/link.ts'
+import { changeLink, findLink, type LinkRef } from '../netlink/link/link.ts'
 import type { Netlink } from '../netlink/netlink.ts'
-import type { ContainerPlan } from './plan.ts'
+import type { ContainerPlan } from './plan/plan.ts'
 import type { Side } from './side.ts'
 import { until } from './wait.ts'
 

@@ -2,15 +2,15 @@
  * The container's end: settings, addresses, routes, and the wait until the addresses can be used.
  */
 
-import { familyOf, ipOf } from '../model/address.ts'
+import { familyOf, ipOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { addAddress, listAddresses } from '../netlink/address.ts'
-import { changeLink, findLink, type LinkRef } from '../netlink/link.ts'
+import { changeLink, findLink, type LinkRef } from '../netlink/link/link.ts'
 import { NetlinkError } from '../netlink/netlink.ts'
 import { appendRoute } from '../netlink/route.ts'
 import { newAddress } from './gateway.ts'
-import type { ContainerPlan } from './plan.ts'
-import type { PlannedRoute } from './routing.ts'
+import type { ContainerPlan } from './plan/plan.ts'
+import type { PlannedRoute } from './plan/routing.ts'
 import { applyToExisting, applyToNew } from './settings.ts'
 import type { Side } from './side.ts'
 import { until } from './wait.ts'

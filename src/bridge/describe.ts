@@ -2,11 +2,11 @@
  * A plan as the commands that a person would type, for dry runs, documents and tests.
  */
 
-import { type Cidr, familyOf } from '../model/address.ts'
+import { type Cidr, familyOf } from '../model/address/address.ts'
 import { newAddress } from './gateway.ts'
 import { BRIDGE_ALIAS } from './names.ts'
-import type { BridgePlan, ContainerPlan, HostPlan, LinkPlan } from './plan.ts'
-import type { PlannedRoute } from './routing.ts'
+import type { BridgePlan, ContainerPlan, HostPlan, LinkPlan } from './plan/plan.ts'
+import type { PlannedRoute } from './plan/routing.ts'
 import { describeSetting, hostSettings } from './settings.ts'
 
 /** What stands for the container's namespace in the commands. */

@@ -1,7 +1,7 @@
 /** Takes the veth pair of an attachment away. */
 
-import { deleteLinks, unlessGone } from '../netlink/delete-links.ts'
-import { changeLink, findLink, type Link } from '../netlink/link.ts'
+import { deleteLinks, unlessGone } from '../netlink/link/delete.ts'
+import { changeLink, findLink, type Link } from '../netlink/link/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import type { BridgeLoan } from './ensure.ts'
 import { hostNames, isHostEnd } from './names.ts'

@@ -6,15 +6,15 @@
  * announced first, so that it can be given back when the last container has gone.
  */
 
-import type { Cidr } from '../model/address.ts'
+import type { Cidr } from '../model/address/address.ts'
 import { hasCode, TsnetError } from '../model/errors.ts'
-import { addBridge } from '../netlink/add-link.ts'
 import { addAddress, listAddresses } from '../netlink/address.ts'
-import { changeLink, deleteLink, findLink, getLink, type Link, listLinks } from '../netlink/link.ts'
+import { addBridge } from '../netlink/link/add.ts'
+import { changeLink, deleteLink, findLink, getLink, type Link, listLinks } from '../netlink/link/link.ts'
 import type { Netlink } from '../netlink/netlink.ts'
 import { changeGateways, compareGateways, SCOPE_LINK } from './gateway.ts'
 import { BRIDGE_ALIAS, isOurBridge } from './names.ts'
-import type { BridgePlan } from './plan.ts'
+import type { BridgePlan } from './plan/plan.ts'
 import { applyToExisting, differing } from './settings.ts'
 import type { Side } from './side.ts'
 import { ensureVlanFiltering, ensureVlanInterface } from './vlan.ts'

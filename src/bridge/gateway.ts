@@ -2,7 +2,7 @@
  * The addresses of the bridge, which are the containers' gateways.
  */
 
-import { type Cidr, familyOf, lastOf, lengthOf, overlaps } from '../model/address.ts'
+import { type Cidr, familyOf, lastOf, lengthOf, overlaps } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import {
   type Address,
@@ -11,9 +11,9 @@ import {
   listAddresses,
   type NewAddress,
 } from '../netlink/address.ts'
-import type { LinkRef } from '../netlink/link.ts'
+import type { LinkRef } from '../netlink/link/link.ts'
 import type { Netlink } from '../netlink/netlink.ts'
-import type { BridgePlan } from './plan.ts'
+import type { BridgePlan } from './plan/plan.ts'
 import type { Side } from './side.ts'
 
 export interface GatewayChange {

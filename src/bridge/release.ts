@@ -4,8 +4,8 @@
 
 import { everyStep } from '../model/undo.ts'
 import { deleteAddress, listAddresses } from '../netlink/address.ts'
-import { deleteLinks, isCondemned } from '../netlink/delete-links.ts'
-import { changeLink, findLink, type Link, listLinks } from '../netlink/link.ts'
+import { deleteLinks, isCondemned } from '../netlink/link/delete.ts'
+import { changeLink, findLink, type Link, listLinks } from '../netlink/link/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { currentNetns, inside, type Netns } from '../netns/netns.ts'
 import { writeSysctl } from '../netns/sysctl.ts'

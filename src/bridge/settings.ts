@@ -2,7 +2,7 @@
  * Kernel settings (sysctl) of both sides of a link: which ones, and how they are written.
  */
 
-import { type Cidr, familyOf } from '../model/address.ts'
+import { type Cidr, familyOf } from '../model/address/address.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { inside } from '../netns/netns.ts'
 import { readSysctl, setSysctl } from '../netns/sysctl.ts'

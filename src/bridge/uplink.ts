@@ -2,8 +2,8 @@
  * The way out of this host.
  */
 
-import type { Family } from '../model/address.ts'
-import { findLink } from '../netlink/link.ts'
+import type { Family } from '../model/address/address.ts'
+import { findLink } from '../netlink/link/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { listRoutes } from '../netlink/route.ts'
 import { isOurBridge } from './names.ts'

@@ -4,16 +4,16 @@
  * What should be there is the same plan that connect carries out, computed again from the record.
  */
 
-import { type Cidr, familyOf, type Ip } from '../model/address.ts'
+import { type Cidr, familyOf, type Ip } from '../model/address/address.ts'
 import { type Attachment, type BridgeOptions, type Interface, ownerTag } from '../model/network.ts'
 import { type Address, listAddresses } from '../netlink/address.ts'
-import { findLink, type Link } from '../netlink/link.ts'
+import { findLink, type Link } from '../netlink/link/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { type KernelRoute, listRoutes } from '../netlink/route.ts'
 import { inside, type Netns } from '../netns/netns.ts'
 import { isHostEnd } from './names.ts'
-import { type LinkPlan, planLink } from './plan.ts'
-import { type PlannedRoute, resolveRoutes } from './routing.ts'
+import { type LinkPlan, planLink } from './plan/plan.ts'
+import { type PlannedRoute, resolveRoutes } from './plan/routing.ts'
 
 /** Without an MTU, any will do. */
 export type ExpectedInterface = Omit<Interface, 'mtu'> & { mtu?: number }

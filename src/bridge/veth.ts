@@ -8,12 +8,12 @@
  */
 
 import { hasCode, TsnetError } from '../model/errors.ts'
-import { addVeth } from '../netlink/add-link.ts'
-import { changeLink, deleteLink, findLink, type Link, type LinkRef } from '../netlink/link.ts'
+import { addVeth } from '../netlink/link/add.ts'
+import { changeLink, deleteLink, findLink, type Link, type LinkRef } from '../netlink/link/link.ts'
 import { NetlinkError } from '../netlink/netlink.ts'
 import { noSuchKind } from './ensure.ts'
 import { isHostEnd } from './names.ts'
-import type { LinkPlan } from './plan.ts'
+import type { LinkPlan } from './plan/plan.ts'
 import { applyToNew, hostSettings } from './settings.ts'
 import type { Side } from './side.ts'
 import { setPortVlans } from './vlan.ts'

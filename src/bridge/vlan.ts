@@ -3,8 +3,8 @@
  */
 
 import { hasCode, TsnetError } from '../model/errors.ts'
-import { addVlan } from '../netlink/add-link.ts'
-import { addBridgeVlans, deleteBridgeVlans } from '../netlink/bridge-port.ts'
+import { addVlan } from '../netlink/link/add.ts'
+import { addBridgeVlans, deleteBridgeVlans } from '../netlink/link/bridge-port.ts'
 import {
   changeLink,
   deleteLink,
@@ -13,10 +13,10 @@ import {
   type Link,
   type LinkRef,
   listLinks,
-} from '../netlink/link.ts'
+} from '../netlink/link/link.ts'
 import type { Netlink } from '../netlink/netlink.ts'
 import { BRIDGE_ALIAS } from './names.ts'
-import type { GatewayVlan, PortVlans } from './plan.ts'
+import type { GatewayVlan, PortVlans } from './plan/plan.ts'
 import { applyToNew } from './settings.ts'
 import type { Side } from './side.ts'
 

@@ -10,7 +10,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
 import { newest, type Version, versions } from '../cni/versions.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
-import { type Json, parseJson } from '../model/json.ts'
+import { type Json, parseJson } from '../model/json/json.ts'
 import { namesIn } from './folder.ts'
 
 export const CONF_DIR = '/etc/cni/net.d'

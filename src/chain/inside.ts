@@ -1,7 +1,7 @@
 /** The interfaces of a container, and a name that is free among them. */
 
 import { TsnetError } from '../model/errors.ts'
-import { listLinks } from '../netlink/link.ts'
+import { listLinks } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { inside, openNetns } from '../netns/netns.ts'
 

@@ -7,10 +7,10 @@
  */
 
 import { statSync } from 'node:fs'
-import { checkContainerId, checkNetworkName } from '../cni/names.ts'
+import { checkContainerId, checkNetworkName } from '../cni/config/names.ts'
 import { TsnetError } from '../model/errors.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
-import { parsePortSpec } from '../model/port-spec.ts'
+import { parsePortSpec } from '../model/publication/port-spec.ts'
 import { writeCached } from './cache.ts'
 import type { NetworkList } from './conflist.ts'
 import { freeName, interfacesOf } from './inside.ts'

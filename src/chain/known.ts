@@ -15,7 +15,7 @@
 import { statSync } from 'node:fs'
 import type { AttachmentKey, NamespaceId } from '../model/network.ts'
 import { sameNamespace } from '../netns/netns.ts'
-import { listEntries } from '../network/state.ts'
+import { listEntries } from '../records/records.ts'
 import { type CachedAttachment, listCached } from './cache.ts'
 import { type Interfaces, interfacesOf } from './inside.ts'
 import type { Host } from './places.ts'

@@ -14,9 +14,9 @@
  */
 
 import { TsnetError } from '../model/errors.ts'
-import type { Json } from '../model/json.ts'
+import type { Json } from '../model/json/json.ts'
 import { everyStep, withUndo } from '../model/undo.ts'
-import { annotationsIn } from '../runtime/oci-state.ts'
+import { annotationsIn } from '../runtime/sources/oci-state.ts'
 import { findNetworkList } from './conflist.ts'
 import { type Joined, join } from './join.ts'
 import { leave, leaveUnwritten } from './leave.ts'

@@ -1,7 +1,7 @@
 /** What a list answered, as far as people are told. */
 
-import { readPrevious } from '../cni/previous.ts'
-import { Json } from '../model/json.ts'
+import { readPrevious } from '../cni/config/previous.ts'
+import { Json } from '../model/json/json.ts'
 import type { RawResult } from './run-list.ts'
 
 /** A CNI result in the version of the list. */

@@ -1,12 +1,12 @@
 /** By which id a container is known to plugins, which only take letters, digits and a few marks. */
 
 import { statSync } from 'node:fs'
-import { isPluginName } from '../cni/names.ts'
-import type { Container, Runtime } from '../model/publication.ts'
+import { isPluginName } from '../cni/config/names.ts'
+import type { Container, Runtime } from '../model/publication/publication.ts'
 import { sha256 } from '../model/sha256.ts'
-import { listNamespaces } from '../runtime/containerd.ts'
 import { placesOf } from '../runtime/places.ts'
 import { parseReference } from '../runtime/reference.ts'
+import { listNamespaces } from '../runtime/sources/containerd.ts'
 import { interfacesOf } from './inside.ts'
 import { isThere, type Known, listKnown } from './known.ts'
 import type { Host } from './places.ts'

@@ -13,10 +13,10 @@ import {
 import { readStdin } from '../cni/stdin.ts'
 import { ignoreSignals } from '../ffi/signals.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
-import { parseJson } from '../model/json.ts'
+import { parseJson } from '../model/json/json.ts'
 import type { AttachmentKey } from '../model/network.ts'
-import type { Container } from '../model/publication.ts'
-import { resolve } from '../network/resolve.ts'
+import type { Container } from '../model/publication/publication.ts'
+import { resolve } from '../publish/resolve.ts'
 import { tellCaller } from './caller.ts'
 import type { Terminal } from './terminal.ts'
 

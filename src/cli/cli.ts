@@ -20,7 +20,7 @@
 import { Command, CommanderError } from 'commander'
 import type { CommandText } from '../install/install.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
-import type { PublishWords } from '../model/publish-request.ts'
+import type { PublishWords } from '../model/publication/request.ts'
 import { VERSION } from '../model/version.ts'
 import type { AttachOptions } from './attach.ts'
 import type { InstallOptions, UninstallOptions } from './install.ts'

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { CONF_DIR, listNetworks, type NetworkList, parseNetworkList } from '../chain/chain.ts'
-import { roles } from '../cni/roles.ts'
+import { roles } from '../cni/roles/roles.ts'
 import { connectControl } from '../control/client.ts'
 import { executable } from '../control/executable.ts'
 import { initSystemOf, isBooted, type Service, serviceItems } from '../install/init-system.ts'

@@ -1,11 +1,11 @@
 /** `tsnet ports`. */
 
 import { type ControlClient, connectControl } from '../control/client.ts'
-import type { HeldPort } from '../network/attachment-ports.ts'
-import { listPublications } from '../network/owners.ts'
-import { type ListedPort, listOthers, listPublished } from '../network/port-list.ts'
-import type { Served } from '../network/publisher.ts'
-import { requireRunDirectory } from '../network/run-directory.ts'
+import type { HeldPort } from '../publish/attachment-ports.ts'
+import { type ListedPort, listOthers, listPublished } from '../publish/list.ts'
+import type { Served } from '../publish/publish.ts'
+import { listPublications } from '../records/owners.ts'
+import { requireRunDirectory } from '../records/run-directory.ts'
 import { hostSide, namesOf, targetSide } from './publish.ts'
 import { tableOf } from './table.ts'
 import type { Terminal } from './terminal.ts'

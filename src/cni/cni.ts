@@ -3,7 +3,7 @@
  *
  *     CNI_COMMAND, …   stdin                                            stdout, exit code
  *          │             │                                                  ▲
- *     request.ts      json.ts ──▶ roles.ts ──▶ config.ts ──▶ network/ ──▶ result.ts or errors.ts
+ *     request.ts      json ──▶ roles/ ──▶ config/ ──▶ network/ ──▶ result.ts or errors.ts
  *     (which call)   (Go's way)  (which plugin) (plain values) (the work)   (the caller's version)
  *
  * The name by which we are called decides which plugin we are: `tsnet`, which does in one process what a
@@ -12,21 +12,21 @@
  * touched before all of it was found good; and a call that fails has no effect. DEL and GC finish what
  * they began: see main.ts.
  *
- * The JSON is read as Go reads it (json.ts), since every caller is written in Go; the answers are exact
+ * The JSON is read as Go reads it (model/json/), since every caller is written in Go; the answers are exact
  * for each version of the spec (result.ts), since not every reader is tolerant.
  *
  * Limits: an `args` section other than `args.cni` is not read.
  */
 
 import { TsnetError } from '../model/errors.ts'
-import { type Json, parseJson, shownBare } from '../model/json.ts'
+import { type Json, parseJson, shownBare } from '../model/json/json.ts'
 import { surroundings } from '../model/surroundings.ts'
+import { checkNetworkName } from './config/names.ts'
+import { unknownKeys } from './config/unknown-keys.ts'
 import { errorObject } from './errors.ts'
-import { checkNetworkName } from './names.ts'
 import type { Operations, Plugin, PluginCall } from './plugin.ts'
 import { type Call, checkInterface, type Environment, readCall } from './request.ts'
-import { loadPlugin, roleOf } from './roles.ts'
-import { unknownKeys } from './unknown-keys.ts'
+import { loadPlugin, roleOf } from './roles/roles.ts'
 import { checkCommandIsIn, newest, readVersion, type Version, versions } from './versions.ts'
 
 /** Where a call comes from. */

@@ -5,7 +5,7 @@
  * of a result. What all roles have in common, cni.ts has done before.
  */
 
-import type { Json } from '../model/json.ts'
+import type { Json } from '../model/json/json.ts'
 import type { attach, check, collect, detach, status } from '../network/network.ts'
 import type { Call, Environment } from './request.ts'
 import type { Version } from './versions.ts'

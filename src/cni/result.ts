@@ -5,13 +5,13 @@
  * An older version knows less; what it does not know is left out, so that a strict reader is content.
  */
 
-import { familyOf } from '../model/address.ts'
+import { familyOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
-import { overlayDns } from '../model/json-dns.ts'
-import type { ResultIp } from '../model/json-result.ts'
+import { overlayDns } from '../model/json/dns.ts'
+import type { ResultIp } from '../model/json/result.ts'
 import type { Attachment, Dns, Route } from '../model/network.ts'
 import { present } from '../model/present.ts'
-import type { Result, ResultInterface } from './previous.ts'
+import type { Result, ResultInterface } from './config/previous.ts'
 import { atLeast, type Version } from './versions.ts'
 
 /**

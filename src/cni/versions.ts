@@ -1,7 +1,7 @@
 /** The versions of the CNI spec, and what each of them knows. */
 
 import { TsnetError } from '../model/errors.ts'
-import type { Json } from '../model/json.ts'
+import type { Json } from '../model/json/json.ts'
 
 /** In the order of their appearance: a later one knows what an earlier one knows. */
 export const versions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const

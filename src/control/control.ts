@@ -17,7 +17,7 @@ import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import ndjson from 'ndjson'
 import { type ErrorCode, messageOf, TsnetError } from '../model/errors.ts'
-import { runDirectory } from '../network/state.ts'
+import { runDirectory } from '../records/records.ts'
 import { WholeLines } from './whole-lines.ts'
 
 /** sizeof(sun_path) without its NUL, linux/un.h; the kernel's callers cut longer paths in silence. */

@@ -2,7 +2,7 @@
  * The operations of network/ with a daemon that holds the published ports of what is attached, so that they answer
  * on loopback too. Where none runs, whoever publishes starts one; where that is forbidden or fails, everything is
  * the same but for that. Where the runtime wants to listen on the ports itself, the daemon comes after it
- * (network/attachment-ports.ts).
+ * (publish/attachment-ports.ts).
  */
 
 import { existsSync } from 'node:fs'
@@ -12,8 +12,8 @@ import { ownerTag } from '../model/network.ts'
 import { describeHostPorts } from '../model/port-mapping.ts'
 import { surroundings } from '../model/surroundings.ts'
 import * as network from '../network/network.ts'
-import { runDirectory } from '../network/run-directory.ts'
 import { portHolder } from '../network/take-down.ts'
+import { runDirectory } from '../records/run-directory.ts'
 import { type ControlClient, connectControl } from './client.ts'
 import { readSettings, SETTINGS_FILE } from './settings.ts'
 import { daemonAtHand } from './start.ts'

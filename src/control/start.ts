@@ -12,8 +12,8 @@ import { appendFileSync, closeSync, openSync, readFileSync, statSync } from 'nod
 import { join } from 'node:path'
 import { keepFromChildren } from '../ffi/fd.ts'
 import { messageOf, TsnetError } from '../model/errors.ts'
-import { makeRunDirectory, runDirectory } from '../network/run-directory.ts'
-import { whileLocked } from '../network/state.ts'
+import { whileLocked } from '../records/records.ts'
+import { makeRunDirectory, runDirectory } from '../records/run-directory.ts'
 import { type ControlClient, connectControl } from './client.ts'
 import { executable } from './executable.ts'
 

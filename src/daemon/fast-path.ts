@@ -22,7 +22,7 @@ import { answer } from '../cni/cni.ts'
 import type { Operations } from '../cni/plugin.ts'
 import { operationsWith, type PortHolder } from '../control/held-ports.ts'
 import { findSurroundings, type Surroundings } from '../model/surroundings.ts'
-import { runDirectory } from '../network/state.ts'
+import { runDirectory } from '../records/records.ts'
 import { sharesFiles } from './caller.ts'
 import type { Asked, Reply } from './calls.ts'
 

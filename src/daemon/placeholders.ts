@@ -29,9 +29,9 @@ import { present } from '../model/present.ts'
 import { type ProxyCall, readProxyCall } from '../model/proxy-call.ts'
 import { currentNetns, openNetns, sameNamespace } from '../netns/netns.ts'
 import { processIdentity } from '../netns/processes.ts'
-import type { HeldPort, OnObstacle } from '../network/attachment-ports.ts'
-import { Obstacles } from '../network/obstacles.ts'
 import type { PortProxy, Publication } from '../proxy/proxy.ts'
+import type { HeldPort, OnObstacle } from '../publish/attachment-ports.ts'
+import { Obstacles } from '../publish/obstacles.ts'
 
 /** What is served for placeholders, by publication: what a successor has to know. */
 export type Calls = Record<string, ProxyCall>

@@ -2,10 +2,10 @@
 
 import type { Handlers } from '../control/server.ts'
 import { TsnetError } from '../model/errors.ts'
-import type { Publication } from '../model/publication.ts'
-import { parsePublishRequest } from '../model/publish-request.ts'
-import type { AttachmentPorts } from '../network/attachment-ports.ts'
-import type { Publisher, Served } from '../network/publisher.ts'
+import type { Publication } from '../model/publication/publication.ts'
+import { parsePublishRequest } from '../model/publication/request.ts'
+import type { AttachmentPorts } from '../publish/attachment-ports.ts'
+import type { Publisher, Served } from '../publish/publish.ts'
 import type { Placeholders } from './placeholders.ts'
 
 /** The handlers of a daemon, by name. */

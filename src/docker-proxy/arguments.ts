@@ -4,9 +4,9 @@
  * its interface, without which nothing can listen there: `fe80::1%eth0`.
  */
 
-import { type HostIp, type Ip, tryParseIp } from '../model/address.ts'
+import { type HostIp, type Ip, tryParseIp } from '../model/address/address.ts'
+import { tryParseHostIp } from '../model/address/host.ts'
 import { TsnetError } from '../model/errors.ts'
-import { tryParseHostIp } from '../model/host-address.ts'
 import { type ProxyCall, protocolOf } from '../model/proxy-call.ts'
 
 export type Arguments =

@@ -11,8 +11,8 @@ import {
   setOption,
   socketKinds,
 } from '../ffi/socket.ts'
+import { lacksZone, needsZone } from '../model/address/host.ts'
 import { TsnetError } from '../model/errors.ts'
-import { lacksZone, needsZone } from '../model/host-address.ts'
 import type { ProxyCall } from '../model/proxy-call.ts'
 import { describeEndpoint } from './arguments.ts'
 

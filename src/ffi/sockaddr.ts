@@ -1,8 +1,8 @@
 /** Socket addresses as C sees them: struct sockaddr_in and struct sockaddr_in6 (linux/in.h, linux/in6.h). */
 
-import { bytesOf, familyOf, type HostIp, type Ip, ipFromBytes } from '../model/address.ts'
+import { bytesOf, familyOf, type HostIp, type Ip, ipFromBytes } from '../model/address/address.ts'
+import { ipOfHost, zoneOf } from '../model/address/host.ts'
 import { TsnetError } from '../model/errors.ts'
-import { ipOfHost, zoneOf } from '../model/host-address.ts'
 import { libc } from './ffi.ts'
 
 export const AF_INET = 2

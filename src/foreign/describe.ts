@@ -1,6 +1,6 @@
 /** Rules as those who wrote them know them: in nft's words, or in iptables'. */
 
-import { ipFromBytes } from '../model/address.ts'
+import { ipFromBytes } from '../model/address/address.ts'
 import { IFNAMSIZ } from './packet.ts'
 import type { ChainName, Part, Range, Rule, Source, Test, Verdict } from './rule.ts'
 import type { Place } from './walk.ts'

@@ -20,8 +20,8 @@
  * traffic is below, and a queue for one whose listener says yes.
  */
 
-import type { Family } from '../model/address.ts'
-import { findLink } from '../netlink/link.ts'
+import type { Family } from '../model/address/address.ts'
+import { findLink } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { describePlace } from './describe.ts'
 import {

@@ -9,7 +9,7 @@
  * and its destination is translated at -100.
  */
 
-import { bitsOf, type Cidr, cidrOf, type Family, familyOf, type Ip } from '../model/address.ts'
+import { bitsOf, type Cidr, cidrOf, type Family, familyOf, type Ip } from '../model/address/address.ts'
 import type { Protocol } from '../model/port-mapping.ts'
 import { type End, type Interface, LOOPBACK, type Packet, type Port, packetOf, type Seen } from './packet.ts'
 import type { BaseChain, Hook } from './rule.ts'

@@ -10,7 +10,7 @@
  * does not help him. Most hosts are done with the first line; only then it is asked which interfaces there are.
  */
 
-import type { Family, Ip } from '../model/address.ts'
+import type { Family, Ip } from '../model/address/address.ts'
 import type { Journey, Peer } from './journey.ts'
 import { type Interface, LOOPBACK } from './packet.ts'
 import type { Ruleset } from './rule.ts'

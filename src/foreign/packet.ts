@@ -6,7 +6,15 @@
  * Source: linux/netfilter/nf_conntrack_common.h, linux/in.h, linux/rtnetlink.h (RTN_*).
  */
 
-import { bytesOf, type Cidr, type Family, type Ip, ipOf, lengthOf, networkOf } from '../model/address.ts'
+import {
+  bytesOf,
+  type Cidr,
+  type Family,
+  type Ip,
+  ipOf,
+  lengthOf,
+  networkOf,
+} from '../model/address/address.ts'
 import { type Protocol, protocolNumbers } from '../model/port-mapping.ts'
 import { anything, type Bits, type Excluded, join, known, notThis, slice, somebody, word } from './bits.ts'
 import type { Source } from './rule.ts'

@@ -3,7 +3,7 @@
  * legacy variant. What a rule asks of a packet is a list of tests, and all of them have to hold.
  */
 
-import type { Family } from '../model/address.ts'
+import type { Family } from '../model/address/address.ts'
 
 /** Where a value of a packet comes from: a header, by offset, or something the kernel knows about it. */
 export interface Source {

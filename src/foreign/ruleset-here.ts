@@ -3,15 +3,15 @@
  * long as it is of the same generation; what legacy iptables holds has none, and is read anew.
  */
 
-import type { Family } from '../model/address.ts'
+import type { Family } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
 import { generation } from '../netfilter/list.ts'
 import { netfilterHere } from '../netfilter/netfilter.ts'
 import type { TableRef } from '../netfilter/transaction.ts'
 import type { Netlink } from '../netlink/netlink.ts'
-import { LegacyRuleset, legacyTables } from './legacy.ts'
-import { NftRuleset } from './nft-ruleset.ts'
+import { NftRuleset } from './nft/nft.ts'
 import type { BaseChain, ChainName, Ruleset } from './rule.ts'
+import { LegacyRuleset, legacyTables } from './xtables/xtables.ts'
 
 /** The tables that tsnet itself has. */
 const isOwn = ({ name }: TableRef): boolean => /^tsnet/.test(name)

@@ -3,10 +3,10 @@
  * network cards. Where there is none of these, all that are no ports of a bridge, such as cables of a lab.
  */
 
-import type { Family } from '../model/address.ts'
-import { ipOf } from '../model/address.ts'
+import type { Family } from '../model/address/address.ts'
+import { ipOf } from '../model/address/address.ts'
 import { listAddresses } from '../netlink/address.ts'
-import { type Link, listLinks } from '../netlink/link.ts'
+import { type Link, listLinks } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { listRoutes } from '../netlink/route.ts'
 import type { Uplink } from './judge.ts'

@@ -5,7 +5,7 @@
  * address rests as long as possible before it is used again.
  */
 
-import { familyOf, type Ip, ipAt, ipOf, lastOf, numberOf } from '../model/address.ts'
+import { familyOf, type Ip, ipAt, ipOf, lastOf, numberOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { inRange, nameOf, type Pool, type PoolRange } from './pool.ts'
 

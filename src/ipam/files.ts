@@ -4,7 +4,7 @@
 
 import { join } from 'node:path'
 import { type FileLock, lockFile } from '../ffi/lock.ts'
-import type { Ip } from '../model/address.ts'
+import type { Ip } from '../model/address/address.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { AttachmentKey } from '../model/network.ts'
 import { type LeaseRecord, RecordStore } from './record.ts'

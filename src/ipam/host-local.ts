@@ -5,7 +5,7 @@
  * written first names the owner of all it leaves, so a release, the next call or a GC takes it back.
  */
 
-import { cidrOf, type Ip, ipOf, lengthOf } from '../model/address.ts'
+import { cidrOf, type Ip, ipOf, lengthOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { AttachmentKey, Lease } from '../model/network.ts'
 import { currentBootId } from '../netns/alive.ts'

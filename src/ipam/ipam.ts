@@ -34,7 +34,7 @@
  * duplicate. On a file system without flock or hard links nothing works.
  */
 
-import type { Ip } from '../model/address.ts'
+import type { Ip } from '../model/address/address.ts'
 import type { AttachmentKey, IpamOptions, Lease } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from './delegate.ts'

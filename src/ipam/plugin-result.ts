@@ -3,8 +3,8 @@
  */
 
 import { messageOf, TsnetError } from '../model/errors.ts'
-import { Json } from '../model/json.ts'
-import { readResultParts } from '../model/json-result.ts'
+import { Json } from '../model/json/json.ts'
+import { readResultParts } from '../model/json/result.ts'
 import type { Dns, Lease, Route } from '../model/network.ts'
 import { present } from '../model/present.ts'
 

@@ -16,7 +16,7 @@ import {
   numberOf,
   overlaps,
   stepFrom,
-} from '../model/address.ts'
+} from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { AddressRange } from '../model/network.ts'
 

@@ -11,7 +11,7 @@
  * A lease without our record is foreign: host-local gave it. Only a GC with a list takes it back.
  */
 
-import type { Ip } from '../model/address.ts'
+import type { Ip } from '../model/address/address.ts'
 import type { AttachmentKey } from '../model/network.ts'
 import { goneCheck } from '../netns/alive.ts'
 import { keyOf, type NetworkFiles } from './files.ts'

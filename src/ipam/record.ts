@@ -10,7 +10,7 @@
 import { readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeFolder } from '../ffi/folder.ts'
-import { type Ip, tryParseIp } from '../model/address.ts'
+import { type Ip, tryParseIp } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
 import { type AttachmentKey, type NamespaceId, ownerTag } from '../model/network.ts'
 import { leaseText, readIfThere, unlinkIfThere } from './store.ts'

@@ -20,7 +20,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { makeFolder } from '../ffi/folder.ts'
-import { type Ip, tryParseIp } from '../model/address.ts'
+import { type Ip, tryParseIp } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
 
 /** Who a lease file says has the address. The oldest host-locals wrote no interface. */

@@ -6,7 +6,7 @@ import { createSocket } from 'node:dgram'
 import { get } from 'node:http'
 import { Socket } from 'node:net'
 import { libc } from '../ffi/ffi.ts'
-import { familyOf, type Ip } from '../model/address.ts'
+import { familyOf, type Ip } from '../model/address/address.ts'
 import type { Answer } from './servers.ts'
 import { openConnected, type Transport } from './sockets.ts'
 

@@ -2,10 +2,10 @@
  * Links, addresses and routes of places: one conversation each, spoken in the place.
  */
 
-import { type Cidr, familyOf, type Ip, parseCidr } from '../model/address.ts'
-import { addBridge, addVeth } from '../netlink/add-link.ts'
+import { type Cidr, familyOf, type Ip, parseCidr } from '../model/address/address.ts'
 import { addAddress } from '../netlink/address.ts'
-import { changeLink, getLink } from '../netlink/link.ts'
+import { addBridge, addVeth } from '../netlink/link/add.ts'
+import { changeLink, getLink } from '../netlink/link/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { addRoute } from '../netlink/route.ts'
 import { inside, type Netns, type Sync } from '../netns/netns.ts'

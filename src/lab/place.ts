@@ -5,7 +5,7 @@
  * test process; only their sockets are in the place.
  */
 
-import { type Ip, parseCidr, parseIp } from '../model/address.ts'
+import { type Ip, parseCidr, parseIp } from '../model/address/address.ts'
 import { inside, type Netns, type Sync } from '../netns/netns.ts'
 import { type AskOptions, ask, getPage, type Page } from './clients.ts'
 import {

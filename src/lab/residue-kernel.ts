@@ -3,9 +3,9 @@
  */
 
 import { listAddresses } from '../netlink/address.ts'
-import { type Link, listLinks } from '../netlink/link.ts'
+import { type Link, listLinks } from '../netlink/link/link.ts'
 import { listNeighbours } from '../netlink/neighbour.ts'
-import { listQdiscs, type Qdisc } from '../netlink/qdisc.ts'
+import { listQdiscs, type Qdisc } from '../netlink/qdisc/qdisc.ts'
 import { type KernelRoute, listRoutes } from '../netlink/route.ts'
 import { converse } from './links.ts'
 import type { Place } from './place.ts'

@@ -3,7 +3,7 @@
  */
 
 import { readdirSync, readFileSync } from 'node:fs'
-import { ipFromBytes } from '../model/address.ts'
+import { ipFromBytes } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
 import type { Place } from './place.ts'
 import { counted, type Section } from './section.ts'

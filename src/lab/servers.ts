@@ -8,7 +8,7 @@
 import { createSocket } from 'node:dgram'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer, type Socket } from 'node:net'
-import { type Ip, parseIp } from '../model/address.ts'
+import { type Ip, parseIp } from '../model/address/address.ts'
 import { openBound, type Transport } from './sockets.ts'
 
 /** What an echo server says: who it is and whom it sees. */

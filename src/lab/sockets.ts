@@ -17,7 +17,7 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
 } from '../ffi/socket.ts'
-import { familyOf, type Ip } from '../model/address.ts'
+import { familyOf, type Ip } from '../model/address/address.ts'
 
 export type Transport = 'tcp' | 'udp'
 

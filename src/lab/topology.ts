@@ -6,7 +6,7 @@
  */
 
 import { listAddresses } from '../netlink/address.ts'
-import { type Link, listLinks } from '../netlink/link.ts'
+import { type Link, listLinks } from '../netlink/link/link.ts'
 import { netnsNumber } from '../netlink/namespace.ts'
 import { sameNamespace } from '../netns/netns.ts'
 import type { Pictured, PicturedLink } from './draw.ts'

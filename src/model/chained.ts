@@ -3,7 +3,7 @@
  * lead to a container (portmap), and packets let through for it (firewall).
  */
 
-import type { Cidr, Ip } from './address.ts'
+import type { Cidr, Ip } from './address/address.ts'
 import type { AttachmentKey, NamespaceId, NatBackend } from './network.ts'
 import type { Protocol } from './port-mapping.ts'
 import { sha512 } from './sha512.ts'

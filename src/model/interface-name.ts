@@ -3,7 +3,7 @@
  */
 
 import { type ErrorCode, TsnetError } from './errors.ts'
-import { shown } from './json.ts'
+import { shown } from './json/json.ts'
 
 /** IFNAMSIZ without its NUL, linux/if.h. */
 export const INTERFACE_NAME_MAX = 15

@@ -13,9 +13,9 @@
  * been checked there: names match their patterns, addresses and numbers are in range.
  */
 
-import type { Cidr, Ip } from './address.ts'
-import { shortName } from './container-name.ts'
+import type { Cidr, Ip } from './address/address.ts'
 import type { PortMapping } from './port-mapping.ts'
+import { shortName } from './publication/container-name.ts'
 import { sha256 } from './sha256.ts'
 
 /** What an attachment is known by, in every file, rule and lock. */

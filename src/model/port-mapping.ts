@@ -2,7 +2,7 @@
  * A published port, or a range of them, as a plain value.
  */
 
-import { familyOf, type HostIp, isUnspecified } from './address.ts'
+import { familyOf, type HostIp, isUnspecified } from './address/address.ts'
 
 export type Protocol = 'tcp' | 'udp' | 'sctp'
 

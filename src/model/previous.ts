@@ -1,6 +1,6 @@
 /** The result that the caller remembers, of this plugin and of those around it. */
 
-import type { Cidr, Ip } from './address.ts'
+import type { Cidr, Ip } from './address/address.ts'
 import type { Route } from './network.ts'
 
 export interface Previous {

@@ -1,8 +1,8 @@
 /** What dockerd asks of its userland proxy: one port of an address, and where its clients are taken. */
 
-import { type HostIp, type Ip, tryParseIp } from './address.ts'
+import { type HostIp, type Ip, tryParseIp } from './address/address.ts'
+import { tryParseHostIp } from './address/host.ts'
 import { TsnetError } from './errors.ts'
-import { tryParseHostIp } from './host-address.ts'
 import type { Protocol } from './port-mapping.ts'
 
 export interface ProxyCall {

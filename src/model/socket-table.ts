@@ -4,7 +4,7 @@
  */
 
 import { endianness } from 'node:os'
-import { type Ip, ipFromBytes, tryParseIp } from './address.ts'
+import { type Ip, ipFromBytes, tryParseIp } from './address/address.ts'
 import type { Protocol } from './port-mapping.ts'
 
 /** Where a socket can be reached. */

@@ -13,9 +13,9 @@
  */
 
 import { networkInterfaces } from 'node:os'
-import { type Family, familyOf, type Ip, isUnspecified, parseIp } from '../model/address.ts'
+import { type Family, familyOf, type Ip, isUnspecified, parseIp } from '../model/address/address.ts'
+import { ipOfHost } from '../model/address/host.ts'
 import { hasCode } from '../model/errors.ts'
-import { ipOfHost } from '../model/host-address.ts'
 import { type PortMapping, type Protocol, protocolNumbers } from '../model/port-mapping.ts'
 import { IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET } from '../netfilter/constants.ts'
 import { netfilterHere } from '../netfilter/netfilter.ts'

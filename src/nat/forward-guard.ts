@@ -2,19 +2,19 @@
  * The guard against forwarding of others, and whether there are others.
  */
 
-import type { Family } from '../model/address.ts'
+import type { Family } from '../model/address/address.ts'
 import type { NatBackend } from '../model/network.ts'
 import { listChains, listRules as listNftRules, targetOf } from '../netfilter/list.ts'
 import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'
 import { denied, isMissing } from '../netfilter/refusal.ts'
 import { Transaction } from '../netfilter/transaction.ts'
-import { findIptables, listRules } from './ipt-run.ts'
-import { setForwardPolicy } from './iptables.ts'
+import { setForwardPolicy } from './iptables/iptables.ts'
+import { findIptables, listRules } from './iptables/run.ts'
 import { findChains, hasLegacyTables, header } from './kernel-chains.ts'
-import { addBase } from './nft-base-messages.ts'
-import type { Element } from './nft-document.ts'
-import { addElements, deleteElements } from './nft-elements.ts'
-import { deleteUnusedTable } from './nftables.ts'
+import { addBase } from './nftables/base-messages.ts'
+import type { Element } from './nftables/document.ts'
+import { addElements, deleteElements } from './nftables/elements.ts'
+import { deleteUnusedTable } from './nftables/nftables.ts'
 
 const closing = (family: Family): Element => ({ set: 'closed', key: `ipv${family}`, value: 'jump unrelated' })
 

@@ -15,7 +15,7 @@
  */
 
 import { readdirSync } from 'node:fs'
-import type { Family } from '../model/address.ts'
+import type { Family } from '../model/address/address.ts'
 import { messageOf, TsnetError } from '../model/errors.ts'
 import type { NatBackend } from '../model/network.ts'
 import { readSysctl, writeSysctl } from '../netns/sysctl.ts'

@@ -6,7 +6,7 @@
  */
 
 import { readFileSync } from 'node:fs'
-import type { Family } from '../model/address.ts'
+import type { Family } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
 import { findChain, listRules } from '../netfilter/list.ts'
 import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'

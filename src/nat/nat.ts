@@ -1,8 +1,10 @@
 /**
  * Rules about packets: masquerade, published ports, and who may not reach whom.
  *
- *     NatIntent ──rules.ts──▶ which packets ──┬─ nft-document.ts ─▶ nftables.ts ─▶ the kernel (netfilter/)
- *                                             └─ ipt-document.ts ─▶ iptables.ts ─▶ ipt-restore.ts ─▶ iptables-restore
+ *     NatIntent ──rules.ts──▶ which packets ──┬─ nftables/ ─▶ the kernel (netfilter/)
+ *                                             └─ iptables/ ─▶ iptables-restore
+ *
+ * Drop-ins have the rules of the plugins whose place they take: reference/.
  *
  * A packet meets, in this order:
  *
@@ -36,12 +38,11 @@
  * back to the container that sent them only where its port is in hairpin mode.
  */
 
-import type { Family } from '../model/address.ts'
+import type { Family } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { NatBackend, NatIntent } from '../model/network.ts'
 import { hasNfTables, missingNfTables, netfilterHere } from '../netfilter/netfilter.ts'
 import { closeForwarding, type ForwardingChange, restoreSettings } from './forwarding.ts'
-import { findIptables } from './ipt-run.ts'
 import {
   describeIptables,
   handOverIptables,
@@ -51,9 +52,9 @@ import {
   ownersIptables,
   verifyIptables,
   withdrawIptables,
-} from './iptables.ts'
+} from './iptables/iptables.ts'
+import { findIptables } from './iptables/run.ts'
 import { isLoopbackRouted, routeLoopback, unrouteLoopback } from './loopback.ts'
-import { showTable } from './nft-show.ts'
 import {
   describeNft,
   handOverNft,
@@ -62,7 +63,8 @@ import {
   ownersNft,
   verifyNft,
   withdrawNft,
-} from './nftables.ts'
+} from './nftables/nftables.ts'
+import { showTable } from './nftables/show.ts'
 import { planRules, type Rules } from './rules.ts'
 import { spoofGuardOwners } from './spoof.ts'
 
@@ -74,21 +76,21 @@ export {
   keepForwarding,
   openForwarding,
 } from './forwarding.ts'
-export { iptablesVariant } from './ipt-run.ts'
-export {
-  collectMasquerades,
-  installMasquerade,
-  type Masquerade,
-  verifyMasquerade,
-  withdrawMasquerade,
-} from './reference-masquerade.ts'
+export { iptablesVariant } from './iptables/run.ts'
 export {
   installMacGuard,
   type MacGuard,
   requireMacGuard,
   verifyMacGuard,
   withdrawMacGuard,
-} from './reference-spoof.ts'
+} from './reference/mac-guard.ts'
+export {
+  collectMasquerades,
+  installMasquerade,
+  type Masquerade,
+  verifyMasquerade,
+  withdrawMasquerade,
+} from './reference/masquerade.ts'
 export { installSpoofGuard, type SpoofGuard, verifySpoofGuard, withdrawSpoofGuard } from './spoof.ts'
 
 const backends = {

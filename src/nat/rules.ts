@@ -17,9 +17,9 @@ import {
   networkOf,
   parseCidr,
   parseIp,
-} from '../model/address.ts'
+} from '../model/address/address.ts'
+import { ipOfHost, isLinkLocal } from '../model/address/host.ts'
 import { TsnetError } from '../model/errors.ts'
-import { ipOfHost, isLinkLocal } from '../model/host-address.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
 import type { NatIntent } from '../model/network.ts'
 import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'

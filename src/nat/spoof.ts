@@ -10,7 +10,7 @@
  * The link-local address is the one the kernel makes of the link-layer address (EUI-64, RFC 4291).
  */
 
-import { bytesOf, familyOf, type Ip, ipFromBytes, parseIp } from '../model/address.ts'
+import { bytesOf, familyOf, type Ip, ipFromBytes, parseIp } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
 import type { NatBackend } from '../model/network.ts'

@@ -7,10 +7,10 @@
  */
 
 import type { HookName } from './hooks.ts'
-import { compileRule } from './language.ts'
+import { compileRule } from './language/language.ts'
+import { Words } from './language/words.ts'
 import { type ChainPlan, type TableRef, Transaction } from './transaction.ts'
 import type { TableFamily } from './values.ts'
-import { Words } from './words.ts'
 
 /** Names of priorities, linux/netfilter_ipv4.h. */
 const PRIORITIES: Record<string, number> = { raw: -300, mangle: -150, dstnat: -100, filter: 0, srcnat: 100 }

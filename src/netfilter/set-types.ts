@@ -7,7 +7,7 @@
  * Source: nftables/datatype.h (enum datatypes).
  */
 
-import { bytesOf, ipFromBytes, parseIp } from '../model/address.ts'
+import { bytesOf, ipFromBytes, parseIp } from '../model/address/address.ts'
 import { protocolNumbers } from '../model/port-mapping.ts'
 import { be16, be32, type Codec, mac, u8, u16, u32, zstr } from '../netlink/codecs.ts'
 import type { ByteOrder } from './userdata.ts'

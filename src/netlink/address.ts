@@ -4,13 +4,21 @@
  * Source: linux/if_addr.h (struct ifaddrmsg, enum IFA_*).
  */
 
-import { type Cidr, cidrOf, type Family, familyOf, type Ip, ipOf, lengthOf } from '../model/address.ts'
+import {
+  type Cidr,
+  cidrOf,
+  type Family,
+  familyOf,
+  type Ip,
+  ipOf,
+  lengthOf,
+} from '../model/address/address.ts'
 import { present } from '../model/present.ts'
 import { attributes, payload } from './attributes.ts'
 import { addressFamily, ip, MalformedError, struct, u8, u32, zstr } from './codecs.ts'
 import { command } from './command.ts'
 import * as k from './constants.ts'
-import { type LinkRef, nameOf } from './link.ts'
+import { type LinkRef, nameOf } from './link/link.ts'
 import type { Message } from './message.ts'
 import type { Netlink, Request } from './netlink.ts'
 

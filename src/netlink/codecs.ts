@@ -5,7 +5,7 @@
  * (RangeError), since a value that wraps silently would change something else than was asked for.
  */
 
-import { bytesOf, type Family, type Ip, ipFromBytes } from '../model/address.ts'
+import { bytesOf, type Family, type Ip, ipFromBytes } from '../model/address/address.ts'
 import { AF_INET, AF_INET6, AF_UNSPEC } from './constants.ts'
 
 /** Bytes from the kernel contradict themselves. */

@@ -5,13 +5,13 @@
  * Source: linux/neighbour.h (struct ndmsg, enum NDA_*).
  */
 
-import { type Family, familyOf, type Ip } from '../model/address.ts'
+import { type Family, familyOf, type Ip } from '../model/address/address.ts'
 import { present } from '../model/present.ts'
 import { attributes, payload } from './attributes.ts'
 import { addressFamily, be16, ip, mac, s32, struct, u8, u16, u32 } from './codecs.ts'
 import { command } from './command.ts'
 import * as k from './constants.ts'
-import { type LinkRef, nameOf } from './link.ts'
+import { type LinkRef, nameOf } from './link/link.ts'
 import type { Message } from './message.ts'
 import type { Netlink, Request } from './netlink.ts'
 

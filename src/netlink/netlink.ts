@@ -9,7 +9,7 @@
  *                                                   one function = one conversation = plain value
  *
  * Nearly everything is synchronous: the kernel answers a request while it is being sent. Over the deletion of
- * links it waits, so that can be sent by another thread (delete-links.ts). A socket belongs to the namespace
+ * links it waits, so that can be sent by another thread (link/delete.ts). A socket belongs to the namespace
  * it was opened in and may be used from anywhere; a daemon keeps them (warm-sockets.ts).
  *
  * A conversation asks for extended acknowledgements (the kernel's own words become part of the error) and

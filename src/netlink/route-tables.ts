@@ -4,7 +4,7 @@
  * Source: linux/rtnetlink.h (struct rtmsg, struct rtnexthop, struct rtvia, enum RTA_*, RTAX_*).
  */
 
-import { bytesOf, familyOf, type Ip } from '../model/address.ts'
+import { bytesOf, familyOf, type Ip } from '../model/address/address.ts'
 import { attributes, nested, payload } from './attributes.ts'
 import {
   addressFamily,

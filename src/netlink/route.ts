@@ -14,13 +14,13 @@ import {
   ipOf,
   lengthOf,
   parseCidr,
-} from '../model/address.ts'
+} from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
 import { present } from '../model/present.ts'
 import { addressFamily } from './codecs.ts'
 import { command } from './command.ts'
 import * as k from './constants.ts'
-import { type LinkRef, nameOf } from './link.ts'
+import { type LinkRef, nameOf } from './link/link.ts'
 import type { Message } from './message.ts'
 import type { Netlink, Request } from './netlink.ts'
 import { routeMessage } from './route-tables.ts'

@@ -18,7 +18,7 @@
 
 import { type Connection, checkBridgeOptions, connect, planLink, uplinkMtu } from '../bridge/bridge.ts'
 import { giveBack } from '../ipam/ipam.ts'
-import { ipOf } from '../model/address.ts'
+import { familiesOf, ipOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import {
   type Attachment,
@@ -37,25 +37,25 @@ import {
   openLoopback,
   withdrawSpoofGuard,
 } from '../nat/nat.ts'
-import { findLink } from '../netlink/link.ts'
+import { findLink } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { currentBootId } from '../netns/alive.ts'
+import { openContainer } from '../netns/container.ts'
 import { inside, type Netns } from '../netns/netns.ts'
 import { processIdentity } from '../netns/processes.ts'
+import { hasWayOut, judgeAttached, warn } from '../ports/foreign-rules.ts'
+import { isolationObstacle } from '../ports/hairpin.ts'
+import { runtimeReserves } from '../ports/reserved.ts'
+import { loosenReturnPath, restoreReturnPath, strictReturnPath, waysOf } from '../ports/return-path.ts'
+import { readEntry, removeEntry, whileLocked, writeEntry } from '../records/records.ts'
 import { ifbName, shape } from '../shaping/shaping.ts'
 import { obtainAddresses } from './addresses.ts'
-import { openContainer } from './container.ts'
+import { buildDropIn } from './bridge-role.ts'
 import type { Context } from './context.ts'
 import { claimFromTheDead } from './dead-claims.ts'
-import { buildDropIn } from './drop-in.ts'
-import { hasWayOut, judgeAttached, warn } from './foreign-rules.ts'
-import { isolationObstacle } from './hairpin.ts'
-import { familiesOf, natIntentOf, undertakingOf } from './plan.ts'
-import { runtimeReserves } from './reserved-ports.ts'
-import { loosenReturnPath, restoreReturnPath, strictReturnPath, waysOf } from './return-path.ts'
+import { natIntentOf, undertakingOf } from './plan.ts'
 import { joinBridge, leaveBridge, recordLoan, whileBridgeLocked } from './shared.ts'
 import { installSharing, leavePorts, withdrawSharing } from './shared-ports.ts'
-import { readEntry, removeEntry, whileLocked, writeEntry } from './state.ts'
 import { takeDown } from './take-down.ts'
 
 /** @throws TsnetError; the host is then as it was before */

@@ -2,20 +2,20 @@
 
 import { verifyLink } from '../bridge/bridge.ts'
 import { verifyLeases } from '../ipam/ipam.ts'
-import { ipOf } from '../model/address.ts'
+import { ipOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { type Attachment, type AttachRequest, ownerTag } from '../model/network.ts'
 import type { Previous } from '../model/previous.ts'
 import { verifyRules, verifySpoofGuard } from '../nat/nat.ts'
 import { openNetlink } from '../netlink/netlink.ts'
+import { openContainer } from '../netns/container.ts'
 import { sameNamespace } from '../netns/netns.ts'
+import { readEntry } from '../records/records.ts'
 import { ifbName, verifyShaping } from '../shaping/shaping.ts'
-import { openContainer } from './container.ts'
+import { checkDropIn } from './bridge-role-check.ts'
 import type { Context } from './context.ts'
-import { checkDropIn } from './drop-in-check.ts'
 import { refuseProblems } from './mismatch.ts'
 import { asHeld } from './shared-ports.ts'
-import { readEntry } from './state.ts'
 
 /** @throws TsnetError `mismatch` naming everything that is not as it was made */
 export async function check(

@@ -8,9 +8,7 @@ import { collectLeases } from '../ipam/ipam.ts'
 import { type AttachmentKey, type Network, nameInNetwork } from '../model/network.ts'
 import { everyStep } from '../model/undo.ts'
 import { collectMasquerades } from '../nat/nat.ts'
-import type { Context } from './context.ts'
-import { deadCheck } from './dead.ts'
-import { takeDownForeign } from './drop-in-end.ts'
+import { deadCheck } from '../records/dead.ts'
 import {
   type Entry,
   listEntries,
@@ -19,7 +17,9 @@ import {
   readEntry,
   removeEntry,
   unlessLocked,
-} from './state.ts'
+} from '../records/records.ts'
+import { takeDownForeign } from './bridge-role-end.ts'
+import type { Context } from './context.ts'
 import { takeDown, takeDownUnrecorded } from './take-down.ts'
 
 /**

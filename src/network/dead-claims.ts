@@ -2,9 +2,9 @@
 
 import { hasCode } from '../model/errors.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
-import { deadCheck } from './dead.ts'
-import { type ClaimOptions, claimPorts, rivalsOf } from './port-claims.ts'
-import { readEntry, removeEntry, whileLocked } from './state.ts'
+import { type ClaimOptions, claimPorts, rivalsOf } from '../ports/ports.ts'
+import { deadCheck } from '../records/dead.ts'
+import { readEntry, removeEntry, whileLocked } from '../records/records.ts'
 import { takeDown } from './take-down.ts'
 
 /** As claimPorts, once more where dead attachments were in the way, which are taken down. */

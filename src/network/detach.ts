@@ -7,11 +7,11 @@
  */
 
 import { type AttachmentKey, type IpamOptions, ownerTag } from '../model/network.ts'
+import { isOurOwn, refuseOwn } from '../netns/container.ts'
 import { tryOpenNetns } from '../netns/netns.ts'
-import { isOurOwn, refuseOwn } from './container.ts'
+import { readEntry, removeEntry, whileLocked, writeEntry } from '../records/records.ts'
+import { type Foreign, hasPair, takeDownForeign } from './bridge-role-end.ts'
 import type { Context } from './context.ts'
-import { type Foreign, hasPair, takeDownForeign } from './drop-in-end.ts'
-import { readEntry, removeEntry, whileLocked, writeEntry } from './state.ts'
 import { takeDown, takeDownUnrecorded } from './take-down.ts'
 
 /** What the caller still knows; used only where no record says it. */

@@ -9,7 +9,7 @@
  *
  * Every operation first validates everything, then computes a plan as plain values, then applies it, each
  * step with its undo. What exists is written down under the run directory before the first change
- * (state.ts), so that whoever comes after a crash can take it down with nothing but the key.
+ * (records/), so that whoever comes after a crash can take it down with nothing but the key.
  */
 
 export { attach } from './attach.ts'

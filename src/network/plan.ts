@@ -2,12 +2,13 @@
  * From a request to what has to be done, as plain values.
  */
 
-import { type Cidr, type Family, familyOf, type Ip, isLoopback } from '../model/address.ts'
-import { isLinkLocal } from '../model/host-address.ts'
+import { type Cidr, familiesOf, familyOf, isLoopback } from '../model/address/address.ts'
+import { isLinkLocal } from '../model/address/host.ts'
 import type { AttachRequest, NamespaceId, NatIntent, Undertaking } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 import { surroundings } from '../model/surroundings.ts'
+import type { Ways } from '../ports/return-path.ts'
 
 /** What is written down before anything is changed: no address is known yet. */
 export function undertakingOf(
@@ -31,13 +32,6 @@ export function undertakingOf(
     aliases,
     ...present({ bandwidth, caller: surroundings().caller }),
   }
-}
-
-/** What a container has on networks, as the host sees it. */
-export interface Ways {
-  addresses: Ip[]
-  /** The host's interfaces at which arrives what it sends by its default routes. */
-  answersBy: string[]
 }
 
 /**
@@ -71,10 +65,6 @@ export function natIntentOf(
     ...(proxied && bridge.portIsolation && { bridgeServed: true }),
   }
 }
-
-/** The families of a list of addresses, each once. */
-export const familiesOf = (addresses: readonly Cidr[]): Family[] =>
-  [...new Set(addresses.map(familyOf))].sort()
 
 const isForRules = ({ hostIp }: PortMapping, addresses: readonly Cidr[]): boolean =>
   hostIp === undefined ||

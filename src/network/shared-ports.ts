@@ -21,7 +21,7 @@
  * portmap's, the claims'.
  */
 
-import { type Family, type Ip, parseIp } from '../model/address.ts'
+import { type Family, familiesOf, type Ip, parseIp } from '../model/address/address.ts'
 import type { HostPort, HostPortRecord } from '../model/chained.ts'
 import { type NatBackend, type NatIntent, ownerTag, type Undertaking } from '../model/network.ts'
 import {
@@ -32,7 +32,6 @@ import {
   portsOutside,
 } from '../model/port-mapping.ts'
 import { handOver } from '../nat/nat.ts'
-import { readRecord } from './chained.ts'
 import {
   bucketsOf,
   type Claim,
@@ -40,12 +39,12 @@ import {
   claimsOf,
   readClaims,
   whileClaimsLocked,
-} from './claim-files.ts'
-import { familiesOf } from './plan.ts'
-import { forgetClaims, rivalsOf } from './port-claims.ts'
-import { leadPorts, mappingsOf, whilePortmapLocked } from './portmap-rules.ts'
+} from '../ports/claim-files.ts'
+import { leadPorts, mappingsOf, whilePortmapLocked } from '../ports/portmap-rules.ts'
+import { forgetClaims, rivalsOf } from '../ports/ports.ts'
+import { readRecord } from '../records/chained.ts'
+import { readEntry } from '../records/records.ts'
 import { installRules, withdrawRules } from './shared.ts'
-import { readEntry } from './state.ts'
 
 type Nat = NonNullable<Undertaking['nat']>
 

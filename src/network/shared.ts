@@ -12,7 +12,7 @@
 
 import { type BridgeLoan, disconnect } from '../bridge/bridge.ts'
 import { asOwnTransaction } from '../foreign/foreign.ts'
-import type { Family } from '../model/address.ts'
+import { type Family, familiesOf } from '../model/address/address.ts'
 import type { NatBackend, NatIntent } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import {
@@ -23,8 +23,7 @@ import {
   openForwarding,
   withdraw,
 } from '../nat/nat.ts'
-import { familiesOf } from './plan.ts'
-import { addUser, isLastUser, readState, removeUser, whileLocked, writeState } from './state.ts'
+import { addUser, isLastUser, readState, removeUser, whileLocked, writeState } from '../records/records.ts'
 
 const bridgeOf = (name: string): string => `bridge-${name}`
 const loanOf = (name: string): string => `bridges/${name}.json`

@@ -1,14 +1,14 @@
 /** Says whether the next attach could succeed. */
 
 import { ipamStatus } from '../ipam/ipam.ts'
-import { type Cidr, cidrOf, ipOf, lengthOf, networkOf, stepFrom } from '../model/address.ts'
+import { type Cidr, cidrOf, ipOf, lengthOf, networkOf, stepFrom } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { Network } from '../model/network.ts'
 import { chooseBackend, requireMacGuard } from '../nat/nat.ts'
-import { findLink } from '../netlink/link.ts'
+import { findLink } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
-import { hasWayOut, judgeAttached, warn } from './foreign-rules.ts'
-import { requireRunDirectory } from './run-directory.ts'
+import { hasWayOut, judgeAttached, warn } from '../ports/foreign-rules.ts'
+import { requireRunDirectory } from '../records/run-directory.ts'
 
 /** @throws TsnetError naming what is missing or exhausted */
 export async function status(network: Network): Promise<void> {

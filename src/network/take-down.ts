@@ -8,14 +8,14 @@
  *
  * Then the host end goes down, so that there is no moment in which the container can be reached without
  * its guards. Then the kernel waits some twenty milliseconds over the link, and what else there is to do is
- * done meanwhile; many that go at once share that wait (netlink/delete-links.ts). The addresses come last, when no flow and no rule leads to them any more, and stay taken
+ * done meanwhile; many that go at once share that wait (netlink/link/delete.ts). The addresses come last, when no flow and no rule leads to them any more, and stay taken
  * when anything before failed: an address must not be given to another container while something still
  * points to it. Every step is idempotent; all are tried whatever fails.
  */
 
 import { disconnect, silence } from '../bridge/bridge.ts'
 import { giveBack } from '../ipam/ipam.ts'
-import { ipOf } from '../model/address.ts'
+import { ipOf } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
 import {
   type AttachmentKey,
@@ -24,18 +24,18 @@ import {
   ownerTag,
   type Undertaking,
 } from '../model/network.ts'
+import { sideBySide } from '../model/side-by-side.ts'
 import { everyStep } from '../model/undo.ts'
 import { chooseBackend, flushConntrack, withdrawSpoofGuard } from '../nat/nat.ts'
-import { condemnLinks, deleteLinks } from '../netlink/delete-links.ts'
-import { findLink } from '../netlink/link.ts'
+import { condemnLinks, deleteLinks } from '../netlink/link/delete.ts'
+import { findLink } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
+import { restoreReturnPath } from '../ports/return-path.ts'
 import { ifbName } from '../shaping/shaping.ts'
+import { takeDownDropIn } from './bridge-role-end.ts'
 import type { Context } from './context.ts'
-import { takeDownDropIn } from './drop-in-end.ts'
-import { restoreReturnPath } from './return-path.ts'
 import { leaveBridge, withdrawRules } from './shared.ts'
 import { leavePorts, yieldPorts, yieldUnrecorded } from './shared-ports.ts'
-import { sideBySide } from './side-by-side.ts'
 
 /**
  * Whoever holds the ports of attachments, beside their rules, lets those of an owner go. Before the address

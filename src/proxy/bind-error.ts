@@ -2,7 +2,7 @@
 
 import { constants } from 'node:os'
 import { errno, errnoName } from '../ffi/ffi.ts'
-import type { HostIp } from '../model/address.ts'
+import type { HostIp } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { describeHostPorts } from '../model/port-mapping.ts'
 import type { Publication } from './publication.ts'

@@ -8,7 +8,7 @@
 import { constants, openSync } from 'node:fs'
 import { libc } from '../ffi/ffi.ts'
 import { domainOf, sockaddr } from '../ffi/sockaddr.ts'
-import type { Ip } from '../model/address.ts'
+import type { Ip } from '../model/address/address.ts'
 import { messageOf, TsnetError } from '../model/errors.ts'
 import { openNetns } from '../netns/netns.ts'
 import type { Target } from './publication.ts'

@@ -13,7 +13,7 @@
  */
 
 import { readFileSync } from 'node:fs'
-import { familyOf, type Ip, isLoopback } from '../model/address.ts'
+import { familyOf, type Ip, isLoopback } from '../model/address/address.ts'
 import type { Protocol } from '../model/port-mapping.ts'
 import { readWaiting, tablesOf } from '../model/socket-table.ts'
 

@@ -32,7 +32,7 @@ import {
   setReceiveBuffer,
   socketKinds,
 } from '../ffi/socket.ts'
-import type { HostIp } from '../model/address.ts'
+import type { HostIp } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { bindError } from './bind-error.ts'
 import { setStreamOptions } from './dial.ts'

@@ -2,7 +2,7 @@
  * What is published, as a plain value: ports of this host, and where their clients are taken to.
  */
 
-import type { Cidr, HostIp, Ip } from '../model/address.ts'
+import type { Cidr, HostIp, Ip } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { describeHostPorts, type Protocol, portRange } from '../model/port-mapping.ts'
 
@@ -75,7 +75,7 @@ export interface PublicationOptions {
   deny?: readonly Cidr[]
   /** A UDP session without a datagram for so long, either way, ends. */
   sessionIdleMs?: number
-  /** UDP sessions of each port; the one that is idle the most makes room for a new one (room.ts). */
+  /** UDP sessions of each port; the one that is idle the most makes room for a new one (datagram/room.ts). */
   maxSessions?: number
   /** The same of each client address on a port. */
   maxSessionsPerSource?: number

@@ -9,9 +9,9 @@ import { writeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { libc, must } from '../ffi/ffi.ts'
 import type { Command, Report } from './assignment.ts'
-import { Descriptors, reclaim } from './descriptors.ts'
 import type { FrozenClient } from './frozen.ts'
-import type { WorkerData } from './worker.ts'
+import { Descriptors, reclaim } from './worker/descriptors.ts'
+import type { WorkerData } from './worker/worker.ts'
 
 const EFD_CLOEXEC_NONBLOCK = 0x80800
 /** Garbage is short-lived and little; V8's default lets it grow to tens of megabytes first. */
@@ -103,5 +103,5 @@ export class WorkerThread {
 /** Beside this file as compiled, or beside the bundle that holds it. */
 function workerFile(): URL {
   const here = import.meta.url
-  return new URL(here.endsWith('.cjs') ? './proxy-worker.cjs' : './worker.js', here)
+  return new URL(here.endsWith('.cjs') ? './proxy-worker.cjs' : './worker/worker.js', here)
 }

@@ -4,12 +4,12 @@
  * Source: Docker Engine API, `GET /containers/json`: `Ports` with IP, PrivatePort, PublicPort, Type.
  */
 
-import { type Ip, tryParseIp } from '../model/address.ts'
+import { type Ip, tryParseIp } from '../model/address/address.ts'
 import type { NamespaceId } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
 import { protocolOf } from '../model/proxy-call.ts'
 import { tryOpenNetns } from '../netns/netns.ts'
-import type { Engine } from './engine.ts'
+import type { Engine } from './sources/engine.ts'
 
 /** A range of ports, and the container that it leads to. */
 export interface DockerPort extends PortMapping {

@@ -1,7 +1,7 @@
 /** What a runtime says of one container, and which of several a reference means. */
 
-import { LONG_ID, shortName } from '../model/container-name.ts'
-import type { Runtime } from '../model/publication.ts'
+import { LONG_ID, shortName } from '../model/publication/container-name.ts'
+import type { Runtime } from '../model/publication/publication.ts'
 import type { Reference } from './reference.ts'
 
 export interface Found {

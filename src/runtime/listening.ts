@@ -3,7 +3,7 @@
  * opens them (model/socket-table.ts).
  */
 
-import { isLoopback } from '../model/address.ts'
+import { isLoopback } from '../model/address/address.ts'
 import type { Protocol } from '../model/port-mapping.ts'
 import { readWaiting, tablesOf } from '../model/socket-table.ts'
 import { inside, type Netns } from '../netns/netns.ts'

@@ -6,10 +6,10 @@
  * with the address that the clients were led to.
  */
 
-import { type Cidr, type Family, familyOf, type Ip, ipOf } from '../model/address.ts'
+import { type Cidr, type Family, familyOf, type Ip, ipOf } from '../model/address/address.ts'
 import { listAddresses } from '../netlink/address.ts'
 import { RT_TABLE_MAIN } from '../netlink/constants.ts'
-import { findLink, type Link, listLinks } from '../netlink/link.ts'
+import { findLink, type Link, listLinks } from '../netlink/link/link.ts'
 import { netnsNumber } from '../netlink/namespace.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { type KernelRoute, listRoutes } from '../netlink/route.ts'

@@ -4,7 +4,7 @@
 
 import { TsnetError } from '../model/errors.ts'
 import { nearest } from '../model/nearest.ts'
-import type { Runtime } from '../model/publication.ts'
+import type { Runtime } from '../model/publication/publication.ts'
 
 export interface Reference {
   /** Absent: any runtime. */

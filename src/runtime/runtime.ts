@@ -13,7 +13,7 @@
  *     list all → those that fit best → their processes → one for each namespace → exactly one
  *
  * Docker's containers are containerd's and runc's as well: what shares a network namespace is one
- * container, and counts as the runtime's that people talk to (the order in sources.ts). If several are
+ * container, and counts as the runtime's that people talk to (the order in sources/sources.ts). If several are
  * left, the reference is ambiguous and all of them are named. What the runtimes do not know (addresses,
  * the bridge) is read from the kernel.
  *
@@ -21,18 +21,18 @@
  * name. The beginning of an id, or a pid that was used again, would lead to a stranger.
  */
 
-import { LONG_ID, shortName } from '../model/container-name.ts'
 import { type ErrorCode, hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { present } from '../model/present.ts'
-import type { Container, Runtime } from '../model/publication.ts'
+import { LONG_ID, shortName } from '../model/publication/container-name.ts'
+import type { Container, Runtime } from '../model/publication/publication.ts'
 import { currentNetns, type Netns, openNetns, sameNamespace, tryOpenNetns } from '../netns/netns.ts'
 import { type DockerPort, listDockerPorts } from './docker-ports.ts'
-import { engine } from './engine.ts'
 import { bestOf, eachOnce, type Found, referenceOf, type Source, shortReference } from './found.ts'
 import { lookInto } from './network-view.ts'
 import { placesOf } from './places.ts'
 import { parseReference } from './reference.ts'
-import { sourcesOf } from './sources.ts'
+import { engine } from './sources/engine.ts'
+import { sourcesOf } from './sources/sources.ts'
 
 export type { DockerPort } from './docker-ports.ts'
 export { answersTo, type Found } from './found.ts'

@@ -3,7 +3,7 @@
  */
 
 import type { Bandwidth } from '../model/network.ts'
-import type { TokenBucket } from '../netlink/qdisc.ts'
+import type { TokenBucket } from '../netlink/qdisc/qdisc.ts'
 
 export interface ShapingPlan {
   /** The bucket in front of the container. */

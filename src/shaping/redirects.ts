@@ -8,10 +8,10 @@
 
 import { hasCode, TsnetError } from '../model/errors.ts'
 import type { Undo } from '../model/undo.ts'
-import { addRedirect, deleteFilter, type Filter, listIngressFilters } from '../netlink/filter.ts'
-import type { LinkRef } from '../netlink/link.ts'
+import type { LinkRef } from '../netlink/link/link.ts'
 import type { Netlink } from '../netlink/netlink.ts'
-import { addIngress, deleteQdisc, findHook, type Hook, listQdiscs } from '../netlink/qdisc.ts'
+import { addRedirect, deleteFilter, type Filter, listIngressFilters } from '../netlink/qdisc/filter.ts'
+import { addIngress, deleteQdisc, findHook, type Hook, listQdiscs } from '../netlink/qdisc/qdisc.ts'
 import { needs, unlessGone } from './kernel-parts.ts'
 
 /** tcm_info has 16 bits for it. */

@@ -3,10 +3,10 @@
  */
 
 import type { Bandwidth } from '../model/network.ts'
-import { listIngressFilters } from '../netlink/filter.ts'
-import { findLink, type Link, type LinkRef } from '../netlink/link.ts'
+import { findLink, type Link, type LinkRef } from '../netlink/link/link.ts'
 import type { Netlink } from '../netlink/netlink.ts'
-import { burstAsListed, listQdiscs, type Qdisc, type TokenBucket } from '../netlink/qdisc.ts'
+import { listIngressFilters } from '../netlink/qdisc/filter.ts'
+import { burstAsListed, listQdiscs, type Qdisc, type TokenBucket } from '../netlink/qdisc/qdisc.ts'
 import { planShaping, referenceBucket } from './plan.ts'
 
 interface Expected {

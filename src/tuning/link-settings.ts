@@ -1,4 +1,4 @@
-import type { LinkChange } from '../netlink/link.ts'
+import type { LinkChange } from '../netlink/link/link.ts'
 
 /** What of an interface can be tuned, in the order in which the reference changes it. */
 export const linkSettings = ['mac', 'promiscuous', 'mtu', 'allmulti', 'txQueueLength'] as const

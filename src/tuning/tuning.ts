@@ -19,10 +19,10 @@
  */
 
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
-import { shown } from '../model/json.ts'
+import { shown } from '../model/json/json.ts'
 import { present } from '../model/present.ts'
 import { everyStep, type Undo } from '../model/undo.ts'
-import { changeLink, findLink, type Link } from '../netlink/link.ts'
+import { changeLink, findLink, type Link } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { inside, type Netns } from '../netns/netns.ts'
 import { hasSysctl, readSysctl, setSysctl } from '../netns/sysctl.ts'

@@ -2,8 +2,8 @@
 
 import t from 'tap'
 import { describePlan } from '../../src/bridge/describe.ts'
-import { planLink } from '../../src/bridge/plan.ts'
-import { parseCidr } from '../../src/model/address.ts'
+import { planLink } from '../../src/bridge/plan/plan.ts'
+import { parseCidr } from '../../src/model/address/address.ts'
 import { golden } from '../support/golden.ts'
 import { fixedMacs, linkRequest } from '../support/link-plan.ts'
 

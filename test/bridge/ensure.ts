@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { ensureBridge } from '../../src/bridge/ensure.ts'
-import { planLink } from '../../src/bridge/plan.ts'
+import { planLink } from '../../src/bridge/plan/plan.ts'
 import { fixedMacs, linkRequest } from '../support/link-plan.ts'
 import { refusal } from '../support/scripted-kernel.ts'
 import { agrees, lists, scriptedSide, shows } from '../support/scripted-side.ts'

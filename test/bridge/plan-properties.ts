@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { describePlan } from '../../src/bridge/describe.ts'
-import { type LinkRequest, planLink } from '../../src/bridge/plan.ts'
+import { type LinkRequest, planLink } from '../../src/bridge/plan/plan.ts'
 import {
   bitsOf,
   type Cidr,
@@ -14,7 +14,7 @@ import {
   type Ip,
   ipAt,
   ipOf,
-} from '../../src/model/address.ts'
+} from '../../src/model/address/address.ts'
 import { hasCode } from '../../src/model/errors.ts'
 import type { Lease, Route } from '../../src/model/network.ts'
 import { present } from '../../src/model/present.ts'

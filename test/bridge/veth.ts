@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { hostAlias, hostMac } from '../../src/bridge/names.ts'
-import { planLink } from '../../src/bridge/plan.ts'
+import { planLink } from '../../src/bridge/plan/plan.ts'
 import { makeVeth } from '../../src/bridge/veth.ts'
 import { fixedMacs, linkRequest, OWNER } from '../support/link-plan.ts'
 import { refusal } from '../support/scripted-kernel.ts'

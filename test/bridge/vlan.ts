@@ -1,15 +1,15 @@
 /** VLANs, with kernels that can filter them and kernels that cannot. */
 
 import t from 'tap'
-import type { GatewayVlan } from '../../src/bridge/plan.ts'
+import type { GatewayVlan } from '../../src/bridge/plan/plan.ts'
 import {
   ensureVlanFiltering,
   ensureVlanInterface,
   removeVlanInterfaces,
   setPortVlans,
 } from '../../src/bridge/vlan.ts'
-import { type Link, readLink } from '../../src/netlink/link.ts'
-import { linkMessage } from '../../src/netlink/link-tables.ts'
+import { type Link, readLink } from '../../src/netlink/link/link.ts'
+import { linkMessage } from '../../src/netlink/link/tables.ts'
 import { refusal } from '../support/scripted-kernel.ts'
 import { agrees, lists, scriptedSide, shows } from '../support/scripted-side.ts'
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { listCached, removeCached, writeCached } from '../../src/chain/cache.ts'
-import { listCniCache } from '../../src/runtime/cni-cache.ts'
+import { listCniCache } from '../../src/runtime/sources/cni-cache.ts'
 
 const attachment = {
   network: 'front',

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { writeCached } from '../../src/chain/cache.ts'
 import { containerIdOf, hostOf, remembered } from '../../src/chain/chain.ts'
-import type { Runtime } from '../../src/model/publication.ts'
+import type { Runtime } from '../../src/model/publication/publication.ts'
 
 process.env.TSNET_RUN_DIR = mkdtempSync(join(tmpdir(), 'tsnet-run-'))
 const host = { ...hostOf({}), cache: mkdtempSync(join(tmpdir(), 'tsnet-cache-')) }

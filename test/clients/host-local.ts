@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { obtain, verifyLeases } from '../../src/ipam/ipam.ts'
-import { cidrOf, parseIp } from '../../src/model/address.ts'
+import { cidrOf, parseIp } from '../../src/model/address/address.ts'
 import { messageOf } from '../../src/model/errors.ts'
 import { hostLocalAnswers, hostLocalCall } from '../support/host-local.ts'
 import {

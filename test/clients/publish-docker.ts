@@ -5,7 +5,7 @@
 
 import t, { type Test } from 'tap'
 import { waitFor } from 'tsnet/lab'
-import type { Publication } from '../../src/model/publication.ts'
+import type { Publication } from '../../src/model/publication/publication.ts'
 import { Command } from '../support/daemon.ts'
 import { Dockerd } from '../support/dockerd.ts'
 import { Publishing } from '../support/publish.ts'

@@ -4,7 +4,7 @@
  */
 
 import t from 'tap'
-import { planLink } from '../../src/bridge/plan.ts'
+import { planLink } from '../../src/bridge/plan/plan.ts'
 import { callPlugin, type PluginCall, requestOf } from '../support/cni-call.ts'
 import { fixedMacs, linkRequest } from '../support/link-plan.ts'
 

@@ -1,8 +1,8 @@
 import t from 'tap'
-import type { Result } from '../../src/cni/previous.ts'
+import type { Result } from '../../src/cni/config/previous.ts'
 import { resultOf, shapeResult } from '../../src/cni/result.ts'
 import { type Version, versions } from '../../src/cni/versions.ts'
-import { parseCidr } from '../../src/model/address.ts'
+import { parseCidr } from '../../src/model/address/address.ts'
 import type { Attachment, AttachRequest } from '../../src/model/network.ts'
 import { attachmentOf, callPlugin, requestOf } from '../support/cni-call.ts'
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { type Command, checkCommandIsIn, readVersion, versions } from '../../src/cni/versions.ts'
-import { parseJson } from '../../src/model/json.ts'
+import { parseJson } from '../../src/model/json/json.ts'
 
 const versionOf = (cniVersion: unknown) => readVersion(parseJson(JSON.stringify({ cniVersion })))
 

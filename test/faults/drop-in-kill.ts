@@ -6,7 +6,7 @@
 import { readdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import t from 'tap'
-import { getLink, listLinks } from '../../src/netlink/link.ts'
+import { getLink, listLinks } from '../../src/netlink/link/link.ts'
 import { Chained } from '../support/chained.ts'
 
 t.setTimeout(300_000)

@@ -14,7 +14,7 @@ import type {
   Verdict,
 } from '../../src/foreign/rule.ts'
 import type { Own } from '../../src/foreign/walk.ts'
-import { bytesOf, type Cidr, type Ip } from '../../src/model/address.ts'
+import { bytesOf, type Cidr, type Ip } from '../../src/model/address/address.ts'
 
 const port: PublishedPort = {
   family: 4,

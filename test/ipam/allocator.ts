@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { assign, candidates, choose, describe, exhausted } from '../../src/ipam/allocator.ts'
 import { normalise, type PoolRange } from '../../src/ipam/pool.ts'
-import { type Ip, ipAt, numberOf, parseIp } from '../../src/model/address.ts'
+import { type Ip, ipAt, numberOf, parseIp } from '../../src/model/address/address.ts'
 import { type RangeText, range } from '../support/leases.ts'
 
 const setOf = (...ranges: (string | RangeText)[]): PoolRange[] => normalise([ranges.map(range)])[0] ?? []

@@ -2,7 +2,7 @@ import { readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { collectLeases, giveBack, ipamStatus, obtain, verifyLeases } from '../../src/ipam/ipam.ts'
-import { parseCidr, parseIp } from '../../src/model/address.ts'
+import { parseCidr, parseIp } from '../../src/model/address/address.ts'
 import {
   addressesOf,
   type HostLocal,

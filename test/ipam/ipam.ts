@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { collectLeases, giveBack, ipamStatus, obtain } from '../../src/ipam/ipam.ts'
-import { type Ip, parseIp } from '../../src/model/address.ts'
+import { type Ip, parseIp } from '../../src/model/address/address.ts'
 import { hasCode } from '../../src/model/errors.ts'
 import {
   addressesOf,

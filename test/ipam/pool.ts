@@ -1,6 +1,6 @@
 import t from 'tap'
 import { inRange, nameOf, normalise } from '../../src/ipam/pool.ts'
-import { parseIp } from '../../src/model/address.ts'
+import { parseIp } from '../../src/model/address/address.ts'
 import { type RangeText, range } from '../support/leases.ts'
 
 const pool = (...sets: (string | RangeText)[][]) => normalise(sets.map(set => set.map(range)))

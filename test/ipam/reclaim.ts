@@ -2,7 +2,7 @@ import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:f
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { collectLeases, giveBack, ipamStatus, type LeaseOwner, obtain } from '../../src/ipam/ipam.ts'
-import { parseIp } from '../../src/model/address.ts'
+import { parseIp } from '../../src/model/address/address.ts'
 import { ownerTag } from '../../src/model/network.ts'
 import { currentBootId } from '../../src/netns/alive.ts'
 import {

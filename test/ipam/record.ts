@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { type LeaseRecord, RecordStore } from '../../src/ipam/record.ts'
-import { parseIp } from '../../src/model/address.ts'
+import { parseIp } from '../../src/model/address/address.ts'
 import { ownerTag } from '../../src/model/network.ts'
 import { owner } from '../support/leases.ts'
 

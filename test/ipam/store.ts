@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { LeaseStore, leaseText, parseLease } from '../../src/ipam/store.ts'
-import { type Ip, parseIp } from '../../src/model/address.ts'
+import { type Ip, parseIp } from '../../src/model/address/address.ts'
 
 const two = parseIp('10.1.0.2')
 

@@ -1,7 +1,7 @@
 /** What is asked of kernels that can choose what to forget, and of those that cannot. */
 
 import t from 'tap'
-import type { Ip } from '../../src/model/address.ts'
+import type { Ip } from '../../src/model/address/address.ts'
 import type { PortMapping } from '../../src/model/port-mapping.ts'
 import { forgetConnections } from '../../src/nat/conntrack.ts'
 import { IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET } from '../../src/netfilter/constants.ts'

@@ -1,7 +1,7 @@
 /** What each backend feeds to the kernel, as pages to read: test/golden/nat/*.nft and *.ipt. */
 
 import t from 'tap'
-import type { Cidr, Ip } from '../../src/model/address.ts'
+import type { Cidr, Ip } from '../../src/model/address/address.ts'
 import type { NatIntent } from '../../src/model/network.ts'
 import type { PortMapping } from '../../src/model/port-mapping.ts'
 import { describeRules } from '../../src/nat/nat.ts'

@@ -1,7 +1,7 @@
 /** What an intent means, and what it refuses. */
 
 import t, { type Test } from 'tap'
-import type { Cidr, Ip } from '../../src/model/address.ts'
+import type { Cidr, Ip } from '../../src/model/address/address.ts'
 import type { NatIntent } from '../../src/model/network.ts'
 import type { PortMapping } from '../../src/model/port-mapping.ts'
 import { planRules } from '../../src/nat/rules.ts'

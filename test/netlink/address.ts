@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseCidr, parseIp } from '../../src/model/address.ts'
+import { parseCidr, parseIp } from '../../src/model/address/address.ts'
 import {
   addAddress,
   addressMessage,

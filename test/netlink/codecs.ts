@@ -1,7 +1,7 @@
 import { deepEqual } from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import type { Ip } from '../../src/model/address.ts'
+import type { Ip } from '../../src/model/address/address.ts'
 import {
   be16,
   binary,

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseIp } from '../../src/model/address.ts'
+import { parseIp } from '../../src/model/address/address.ts'
 import * as k from '../../src/netlink/constants.ts'
 import {
   addNeighbour,

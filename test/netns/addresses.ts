@@ -4,8 +4,7 @@
 
 import t from 'tap'
 import { waitFor } from 'tsnet/lab'
-import { parseCidr, parseIp } from '../../src/model/address.ts'
-import { addVeth } from '../../src/netlink/add-link.ts'
+import { parseCidr, parseIp } from '../../src/model/address/address.ts'
 import {
   type Address,
   addAddress,
@@ -13,7 +12,8 @@ import {
   listAddresses,
   replaceAddress,
 } from '../../src/netlink/address.ts'
-import { changeLink, getLink, type Link } from '../../src/netlink/link.ts'
+import { addVeth } from '../../src/netlink/link/add.ts'
+import { changeLink, getLink, type Link } from '../../src/netlink/link/link.ts'
 import { type Kernel, kernel } from '../support/kernel.ts'
 
 interface IpAddress {

@@ -3,7 +3,7 @@
 import t from 'tap'
 import { type Host, lab, type Namespace, waitFor } from 'tsnet/lab'
 import { CONTAINER, describePlan } from '../../src/bridge/describe.ts'
-import { planLink } from '../../src/bridge/plan.ts'
+import { planLink } from '../../src/bridge/plan/plan.ts'
 import { connectOn, disconnectOn } from '../support/connect.ts'
 import { linkRequest, ownerOf } from '../support/link-plan.ts'
 

@@ -3,7 +3,7 @@
 import t from 'tap'
 import { type Host, lab, type Namespace, type World } from 'tsnet/lab'
 import { verifyLink } from '../../src/bridge/bridge.ts'
-import { parseCidr } from '../../src/model/address.ts'
+import { parseCidr } from '../../src/model/address/address.ts'
 import type { Attachment, BridgeOptions } from '../../src/model/network.ts'
 import { ownerTag } from '../../src/model/network.ts'
 import { connectOn } from '../support/connect.ts'

@@ -3,7 +3,7 @@
 import t, { type Test } from 'tap'
 import { lab } from 'tsnet/lab'
 import { CONTAINER, describePlan } from '../../src/bridge/describe.ts'
-import { planLink } from '../../src/bridge/plan.ts'
+import { planLink } from '../../src/bridge/plan/plan.ts'
 import { connectOn, disconnectOn, releaseOn } from '../support/connect.ts'
 import { kernelState, lastingChangesSince } from '../support/kernel-state.ts'
 import { fixedMacs, linkRequest, OWNER } from '../support/link-plan.ts'

@@ -8,7 +8,7 @@
 
 import t, { type Test } from 'tap'
 import type { NatBackend } from '../../src/model/network.ts'
-import { listLinks } from '../../src/netlink/link.ts'
+import { listLinks } from '../../src/netlink/link/link.ts'
 import { openNetlink } from '../../src/netlink/netlink.ts'
 import { inside, openNetns } from '../../src/netns/netns.ts'
 import { Command } from '../support/daemon.ts'

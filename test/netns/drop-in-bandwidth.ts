@@ -4,7 +4,7 @@
  */
 
 import t from 'tap'
-import { deleteLink, getLink, listLinks } from '../../src/netlink/link.ts'
+import { deleteLink, getLink, listLinks } from '../../src/netlink/link/link.ts'
 import { both, Chained, type Who } from '../support/chained.ts'
 
 /** An ifb as the reference might have made it for somebody. */

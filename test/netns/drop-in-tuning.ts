@@ -6,7 +6,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import t from 'tap'
-import { changeLink, getLink } from '../../src/netlink/link.ts'
+import { changeLink, getLink } from '../../src/netlink/link/link.ts'
 import { readSysctl } from '../../src/netns/sysctl.ts'
 import { both, Chained } from '../support/chained.ts'
 import { EXECUTABLE } from '../support/daemon.ts'

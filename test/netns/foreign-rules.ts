@@ -17,7 +17,7 @@ import {
   obstacleToPorts,
   obstacleToProxy,
 } from '../../src/foreign/foreign.ts'
-import { type Family, parseCidr, parseIp } from '../../src/model/address.ts'
+import { type Family, parseCidr, parseIp } from '../../src/model/address/address.ts'
 import type { Protocol } from '../../src/model/port-mapping.ts'
 import { docker28, firewalld, ufw } from '../support/firewalls.ts'
 

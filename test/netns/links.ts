@@ -3,9 +3,9 @@
  */
 
 import t from 'tap'
-import { parseIp } from '../../src/model/address.ts'
-import { addBridge, addIfb, addVeth, addVxlan } from '../../src/netlink/add-link.ts'
-import { addBridgeVlans, listBridgeVlans, setBridgePort } from '../../src/netlink/bridge-port.ts'
+import { parseIp } from '../../src/model/address/address.ts'
+import { addBridge, addIfb, addVeth, addVxlan } from '../../src/netlink/link/add.ts'
+import { addBridgeVlans, listBridgeVlans, setBridgePort } from '../../src/netlink/link/bridge-port.ts'
 import {
   changeLink,
   deleteLink,
@@ -14,7 +14,7 @@ import {
   getLink,
   type Link,
   listLinks,
-} from '../../src/netlink/link.ts'
+} from '../../src/netlink/link/link.ts'
 import { kernel } from '../support/kernel.ts'
 
 /** One of iproute2's objects, as far as both of us know it. */

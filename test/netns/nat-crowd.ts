@@ -1,7 +1,7 @@
 /** Many files of iptables at once in one process: joined, and yet as if one came after the other. */
 
 import t from 'tap'
-import type { Cidr } from '../../src/model/address.ts'
+import type { Cidr } from '../../src/model/address/address.ts'
 import { intentOf, iptablesLegacy, iptablesNft, NatSite, publish } from '../support/nat-site.ts'
 
 const CROWD = 30

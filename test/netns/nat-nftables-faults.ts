@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import t from 'tap'
-import type { Cidr } from '../../src/model/address.ts'
+import type { Cidr } from '../../src/model/address/address.ts'
 import * as k from '../../src/netfilter/constants.ts'
 import { netfilterHere } from '../../src/netfilter/netfilter.ts'
 import {

@@ -5,7 +5,7 @@
 
 import t from 'tap'
 import { waitFor } from 'tsnet/lab'
-import type { Ip } from '../../src/model/address.ts'
+import type { Ip } from '../../src/model/address/address.ts'
 import { arp, Ear, frame, icmp, ipv4, ipv6, neighbour, sendFrame, udp } from '../support/frames.ts'
 import { ANSWERS, addresses, FAMILIES, NatSite, nftables } from '../support/nat-site.ts'
 

@@ -3,17 +3,17 @@
  */
 
 import t from 'tap'
-import { parseCidr, parseIp } from '../../src/model/address.ts'
-import { addBridge, addVeth, addVxlan } from '../../src/netlink/add-link.ts'
+import { parseCidr, parseIp } from '../../src/model/address/address.ts'
 import { addAddress } from '../../src/netlink/address.ts'
+import { addBridge, addVeth, addVxlan } from '../../src/netlink/link/add.ts'
 import {
   addFdbEntry,
   appendFdbEntry,
   deleteFdbEntry,
   listFdb,
   replaceFdbEntry,
-} from '../../src/netlink/fdb.ts'
-import { changeLink, getLink } from '../../src/netlink/link.ts'
+} from '../../src/netlink/link/fdb.ts'
+import { changeLink, getLink } from '../../src/netlink/link/link.ts'
 import {
   addNeighbour,
   deleteNeighbour,

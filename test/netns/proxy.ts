@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { waitFor } from 'tsnet/lab'
-import type { Ip } from '../../src/model/address.ts'
+import type { Ip } from '../../src/model/address/address.ts'
 import { TestProxy } from '../support/published.ts'
 import { street } from '../support/street.ts'
 

@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { type Running, waitFor } from 'tsnet/lab'
-import type { ListedPort } from '../../src/network/port-list.ts'
+import type { ListedPort } from '../../src/publish/list.ts'
 import { Command } from '../support/daemon.ts'
 import { HOST, Scene } from '../support/scene.ts'
 

@@ -3,16 +3,16 @@
  */
 
 import t from 'tap'
-import { addIfb, addVeth } from '../../src/netlink/add-link.ts'
-import { addRedirect, listIngressFilters } from '../../src/netlink/filter.ts'
-import { deleteLink } from '../../src/netlink/link.ts'
+import { addIfb, addVeth } from '../../src/netlink/link/add.ts'
+import { deleteLink } from '../../src/netlink/link/link.ts'
+import { addRedirect, listIngressFilters } from '../../src/netlink/qdisc/filter.ts'
 import {
   addIngress,
   addTokenBucket,
   burstAsListed,
   deleteQdisc,
   listQdiscs,
-} from '../../src/netlink/qdisc.ts'
+} from '../../src/netlink/qdisc/qdisc.ts'
 import { kernel } from '../support/kernel.ts'
 
 t.test('a token bucket is the one that tc makes of the same words', async t => {

@@ -13,7 +13,7 @@ import { type Host, type Namespace, type Running, waitFor } from 'tsnet/lab'
 import { libc, must } from '../../src/ffi/ffi.ts'
 import { sockaddr } from '../../src/ffi/sockaddr.ts'
 import { setReceiveBuffer } from '../../src/ffi/socket.ts'
-import { parseIp } from '../../src/model/address.ts'
+import { parseIp } from '../../src/model/address/address.ts'
 import { Command } from '../support/daemon.ts'
 import { HOST, Scene } from '../support/scene.ts'
 

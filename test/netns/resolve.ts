@@ -8,7 +8,7 @@
 import t, { type Test } from 'tap'
 import { lab, type Namespace } from 'tsnet/lab'
 import { TsnetError } from '../../src/model/errors.ts'
-import type { Runtime } from '../../src/model/publication.ts'
+import type { Runtime } from '../../src/model/publication/publication.ts'
 import type { Found, Source } from '../../src/runtime/found.ts'
 import { answeringFamilies, lookInto } from '../../src/runtime/network-view.ts'
 import { allListening, listListening, resolveAgain, resolveContainer } from '../../src/runtime/runtime.ts'

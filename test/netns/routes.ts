@@ -3,10 +3,10 @@
  */
 
 import t from 'tap'
-import { parseCidr, parseIp } from '../../src/model/address.ts'
-import { addVeth } from '../../src/netlink/add-link.ts'
+import { parseCidr, parseIp } from '../../src/model/address/address.ts'
 import { addAddress } from '../../src/netlink/address.ts'
-import { changeLink, getLink, type Link } from '../../src/netlink/link.ts'
+import { addVeth } from '../../src/netlink/link/add.ts'
+import { changeLink, getLink, type Link } from '../../src/netlink/link/link.ts'
 import {
   addRoute,
   appendRoute,

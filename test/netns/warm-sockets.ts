@@ -3,7 +3,7 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import t from 'tap'
 import { lab } from 'tsnet/lab'
-import { listLinks } from '../../src/netlink/link.ts'
+import { listLinks } from '../../src/netlink/link/link.ts'
 import { openNetlink } from '../../src/netlink/netlink.ts'
 import { keepSockets } from '../../src/netlink/warm-sockets.ts'
 import { inside, openNetns } from '../../src/netns/netns.ts'

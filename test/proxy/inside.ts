@@ -1,7 +1,7 @@
 /** Which address of a container is dialled from inside. */
 
 import t from 'tap'
-import type { Ip } from '../../src/model/address.ts'
+import type { Ip } from '../../src/model/address/address.ts'
 import { InsidePlaces, placeToDial } from '../../src/proxy/inside.ts'
 
 const V4 = '10.9.0.2' as Ip

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Ip } from '../../src/model/address.ts'
+import type { Ip } from '../../src/model/address/address.ts'
 import { checkPublication, defaultOptions, type Publication } from '../../src/proxy/publication.ts'
 
 const target = { ip: '10.1.0.2' as Ip, port: 80 }

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { waitFor } from 'tsnet/lab'
-import type { Cidr } from '../../src/model/address.ts'
+import type { Cidr } from '../../src/model/address/address.ts'
 import { LOOPBACK, TestProxy } from '../support/published.ts'
 import { codeOf, connect, echo, exchange, outcome, readAll, serve } from '../support/streams.ts'
 

@@ -1,7 +1,7 @@
 import t from 'tap'
-import type { Ip } from '../../src/model/address.ts'
+import type { Ip } from '../../src/model/address/address.ts'
 import { joined, listDockerPorts } from '../../src/runtime/docker-ports.ts'
-import { engine } from '../../src/runtime/engine.ts'
+import { engine } from '../../src/runtime/sources/engine.ts'
 import { answering, fakeEngine } from '../support/fake-engine.ts'
 import { longId } from '../support/runtime-files.ts'
 

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { TsnetError } from '../../src/model/errors.ts'
-import type { Runtime } from '../../src/model/publication.ts'
+import type { Runtime } from '../../src/model/publication/publication.ts'
 import type { Found, Source } from '../../src/runtime/found.ts'
 import { resolveAgain, resolveContainer } from '../../src/runtime/runtime.ts'
 import { longId } from '../support/runtime-files.ts'

@@ -5,8 +5,8 @@
 
 import { resolve } from 'node:path'
 import type { Host, Namespace } from 'tsnet/lab'
-import { addVeth } from '../../src/netlink/add-link.ts'
-import { changeLink, getLink } from '../../src/netlink/link.ts'
+import { addVeth } from '../../src/netlink/link/add.ts'
+import { changeLink, getLink } from '../../src/netlink/link/link.ts'
 import { type Kernel, kernel } from './kernel.ts'
 import { PluginError, type Result } from './libcni.ts'
 import { REFERENCE } from './plugins.ts'

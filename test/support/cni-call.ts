@@ -2,7 +2,7 @@
 
 import { type Answer, answer } from '../../src/cni/cni.ts'
 import type { Operations } from '../../src/cni/plugin.ts'
-import { parseCidr, parseIp } from '../../src/model/address.ts'
+import { parseCidr, parseIp } from '../../src/model/address/address.ts'
 import type { Attachment, AttachRequest } from '../../src/model/network.ts'
 
 /** One operation that was asked for, with its arguments. */

@@ -7,7 +7,7 @@
 
 import { readFileSync, writeSync } from 'node:fs'
 import { connect } from '../../src/bridge/bridge.ts'
-import { type LinkRequest, planLink } from '../../src/bridge/plan.ts'
+import { type LinkRequest, planLink } from '../../src/bridge/plan/plan.ts'
 import { hasCode, messageOf } from '../../src/model/errors.ts'
 import { Undo } from '../../src/model/undo.ts'
 import { openNetns } from '../../src/netns/netns.ts'

@@ -9,7 +9,7 @@ import {
   releaseBridge,
 } from '../../src/bridge/bridge.ts'
 import type { BridgeLoan } from '../../src/bridge/ensure.ts'
-import { type LinkPlan, type LinkRequest, type MacSource, planLink } from '../../src/bridge/plan.ts'
+import { type LinkPlan, type LinkRequest, type MacSource, planLink } from '../../src/bridge/plan/plan.ts'
 import { Undo } from '../../src/model/undo.ts'
 
 export interface Connected extends Connection {

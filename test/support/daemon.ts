@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import type { Test } from 'tap'
 import { type Finished, type Host, type Running, type RunOptions, waitFor } from 'tsnet/lab'
 import type { NatBackend } from '../../src/model/network.ts'
-import type { Served } from '../../src/network/publisher.ts'
+import type { Served } from '../../src/publish/publish.ts'
 import { NO_DAEMON } from './no-daemon.ts'
 import { Scene } from './scene.ts'
 

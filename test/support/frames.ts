@@ -6,8 +6,8 @@
 
 import type { Place } from 'tsnet/lab'
 import { libc, must } from '../../src/ffi/ffi.ts'
-import { bytesOf, type Ip } from '../../src/model/address.ts'
-import { getLink } from '../../src/netlink/link.ts'
+import { bytesOf, type Ip } from '../../src/model/address/address.ts'
+import { getLink } from '../../src/netlink/link/link.ts'
 import { openNetlink } from '../../src/netlink/netlink.ts'
 
 const AF_PACKET = 17

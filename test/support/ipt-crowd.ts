@@ -4,7 +4,7 @@
  */
 
 import { readFileSync } from 'node:fs'
-import { restore } from '../../src/nat/ipt-run.ts'
+import { restore } from '../../src/nat/iptables/run.ts'
 
 const files = JSON.parse(readFileSync(0, 'utf8')) as string[]
 const results = await Promise.all(files.map(file => restore(4, file)))

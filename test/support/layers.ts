@@ -6,10 +6,19 @@ export const layers: readonly string[][] = [
   ['netlink'],
   ['netfilter'],
   ['bridge', 'foreign', 'ipam', 'nat', 'proxy', 'runtime', 'dns', 'shaping', 'tuning'],
+  ['records'],
+  ['ports'],
   ['network'],
+  ['publish', 'drop-in'],
   ['control'],
   ['cni'],
   ['daemon'],
   ['docker-proxy', 'install', 'lab', 'chain'],
   ['cli'], // its demo plays in the lab
+]
+
+/** Folders within a folder of src/ that stand side by side too: what they share is in the folder around them. */
+export const siblings: readonly string[][] = [
+  ['nat/iptables', 'nat/nftables'],
+  ['proxy/stream', 'proxy/datagram'],
 ]

@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { giveBack, type LeaseOwner, obtain } from '../../src/ipam/ipam.ts'
-import { type Ip, ipOf, parseCidr, parseIp } from '../../src/model/address.ts'
+import { type Ip, ipOf, parseCidr, parseIp } from '../../src/model/address/address.ts'
 import type { AddressRange, IpamOptions, Lease } from '../../src/model/network.ts'
 import { present } from '../../src/model/present.ts'
 

@@ -1,7 +1,7 @@
 /** Link requests for tests: a plain routed network unless told otherwise. */
 
-import type { LinkRequest, MacSource } from '../../src/bridge/plan.ts'
-import { parseCidr, parseIp } from '../../src/model/address.ts'
+import type { LinkRequest, MacSource } from '../../src/bridge/plan/plan.ts'
+import { parseCidr, parseIp } from '../../src/model/address/address.ts'
 import { type BridgeOptions, type Lease, ownerTag } from '../../src/model/network.ts'
 
 export const plainOptions: BridgeOptions = {

@@ -1,7 +1,7 @@
 /** What src/nat puts into the kernel and takes out again, as rule sets: for one way of reaching a backend. */
 
 import t, { type Test } from 'tap'
-import type { Cidr } from '../../src/model/address.ts'
+import type { Cidr } from '../../src/model/address/address.ts'
 import type { NatIntent } from '../../src/model/network.ts'
 import {
   addresses,

@@ -10,7 +10,7 @@
  */
 
 import { type Host, lab, type Namespace, type Place, type World } from 'tsnet/lab'
-import type { Cidr, Ip } from '../../src/model/address.ts'
+import type { Cidr, Ip } from '../../src/model/address/address.ts'
 import type { ErrorCode } from '../../src/model/errors.ts'
 import type { NatBackend, NatIntent } from '../../src/model/network.ts'
 import type { PortMapping } from '../../src/model/port-mapping.ts'

@@ -6,7 +6,7 @@
 import { Socket } from 'node:net'
 import { type Place, waitFor } from 'tsnet/lab'
 import { openConnected } from '../../src/lab/sockets.ts'
-import type { Ip } from '../../src/model/address.ts'
+import type { Ip } from '../../src/model/address/address.ts'
 
 /** nft's words for the segments with data that a place sends to a port, or from one. */
 type Segments = `${'dport' | 'sport'} ${number}`

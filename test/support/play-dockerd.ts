@@ -10,7 +10,7 @@
 import { spawn } from 'node:child_process'
 import { libc } from '../../src/ffi/ffi.ts'
 import { openBound, type Transport } from '../../src/lab/sockets.ts'
-import { parseIp } from '../../src/model/address.ts'
+import { parseIp } from '../../src/model/address/address.ts'
 
 export interface Part {
   command: string[]

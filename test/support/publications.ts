@@ -1,6 +1,6 @@
 /** Publications as they are written down. */
 
-import type { Publication } from '../../src/model/publication.ts'
+import type { Publication } from '../../src/model/publication/publication.ts'
 
 /** A publication of no container, with what a test has to say about it. */
 export const publication = (more: Partial<Publication>): Publication => ({

@@ -1,7 +1,7 @@
 /** A proxy for a file of tests, and publications on ports that the kernel chooses. */
 
 import type { Place } from 'tsnet/lab'
-import type { Ip } from '../../src/model/address.ts'
+import type { Ip } from '../../src/model/address/address.ts'
 import {
   type Counters,
   type PortProxy,

@@ -8,8 +8,8 @@ import type { Place } from 'tsnet/lab'
 import { libc, must } from '../../src/ffi/ffi.ts'
 import { AF_INET6 } from '../../src/ffi/sockaddr.ts'
 import { IPPROTO_IPV6, SOCK_CLOEXEC, SOCK_RAW } from '../../src/ffi/socket.ts'
-import { bytesOf, type Ip } from '../../src/model/address.ts'
-import { getLink } from '../../src/netlink/link.ts'
+import { bytesOf, type Ip } from '../../src/model/address/address.ts'
+import { getLink } from '../../src/netlink/link/link.ts'
 import { openNetlink } from '../../src/netlink/netlink.ts'
 
 const IPPROTO_ICMPV6 = 58

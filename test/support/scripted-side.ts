@@ -2,7 +2,7 @@
 
 import type { Side } from '../../src/bridge/side.ts'
 import { Undo } from '../../src/model/undo.ts'
-import { linkMessage } from '../../src/netlink/link-tables.ts'
+import { linkMessage } from '../../src/netlink/link/tables.ts'
 import type { Message } from '../../src/netlink/message.ts'
 import { Netlink } from '../../src/netlink/netlink.ts'
 import { currentNetns } from '../../src/netns/netns.ts'

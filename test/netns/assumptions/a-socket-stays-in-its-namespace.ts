@@ -5,8 +5,8 @@
  */
 
 import t from 'tap'
-import { addIfb } from '../../../src/netlink/add-link.ts'
-import { listLinks } from '../../../src/netlink/link.ts'
+import { addIfb } from '../../../src/netlink/link/add.ts'
+import { listLinks } from '../../../src/netlink/link/link.ts'
 import { openNetlink } from '../../../src/netlink/netlink.ts'
 import { kernel } from '../../support/kernel.ts'
 

@@ -2,15 +2,15 @@
  * The far end of a veth pair appears directly in another namespace, named by IFLA_NET_NS_FD inside
  * VETH_INFO_PEER, and cannot be up from the start.
  *
- * src/netlink/add-link and src/bridge rest on it: a pair is made in one request, without moving an end, which
+ * src/netlink/link/add and src/bridge rest on it: a pair is made in one request, without moving an end, which
  * would wait for an RCU grace period, and without a moment in which the far end's name is taken on the host.
  */
 
 import t from 'tap'
-import { addIfb, addVeth } from '../../../src/netlink/add-link.ts'
 import * as k from '../../../src/netlink/constants.ts'
-import { changeLink, getLink, listLinks } from '../../../src/netlink/link.ts'
-import { linkMessage } from '../../../src/netlink/link-tables.ts'
+import { addIfb, addVeth } from '../../../src/netlink/link/add.ts'
+import { changeLink, getLink, listLinks } from '../../../src/netlink/link/link.ts'
+import { linkMessage } from '../../../src/netlink/link/tables.ts'
 import { kernel } from '../../support/kernel.ts'
 
 t.test('the far end of a veth pair is made where it belongs', async t => {

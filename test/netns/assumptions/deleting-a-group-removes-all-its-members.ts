@@ -5,8 +5,8 @@
  */
 
 import t from 'tap'
-import { addBridge, addIfb, addVeth } from '../../../src/netlink/add-link.ts'
-import { deleteLink, deleteLinkGroup, listLinks } from '../../../src/netlink/link.ts'
+import { addBridge, addIfb, addVeth } from '../../../src/netlink/link/add.ts'
+import { deleteLink, deleteLinkGroup, listLinks } from '../../../src/netlink/link/link.ts'
 import { type Kernel, kernel } from '../../support/kernel.ts'
 
 const COUNT = 20

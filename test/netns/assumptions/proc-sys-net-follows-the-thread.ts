@@ -6,7 +6,7 @@
 
 import { existsSync } from 'node:fs'
 import t from 'tap'
-import { addIfb } from '../../../src/netlink/add-link.ts'
+import { addIfb } from '../../../src/netlink/link/add.ts'
 import { readSysctl, writeSysctl } from '../../../src/netns/sysctl.ts'
 import { kernel } from '../../support/kernel.ts'
 

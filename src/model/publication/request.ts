@@ -1,0 +1,123 @@
+/**
+ * A request to publish, in the words of whoever asks: a command line, or a line on the control socket.
+ */
+
+import { bitsOf, type Cidr, cidrOf, familyOf, parseCidr, tryParseIp } from '../address/address.ts'
+import { parseDuration } from '../duration.ts'
+import { TsnetError } from '../errors.ts'
+import { parsePortSpec } from './port-spec.ts'
+import type { PublishMode, PublishRequest, PublishVia } from './publication.ts'
+
+/** All as text, as options come. */
+export interface PublishWords {
+  /** `-p` specifications; none: every TCP port that the container listens on. */
+  ports: string[]
+  containers: string[]
+  mode?: string
+  via?: string
+  /** `v1` or `v2`. */
+  proxyProtocol?: string
+  allow?: string[]
+  deny?: string[]
+  maxConnections?: string
+  udpSessions?: string
+  udpIdle?: string
+  expires?: string
+  wait?: string
+  drain?: string
+  replace?: boolean
+}
+
+const modes: readonly PublishMode[] = ['auto', 'nat', 'proxy']
+const ways: readonly PublishVia[] = ['auto', 'bridge', 'netns']
+const versions = { v1: 1, v2: 2 } as const
+
+/** What somebody who forgot the container wrote in its place. */
+const PORTS = /^[\d[].*:\d+(-\d+)?(\/\w+)?$/
+
+/** A port, or an address before one. */
+const PORT_LIKE = /^(?:\d|\[|::)/
+
+/**
+ * @param now milliseconds since the epoch, from which `expires` counts
+ * @throws TsnetError `invalid-environment` naming the option and the value
+ */
+export function parsePublishRequest(words: unknown, now = Date.now()): PublishRequest {
+  const asked = asWords(words)
+  const [container] = asked.containers
+  if (container === undefined) throw refuse('name a container')
+  const [first, ...others] = asked.ports
+  if (first !== undefined && !PORT_LIKE.test(first) && PORT_LIKE.test(container))
+    throw refuse(`the container comes last: tsnet publish ${[...others, container, first].join(' ')}`)
+  if (PORTS.test(container))
+    throw refuse(`name a container after the ports: ${JSON.stringify(container)} is none`)
+  const proxyProtocol =
+    asked.proxyProtocol && versions[oneOf('--proxy-protocol', asked.proxyProtocol, ['v1', 'v2'])]
+  const maxConnections = asked.maxConnections && positive('--max-connections', asked.maxConnections)
+  const maxSessions = asked.udpSessions && positive('--udp-sessions', asked.udpSessions)
+  const sessionIdleMs = asked.udpIdle && parseDuration(asked.udpIdle, '--udp-idle')
+  if (sessionIdleMs === 0) throw refuse('--udp-idle: a session has to last for some time')
+  const specs = asked.ports.map(parsePortSpec)
+  if ((maxSessions || sessionIdleMs) && !specs.some(({ protocol }) => protocol === 'udp')) {
+    throw refuse('--udp-sessions and --udp-idle are for UDP ports, such as 53:53/udp')
+  }
+  return {
+    specs,
+    written: asked.ports,
+    containers: asked.containers,
+    mode: oneOf('--mode', asked.mode ?? 'auto', modes),
+    via: oneOf('--via', asked.via ?? 'auto', ways),
+    allow: (asked.allow ?? []).map(text => network('--allow', text)),
+    deny: (asked.deny ?? []).map(text => network('--deny', text)),
+    waitMs: parseDuration(asked.wait ?? '0s', '--wait'),
+    drainMs: parseDuration(asked.drain ?? '0s', '--drain'),
+    replace: asked.replace ?? false,
+    ...(proxyProtocol && { proxyProtocol }),
+    ...(maxConnections && { maxConnections }),
+    ...(maxSessions && { maxSessions }),
+    ...(sessionIdleMs && { sessionIdleMs }),
+    ...(asked.expires !== undefined && { expiresAt: now + parseDuration(asked.expires, '--expires') }),
+  }
+}
+
+/** Checks the shape; what the words mean is checked one by one. */
+function asWords(value: unknown): PublishWords {
+  const words = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
+  for (const [key, each] of Object.entries(words)) {
+    const list = ['ports', 'containers', 'allow', 'deny'].includes(key)
+    const fits = list
+      ? Array.isArray(each) && each.every(item => typeof item === 'string')
+      : typeof each === (key === 'replace' ? 'boolean' : 'string')
+    if (!fits) throw refuse(`${key}: ${JSON.stringify(each)} is not what was expected there`)
+  }
+  return {
+    ...words,
+    ports: (words.ports ?? []) as string[],
+    containers: (words.containers ?? []) as string[],
+  }
+}
+
+function oneOf<Word extends string>(what: string, text: string, words: readonly Word[]): Word {
+  const word = words.find(each => each === text)
+  if (word === undefined) throw refuse(`${what}: ${JSON.stringify(text)} is not ${words.join(', ')}`)
+  return word
+}
+
+function positive(what: string, text: string): number {
+  const number = /^\d{1,9}$/.test(text) ? Number(text) : 0
+  if (number === 0) throw refuse(`${what}: ${JSON.stringify(text)} is not a number from 1 on`)
+  return number
+}
+
+/** A network, or a single address. */
+function network(what: string, text: string): Cidr {
+  const ip = tryParseIp(text)
+  if (ip !== undefined) return cidrOf(ip, bitsOf(familyOf(ip)))
+  try {
+    return parseCidr(text)
+  } catch {
+    throw refuse(`${what}: ${JSON.stringify(text)} is not an address or a network, such as 10.1.0.0/16`)
+  }
+}
+
+const refuse = (message: string): TsnetError => new TsnetError('invalid-environment', message)

@@ -1,0 +1,237 @@
+/**
+ * The iptables backend: one file for `iptables-restore` a family and operation, where all is as expected.
+ *
+ *     install    add the rules, provided that our chains are jumped to; else make the chains as well; where
+ *                that does not do either, look what is there (iptables-save) and add what is missing. The
+ *                first attachment begins with making the chains
+ *     withdraw   delete the rules by their text, with the last attachment the chains as well; where that
+ *                does not do, look and delete what is there
+ *
+ * Each table changes as a whole or not at all, and so does its part of a file: `-N` fails for a chain that
+ * exists, `-C` for a rule that does not, `-X` for a chain that has rules. These decide who wins when
+ * several processes make or remove the shared chains at once; who loses looks again. What is half done when
+ * an error is not of that kind is taken back, in both families. Files that meet are joined
+ * (restore.ts), and it is as if one had come after the other.
+ *
+ * Both variants of iptables will do. The nft variant waits for an RCU grace period whenever it opens a
+ * socket after a deletion; it does so for each extension it meets, so what is deleted first is the table
+ * that uses them all.
+ */
+
+import type { Family } from '../../model/address/address.ts'
+import { everyOne } from '../../model/undo.ts'
+import { findChains, hasLegacyTables, leadsTo } from '../kernel-chains.ts'
+import { commentOf, type FamilyRules, type Rules } from '../rules.ts'
+import {
+  additionFile,
+  baseChains,
+  farewellFile,
+  freshFile,
+  type Policy,
+  removalFile,
+  restoreFile,
+  steadyFile,
+  type Table,
+  tablesOf,
+  withPolicy,
+} from './document.ts'
+import {
+  chainOf,
+  completion,
+  excessRules,
+  loopbackBridges,
+  missingRules,
+  oneLess,
+  ownersIn,
+  portChange,
+  removal,
+  repeatedJumps,
+} from './listing.ts'
+import {
+  absentOf,
+  commandName,
+  complete,
+  deplete,
+  families,
+  findIptables,
+  LOCK_WAIT_S,
+  listRules,
+  mustRestore,
+  need,
+  restore,
+  toolName,
+} from './run.ts'
+
+/** What install is told beside the rules. */
+export interface InstallHint {
+  /** No other attachment has rules. Safe when wrong. */
+  first?: boolean
+  /** Families in which FORWARD is to drop by policy from now on. */
+  guards?: readonly Family[]
+}
+
+/** @throws TsnetError `missing`, `try-again`, `kernel` */
+export async function installIptables(rules: Rules, hint: InstallHint = {}): Promise<void> {
+  const parts = rules.families.map(part => {
+    const tables = tablesOf(rules, part)
+    const { family } = part
+    return { family, tables: hint.guards?.includes(family) ? withPolicy(tables, 'DROP') : tables }
+  })
+  for (const { family } of parts) need(family, 'restore')
+  const results = await Promise.allSettled(
+    parts.map(({ family, tables }) => installTables(family, tables, rules.owner, hint)),
+  )
+  const failed = results.find(result => result.status === 'rejected')
+  if (failed === undefined) return
+  try {
+    // The shared chains that we made go too, and only those that nobody uses.
+    await withdrawIptables(rules.owner, { last: true })
+  } catch (thrown) {
+    throw new AggregateError([failed.reason, thrown])
+  }
+  throw failed.reason
+}
+
+async function installTables(
+  family: Family,
+  tables: Table[],
+  owner: string,
+  { first = false }: InstallHint,
+): Promise<void> {
+  // All our chains are there, or none: these need no look at what is in them.
+  const usual = !first && areJumpedTo(family, tables) ? additionFile : steadyFile
+  const [likely, unlikely] = first ? [freshFile, usual] : [usual, freshFile]
+  if ((await restore(family, likely(tables))) === undefined) return
+  const failure = await restore(family, unlikely(tables))
+  if (failure === undefined) return
+  const look = async () => completion(tables, await listRules(family), owner)
+  if (await complete(family, `rules of ${commentOf(owner)}`, look, failure)) {
+    await removeRepeatedJumps(family, tables)
+  }
+}
+
+/**
+ * Whether our chains are jumped to, as far as that can be seen without iptables. It would read all rules of the
+ * chains to which the rules lead that it is to look for.
+ */
+function areJumpedTo(family: Family, tables: Table[]): boolean {
+  // Which of the two holds our chains, only their command knows.
+  if (hasLegacyTables(family)) return false
+  return tables.every(({ name: table, chains }) =>
+    chains.every(({ name, jumps }) =>
+      jumps.every(jump => leadsTo({ family, table, name: chainOf(jump) }, name)),
+    ),
+  )
+}
+
+async function removeRepeatedJumps(family: Family, tables: Table[]): Promise<void> {
+  for (const repeated of repeatedJumps(tables, await listRules(family))) {
+    await restore(family, oneLess(repeated))
+  }
+}
+
+/** What withdraw is told beside the owner, none of which it needs. */
+export interface Farewell {
+  /** What was installed: saves looking. */
+  rules?: Rules
+  /** No other attachment has rules: what all share goes too. Safe when wrong. */
+  last: boolean
+  /** Families in which FORWARD is to accept by policy again. */
+  guards?: readonly Family[]
+}
+
+/** @throws TsnetError `try-again`, `kernel` */
+export async function withdrawIptables(owner: string, { rules, last, guards = [] }: Farewell): Promise<void> {
+  const known = rules?.families.map(({ family }) => family)
+  await everyOne(
+    // What is shared may be in a family that this attachment does not have.
+    (last || known === undefined ? families() : [...new Set([...known, ...guards])]).map(async family => {
+      const part = rules?.families.find(candidate => candidate.family === family)
+      const own = rules === undefined || part === undefined ? [] : tablesOf(rules, part)
+      const guarded = guards.includes(family)
+      // What else is in tables of the legacy variant only its command knows.
+      if (rules !== undefined && (!hasLegacyTables(family) || (!last && !guarded))) {
+        const tables = guarded && drops(family) ? withPolicy(own, 'ACCEPT') : own
+        if (await removeKnown(family, tables, last)) return
+      }
+      await deplete(family, `removing ${commentOf(owner)}`, async () =>
+        removal(family, await listRules(family), owner, last),
+      )
+      if (!guarded) return
+      const { policies } = await listRules(family)
+      if (policies.get('filter FORWARD') === 'DROP') await setForwardPolicy(family, 'ACCEPT')
+    }),
+  )
+}
+
+/**
+ * Adds heirs' rules for published ports, as far as they are not there, and deletes an owner's, in one transaction.
+ * @throws TsnetError `try-again`, `kernel`
+ */
+export async function handOverIptables(owner: string | undefined, heirs: readonly Rules[]): Promise<void> {
+  await everyOne(
+    families().map(async family => {
+      const tables = heirs.flatMap(heir =>
+        heir.families.flatMap(part => (part.family === family ? tablesOf(heir, part) : [])),
+      )
+      await complete(family, 'handing over published ports', async () =>
+        portChange(await listRules(family), tables, owner),
+      )
+    }),
+  )
+}
+
+const drops = (family: Family): boolean =>
+  findChains([{ family, table: 'filter', name: 'FORWARD' }])[0]?.drops ?? false
+
+/** Removes what should be there, without looking. False when it is not all there, or somebody uses it. */
+async function removeKnown(family: Family, tables: Table[], last: boolean): Promise<boolean> {
+  const file = last ? farewellFile(family, tables, ownChains(family)) : removalFile(tables)
+  return file === '' || (await restore(family, file)) === undefined
+}
+
+/** Names of our chains that exist, but in tables of the legacy variant. */
+function ownChains(family: Family): Set<string> {
+  const wanted = baseChains(family).map(({ table, chain }) => ({ family, table, name: chain.name }))
+  const found = findChains(wanted)
+  return new Set(wanted.filter((_, i) => found[i] !== undefined).map(({ name }) => name))
+}
+
+/** Equivalent to: iptables -P FORWARD POLICY */
+export const setForwardPolicy = (family: Family, policy: Policy): Promise<void> =>
+  mustRestore(family, restoreFile([{ name: 'filter', lines: [`-P FORWARD ${policy}`] }]), 'policy of FORWARD')
+
+export async function ownersIptables(): Promise<string[]> {
+  const listings = await Promise.all(families().map(listRules))
+  return [...new Set(listings.flatMap(ownersIn))]
+}
+
+/** The files for both families, each below the command that takes it. */
+export const describeIptables = (rules: Rules): string =>
+  rules.families
+    .map(part => {
+      const command = `${commandName(part.family, 'restore')} --noflush -w ${LOCK_WAIT_S}`
+      return `# ${command}\n${freshFile(tablesOf(rules, part))}`
+    })
+    .join('\n')
+
+export async function verifyIptables(rules: Rules): Promise<string[]> {
+  const problems = await Promise.all(rules.families.map(part => verifyFamily(rules, part)))
+  return problems.flat()
+}
+
+async function verifyFamily(rules: Rules, part: FamilyRules): Promise<string[]> {
+  const tables = tablesOf(rules, part)
+  const listing = await listRules(part.family)
+  const name = toolName(part.family)
+  const missing = missingRules(tables, listing)
+  const absent = await absentOf(part.family, missing)
+  const problems = absent.map(({ table, rule }) => `${name}: table ${table} lacks -A ${rule}`)
+  if (problems.length < missing.length) return problems
+  const excess = excessRules(tables, listing, rules.owner)
+  return [...problems, ...excess.map(({ table, rule }) => `${name}: table ${table} has also -A ${rule}`)]
+}
+
+/** Bridges over which somebody is reached from 127.0.0.0/8. */
+export const loopbackBridgesIptables = async (): Promise<Set<string>> =>
+  findIptables(4) === undefined ? new Set() : loopbackBridges(await listRules(4))

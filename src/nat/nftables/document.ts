@@ -1,0 +1,103 @@
+/** What an attachment has in the sets and maps of our table (base.ts), in words. */
+
+import { lengthOf } from '../../model/address/address.ts'
+import { commentOf, type FamilyRules, type Published, type Rules } from '../rules.ts'
+import { TABLE } from './base.ts'
+
+/** What one attachment has in one of the sets or maps. */
+export interface Element {
+  set: string
+  /** As nft writes it: `10.1.0.2 . "br0"`. */
+  key: string
+  /** In maps. */
+  value?: string
+}
+
+/** The key of an owner in `owners`: two numbers of 32 bits. */
+export const ownerKey = (owner: string): string => `0x${owner.slice(0, 8)} . 0x${owner.slice(8)}`
+
+/** All elements of an attachment, in the order of their making. */
+export function elementsOf({ owner, bridge, families }: Rules): Element[] {
+  return [
+    { set: 'owners', key: ownerKey(owner), value: 'jump in_use' },
+    ...families.flatMap(rules => [
+      ...rules.addresses.flatMap(({ ip, network }) =>
+        addressElements(rules, bridge, ip, network.slice(0, network.indexOf('/')), lengthOf(network)),
+      ),
+      ...rules.published.flatMap(port => portElements(rules, bridge, port)),
+    ]),
+  ]
+}
+
+function addressElements(
+  rules: FamilyRules,
+  bridge: string,
+  ip: string,
+  network: string,
+  length: number,
+): Element[] {
+  const { family, server, siblings, masquerade, guard, loopback, guest } = rules
+  const kind = `${family}_${length}`
+  const whose = guest ? 'guest_' : ''
+  const known: Element[] = server
+    ? [
+        { set: `${whose}server${family}`, key: ip },
+        ...siblings.map(sibling => ({ set: `${whose}sibling${family}`, key: `${ip} . ${sibling}` })),
+      ]
+    : []
+  if (guest) {
+    return [
+      ...known,
+      { set: `guest${family}`, key: `${ip} . "${bridge}"` },
+      { set: `guest_near${kind}`, key: `${ip} . ${network}` },
+      { set: `guest_hairpin${family}`, key: ip, value: `jump guest_hairpin${kind}` },
+    ]
+  }
+  const elements: Element[] = [...known, { set: `home${family}`, key: `${ip} . "${bridge}"` }]
+  if (guard === 'all') elements.push({ set: `guarded${family}`, key: ip })
+  if (guard === 'new') elements.push({ set: `guarded_new${family}`, key: ip })
+  if (masquerade || server) elements.push({ set: `near${kind}`, key: `${ip} . ${network}` })
+  if (masquerade) {
+    elements.push({ set: `masquerade${family}`, key: ip, value: `jump masquerade${kind}` })
+  }
+  if (server) {
+    elements.push({ set: `hairpin${family}`, key: ip, value: `jump hairpin${kind}` })
+  }
+  if (loopback) elements.push({ set: 'loopback', key: `${ip} . "${bridge}"` })
+  return elements
+}
+
+/** Those of them that lead from ports. */
+export const portElementsOf = ({ bridge, families }: Rules): Element[] =>
+  families.flatMap(rules => rules.published.flatMap(port => portElements(rules, bridge, port)))
+
+export const isPortElement = ({ set }: Element): boolean => /^(ports|open|proxied)[46]/.test(set)
+
+function portElements({ family, bridgeServed }: FamilyRules, bridge: string, port: Published): Element[] {
+  const { protocol, hostIp, hostPort, target, containerPort, count } = port
+  const kind = hostIp === undefined ? family : `${family}_at`
+  const at = hostIp === undefined ? '' : `${hostIp} . `
+  return Array.from({ length: count }, (_, i) => {
+    const key = `${at}${protocol} . ${hostPort + i}`
+    return [
+      { set: `ports${kind}`, key, value: `${target} . ${containerPort + i}` },
+      { set: `open${kind}`, key },
+      ...(bridgeServed ? [{ set: `proxied${kind}`, key: `"${bridge}" . ${key}` }] : []),
+    ]
+  }).flat()
+}
+
+/** The commands that add elements, for a page to read; what goes to one set is one of them. */
+export function createText(elements: readonly Element[], owner: string): string[] {
+  const sets = new Map<string, string[]>()
+  for (const element of elements) {
+    const texts = sets.get(element.set) ?? []
+    texts.push(elementText(element, owner))
+    sets.set(element.set, texts)
+  }
+  return [...sets].map(([set, texts]) => `create element ${TABLE} ${set} { ${texts.join(', ')} }`)
+}
+
+/** An element as nft prints it. */
+export const elementText = ({ key, value }: Element, owner: string): string =>
+  `${key} comment "${commentOf(owner)}"${value === undefined ? '' : ` : ${value}`}`

@@ -1,0 +1,108 @@
+/**
+ * Elements of our table as the kernel holds them, and those that are there.
+ *
+ * What an element is in words (document.ts), its set's type makes bytes of, and back.
+ */
+
+import type { SetElement } from '../../netfilter/elements.ts'
+import { findElement, listElements, listSets } from '../../netfilter/list.ts'
+import { keyBytes, keyText, keyType } from '../../netfilter/set-types.ts'
+import type { Transaction } from '../../netfilter/transaction.ts'
+import type { Netlink } from '../../netlink/netlink.ts'
+import { commentOf } from '../rules.ts'
+import { TABLE_REF as TABLE, typesOfSet } from './base.ts'
+import type { Element } from './document.ts'
+
+const NAMELESS = '__set'
+
+const JUMP = 'jump '
+
+/** Makes elements of one set what the kernel holds of them. */
+function encoder(set: string, owner?: string): (element: Element) => SetElement {
+  const { type, data = '' } = typesOfSet(set)
+  const mark = owner === undefined ? {} : { comment: commentOf(owner) }
+  return ({ key, value }) => {
+    const made: SetElement = { key: keyBytes(type, key), ...mark }
+    if (value?.startsWith(JUMP)) made.verdict = { code: 'jump', chain: value.slice(JUMP.length) }
+    else if (value !== undefined) made.data = keyBytes(data, value)
+    return made
+  }
+}
+
+/** Adds elements to a transaction, which is refused where one is there already. */
+export function createElements(tx: Transaction, elements: readonly Element[], owner: string): Transaction {
+  for (const [set, own] of bySet(elements)) {
+    tx.createElements(TABLE, set, own.map(encoder(set, owner)))
+  }
+  return tx
+}
+
+/** Adds elements that are nobody's own; those that are there already stay. */
+export function addElements(tx: Transaction, elements: readonly Element[]): Transaction {
+  for (const [set, own] of bySet(elements)) tx.addElements(TABLE, set, own.map(encoder(set)))
+  return tx
+}
+
+/** Removes elements in a transaction, which is refused where one is not there. */
+export function deleteElements(tx: Transaction, elements: readonly Element[]): Transaction {
+  for (const [set, own] of bySet(elements)) tx.deleteElements(TABLE, set, own.map(encoder(set)))
+  return tx
+}
+
+function bySet(elements: readonly Element[]): Map<string, Element[]> {
+  const sets = new Map<string, Element[]>()
+  for (const element of elements) {
+    const own = sets.get(element.set) ?? []
+    own.push(element)
+    sets.set(element.set, own)
+  }
+  return sets
+}
+
+/** Those of an owner's elements that are not in the kernel as they should be. */
+export function absentElements(nl: Netlink, elements: readonly Element[], owner: string): Element[] {
+  return elements.filter(element => {
+    const wanted = encoder(element.set, owner)(element)
+    const found = findElement(nl, TABLE, element.set, wanted.key)
+    return (
+      found?.comment !== wanted.comment ||
+      found?.verdict?.chain !== wanted.verdict?.chain ||
+      !same(found?.data, wanted.data)
+    )
+  })
+}
+
+const same = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
+  a === undefined || b === undefined ? a === b : Buffer.compare(a, b) === 0
+
+/** Everything in the kernel that carries an owner's comment. */
+export function elementsOfOwner(nl: Netlink, owner: string): Element[] {
+  const sets = listSets(nl, { table: TABLE }).filter(({ name }) => !name.startsWith(NAMELESS))
+  return sets.flatMap(({ name }) =>
+    listElements(nl, TABLE, name)
+      .filter(element => element.comment === commentOf(owner) && isReadable(name, element))
+      .map(({ key }) => ({ set: name, key: keyText(typesOfSet(name).type, key) })),
+  )
+}
+
+/** The owner tags that are in the table. */
+export const listOwners = (nl: Netlink): string[] =>
+  listElements(nl, TABLE, 'owners').flatMap(
+    ({ comment }) => /^tsnet:([0-9a-f]{16})$/.exec(comment ?? '')?.[1] ?? [],
+  )
+
+/** Keys of a set, in words. */
+export const listKeys = (nl: Netlink, set: string): string[] =>
+  listElements(nl, TABLE, set)
+    .filter(element => isReadable(set, element))
+    .map(({ key }) => keyText(typesOfSet(set).type, key))
+
+/** False in a table that somebody else has made under our name. */
+const isReadable = (set: string, { key }: SetElement): boolean =>
+  key.length === keyType(typesOfSet(set).type).size
+
+/** The element that a transaction was refused for, in words. */
+export function describeElement(set: string, { key }: SetElement): string {
+  const text = keyText(typesOfSet(set).type, key)
+  return set.startsWith('ports') || set.startsWith('open') ? `host port ${text}` : `${set} ${text}`
+}

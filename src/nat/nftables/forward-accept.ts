@@ -1,0 +1,122 @@
+/**
+ * Accepts in the table that iptables keeps in nftables, for the nftables backend.
+ *
+ * An nft `accept` ends only its own chain: where `ip filter FORWARD` drops by policy (Docker and ufw set
+ * that), a container's packets have to be accepted there. The rules go to a chain of their own at the end
+ * of FORWARD and use nothing but addresses and interfaces: iptables could no longer read the table if it
+ * held expressions it does not know, such as nft's `ct state`. What may not reach a container from outside
+ * is dropped before, by the guards of our own table.
+ */
+
+import type { Family } from '../../model/address/address.ts'
+import { transactionOf } from '../../netfilter/commands.ts'
+import { type ListedRule, listRules, targetOf } from '../../netfilter/list.ts'
+import { netfilterHere } from '../../netfilter/netfilter.ts'
+import { denied, isBusy, isMissing, isTaken } from '../../netfilter/refusal.ts'
+import { findChains, header } from '../kernel-chains.ts'
+import { commentOf, type Rules } from '../rules.ts'
+
+const CHAIN = 'TSNET-FORWARD'
+
+/** Chains of table filter. */
+const filterChains = (families: readonly Family[], name: string) =>
+  findChains(families.map(family => ({ family, table: 'filter', name })))
+
+/**
+ * Makes our chain where FORWARD drops by policy.
+ * @returns the families that have it, where accepts are needed
+ */
+export function openForwardChains({ families }: Pick<Rules, 'families'>): Family[] {
+  const names = families.map(({ family }) => family)
+  const forward = filterChains(names, 'FORWARD')
+  const closed = names.filter((_, i) => forward[i]?.drops)
+  const own = filterChains(closed, CHAIN)
+  for (const [i, family] of closed.entries()) {
+    if (own[i] !== undefined) continue
+    const denial = transactionOf([
+      `create chain ${header(family)} filter ${CHAIN}`,
+      `add rule ${header(family)} filter FORWARD counter jump ${CHAIN}`,
+    ]).commit(netfilterHere())
+    if (denial !== undefined && !isTaken(denial)) throw denied(`${header(family)} filter FORWARD`, denial)
+  }
+  return closed
+}
+
+/** The commands that accept an attachment's packets in these families. */
+export const forwardAccepts = (rules: Rules, closed: Family[]): string[] =>
+  acceptRules(rules, closed).map(
+    ({ family, rule }) =>
+      `add rule ${header(family)} filter ${CHAIN} ${rule} counter accept comment "${commentOf(rules.owner)}"`,
+  )
+
+const acceptRules = (
+  { bridge, answersBy, families }: Rules,
+  closed: Family[],
+): { family: Family; rule: string }[] =>
+  families
+    // A guest's direct reach must not change, and these rules cannot tell what was published.
+    .filter(({ family, guest }) => closed.includes(family) && !guest)
+    .flatMap(({ family, addresses }) =>
+      addresses.flatMap(({ ip }) => [
+        ...[bridge, ...answersBy].map(name => ({
+          family,
+          rule: `iifname "${name}" ${header(family)} saddr ${ip}`,
+        })),
+        { family, rule: `oifname "${bridge}" ${header(family)} daddr ${ip}` },
+      ]),
+    )
+
+/** The commands that remove an owner's accepts, and the families that have our chain. */
+export function forwardRemovals(owner: string): { commands: string[]; families: Family[] } {
+  const both: Family[] = [4, 6]
+  const chains = filterChains(both, CHAIN)
+  const families = both.filter((_, i) => chains[i] !== undefined)
+  const commands: string[] = []
+  for (const family of families) {
+    const rules = listChain(family, CHAIN)
+    const own = rules.filter(({ comment }) => comment === commentOf(owner))
+    commands.push(
+      ...own.map(({ handle }) => `delete rule ${header(family)} filter ${CHAIN} handle ${handle}`),
+    )
+  }
+  return { commands, families }
+}
+
+/** Removes our chain where nothing is left in it. */
+export function deleteUnusedChains(families: Family[]): void {
+  for (const family of families) {
+    if (listChain(family, CHAIN).length > 0) continue
+    const jumps = listChain(family, 'FORWARD').filter(rule => targetOf(rule) === CHAIN)
+    const denial = transactionOf([
+      ...jumps.map(({ handle }) => `delete rule ${header(family)} filter FORWARD handle ${handle}`),
+      `delete chain ${header(family)} filter ${CHAIN}`,
+    ]).commit(netfilterHere())
+    // Busy: somebody added to it meanwhile, and the jump stays too. Missing: somebody else removed it.
+    if (denial !== undefined && !isBusy(denial) && !isMissing(denial))
+      throw denied(`deleting chain ${CHAIN}`, denial)
+  }
+}
+
+const listChain = (family: Family, chain: string): ListedRule[] =>
+  listRules(netfilterHere(), { table: { family: header(family), name: 'filter' }, chain })
+
+/** What lacks of an attachment's accepts, in words. */
+export function missingForwardAccepts(rules: Rules): string[] {
+  const names = rules.families.map(({ family }) => family)
+  const forward = filterChains(names, 'FORWARD')
+  const problems: string[] = []
+  for (const [i, family] of names.entries()) {
+    if (!forward[i]?.drops) continue
+    const where = `${header(family)} filter`
+    const jumps = listChain(family, 'FORWARD').filter(rule => targetOf(rule) === CHAIN)
+    if (jumps.length === 0) problems.push(`nftables: ${where} FORWARD drops and has no jump to ${CHAIN}`)
+    const own = listChain(family, CHAIN).filter(({ comment }) => comment === commentOf(rules.owner))
+    const expected = acceptRules(rules, [family]).length
+    if (own.length < expected) {
+      problems.push(
+        `nftables: ${where} ${CHAIN} has ${own.length} of ${expected} accepts of ${commentOf(rules.owner)}`,
+      )
+    }
+  }
+  return problems
+}

@@ -1,0 +1,205 @@
+/**
+ * The nftables backend: one transaction adds all that an attachment needs, one takes it away.
+ *
+ *     install    create its elements; where the table is missing, that first, in the same transaction
+ *     withdraw   delete its elements; where they are not all there, those that are
+ *
+ * The kernel refuses an element that exists, so two attachments cannot have one host port.
+ *
+ * What does not fit into the socket at once (in a user namespace, some thousand ports) goes in several
+ * transactions: the first has the owner, and what was done by then goes with it.
+ */
+
+import type { Family } from '../../model/address/address.ts'
+import { TsnetError } from '../../model/errors.ts'
+import { addCommands, transactionOf } from '../../netfilter/commands.ts'
+import { consistently, findChain, findElement, type ListedRule, listRules } from '../../netfilter/list.ts'
+import { netfilterHere } from '../../netfilter/netfilter.ts'
+import { type Denial, denied, isBusy, isMissing, isTaken } from '../../netfilter/refusal.ts'
+import { Transaction } from '../../netfilter/transaction.ts'
+import type { Netlink } from '../../netlink/netlink.ts'
+import { commentOf, type Rules } from '../rules.ts'
+import { baseChains, baseDocument, deleteTable, TABLE, TABLE_REF } from './base.ts'
+import { addBase } from './base-messages.ts'
+import {
+  createText,
+  type Element,
+  elementsOf,
+  elementText,
+  isPortElement,
+  portElementsOf,
+} from './document.ts'
+import {
+  absentElements,
+  createElements,
+  deleteElements,
+  describeElement,
+  elementsOfOwner,
+  listKeys,
+  listOwners,
+} from './elements.ts'
+import {
+  deleteUnusedChains,
+  forwardAccepts,
+  forwardRemovals,
+  missingForwardAccepts,
+  openForwardChains,
+} from './forward-accept.ts'
+import { inParts } from './parts.ts'
+
+/** How often a change is tried again when others change the shared parts at the same time. */
+const ATTEMPTS = 10
+
+/** @throws TsnetError `conflict`, `missing`, `kernel` */
+export async function installNft(rules: Rules): Promise<void> {
+  const nl = netfilterHere()
+  const elements = elementsOf(rules)
+  for (let attempt = 1; ; attempt++) {
+    const accepts = forwardAccepts(rules, openForwardChains(rules))
+    const denial = inParts(
+      elements,
+      (part, isLast) => create(nl, rules, part, isLast ? accepts : []),
+      part => void deleteElements(new Transaction(), part).commit(nl),
+    )
+    if (denial === undefined) return
+    if (isTaken(denial)) throw conflict(nl, rules, denial)
+    // The chain that accepts go to was removed by somebody who was the last to use it.
+    if (!isMissing(denial) || attempt === ATTEMPTS) throw denied(`rules of ${commentOf(rules.owner)}`, denial)
+  }
+}
+
+/** Creates elements in one transaction, together with the table where that is missing. */
+function create(
+  nl: Netlink,
+  rules: Rules,
+  elements: readonly Element[],
+  accepts: readonly string[],
+): Denial | undefined {
+  const commit = (tx: Transaction) =>
+    addCommands(createElements(tx, elements, rules.owner), accepts).commit(nl)
+  const denial = commit(new Transaction())
+  return isMissing(denial) ? commit(addBase(new Transaction(), rules)) : denial
+}
+
+/** @throws TsnetError `missing`, `kernel` */
+export async function withdrawNft(
+  owner: string,
+  { rules, last }: { rules?: Rules; last: boolean; guards?: readonly Family[] },
+): Promise<void> {
+  const nl = netfilterHere()
+  for (let attempt = 1; ; attempt++) {
+    const elements = rules !== undefined && attempt === 1 ? elementsOf(rules) : elementsOfOwner(nl, owner)
+    const accepts = forwardRemovals(owner)
+    const remove = (part: readonly Element[], isLast: boolean, more: readonly string[]) =>
+      addCommands(deleteElements(new Transaction(), part), [
+        ...(isLast ? accepts.commands : []),
+        ...more,
+      ]).commit(nl)
+    const removeAll = (more: readonly string[]) =>
+      inParts(
+        elements,
+        (part, isLast) => remove(part, isLast, isLast ? more : []),
+        () => {}, // What is gone is gone; the rest is looked for.
+      )
+    let denial = removeAll(last ? deleteTable : [])
+    // Somebody else is there, or the table is gone already.
+    if (last && denial !== undefined) denial = removeAll([])
+    if (denial === undefined) return deleteUnusedChains(accepts.families)
+    // Whatever is wrong with what should be there, what is there can be removed.
+    const isLooking = attempt > 1 || rules === undefined
+    if ((isLooking && !isMissing(denial)) || attempt === ATTEMPTS) {
+      throw denied(`removing ${commentOf(owner)}`, denial)
+    }
+  }
+}
+
+/**
+ * Deletes an owner's port elements and creates those of its heirs, in one transaction.
+ * @throws TsnetError `kernel`
+ */
+export async function handOverNft(owner: string | undefined, heirs: readonly Rules[]): Promise<void> {
+  const nl = netfilterHere()
+  for (let attempt = 1; ; attempt++) {
+    const gone = owner === undefined ? [] : elementsOfOwner(nl, owner).filter(isPortElement)
+    const tx = deleteElements(new Transaction(), gone)
+    for (const heir of heirs) {
+      // Whoever did this before may have been killed before it could say so.
+      const there = new Set(elementsOfOwner(nl, heir.owner).map(({ set, key }) => `${set} ${key}`))
+      createElements(
+        tx,
+        portElementsOf(heir).filter(({ set, key }) => !there.has(`${set} ${key}`)),
+        heir.owner,
+      )
+    }
+    const denial = tx.commit(nl)
+    if (denial === undefined) return
+    const isRace = isMissing(denial) || isTaken(denial)
+    if (!isRace || attempt === ATTEMPTS) throw denied('handing over published ports', denial)
+  }
+}
+
+/** Deletes the table unless somebody uses it. */
+export function deleteUnusedTable(): void {
+  const denial = transactionOf(deleteTable).commit(netfilterHere())
+  if (denial !== undefined && !isBusy(denial) && !isMissing(denial))
+    throw denied(`deleting table ${TABLE}`, denial)
+}
+
+/** Who has what was to be created. */
+function conflict(nl: Netlink, rules: Rules, { set, element }: Denial): TsnetError {
+  if (set === undefined || element === undefined) {
+    return new TsnetError('conflict', `nftables: rules of ${commentOf(rules.owner)} collide with others`)
+  }
+  const comment = findElement(nl, TABLE_REF, set, element.key)?.comment ?? ''
+  const holder = /^tsnet:[0-9a-f]{16}$/.test(comment) ? comment : 'somebody'
+  return new TsnetError(
+    'conflict',
+    `nftables: ${describeElement(set, element)} has rules of ${holder} already`,
+  )
+}
+
+export const ownersNft = async (): Promise<string[]> => listOwners(netfilterHere())
+
+export function describeNft(rules: Rules): string {
+  const elements = createText(elementsOf(rules), rules.owner)
+  return `${[...baseDocument(rules), '', `# what ${commentOf(rules.owner)} has in them`, ...elements].join('\n')}\n`
+}
+
+export async function verifyNft(rules: Rules): Promise<string[]> {
+  const nl = netfilterHere()
+  return [
+    ...absentElements(nl, elementsOf(rules), rules.owner).map(
+      element => `nftables: ${element.set} lacks ${elementText(element, rules.owner)}`,
+    ),
+    ...brokenChains(nl, rules),
+    ...missingForwardAccepts(rules),
+  ]
+}
+
+function brokenChains(nl: Netlink, rules: Rules): string[] {
+  const wanted = [...baseChains(rules)]
+  const { names, there } = consistently(nl, () => ({
+    names: wanted.map(([name]) => name).filter(name => findChain(nl, TABLE_REF, name) !== undefined),
+    there: listRules(nl, { table: TABLE_REF }),
+  }))
+  if (names.length === 0) return [`nftables: there is no table ${TABLE}`]
+  return wanted.flatMap(([name, ends]) => {
+    if (!names.includes(name)) return [`nftables: there is no chain ${name}`]
+    const found = there.filter(({ chain }) => chain === name).map(endOf)
+    return found.join() === ends.join()
+      ? []
+      : [`nftables: the rules of chain ${name} end in ${found.join()} instead of ${ends.join()}`]
+  })
+}
+
+/** The statement a rule ends in, in nft's word for it. */
+function endOf({ expressions }: ListedRule): string {
+  const last = expressions.at(-1)
+  if (last?.lookup?.dreg !== undefined) return 'vmap'
+  const words: Record<string, string> = { masq: 'masquerade', nat: 'dnat' }
+  return last?.immediate?.data?.verdict?.code ?? words[last?.name ?? ''] ?? ''
+}
+
+/** Bridges over which somebody is reached from 127.0.0.0/8. */
+export const loopbackBridgesNft = async (): Promise<Set<string>> =>
+  new Set(listKeys(netfilterHere(), 'loopback').flatMap(key => /"(.*)"/.exec(key)?.[1] ?? []))

@@ -1,0 +1,88 @@
+/**
+ * Ports that a runtime reserves itself.
+ *
+ * podman, once a container's network is there, listens on its ports, so that nobody else takes them, and
+ * leaves the sockets to the container's monitor, conmon, where nobody ever accepts. Who listens before it
+ * keeps the container from being started; and after it, a connection to 127.0.0.1, which no rule leads to the
+ * container, would wait for ever. So we come after it, and accept on copies of those very sockets.
+ */
+
+import { readdirSync, readlinkSync } from 'node:fs'
+import { copyDescriptor, openProcess } from '../ffi/pidfd.ts'
+import { familyOf, parseIp } from '../model/address/address.ts'
+import { ipOfHost } from '../model/address/host.ts'
+import type { NamespaceId } from '../model/network.ts'
+import { surroundings } from '../model/surroundings.ts'
+import { listProcesses, parentName, processName } from '../netns/processes.ts'
+import type { Publication } from '../proxy/proxy.ts'
+import { socketInodes } from './probe.ts'
+
+const RUNTIME = 'podman'
+const KEEPER = 'conmon'
+
+/** What podman listens on where no address is asked for. */
+export const EVERY_IPV4 = parseIp('0.0.0.0')
+
+/** True when the runtime that called the plugin will listen on the container's ports. */
+export function runtimeReserves(): boolean {
+  const caller = surroundings().caller
+  return parentName(caller === undefined ? process.pid : Number.parseInt(caller, 10)) === RUNTIME
+}
+
+/** True when some process is in the namespace. */
+export function isInhabited({ ino }: NamespaceId): boolean {
+  return listProcesses().some(pid => linkAt(`/proc/${pid}/ns/net`) === `net:[${ino}]`)
+}
+
+/**
+ * Copies of the sockets that a monitor keeps for all ports of a publication, for each of so many workers; of
+ * one for UDP the first worker gets them all. Undefined where it does not have all of them.
+ */
+export function copyReserved(
+  { protocol, hostPort, count, hostIps: [ip] = [] }: Publication,
+  workers: number,
+): number[][] | undefined {
+  const kept = keptSockets()
+  const table = ip !== undefined && familyOf(ip) === 6 ? `${protocol}6` : protocol
+  const found = Array.from({ length: count }, (_, i) =>
+    socketInodes(table, hostPort + i, ip && ipOfHost(ip))
+      .map(link => kept.get(link))
+      .find(each => each !== undefined),
+  ).filter(each => each !== undefined)
+  if (found.length < count) return undefined
+  const copies = () =>
+    found.map(({ pid, fd }) => {
+      using keeper = openProcess(pid)
+      return copyDescriptor(keeper, fd)
+    })
+  return Array.from({ length: workers }, (_, worker) => (worker > 0 && protocol === 'udp' ? [] : copies()))
+}
+
+/** The sockets of all monitors, by what /proc shows for them. */
+function keptSockets(): Map<string, { pid: number; fd: number }> {
+  const keepers = listProcesses().filter(pid => processName(pid) === KEEPER)
+  return new Map(
+    keepers.flatMap(pid =>
+      descriptorsOf(pid).flatMap(fd => {
+        const link = linkAt(`/proc/${pid}/fd/${fd}`)
+        return link?.startsWith('socket:') ? [[link, { pid, fd }] as const] : []
+      }),
+    ),
+  )
+}
+
+function descriptorsOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map(Number)
+  } catch {
+    return [] // it has ended
+  }
+}
+
+function linkAt(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return undefined
+  }
+}

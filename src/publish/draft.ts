@@ -1,0 +1,77 @@
+/** A publication before it has its host port. */
+
+import { randomBytes } from 'node:crypto'
+import { TsnetError } from '../model/errors.ts'
+import { present } from '../model/present.ts'
+import type { PortSpec } from '../model/publication/port-spec.ts'
+import type { Container, Publication, PublishRequest } from '../model/publication/publication.ts'
+import { containerPorts } from './host-ports.ts'
+
+/** One port or range of a request. */
+export function draftOf(
+  request: PublishRequest,
+  containers: Container[],
+  spec: PortSpec,
+  asked: string | undefined,
+): Publication {
+  const { specs: _, written: __, containers: ___, replace: ____, ...options } = request
+  return {
+    ...options,
+    id: randomBytes(8).toString('hex'),
+    protocol: spec.protocol,
+    ...(spec.hostIp !== undefined && { hostIp: spec.hostIp }),
+    hostPort: spec.host?.first ?? 0,
+    count: containerPorts(spec.container),
+    target: 'socket' in spec.container ? spec.container : { port: spec.container.first },
+    containers,
+    ...(asked !== undefined && { asked }),
+    createdAt: new Date().toISOString(),
+  }
+}
+
+/** The publication that has the very host ports of another. */
+export const findSame = (published: readonly Publication[], draft: Publication): Publication | undefined =>
+  published.find(
+    each =>
+      each.protocol === draft.protocol &&
+      each.hostIp === draft.hostIp &&
+      each.hostPort === draft.hostPort &&
+      each.count === draft.count,
+  )
+
+/**
+ * A publication that leads where another one asks, with the limits and the rules that it has.
+ * @throws TsnetError `unsupported-field` where the other asks for other limits
+ */
+export function successorOf(earlier: Publication, draft: Publication): Publication {
+  if (limitsOf(earlier) !== limitsOf(draft)) {
+    throw new TsnetError(
+      'unsupported-field',
+      `--replace keeps mode and limits of what is published on port ${earlier.hostPort}; repeat its options, or unpublish it first`,
+    )
+  }
+  const { target, via, drainMs, expiresAt, asked } = draft
+  const { expiresAt: _, asked: __, ...rest } = earlier
+  return { ...rest, target, via, drainMs, ...present({ expiresAt, asked }) }
+}
+
+/** A publication as it shall be again, with the rules that are in the kernel now. */
+export function withRulesOf(publication: Publication, now: Publication | undefined): Publication {
+  const { nat: _, ...rest } = publication
+  return { ...rest, ...(now?.nat && { nat: now.nat }) }
+}
+
+/** What a publication keeps when its target is replaced, in a form that can be compared. */
+const limitsOf = (publication: Publication): string => {
+  const { mode, allow, deny, waitMs, maxConnections, maxSessions, sessionIdleMs, proxyProtocol } = publication
+  return JSON.stringify([
+    mode,
+    allow,
+    deny,
+    waitMs,
+    maxConnections,
+    maxSessions,
+    sessionIdleMs,
+    proxyProtocol,
+  ])
+}

@@ -1,0 +1,227 @@
+/**
+ * Every published port of this host that somebody can ask for, each with what is so about it.
+ *
+ *     publish   tsnet publish                      files of ours, and the daemon's counters and obstacles
+ *     cni       networks of tsnet                  entries of attachments
+ *     portmap   the drop-in of that name           its records
+ *     docker    dockerd                            its API; where our docker-proxy is its, the daemon's counters
+ */
+
+import type { HostIp } from '../model/address/address.ts'
+import { hasCode, messageOf } from '../model/errors.ts'
+import { nameOfAttached, ownerTag } from '../model/network.ts'
+import type { PortMapping, Protocol } from '../model/port-mapping.ts'
+import { shortName } from '../model/publication/container-name.ts'
+import type { Publication } from '../model/publication/publication.ts'
+import type { Counters } from '../proxy/proxy.ts'
+import { listRecords } from '../records/chained.ts'
+import { listEntries } from '../records/records.ts'
+import { type DockerPort, dockerPorts, namesById } from '../runtime/runtime.ts'
+import type { HeldPort } from './attachment-ports.ts'
+import { type Condition, conditionOf, ListeningIn, type Place } from './condition.ts'
+import { forwardingId } from './forwarding.ts'
+import type { Served } from './publish.ts'
+
+/** What all listed ports have in common. */
+export interface ListedPort extends Condition {
+  source: 'publish' | 'cni' | 'portmap' | 'docker'
+  /** Of the publication; else the owner tag, or dockerd's container. */
+  id: string
+  protocol: Protocol
+  /** Absent: every address. */
+  hostIp?: HostIp
+  hostPort: number
+  count: number
+  target: Publication['target']
+  containers: { name: string; id: string; asked?: string }[]
+  network?: string
+  expiresAt?: number
+  counters?: Counters
+}
+
+/** @param hasDaemon false: `published` is what is written down */
+export function listPublished(published: readonly Served[], hasDaemon: boolean): (Served & ListedPort)[] {
+  const listening = new ListeningIn()
+  return published.map(each => ({
+    ...each,
+    source: 'publish',
+    ...conditionOf(factsOf(each, hasDaemon), listening),
+  }))
+}
+
+/** What is so about a publication, as conditionOf takes it. */
+export function factsOf(served: Served, hasDaemon: boolean) {
+  const { protocol, target, count, containers, via, mode, nat, counters, obstacle, natObstacle, ending } =
+    served
+  return {
+    protocol,
+    target,
+    count,
+    containers,
+    inside: via === 'netns' || (via === 'auto' && containers.every(each => each.addresses.length === 0)),
+    ...(nat && { backend: nat.backend }),
+    isHeld: counters !== undefined,
+    needsDaemon: mode !== 'nat' && !hasDaemon,
+    ...(obstacle !== undefined && { obstacle }),
+    ...(natObstacle !== undefined && { natObstacle }),
+    isEnding: ending !== undefined,
+  }
+}
+
+/**
+ * The ports of everybody else.
+ * @param held what the daemon holds for them; none: there is no daemon
+ * @param warn hears of a runtime that does not answer
+ */
+export async function listOthers(
+  held: readonly HeldPort[],
+  warn: (line: string) => void,
+): Promise<ListedPort[]> {
+  const listening = new ListeningIn()
+  const docker = await dockerPorts().catch((thrown: unknown) => {
+    if (!hasCode(thrown, 'missing')) warn(messageOf(thrown))
+    return undefined
+  })
+  const byId = new Map(held.map(each => [each.id, each]))
+  const names = await namesById()
+  const named = (name: string, id: string) => names.get(id) ?? name
+  return [
+    ...attached(byId, named, listening),
+    ...chained(named, listening),
+    ...(docker === undefined
+      ? held.flatMap(heldForDocker)
+      : docker.map(each => dockers(each, held, listening))),
+  ]
+}
+
+type Named = (name: string, id: string) => string
+
+function attached(held: Map<string, HeldPort>, named: Named, listening: ListeningIn): ListedPort[] {
+  return listEntries().flatMap(({ owner, entry: { state, attachment } }) => {
+    const { containerId: id, network, netns, nat, natObstacle } = attachment
+    const name = named(nameOfAttached(attachment), id)
+    return attachment.ports.map(mapping => {
+      const { obstacle, counters } = held.get(forwardingId(owner, mapping)) ?? {}
+      const facts = {
+        ...sidesOf(mapping),
+        containers: [{ name, id, netns }],
+        inside: false,
+        ...(nat && { backend: nat.backend }),
+        isHeld: counters !== undefined,
+        needsDaemon: false,
+        ...(obstacle !== undefined && { obstacle }),
+        ...(natObstacle !== undefined && { natObstacle }),
+        isStarting: state === 'attaching',
+        isEnding: state === 'detaching',
+      }
+      return listed('cni', owner, facts, mapping, { network, counters }, listening)
+    })
+  })
+}
+
+function chained(named: Named, listening: ListeningIn): ListedPort[] {
+  return listRecords('portmap').flatMap(record => {
+    const { containerId: id, network, netns, backend, intent, natObstacle } = record
+    const owner = ownerTag(record)
+    return intent.ports.map(port => {
+      const mapping = { ...port, count: 1 }
+      const facts = {
+        ...sidesOf(mapping),
+        containers: [{ name: named(shortName(id), id), id, netns }],
+        inside: false,
+        backend,
+        isHeld: false,
+        needsDaemon: false,
+        ...(natObstacle !== undefined && { natObstacle }),
+      }
+      return listed('portmap', owner, facts, mapping, { network }, listening)
+    })
+  })
+}
+
+function dockers(port: DockerPort, held: readonly HeldPort[], listening: ListeningIn): ListedPort {
+  const ours = held.filter(({ call }) => call !== undefined && isPartOf(call, port))
+  const obstacle = ours.find(each => each.obstacle !== undefined)?.obstacle
+  const { id, name, netns, ...mapping } = port
+  const facts = {
+    ...sidesOf(mapping),
+    containers: [{ name, id, netns }],
+    inside: false,
+    others: ['dockerd'],
+    isHeld: ours.some(each => each.counters !== undefined),
+    needsDaemon: false,
+    ...(obstacle !== undefined && { obstacle }),
+  }
+  return listed('docker', shortName(id), facts, mapping, { counters: sumOf(ours) }, listening)
+}
+
+/** Where dockerd does not say what they are for. */
+function heldForDocker({ id, call, counters, obstacle }: HeldPort): ListedPort[] {
+  if (call === undefined) return []
+  const { containerIp: name, containerPort: port, ...host } = call
+  return [
+    {
+      ...host,
+      source: 'docker',
+      id,
+      count: 1,
+      target: { port },
+      containers: [{ name, id: name }],
+      ...(counters && { counters }),
+      by: counters === undefined ? [] : ['proxy'],
+      state: obstacle === undefined ? 'serving' : 'waiting',
+      ...(obstacle !== undefined && { why: obstacle }),
+    },
+  ]
+}
+
+const sidesOf = ({ protocol, count, containerPort }: PortMapping) => ({
+  protocol,
+  count,
+  target: { port: containerPort },
+})
+
+type Facts = Omit<Parameters<typeof conditionOf>[0], 'containers'> & {
+  containers: (Place & { id: string })[]
+}
+
+function listed(
+  source: ListedPort['source'],
+  id: string,
+  facts: Facts,
+  { hostIp, hostPort }: PortMapping,
+  { network, counters }: { network?: string; counters?: Counters | undefined },
+  listening: ListeningIn,
+): ListedPort {
+  return {
+    source,
+    id,
+    protocol: facts.protocol,
+    ...(hostIp !== undefined && { hostIp }),
+    hostPort,
+    count: facts.count,
+    target: facts.target,
+    containers: facts.containers.map(each => ({ name: each.name, id: each.id })),
+    ...(network !== undefined && { network }),
+    ...(counters !== undefined && { counters }),
+    ...conditionOf(facts, listening),
+  }
+}
+
+const isPartOf = (
+  call: NonNullable<HeldPort['call']>,
+  { protocol, hostIp, hostPort, count }: DockerPort,
+): boolean =>
+  call.protocol === protocol &&
+  call.hostPort >= hostPort &&
+  call.hostPort < hostPort + count &&
+  (hostIp === undefined || hostIp === call.hostIp)
+
+function sumOf(held: readonly HeldPort[]): Counters | undefined {
+  const all = held.flatMap(({ counters }) => counters ?? [])
+  const [first, ...others] = all
+  if (first === undefined) return undefined
+  const sum = { ...first }
+  for (const each of others) for (const key of Object.keys(sum) as (keyof Counters)[]) sum[key] += each[key]
+  return sum
+}

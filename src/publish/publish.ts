@@ -1,0 +1,176 @@
+/**
+ * Publishes ports of running containers, and keeps what is published true.
+ *
+ *     publish   find the containers → choose host ports → write down → claim → listen → rules
+ *     tend      containers that restarted are followed; those that are gone end, and so do those whose
+ *               time is over; what something was in the way of is tried again; rules of others that
+ *               have changed are looked at (reconsider.ts)
+ *     restore   after a restart of the process: everything that is written down is served again
+ *
+ * The listening socket comes before the rules: it is reservation and conflict check in one, and what
+ * arrives in between is served by the proxy. Each step leaves its undo; several ports of one request are
+ * published together or not at all.
+ *
+ * What is done to one publication is done in turns, and each looks first at what the one before has left.
+ * Runtimes are asked before a turn is taken: one that hangs delays neither requests nor other publications.
+ *
+ * An error ends nothing that was published. A host address that is not there yet, a port that another process
+ * has, a firewall or a runtime that fails: it waits, says why, and is tried again (obstacles.ts). Only a runtime
+ * that answers, and does not know the container, says that it is gone.
+ *
+ * While a container does not run, its publication keeps the port and leads nowhere: the address it had may
+ * belong to another container by then.
+ */
+
+import { hasCode, TsnetError } from '../model/errors.ts'
+import type { NatBackend } from '../model/network.ts'
+import { present } from '../model/present.ts'
+import type { PortSpec } from '../model/publication/port-spec.ts'
+import type { Publication, PublishRequest } from '../model/publication/publication.ts'
+import { everyStep, type Undo, withUndo } from '../model/undo.ts'
+import type { Counters, PortProxy } from '../proxy/proxy.ts'
+import { publicationIndex, readPublication } from '../records/owners.ts'
+import { choosePublications } from './choose.ts'
+import { draftOf, findSame, successorOf, withRulesOf } from './draft.ts'
+import { hostPortChoices } from './host-ports.ts'
+import { listeningSpecs } from './listening.ts'
+import { Resolver } from './resolve.ts'
+import { Serving } from './serving.ts'
+import { Turns } from './turns.ts'
+import { type Tell, Upkeep } from './upkeep.ts'
+
+/** A publication and what happened on it. */
+export type Served = Publication & {
+  counters?: Counters
+  /** What is in its way. */
+  obstacle?: string
+}
+
+export interface PublisherOptions {
+  tell?: Tell
+  /** The firewall to use; absent: as chooseBackend decides. */
+  backend?: NatBackend | undefined
+}
+
+export class Publisher {
+  readonly #proxy: PortProxy
+  readonly #tell: Tell
+  readonly #serving: Serving
+  readonly #turns = new Turns()
+  readonly #published = publicationIndex()
+  readonly #resolver = new Resolver()
+  readonly #upkeep: Upkeep
+
+  constructor(proxy: PortProxy, { tell = () => {}, backend }: PublisherOptions = {}) {
+    this.#proxy = proxy
+    this.#tell = tell
+    this.#serving = new Serving(proxy, backend)
+    this.#upkeep = new Upkeep({
+      serving: this.#serving,
+      turns: this.#turns,
+      resolver: this.#resolver,
+      list: () => this.#published.list(),
+      tell,
+    })
+  }
+
+  /** @throws TsnetError; nothing of the request is published then */
+  async publish(request: PublishRequest): Promise<Publication[]> {
+    const containers = await Promise.all(request.containers.map(each => this.#resolver.resolve(each)))
+    return withUndo(async undo => {
+      const published: Publication[] = []
+      const specs = request.specs.length === 0 ? listeningSpecs(containers, request.via) : request.specs
+      for (const [i, spec] of specs.entries()) {
+        const draft = draftOf(request, containers, spec, request.written[i])
+        const earlier = request.replace ? findSame(this.#published.list(), draft) : undefined
+        published.push(
+          earlier === undefined
+            ? await this.#add(draft, spec, undo)
+            : await this.#replace(earlier, draft, undo),
+        )
+      }
+      return published
+    })
+  }
+
+  /** Ends publications. @throws the error, or an AggregateError, after having tried all */
+  async unpublish(publications: readonly Publication[]): Promise<void> {
+    await everyStep(publications.map(each => () => this.#upkeep.end(each, 'unpublished')))
+  }
+
+  /** Publications by the words that people have for them. @throws TsnetError for one that none answers to */
+  async choose(words: readonly string[]): Promise<Served[]> {
+    const find = (word: string) => this.#resolver.resolve(word)
+    return this.counted(await choosePublications(this.#published.list(), words, find))
+  }
+
+  /** All that is published, with what happened on it. */
+  list(): Served[] {
+    return this.counted(this.#published.list())
+  }
+
+  /** All that is published, as it is written down. */
+  published(): readonly Publication[] {
+    return this.#published.list()
+  }
+
+  /** Publications with what happened on them. */
+  counted(publications: readonly Publication[]): Served[] {
+    return publications.map(each => ({
+      ...each,
+      ...present({ counters: this.#proxy.countersOf(each.id), obstacle: this.#upkeep.obstacleOf(each.id) }),
+    }))
+  }
+
+  /** Serves again what is written down; where that cannot be, `tend` tries it again. */
+  restore(handedIn?: (id: string) => number[][] | undefined): void {
+    this.#upkeep.restore(handedIn)
+  }
+
+  /** Looks after every publication once. To be called every second or so. */
+  tend(now = Date.now()): Promise<void> {
+    return this.#upkeep.tend(now)
+  }
+
+  async #add(draft: Publication, spec: PortSpec, undo: Undo): Promise<Publication> {
+    const choices = hostPortChoices(spec)
+    for (const [i, hostPort] of choices.entries()) {
+      try {
+        const begin = (undo: Undo) => this.#serving.begin({ ...draft, hostPort }, undo)
+        const publication = await this.#turns.take(draft.id, () => withUndo(begin))
+        undo.push(`the publication of ${hostPort}`, () => this.#upkeep.end(publication, 'unpublished'))
+        this.#tell('published', publication, publication.natObstacle)
+        return publication
+      } catch (thrown) {
+        if (!hasCode(thrown, 'conflict') || i === choices.length - 1) throw thrown
+      }
+    }
+    throw new TsnetError('conflict', 'no host port is free')
+  }
+
+  /**
+   * Another target behind the same port. The socket stays, so nobody is refused; what the proxy was told
+   * about who may connect stays with it.
+   */
+  #replace({ id }: Publication, draft: Publication, undo: Undo): Promise<Publication> {
+    return this.#turns.take(id, async () => {
+      const earlier = readPublication(id)
+      if (earlier !== undefined) return this.#takeOver(earlier, draft, undo)
+      throw new TsnetError('try-again', `what was published on port ${draft.hostPort} has just ended`)
+    })
+  }
+
+  async #takeOver(earlier: Publication, draft: Publication, undo: Undo): Promise<Publication> {
+    const next = successorOf(earlier, draft)
+    undo.push(`the publication of ${earlier.hostPort}`, () =>
+      this.#turns.take(earlier.id, async () => {
+        const back = withRulesOf(earlier, readPublication(earlier.id))
+        await this.#serving.lead(back, earlier.containers)
+      }),
+    )
+    const publication = await this.#serving.lead(next, draft.containers)
+    this.#upkeep.forgetObstacle(earlier.id)
+    this.#tell('replaced', publication)
+    return publication
+  }
+}

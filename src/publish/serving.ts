@@ -1,0 +1,219 @@
+/**
+ * One publication in proxy, rules, claims and record: begun, led to other containers, ended. Who does so takes
+ * the publication's turn before (publish.ts).
+ *
+ *     record → claim → sockets → rules          to begin, or nothing of it
+ *     sockets │ rules                           to lead: what of the two can be done is done
+ *     mark → rules │ sockets → claim → record   to end: the record goes when nothing else is left
+ *
+ * What fails leaves the publication leading nowhere rather than to what it should not, and the record says
+ * what there is; so the same can be asked for again, as often as it takes.
+ */
+
+import { closeSync } from 'node:fs'
+import { hasCode } from '../model/errors.ts'
+import type { NatBackend } from '../model/network.ts'
+import { present } from '../model/present.ts'
+import type { Container, Publication, PublicationEnd } from '../model/publication/publication.ts'
+import { everyStep, type Undo } from '../model/undo.ts'
+import { endFlows } from '../nat/nat.ts'
+import { isThere } from '../netns/container.ts'
+import { claimPorts, releasePorts } from '../ports/ports.ts'
+import { probePorts } from '../ports/probe.ts'
+import type { Publication as Forwarding, PortProxy } from '../proxy/proxy.ts'
+import { removePublication, writePublication } from '../records/owners.ts'
+import { portsOf, proxyPart, rulesFit, targetsOf } from './plan.ts'
+import { addRules, type KernelPart, obstacleOf, removeRules, rulesFor } from './rules.ts'
+
+export class Serving {
+  readonly #proxy: PortProxy
+  readonly #backend: NatBackend | undefined
+  /** Which containers a publication leads to, as far as we have led it there. */
+  readonly #ledTo = new Map<string, string>()
+
+  /** @param backend the firewall to use; absent: as chooseBackend decides */
+  constructor(proxy: PortProxy, backend: NatBackend | undefined) {
+    this.#proxy = proxy
+    this.#backend = backend
+  }
+
+  /** @throws TsnetError `conflict` where the port is not free */
+  async begin(draft: Publication, undo: Undo): Promise<Publication> {
+    const kernel = rulesFor(draft, this.#backend)
+    const forwarding = proxyPart(draft)
+    const publication = { ...draft, ...kernel }
+    undo.push('the record', () => removePublication(draft.id))
+    writePublication(publication)
+    undo.push('the claim on host ports', () => releasePorts(draft.id, [portsOf(draft)]))
+    await claimPorts(draft.id, [portsOf(draft)], { probe: forwarding === undefined })
+    if (forwarding !== undefined) {
+      this.#listen(forwarding, draft)
+      undo.push('the listening sockets', () => this.#proxy.withdraw(draft.id))
+    }
+    undo.push('the rules', () => removeRules(publication))
+    await addRules(publication)
+    this.#ledTo.set(draft.id, placesOf(draft.containers))
+    return publication
+  }
+
+  /**
+   * Listens again for one that is written down. Its rules are in the kernel.
+   * @param handedIn sockets that a process before us had; they are closed where they cannot be used
+   * @throws TsnetError
+   */
+  resume(publication: Publication, handedIn: number[][] | undefined, isRunning: typeof isThere): void {
+    const running = runningOnly(publication, isRunning)
+    try {
+      const forwarding = proxyPart(running)
+      if (forwarding !== undefined) this.#listen(forwarding, running, handedIn)
+    } catch (thrown) {
+      for (const fd of handedIn?.flat() ?? []) closeSync(fd)
+      throw thrown
+    }
+    // Rules that lead to one that does not run, or to what it was before, may still be there.
+    const isWhole = running.containers.length === publication.containers.length
+    if (isWhole && rulesFit(publication)) this.#ledTo.set(publication.id, placesOf(running.containers))
+  }
+
+  /** True when these are the containers of a publication, and it leads to those of them that run. */
+  leadsTo(publication: Publication, containers: readonly Container[]): boolean {
+    const running = containers.filter(each => isThere(each.netns))
+    const isSame = placesOf(containers) === placesOf(publication.containers)
+    return isSame && this.#ledTo.get(publication.id) === placesOf(running)
+  }
+
+  /**
+   * Leads a publication to these containers, running ones; to nowhere while there are none.
+   * @throws the error, or an AggregateError, after having done what can be done
+   */
+  async lead(publication: Publication, containers: Container[]): Promise<Publication> {
+    const running = runningOnly({ ...publication, containers })
+    let led = { ...publication, containers }
+    this.#ledTo.delete(publication.id)
+    await everyStep([
+      () => this.#leadProxy(running),
+      async () => {
+        led = await this.#leadRules(led, running)
+      },
+    ])
+    this.#ledTo.set(publication.id, placesOf(running.containers))
+    return led
+  }
+
+  async #leadProxy(running: Publication): Promise<void> {
+    const { id } = running
+    const nowhere = proxyPart({ ...running, containers: [] })
+    if (nowhere === undefined) return
+    if (!this.isServed(id)) this.#listen(nowhere, running)
+    try {
+      await this.#proxy.retarget(id, targetsOf(running))
+    } catch (thrown) {
+      await this.#proxy.retarget(id, [])
+      throw thrown
+    }
+  }
+
+  /** @param publication with its new containers, and the rules that there are for the earlier ones */
+  async #leadRules(publication: Publication, running: Publication): Promise<Publication> {
+    const { nat: before, natObstacle: _, ...bare } = publication
+    writePublication(publication)
+    let kernel: KernelPart = {}
+    let failure: unknown
+    try {
+      if (running.containers.length > 0) kernel = rulesFor(running, this.#backend)
+    } catch (thrown) {
+      failure = thrown
+    }
+    const next = { ...bare, ...kernel }
+    if (failure === undefined && JSON.stringify(kernel.nat) === JSON.stringify(before)) {
+      writePublication(next)
+      return next
+    }
+    await removeRules(publication)
+    writePublication(next)
+    if (failure !== undefined) throw failure
+    try {
+      await addRules(next)
+    } catch (thrown) {
+      await removeRules(next)
+      writePublication(bare)
+      throw thrown
+    }
+    return next
+  }
+
+  /** True where rules of others are in the way of a running publication as they were not, or are no more. */
+  isObstructedAnew(publication: Publication): boolean {
+    try {
+      return obstacleOf(publication, this.#backend) !== publication.natObstacle
+    } catch {
+      // Something else is in its way, and whoever leads it says what.
+      return false
+    }
+  }
+
+  /** Decides again what the kernel does for a running publication, by the rules that others have now. */
+  async reconsider(publication: Publication): Promise<Publication> {
+    if (publication.mode !== 'nat') return this.#leadRules(publication, publication)
+    // Nobody else could serve it: so it is only said.
+    const { natObstacle: _, ...rest } = publication
+    const said = { ...rest, ...present({ natObstacle: obstacleOf(publication, this.#backend) }) }
+    writePublication(said)
+    return said
+  }
+
+  /**
+   * Takes a publication down. It is marked before, so that whoever comes after a kill goes on with that.
+   * @throws the error, or an AggregateError, after having tried all; the record stays then
+   */
+  async end(publication: Publication, why: PublicationEnd): Promise<void> {
+    const { id, drainMs, ending } = publication
+    if (ending === undefined) mark({ ...publication, ending: why })
+    this.#ledTo.delete(id)
+    await everyStep([
+      () => removeRules(publication),
+      async () => {
+        if (this.isServed(id)) await this.#proxy.withdraw(id, { drainMs })
+      },
+    ])
+    await everyStep([
+      () => publication.nat && endFlows([portsOf(publication)]),
+      () => releasePorts(id, [portsOf(publication)]),
+      () => removePublication(id),
+    ])
+  }
+
+  /** True while the proxy listens for it. */
+  isServed(id: string): boolean {
+    return this.#proxy.countersOf(id) !== undefined
+  }
+
+  /** @throws TsnetError `conflict` naming the process that listens there */
+  #listen(forwarding: Forwarding, publication: Publication, handedIn?: number[][]): void {
+    try {
+      this.#proxy.publish(forwarding, handedIn)
+    } catch (thrown) {
+      if (hasCode(thrown, 'conflict')) probePorts(portsOf(publication))
+      throw thrown
+    }
+  }
+}
+
+/** Without the containers that do not run: the address that one had may be another's by now. */
+const runningOnly = (publication: Publication, isRunning = isThere): Publication => ({
+  ...publication,
+  containers: publication.containers.filter(each => isRunning(each.netns)),
+})
+
+/** Where containers are, in a form that can be compared. */
+const placesOf = (containers: readonly Container[]): string =>
+  containers.map(({ netns }) => `${netns.dev}:${netns.ino}`).join()
+
+/** A disk that is full is no reason to keep anything. */
+function mark(publication: Publication): void {
+  try {
+    writePublication(publication)
+  } catch {
+    // It is ended all the same.
+  }
+}
