@@ -9,9 +9,20 @@ export interface Daemon {
   stop(): Promise<void>
 }
 
+export interface Start {
+  /** Of which build; absent: of this one. */
+  program?: string
+  /** Words to put before it, which become it. */
+  before?: readonly string[]
+}
+
 /** Starts it and waits until it is ready. */
-export async function startDaemon(env: Record<string, string>): Promise<Daemon> {
-  const child = spawn(resolve('dist/bin/tsnet'), ['daemon'], {
+export async function startDaemon(
+  env: Record<string, string>,
+  { program = resolve('dist/bin/tsnet'), before = [] }: Start = {},
+): Promise<Daemon> {
+  const [file = '', ...words] = [...before, program, 'daemon']
+  const child = spawn(file, words, {
     env: { ...process.env, ...env, TSNET_DAEMON: 'on' },
     stdio: ['ignore', 'pipe', 'ignore'],
   })

@@ -6,6 +6,7 @@
  *     npm run bench -- cni --json                one, for machines
  *     npm run bench -- --rounds 100              more turns
  *     npm run bench -- proxy --only requests     some of the work, by a part of its name
+ *     npm run bench -- cni --against ../other    beside another checkout that has been built
  *     npm run bench -- --svg docs/figures.svg    and a chart
  *     npm run -s bench -- cni --json >cni.json   kept
  *     npm run bench -- --from cni.json --from proxy.json --svg docs/figures.svg
@@ -14,10 +15,11 @@
  * Each runs in a process, a network and a mount namespace of its own; the machine's are not touched.
  */
 
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { drawReports } from './chart.ts'
-import { benchCni } from './cni.ts'
+import { benchCni } from './cni/cni.ts'
 import { benchCrowd } from './crowd.ts'
 import { benchDockerd } from './dockerd.ts'
 import { benchIpam } from './ipam.ts'
@@ -29,14 +31,19 @@ import { merge, readReports } from './saved.ts'
 import { benchScale } from './scale.ts'
 
 interface Bench {
-  /** @param only names that work has to contain one of; all of it without, and where a bench has no parts */
-  run(rounds: number, only?: readonly string[]): Promise<Report>
+  /**
+   * @param only names that work has to contain one of; all of it without, and where a bench has no parts
+   * @param against another checkout to measure beside this one, where a bench does so
+   */
+  run(rounds: number, only?: readonly string[], against?: string): Promise<Report>
   /** Turns unless the command line says otherwise. */
   rounds: number
+  /** Whether it can measure another build too. */
+  compares?: true
 }
 
 const benches: Record<string, Bench> = {
-  cni: { run: benchCni, rounds: 40 },
+  cni: { run: benchCni, rounds: 40, compares: true },
   crowd: { run: benchCrowd, rounds: 2 },
   dockerd: { run: benchDockerd, rounds: 2 },
   ipam: { run: benchIpam, rounds: 40 },
@@ -48,6 +55,7 @@ const benches: Record<string, Bench> = {
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    against: { type: 'string' },
     from: { type: 'string', multiple: true, default: [] },
     json: { type: 'boolean', default: false },
     only: { type: 'string' },
@@ -58,16 +66,26 @@ const { values, positionals } = parseArgs({
 const rounds = values.rounds === undefined ? undefined : Number(values.rounds)
 const names = positionals.length > 0 || values.from.length > 0 ? positionals : Object.keys(benches)
 const unknown = names.find(name => benches[name] === undefined)
-if (unknown !== undefined || (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))) {
+const alone =
+  values.against === undefined ? undefined : names.find(name => benches[name]?.compares === undefined)
+if (
+  alone !== undefined ||
+  unknown !== undefined ||
+  (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))
+) {
   console.error(
-    `usage: npm run bench -- [${Object.keys(benches).join('|')}] [--rounds N] [--from FILE]… [--json] [--svg FILE]`,
+    `usage: npm run bench -- [${Object.keys(benches).join('|')}] [--rounds N] [--only PART] [--against DIR] [--from FILE]… [--json] [--svg FILE]`,
   )
+  process.exitCode = 2
+} else if (values.against !== undefined && !existsSync(join(values.against, 'dist/bin/tsnet'))) {
+  console.error(`no dist/bin/tsnet in ${values.against}: build that checkout first`)
   process.exitCode = 2
 } else if (insideSandbox()) {
   const reports: Report[] = []
   for (const name of names) {
     const bench = benches[name]
-    if (bench !== undefined) reports.push(await bench.run(rounds ?? bench.rounds, values.only?.split(',')))
+    if (bench !== undefined)
+      reports.push(await bench.run(rounds ?? bench.rounds, values.only?.split(','), values.against))
   }
   console.log(JSON.stringify(reports))
 } else {
@@ -76,6 +94,7 @@ if (unknown !== undefined || (rounds !== undefined && !(Number.isInteger(rounds)
   const options = [
     ...(rounds === undefined ? [] : ['--rounds', String(rounds)]),
     ...(values.only === undefined ? [] : ['--only', values.only]),
+    ...(values.against === undefined ? [] : ['--against', values.against]),
   ]
   const reports = merge([...saved, ...names.flatMap(name => measured(name, options))])
   if (values.json) console.log(JSON.stringify(reports, null, 2))

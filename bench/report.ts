@@ -13,8 +13,12 @@ export interface Line {
   summary: Summary
   /** Median over the peer's median of the same run; absent for the peer itself. */
   ratio?: number
+  /** Median over that of another build in the same run. */
+  against?: number
   /** The ratio that must not be exceeded. */
   budget?: number
+  /** And the one that would be better still. */
+  goal?: number
   /** The ratio that must be reached, where more is better. */
   atLeast?: number
   /** What the median may not exceed. */
@@ -51,11 +55,16 @@ function verdict({ summary, limit, ratio, budget, atLeast }: Line): '' | 'kept' 
 
 /** The report for people. */
 export function formatReport(report: Report): string {
-  const head = ['', 'by', 'median', 'p10', 'p90', '× peer', 'budget', '']
+  const compares = report.lines.some(({ against }) => against !== undefined)
+  const other = (cell: string) => (compares ? [cell] : [])
+  const head = ['', 'by', 'median', 'p10', 'p90', '× peer', ...other('× other'), 'budget', '']
   const rows = report.lines.map(line => [
-    line.unit === undefined || line.unit === '' ? line.work : `${line.work}, ${line.unit}`,
+    [line.work, line.unit === report.unit ? '' : line.unit].filter(Boolean).join(', '),
     line.by,
     ...figures(line),
+    line.ratio?.toFixed(2) ?? '',
+    ...other(line.against?.toFixed(2) ?? ''),
+    limits(line),
     verdict(line),
   ])
   const versions = Object.entries(report.versions).map(([name, version]) => `${name} ${version}`)
@@ -70,18 +79,20 @@ export function formatReport(report: Report): string {
   ].join('\n')
 }
 
-function figures({ summary, limit, unit, ratio, budget, atLeast }: Line): string[] {
-  const limits = [
-    ...(limit === undefined ? [] : [`≤ ${limit} ${unit ?? ''}`.trimEnd()]),
-    ...(budget === undefined ? [] : [`≤ ${budget.toFixed(2)}`]),
-    ...(atLeast === undefined ? [] : [`≥ ${atLeast.toFixed(2)}`]),
-  ]
+function figures({ summary }: Line): string[] {
   const { samples, median, p10, p90 } = summary
   const spread = samples > 1 ? [p10, p90].map(value => value.toFixed(1)) : ['', '']
   // What is counted is whole.
-  const middle = samples === 1 && Number.isInteger(median) ? String(median) : median.toFixed(1)
-  return [middle, ...spread, ratio?.toFixed(2) ?? '', limits.join(' ')]
+  return [samples === 1 && Number.isInteger(median) ? String(median) : median.toFixed(1), ...spread]
 }
+
+const limits = ({ limit, unit, budget, goal, atLeast }: Line): string =>
+  [
+    ...(limit === undefined ? [] : [`≤ ${limit} ${unit ?? ''}`.trimEnd()]),
+    ...(budget === undefined ? [] : [`≤ ${budget.toFixed(2)}`]),
+    ...(goal === undefined ? [] : [`(${goal.toFixed(2)})`]),
+    ...(atLeast === undefined ? [] : [`≥ ${atLeast.toFixed(2)}`]),
+  ].join(' ')
 
 /** Lines up cells; the first two columns to the left, the figures to the right. */
 function columns(rows: string[][]): string[] {

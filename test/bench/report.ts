@@ -60,3 +60,18 @@ t.test('curves are lined up by size, and one that grows too much is told', async
   t.match(text, /DEL, ms +the hare +2\.0 +20\.0 +10\.00 +0\.50 +≤ 1\.20 +OVER/)
   t.notOk(withinBudget({ ...report, lines: [], curves: [grows] }))
 })
+
+t.test(
+  'beside another build there is a column for what this one takes over it, and goals stand beside budgets',
+  async t => {
+    const lines = [
+      { work: 'ADD', by: "before's", summary: summary(8), ratio: 0.8 },
+      { work: 'ADD', by: 'tsnet', summary: summary(4), ratio: 0.4, against: 0.5, budget: 0.5, goal: 0.3 },
+      { work: 'DEL', by: 'tsnet', summary: summary(4), limit: 5, unit: 'ms' },
+    ]
+    const text = formatReport({ ...report, lines })
+    t.match(text, /× peer {2}× other +budget/)
+    t.match(text, /ADD +tsnet +4\.0 +3\.0 +5\.0 +0\.40 +0\.50 +≤ 0\.50 \(0\.30\) +kept/)
+    t.match(text, /^DEL +tsnet .* ≤ 5 ms +kept$/m)
+  },
+)
