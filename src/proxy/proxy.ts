@@ -6,7 +6,7 @@
  *     Proxy                                   Reactor: epoll, deadlines, turns
  *       listener   bind, listen  ──fds──▶       StreamService ── Connection ═ Half ═▶ ┐
  *       destination  netns, root ──fds──▶       DatagramService ── Session ─────────▶ ├─ Dialer ▶ target
- *       WorkerThread ──port + eventfd──▶        Balance, AccessList, PROXY header     ┘
+ *       Crew of WorkerThreads ──port──▶         Balance, AccessList, PROXY header     ┘
  *       counters  ◀──shared memory──────        counts per port
  *
  * A *publication* is a range of ports of this host and the targets their clients are taken to. A published
@@ -38,10 +38,10 @@
  */
 
 import { TsnetError } from '../model/errors.ts'
-import { currentNetns, inside, type Netns, type Sync, sameNamespace } from '../netns/netns.ts'
 import { adoptListeners } from './adopt.ts'
 import type { Assignment } from './assignment.ts'
 import { type Counters, counterTable, forgetActive, sumCounters } from './counters.ts'
+import { Crew } from './crew.ts'
 import { closeDestination, type Destination, openDestinations } from './destination.ts'
 import type { FrozenClient } from './frozen.ts'
 import { closeListeners, type Listeners, openListeners } from './listener.ts'
@@ -53,7 +53,6 @@ import {
   type PublicationOptions,
   type Target,
 } from './publication.ts'
-import { WorkerThread } from './thread.ts'
 
 export type { Counters } from './counters.ts'
 export type { FrozenClient, FrozenConnection, FrozenHalf, FrozenSession } from './frozen.ts'
@@ -75,9 +74,6 @@ export interface ProxyOptions {
   onFault?: (message: string) => void
 }
 
-/** A worker that lives shorter is replaced after a tenth of this. */
-const SHORT_LIFE_MS = 1_000
-
 /** Something that is served, with all that has to be closed after it. */
 interface Entry {
   publication: Publication
@@ -94,27 +90,19 @@ interface Entry {
 export const startProxy = (options: ProxyOptions = {}): PortProxy => new PortProxy(options)
 
 export class PortProxy implements AsyncDisposable {
-  readonly #home: Netns = currentNetns()
   readonly #entries = new Map<string, Entry>()
-  readonly #workers: WorkerThread[] = []
-  readonly #hiredAt: number[] = []
+  readonly #crew: Crew
   readonly #defaults: PublicationOptions
-  readonly #onFault: (message: string) => void
-  readonly #onExit = () => {
-    for (const worker of this.#workers) worker.stopNow()
-  }
   #closing: Promise<void> | undefined
 
   constructor({ workers = 1, defaults = {}, onFault = () => {} }: ProxyOptions) {
     this.#defaults = defaults
-    this.#onFault = onFault
-    for (let index = 0; index < workers; index++) this.#workers.push(this.#hire(index))
-    process.on('exit', this.#onExit)
+    this.#crew = new Crew({ size: workers, onFault, onReplaced: index => this.#assignAgain(index) })
   }
 
   /** How many worker threads there are. */
   get workers(): number {
-    return this.#workers.length
+    return this.#crew.size
   }
 
   /**
@@ -135,10 +123,10 @@ export class PortProxy implements AsyncDisposable {
     const destinations = openDestinations(publication.targets)
     try {
       const listeners = this.#listeners(publication, handedIn)
-      const counters = this.#workers.map(() => counterTable(publication.count))
+      const counters = Array.from({ length: this.workers }, () => counterTable(publication.count))
       const entry = { publication, listeners, destinations, counters, withdrawing: false }
       this.#entries.set(id, entry)
-      for (const index of this.#workers.keys()) this.#assign(entry, index)
+      for (let index = 0; index < this.workers; index++) this.#assign(entry, index)
       return listeners.hostPort
     } catch (thrown) {
       destinations.forEach(closeDestination)
@@ -158,7 +146,7 @@ export class PortProxy implements AsyncDisposable {
     const before = entry.destinations
     entry.publication = { ...entry.publication, targets }
     entry.destinations = destinations
-    await Promise.all(this.#workers.map(worker => worker.order({ kind: 'retarget', id, destinations })))
+    await this.#crew.order({ kind: 'retarget', id, destinations })
     before.forEach(closeDestination)
   }
 
@@ -170,10 +158,10 @@ export class PortProxy implements AsyncDisposable {
   async withdraw(id: string, { drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
     const entry = this.#entry(id)
     entry.withdrawing = true
-    await Promise.all(this.#workers.map(worker => worker.order({ kind: 'silence', id })))
+    await this.#crew.order({ kind: 'silence', id })
     closeListeners(entry.listeners)
     entry.listeners.sockets = []
-    await Promise.all(this.#workers.map(worker => worker.order({ kind: 'drain', id, drainMs })))
+    await this.#crew.order({ kind: 'drain', id, drainMs })
     this.#entries.delete(id)
     entry.destinations.forEach(closeDestination)
   }
@@ -183,18 +171,13 @@ export class PortProxy implements AsyncDisposable {
    * @returns connections and sessions, which are the caller's until they are thawed, here or in another
    *   process
    */
-  async freeze(): Promise<FrozenClient[]> {
-    const frozen = await Promise.all(this.#workers.map(worker => worker.order({ kind: 'freeze' })))
-    return frozen.flatMap((each, worker) => (each ?? []).map(client => ({ ...client, worker })))
+  freeze(): Promise<FrozenClient[]> {
+    return this.#crew.freeze()
   }
 
   /** Goes on; with clients of another process, whose publications have to be here by now. */
-  async thaw(clients: readonly FrozenClient[]): Promise<void> {
-    const count = this.#workers.length
-    const shares = this.#workers.map((_, i) => clients.filter((each, j) => (each.worker ?? j) % count === i))
-    await Promise.all(
-      this.#workers.map((worker, i) => worker.order({ kind: 'thaw', clients: shares[i] ?? [] })),
-    )
+  thaw(clients: readonly FrozenClient[]): Promise<void> {
+    return this.#crew.thaw(clients)
   }
 
   /** What happened on all ports of each publication, by its id. */
@@ -241,11 +224,10 @@ export class PortProxy implements AsyncDisposable {
   }
 
   async #end(drainMs: number): Promise<void> {
+    this.#crew.retire()
     const there = [...this.#entries].filter(([, { withdrawing }]) => !withdrawing)
     await Promise.all(there.map(([id]) => this.withdraw(id, { drainMs })))
-    await Promise.all(this.#workers.map(worker => worker.stop()))
-    process.off('exit', this.#onExit)
-    this.#home[Symbol.dispose]()
+    await this.#crew.stop()
   }
 
   #entry(id: string): Entry {
@@ -255,9 +237,8 @@ export class PortProxy implements AsyncDisposable {
   }
 
   #listeners(publication: Publication, handedIn: readonly (readonly number[])[] | undefined): Listeners {
-    const workers = this.#workers.length
-    if (handedIn !== undefined) return adoptListeners(publication, handedIn, workers)
-    return this.#atHome(() => openListeners(publication, workers))
+    if (handedIn !== undefined) return adoptListeners(publication, handedIn, this.workers)
+    return this.#crew.atHome(() => openListeners(publication, this.workers))
   }
 
   #assign({ publication, listeners, destinations, counters }: Entry, worker: number): void {
@@ -272,36 +253,14 @@ export class PortProxy implements AsyncDisposable {
       counters,
       worker,
     }
-    void this.#workers[worker]?.order({ kind: 'serve', assignment })
+    this.#crew.assign(worker, { kind: 'serve', assignment })
   }
 
-  /** A worker, and after its death another in its place. */
-  #hire(index: number): WorkerThread {
-    this.#hiredAt[index] = performance.now()
-    return this.#atHome(() => new WorkerThread(this.#onFault, cause => this.#replace(index, cause)))
-  }
-
-  /** Runs in the namespace in which the proxy was started; needs no privilege where we are there. */
-  #atHome<T>(work: () => Sync<T>): Sync<T> {
-    using here = currentNetns()
-    return sameNamespace(here.id, this.#home.id) ? work() : inside(this.#home, work)
-  }
-
-  #replace(index: number, cause: unknown): void {
-    if (this.#closing) return
-    this.#onFault(`worker ${index} died and is replaced: ${cause instanceof Error ? cause.stack : cause}`)
-    const again = () => {
-      if (this.#closing) return
-      this.#workers[index] = this.#hire(index)
-      for (const entry of this.#entries.values()) {
-        const table = entry.counters[index]
-        if (table !== undefined) forgetActive(table)
-        if (!entry.withdrawing) this.#assign(entry, index)
-      }
+  #assignAgain(index: number): void {
+    for (const entry of this.#entries.values()) {
+      const table = entry.counters[index]
+      if (table !== undefined) forgetActive(table)
+      if (!entry.withdrawing) this.#assign(entry, index)
     }
-    // One that dies as soon as it lives must not take the whole machine with it.
-    const age = performance.now() - (this.#hiredAt[index] ?? 0)
-    if (age >= SHORT_LIFE_MS) again()
-    else setTimeout(again, SHORT_LIFE_MS / 10)
   }
 }

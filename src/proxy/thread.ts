@@ -18,7 +18,7 @@ const EFD_CLOEXEC_NONBLOCK = 0x80800
 const YOUNG_MB = 2
 
 /** A command as callers give it: the thread numbers its requests. */
-type Order = Command extends infer Any ? (Any extends Command ? Omit<Any, 'request'> : never) : never
+export type Order = Command extends infer Any ? (Any extends Command ? Omit<Any, 'request'> : never) : never
 
 export class WorkerThread {
   readonly #worker: Worker

@@ -1,0 +1,106 @@
+/**
+ * The workers of a proxy: each is told what it has to serve, and after the death of one another takes its place.
+ *
+ * They start in the network namespace in which the proxy was started, whoever is there by then.
+ */
+
+import { currentNetns, inside, type Netns, type Sync, sameNamespace } from '../netns/netns.ts'
+import type { FrozenClient } from './frozen.ts'
+import { type Order, WorkerThread } from './thread.ts'
+
+/** A worker that lives shorter is replaced after a tenth of this. */
+const SHORT_LIFE_MS = 1_000
+
+export interface CrewOptions {
+  size: number
+  /** Is told what went wrong without ending anything, or that a worker died and was replaced. */
+  onFault: (message: string) => void
+  /** A worker is new in its place: what was assigned to that place it does not know yet. */
+  onReplaced: (index: number) => void
+}
+
+export class Crew {
+  readonly #home: Netns = currentNetns()
+  readonly #workers: WorkerThread[] = []
+  readonly #hiredAt: number[] = []
+  readonly #options: CrewOptions
+  readonly #onExit = () => {
+    for (const worker of this.#workers) worker.stopNow()
+  }
+  #ending = false
+
+  constructor(options: CrewOptions) {
+    this.#options = options
+    for (let index = 0; index < options.size; index++) this.#workers.push(this.#hire(index))
+    process.on('exit', this.#onExit)
+  }
+
+  get size(): number {
+    return this.#workers.length
+  }
+
+  /** Tells one worker. */
+  assign(index: number, order: Order): void {
+    void this.#workers[index]?.order(order)
+  }
+
+  /** Settles when all have done it. */
+  async order(order: Order): Promise<void> {
+    await Promise.all(this.#workers.map(worker => worker.order(order)))
+  }
+
+  /** All stand still. @returns their clients, each with the number of its worker */
+  async freeze(): Promise<FrozenClient[]> {
+    const frozen = await Promise.all(this.#workers.map(worker => worker.order({ kind: 'freeze' })))
+    return frozen.flatMap((each, worker) => (each ?? []).map(client => ({ ...client, worker })))
+  }
+
+  /** All go on; clients whose worker is not said, or is not here, are spread over all. */
+  async thaw(clients: readonly FrozenClient[]): Promise<void> {
+    const count = this.size
+    const shares = this.#workers.map((_, i) => clients.filter((each, j) => (each.worker ?? j) % count === i))
+    await Promise.all(
+      this.#workers.map((worker, i) => worker.order({ kind: 'thaw', clients: shares[i] ?? [] })),
+    )
+  }
+
+  /** Runs in the namespace in which the proxy was started; needs no privilege where we are there. */
+  atHome<T>(work: () => Sync<T>): Sync<T> {
+    using here = currentNetns()
+    return sameNamespace(here.id, this.#home.id) ? work() : inside(this.#home, work)
+  }
+
+  /** From now on nobody is replaced. */
+  retire(): void {
+    this.#ending = true
+  }
+
+  /** Ends all workers, with all their connections. */
+  async stop(): Promise<void> {
+    this.retire()
+    await Promise.all(this.#workers.map(worker => worker.stop()))
+    process.off('exit', this.#onExit)
+    this.#home[Symbol.dispose]()
+  }
+
+  #hire(index: number): WorkerThread {
+    this.#hiredAt[index] = performance.now()
+    return this.atHome(() => new WorkerThread(this.#options.onFault, cause => this.#replace(index, cause)))
+  }
+
+  #replace(index: number, cause: unknown): void {
+    if (this.#ending) return
+    this.#options.onFault(
+      `worker ${index} died and is replaced: ${cause instanceof Error ? cause.stack : cause}`,
+    )
+    const again = () => {
+      if (this.#ending) return
+      this.#workers[index] = this.#hire(index)
+      this.#options.onReplaced(index)
+    }
+    // One that dies as soon as it lives must not take the whole machine with it.
+    const age = performance.now() - (this.#hiredAt[index] ?? 0)
+    if (age >= SHORT_LIFE_MS) again()
+    else setTimeout(again, SHORT_LIFE_MS / 10)
+  }
+}
