@@ -11,6 +11,7 @@
  *     npm run -s bench -- cni --json >cni.json   kept
  *     npm run bench -- --from cni.json --from proxy.json --svg docs/figures.svg
  *                                                of kept ones; nothing is measured unless it is named too
+ *     npm run -s bench -- --from cni.json --markdown   tables for a document
  *
  * Each runs in a process, a network and a mount namespace of its own; the machine's are not touched.
  */
@@ -23,6 +24,7 @@ import { benchCni } from './cni/cni.ts'
 import { benchCrowd } from './crowd.ts'
 import { benchDockerd } from './dockerd.ts'
 import { benchIpam } from './ipam.ts'
+import { markdownOf } from './markdown.ts'
 import { benchNetavark } from './netavark.ts'
 import { benchProxy } from './proxy.ts'
 import { formatReport, type Report, withinBudget } from './report.ts'
@@ -58,6 +60,7 @@ const { values, positionals } = parseArgs({
     against: { type: 'string' },
     from: { type: 'string', multiple: true, default: [] },
     json: { type: 'boolean', default: false },
+    markdown: { type: 'boolean', default: false },
     only: { type: 'string' },
     rounds: { type: 'string' },
     svg: { type: 'string' },
@@ -74,7 +77,7 @@ if (
   (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))
 ) {
   console.error(
-    `usage: npm run bench -- [${Object.keys(benches).join('|')}] [--rounds N] [--only PART] [--against DIR] [--from FILE]… [--json] [--svg FILE]`,
+    `usage: npm run bench -- [${Object.keys(benches).join('|')}] [--rounds N] [--only PART] [--against DIR] [--from FILE]… [--json|--markdown] [--svg FILE]`,
   )
   process.exitCode = 2
 } else if (values.against !== undefined && !existsSync(join(values.against, 'dist/bin/tsnet'))) {
@@ -98,6 +101,7 @@ if (
   ]
   const reports = merge([...saved, ...names.flatMap(name => measured(name, options))])
   if (values.json) console.log(JSON.stringify(reports, null, 2))
+  else if (values.markdown) for (const report of reports) console.log(markdownOf(report))
   else for (const report of reports) console.log(formatReport(report))
   if (values.svg !== undefined) writeFileSync(values.svg, drawReports(reports))
   if (!reports.every(withinBudget)) process.exitCode = 1

@@ -24,9 +24,13 @@ export const callBy = (side: Side, command: Command, before: (command: string[])
 /** The ADD of the container that stays. */
 export const addNeighbour = (side: Side): Part => ({ steps: stepsOf(side, 'ADD', side.neighbour) })
 
-export function sumOf(figures: readonly Figure[]): { ms: number; processorMs: number } {
+export function sumOf(figures: readonly Figure[]): { ms: number; processorMs: number; waitedMs: number } {
   const sum = (of: (figure: Figure) => number) => figures.reduce((total, figure) => total + of(figure), 0)
-  return { ms: sum(figure => figure.ms), processorMs: sum(figure => figure.processorMs ?? Number.NaN) }
+  return {
+    ms: sum(figure => figure.ms),
+    processorMs: sum(figure => figure.processorMs ?? Number.NaN),
+    waitedMs: sum(figure => figure.waitedMs),
+  }
 }
 
 function stepsOf(side: Side, command: Command, call: Call, before = (command: string[]) => command): Step[] {

@@ -7,7 +7,7 @@
  *     ADD, DEL, ADD, DEL                each as the one before has ended; the last two count
  *
  * The daemon's processor time is looked at before and after the calls with pauses, so what it does when it has answered
- * is in it.
+ * is in it; and how long it waited for a processor, which says what else the machine had to do.
  */
 
 import type { Daemon } from '../daemon.ts'
@@ -17,11 +17,13 @@ import { COUNTED, canCount, NOT_COUNTED } from '../system-calls.ts'
 import { hasReference, NO_REFERENCE } from '../versions.ts'
 import { addNeighbour, callOf, sumOf } from './calls.ts'
 import { countSide } from './count.ts'
+import { benchFresh } from './fresh.ts'
 import { daemonOn, type Host, makeHost } from './host.ts'
 import { Kernel } from './kernel.ts'
 import {
   ALONE,
   DAEMON_PROCESSOR,
+  DAEMON_WAITS,
   type Found,
   linesOfKernel,
   linesOfSides,
@@ -56,6 +58,7 @@ export async function benchContainers(rounds: number, builds: readonly Build[]):
     measure(sides.map(addNeighbour))
     measure(all(''))
     if (canCount()) for (const side of sides) await countSide(side, daemonOf(side, daemons))
+    for (const side of sides) if (daemonOf(side, daemons)) await benchFresh(side, daemons)
   } finally {
     for (const daemon of daemons.values()) await daemon.stop()
   }
@@ -79,11 +82,13 @@ const daemonOf = ({ host, ours }: Side, daemons: ReadonlyMap<Host, Daemon>): Dae
 
 function turn(side: Side, suffix: string, daemon: Daemon | undefined): Part[] {
   const pause: Part = { steps: [{ pauseMs: PAUSE_MS }] }
-  const used = { calls: 0, daemon: 0 }
+  const used = { calls: 0, daemon: 0, waited: 0 }
   const clock = (sign: 1 | -1): Part => ({
     steps: daemon === undefined ? [] : [{ clockOf: daemon.pid }],
     keep: figures => {
-      used.daemon += sign * sumOf(figures).processorMs
+      const { processorMs, waitedMs } = sumOf(figures)
+      used.daemon += sign * processorMs
+      used.waited += sign * waitedMs
     },
   })
   const called = (command: 'ADD' | 'DEL'): Part => ({
@@ -98,7 +103,9 @@ function turn(side: Side, suffix: string, daemon: Daemon | undefined): Part[] {
     steps: [],
     keep: () => {
       keepSample(side, `${PROCESSOR}${suffix}`, used.calls + used.daemon)
-      if (daemon) keepSample(side, `${DAEMON_PROCESSOR}${suffix}`, used.daemon)
+      if (daemon === undefined) return
+      keepSample(side, `${DAEMON_PROCESSOR}${suffix}`, used.daemon)
+      keepSample(side, `${DAEMON_WAITS}${suffix}`, used.waited)
     },
   }
   return [

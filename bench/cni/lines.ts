@@ -4,6 +4,7 @@ import type { Line } from '../report.ts'
 import { summarize } from '../statistics.ts'
 import { budgetOf, DAEMON_PROCESSOR_MS, DEL_BEYOND_KERNEL_MS, type Work } from './budgets.ts'
 import { COUNTS } from './count.ts'
+import { FRESH } from './fresh.ts'
 import type { Kernel } from './kernel.ts'
 import { type Side, summaryOf } from './sides.ts'
 
@@ -19,20 +20,23 @@ export const ALONE = ', alone'
 /** Of all who took part, and of the daemon. */
 export const PROCESSOR = 'ADD and DEL, processor time'
 export const DAEMON_PROCESSOR = 'ADD and DEL, processor time of the daemon'
+export const DAEMON_WAITS = 'ADD and DEL, the daemon waits for a processor'
 
 const CALLS: readonly Work[] = ['ADD', 'DEL', `ADD${ALONE}`, `DEL${ALONE}`]
 
 /** Each work of all sides together, the reference first. */
 export function linesOfSides(sides: readonly Side[], kernel: Kernel): Line[] {
   return [
-    ...CALLS.flatMap(work => [
-      ...linesOf(work, sides, side => demandOf(side, work, kernel, '')),
-      ...linesOf(`${work}${NO_PAUSE}`, sides, side => demandOf(side, work, kernel, NO_PAUSE)).map(inTables),
-    ]),
+    ...CALLS.flatMap(work => linesOf(work, sides, side => demandOf(side, work, kernel, ''))),
+    ...CALLS.flatMap(work =>
+      linesOf(`${work}${NO_PAUSE}`, sides, side => demandOf(side, work, kernel, NO_PAUSE)).map(inTables),
+    ),
     ...linesOf(PROCESSOR, sides),
     ...linesOf(DAEMON_PROCESSOR, sides, ({ ours }) =>
       ours?.backend === 'nftables' ? { limit: DAEMON_PROCESSOR_MS, unit: 'ms' } : {},
     ),
+    ...linesOf(DAEMON_WAITS, sides).map(inTables),
+    ...linesOf(FRESH, sides, undefined, 'ADD').map(inTables),
     ...Object.values(COUNTS).flatMap(work => linesOf(work, sides, () => ({ unit: '' }))),
   ]
 }
@@ -45,20 +49,24 @@ const inTables = (line: Line): Line => ({ ...line, detail: true })
 
 type Demand = Pick<Line, 'budget' | 'goal' | 'limit' | 'unit'>
 
-/** Where nothing is demanded of a side that is not this build's. */
+/**
+ * Nothing is demanded of a side that is not this build's.
+ * @param peers what the reference did, where that has another name
+ */
 export function linesOf(
   work: string,
   sides: readonly Side[],
   demand: (side: Side) => Demand = () => ({}),
+  peers = work,
 ): Line[] {
   // Nobody knows processor time where there is no compiler.
   const known = sides.filter(({ samples }) => samples.get(work)?.some(Number.isFinite))
-  const median = (side: Side | undefined) => side && summaryOf(side, work).median
-  const reference = median(known.find(({ ours }) => ours === undefined))
+  const peer = sides.find(({ ours, samples }) => ours === undefined && samples.has(peers))
+  const reference = peer && summaryOf(peer, peers).median
   return known.map(side => {
     const { ours, name } = side
     const summary = summaryOf(side, work)
-    const before = median(known.find(other => isBefore(other, side)))
+    const before = known.find(other => isBefore(other, side))
     const { unit, ...wish } = demand(side)
     return {
       work,
@@ -66,7 +74,7 @@ export function linesOf(
       summary,
       ...(unit !== undefined && { unit }),
       ...(ours && reference !== undefined && { ratio: summary.median / reference }),
-      ...(before !== undefined && { against: summary.median / before }),
+      ...(before && { against: summary.median / summaryOf(before, work).median }),
       ...(ours?.build.isThis && wish),
     }
   })

@@ -16,10 +16,10 @@
  *     run NAME               run it
  *
  * What it prints for each `run` and `clock`, in nanoseconds; processor time is user's and system's of a call with all
- * that it waited for:
+ * that it waited for; a process has waited while its first thread could run and had no processor:
  *
- *     WALL PROCESSOR
- *     PROCESSOR
+ *     WALL PROCESSOR 0
+ *     0 PROCESSOR WAITED
  *
  * stdin, stdout and stderr of a call are files, so nobody has to write or read while it runs; those of stdout are in the
  * folder, under the name of the call, also for the next plan. The first call that fails ends it, exit code 1, with what
@@ -116,7 +116,7 @@ static void run(const char *name)
 	if (wait4(child, &status, 0, &usage) < 0) err(1, "wait4");
 	long long end = nanoseconds(CLOCK_MONOTONIC);
 
-	printf("%lld %lld\n", end - start, of(usage.ru_utime) + of(usage.ru_stime));
+	printf("%lld %lld 0\n", end - start, of(usage.ru_utime) + of(usage.ru_stime));
 	if (status != 0) {
 		fprintf(stderr, "%s of %s ended with %d%s: ", name, args[0], WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
 			WIFEXITED(status) ? "" : " (signal)");
@@ -141,8 +141,16 @@ static void enter(const char *path)
 static void say_clock(const char *pid)
 {
 	clockid_t clock;
+	long long ran, waited = 0;
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%d/schedstat", atoi(pid));
+	FILE *statistics = fopen(path, "re");
+	if (statistics) {
+		if (fscanf(statistics, "%lld %lld", &ran, &waited) != 2) errx(1, "%s", path);
+		fclose(statistics);
+	}
 	if (clock_getcpuclockid(atoi(pid), &clock)) errx(1, "no such process: %s", pid);
-	printf("%lld\n", nanoseconds(clock));
+	printf("0 %lld %lld\n", nanoseconds(clock), waited);
 }
 
 static void pause_for(double milliseconds)

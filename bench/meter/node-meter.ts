@@ -13,8 +13,8 @@ export function runByNode(steps: readonly Step[]): Figure[] {
   for (const step of steps) {
     if ('netns' in step) netns = step.netns
     else if ('pauseMs' in step) sleep(step.pauseMs)
-    else if ('clockOf' in step) figures.push({ ms: 0, processorMs: undefined })
-    else figures.push({ ms: time(step.run, netns), processorMs: undefined })
+    else if ('clockOf' in step) figures.push(figure(0))
+    else figures.push(figure(time(step.run, netns)))
   }
   return figures
 }
@@ -33,3 +33,5 @@ function time({ name, command, env, stdin }: Run, netns: string | undefined) {
 }
 
 const sleep = (ms: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+
+const figure = (ms: number): Figure => ({ ms, processorMs: undefined, waitedMs: 0 })

@@ -19,6 +19,8 @@ export interface Figure {
   ms: number
   /** User and system time of it and all that it waited for; undefined where nobody can tell. */
   processorMs: number | undefined
+  /** Of a clock: how long the process could have run and had no processor. */
+  waitedMs: number
 }
 
 /** Whether there is a figure for it. */
@@ -47,16 +49,15 @@ function oneLine(line: string): string {
 
 const NS_PER_MS = 1e6
 
-/** What `meter.c` printed: `WALL PROCESSOR` for a run, `PROCESSOR` for a clock. */
+/** What `meter.c` printed, a line for each of them. */
 export function figuresIn(output: string): Figure[] {
   return output
     .split('\n')
     .filter(line => line !== '')
     .map(line => {
-      const numbers = line.split(' ').map(Number)
-      const [wall, processor] = numbers.length === 1 ? [0, ...numbers] : numbers
-      if (wall === undefined || processor === undefined || Number.isNaN(wall + processor))
+      const [ms, processorMs, waitedMs] = line.split(' ').map(text => Number(text) / NS_PER_MS)
+      if (ms === undefined || processorMs === undefined || waitedMs === undefined || Number.isNaN(waitedMs))
         throw new Error(`not what a meter prints: ${line}`)
-      return { ms: wall / NS_PER_MS, processorMs: processor / NS_PER_MS }
+      return { ms, processorMs, waitedMs }
     })
 }

@@ -37,12 +37,13 @@ t.test('a text that would be another line of the plan is refused', async t => {
 })
 
 t.test(
-  'figures are nanoseconds: of a run how long it took and its processor time, of a clock that alone',
+  'figures are nanoseconds: how long, processor time, and how long a process waited for one',
   async t => {
-    t.same(figuresIn('2500000 1000000\n4000000\n'), [
-      { ms: 2.5, processorMs: 1 },
-      { ms: 0, processorMs: 4 },
+    t.same(figuresIn('2500000 1000000 0\n0 4000000 500000\n'), [
+      { ms: 2.5, processorMs: 1, waitedMs: 0 },
+      { ms: 0, processorMs: 4, waitedMs: 0.5 },
     ])
     t.throws(() => figuresIn('what?\n'), /not what a meter prints/)
+    t.throws(() => figuresIn('1 2\n'), /not what a meter prints/)
   },
 )
