@@ -22,7 +22,8 @@
  *         answer, is a reset of the other: a peer that died must never look like one that finished.
  *   UDP   recvmmsg → the client's session, a connected socket → sendmmsg; replies leave from the address
  *         that the client asked.
- *   SCTP  as TCP, message by message (one to one; stream numbers and payload identifiers are not kept).
+ *   SCTP  as TCP, message by message (one to one; stream numbers and payload identifiers are not kept). Nobody is half
+ *         closed: what comes for a peer that has ended is dropped, and what that peer sent before arrives in whole.
  *
  * What is bounded, so that one client costs the others nothing: bytes and calls a turn, bytes held for a
  * reader that does not read, UDP sessions of a port, of an address and in all, connections a port. At the limit of

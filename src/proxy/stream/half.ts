@@ -32,7 +32,9 @@ const SMALL_BYTES = 16_384
 const TURN_BYTES = 1 << 20
 const TURN_READS = 16
 
-const { EAGAIN, EINTR } = constants.errno
+const { EAGAIN, EINTR, EPIPE } = constants.errno
+/** The peer has shut the association down (net/sctp/sm_statefuns.c); Node has no name for it. */
+const ESHUTDOWN = 108
 
 /** Nothing to do until epoll says so; more to do in another turn; a socket failed. */
 export type Progress = 'wait' | 'more' | 'failed'
@@ -60,14 +62,16 @@ export class Half {
 
   /**
    * Moves what can be moved.
-   * @param whole message sockets (SCTP) end each read at a message: no splice, and a short read says nothing
+   * @param whole message sockets (SCTP) end each read at a message: no splice, and a short read says nothing; and
+   *   they have no half-closed state (RFC 9260, 9): what comes for a peer that has ended its side is read and dropped,
+   *   so that what that peer has sent arrives in whole
    */
   advance(from: number, to: number, tools: Tools, whole: boolean): Progress {
     let reads = 0
     const start = this.moved
     while (!this.finished) {
       if (this.#pending !== undefined || this.#pipe !== undefined) {
-        const progress = this.writable ? this.#flush(to, tools) : 'wait'
+        const progress = this.writable ? this.#flush(to, tools, whole) : 'wait'
         if (progress !== 'more') return progress
         continue
       }
@@ -134,6 +138,7 @@ export class Half {
       if (!whole && !this.hungUp) this.readable = false
     } else if (!whole) this.#bulk = true
     const sent = libc.send(to, buffer, count, MSG_NOSIGNAL)
+    if (sent < 0 && whole && hasEnded()) return 'more'
     if (sent < 0 && !this.#isFull()) return 'failed'
     const taken = Math.max(0, sent)
     this.moved += taken
@@ -166,12 +171,16 @@ export class Half {
     return failure === 0 || failure === EAGAIN || failure === EINTR ? 'more' : 'failed'
   }
 
-  #flush(to: number, tools: Tools): Progress {
+  #flush(to: number, tools: Tools, whole: boolean): Progress {
     const pipe = this.#pipe
     const sent =
       pipe === undefined
         ? this.#sendPending(to)
         : libc.splice(pipe.read, null, to, null, pipe.held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
+    if (sent < 0 && whole && hasEnded()) {
+      this.#pending = undefined
+      return 'more'
+    }
     if (sent < 0) return this.#isFull() ? 'more' : 'failed'
     this.moved += sent
     if (pipe === undefined) return 'more'
@@ -201,4 +210,10 @@ export class Half {
     if (failure === EAGAIN) this.writable = false
     return failure === EAGAIN || failure === EINTR
   }
+}
+
+/** After a failed send over SCTP: the peer has ended the association in good order. After a reset errno says so. */
+function hasEnded(): boolean {
+  const failure = errno()
+  return failure === EPIPE || failure === ESHUTDOWN
 }
