@@ -1,4 +1,4 @@
-/** Numbers of the socket interface (linux/socket.h, in.h, tcp.h, udp.h) and options that are one int. */
+/** Numbers of the socket interface (linux/socket.h, in.h, tcp.h, udp.h, sctp.h) and options that are one int. */
 
 import type { Protocol } from '../model/port-mapping.ts'
 import { libc } from './ffi.ts'
@@ -42,6 +42,7 @@ export const IPPROTO_UDP = 17
 export const UDP_SEGMENT = 103
 
 export const IPPROTO_SCTP = 132
+export const SCTP_NODELAY = 3
 
 export const IPPROTO_IPV6 = 41
 export const IPV6_V6ONLY = 26

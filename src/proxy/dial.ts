@@ -15,7 +15,9 @@ import { domainOf, sockaddr } from '../ffi/sockaddr.ts'
 import {
   IP_BIND_ADDRESS_NO_PORT,
   IPPROTO_IP,
+  IPPROTO_SCTP,
   IPPROTO_TCP,
+  SCTP_NODELAY,
   SO_KEEPALIVE,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
@@ -126,8 +128,9 @@ interface Way {
 
 const NOWHERE = new Uint8Array()
 
-/** Asks a silent peer whether it is alive; small messages are not held back. */
+/** Small messages are not held back; a silent peer is asked whether it is alive, which SCTP does by itself. */
 export function setStreamOptions(fd: number, protocol: Protocol, keepaliveMs: number): void {
+  if (protocol === 'sctp') setOption(fd, IPPROTO_SCTP, SCTP_NODELAY, 1)
   if (protocol !== 'tcp') return
   setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1)
   if (keepaliveMs === 0) return
