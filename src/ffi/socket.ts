@@ -1,7 +1,8 @@
 /** Numbers of the socket interface (linux/socket.h, in.h, tcp.h, udp.h, sctp.h) and options that are one int. */
 
+import { constants } from 'node:os'
 import type { Protocol } from '../model/port-mapping.ts'
-import { libc } from './ffi.ts'
+import { errno, libc } from './ffi.ts'
 
 export const SOCK_STREAM = 1
 export const SOCK_DGRAM = 2
@@ -43,6 +44,7 @@ export const UDP_SEGMENT = 103
 
 export const IPPROTO_SCTP = 132
 export const SCTP_NODELAY = 3
+const SCTP_STATUS = 14
 
 export const IPPROTO_IPV6 = 41
 export const IPV6_V6ONLY = 26
@@ -80,4 +82,16 @@ export function setReceiveBuffer(fd: number, bytes: number): void {
 /** Room for what is sent at once, in bytes; without privileges only up to a sysctl. */
 export function setSendBuffer(fd: number, bytes: number): void {
   if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes)) setOption(fd, SOL_SOCKET, SO_SNDBUF, bytes)
+}
+
+const { EINVAL } = constants.errno
+/** struct sctp_status, with room to spare. */
+const status = new Uint8Array(256)
+const statusLength = new Int32Array(1)
+const statusLengthBytes = new Uint8Array(statusLength.buffer)
+
+/** False for an SCTP socket, one to one, whose association is over or never was (RFC 6458, 8.2.1). */
+export function hasAssociation(fd: number): boolean {
+  statusLength[0] = status.length
+  return libc.getsockopt(fd, IPPROTO_SCTP, SCTP_STATUS, status, statusLengthBytes) === 0 || errno() !== EINVAL
 }

@@ -7,7 +7,7 @@
  */
 
 import { libc } from '../../ffi/ffi.ts'
-import { MSG_NOSIGNAL, optionOf, SHUT_WR, SO_ERROR, SOL_SOCKET } from '../../ffi/socket.ts'
+import { hasAssociation, MSG_NOSIGNAL, optionOf, SHUT_WR, SO_ERROR, SOL_SOCKET } from '../../ffi/socket.ts'
 import { BYTES_IN, BYTES_OUT } from '../counters.ts'
 import type { FrozenConnection, FrozenHere } from '../frozen.ts'
 import type { Balance } from '../worker/balance.ts'
@@ -134,6 +134,7 @@ export class Connection extends StreamClient implements Task {
   #move(): void {
     const { reactor, tools, protocol } = this.service
     const whole = protocol === 'sctp'
+    if (whole) this.#noticeEnd()
     const up = this.#up.advance(this.client, this.#target, tools, whole)
     const down = up === 'failed' ? up : this.#down.advance(this.#target, this.client, tools, whole)
     this.#count()
@@ -155,6 +156,18 @@ export class Connection extends StreamClient implements Task {
     half.endPassed = true
     libc.shutdown(half === this.#up ? this.#target : this.client, SHUT_WR)
     this.#watchIdle()
+  }
+
+  /**
+   * Whoever ends an association is not told that the other side has ended as well: Linux wakes us, and reads nothing.
+   * What tells is that there is no association any more.
+   */
+  #noticeEnd(): void {
+    const half = this.#up.endPassed ? this.#down : this.#up
+    const isLeft = this.#up.endPassed || this.#down.endPassed
+    if (!isLeft || half.isLast || hasAssociation(half === this.#down ? this.#target : this.client)) return
+    half.isLast = true
+    half.readable = true
   }
 
   #count(): void {

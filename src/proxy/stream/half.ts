@@ -53,6 +53,8 @@ export class Half {
   /** All was passed on but the end, which the owner passes on by shutdown(2). */
   finished = false
   endPassed = false
+  /** Nothing more can arrive: what is there is read, and then it has ended, which the kernel does not say. */
+  isLast = false
   /** Bytes passed on since this was set to 0. */
   moved = 0
   #ended = false
@@ -200,7 +202,10 @@ export class Half {
 
   #notRead(): Progress {
     const failure = errno()
-    if (failure === EAGAIN) this.readable = false
+    if (failure === EAGAIN) {
+      this.readable = false
+      this.#ended = this.isLast
+    }
     return failure === EAGAIN || failure === EINTR ? 'more' : 'failed'
   }
 

@@ -60,3 +60,11 @@ t.test('a stream has failed then', async t => {
   write('late')
   t.equal(half.advance(from, to, tools, false), 'failed')
 })
+
+t.test('where nothing more can arrive, what is there is read, and it has ended', async t => {
+  const { half, from, to, write } = scene(t)
+  write('late')
+  half.isLast = true
+  t.equal(half.advance(from, to, tools, true), 'wait')
+  t.ok(half.finished)
+})
