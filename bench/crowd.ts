@@ -1,7 +1,7 @@
 /**
  * A hundred containers come at once, and go at once: how long until the last is done, and how long one waits.
  *
- * The peer is the chain of reference plugins, as in cni.ts; ours with each backend, by the daemon and without.
+ * The peer is the chain of reference plugins, as in `cni/`; ours with each backend, by the daemon and without.
  * A turn is a hundred ADDs and then a hundred DELs of one side, and who goes first alternates. Every turn
  * also has to be right: no error, an address for each, and no interface left.
  */

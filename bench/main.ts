@@ -19,18 +19,18 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { drawReports } from './chart.ts'
+import { drawReports } from './chart/chart.ts'
 import { benchCni } from './cni/cni.ts'
 import { benchCrowd } from './crowd.ts'
 import { benchDockerd } from './dockerd.ts'
 import { benchIpam } from './ipam.ts'
 import { markdownOf } from './markdown.ts'
 import { benchNetavark } from './netavark.ts'
-import { benchProxy } from './proxy.ts'
+import { benchProxy } from './proxy/proxy.ts'
 import { formatReport, type Report, withinBudget } from './report.ts'
 import { insideSandbox, rerunInSandbox } from './sandbox.ts'
 import { merge, readReports } from './saved.ts'
-import { benchScale } from './scale.ts'
+import { benchScale } from './scale/scale.ts'
 
 interface Bench {
   /**

@@ -1,6 +1,6 @@
 /** Reports as tables for a document: who down, what across, each cell a median and how many times the peer's. */
 
-import { figure } from './chart-parts.ts'
+import { figure } from './chart/parts.ts'
 import type { Line, Report } from './report.ts'
 
 const COLUMNS = 4

@@ -29,7 +29,7 @@ export function sumOf(figures: readonly Figure[]): { ms: number; processorMs: nu
   return {
     ms: sum(figure => figure.ms),
     processorMs: sum(figure => figure.processorMs ?? Number.NaN),
-    waitedMs: sum(figure => figure.waitedMs),
+    waitedMs: sum(figure => figure.waitedMs ?? Number.NaN),
   }
 }
 

@@ -34,4 +34,4 @@ function time({ name, command, env, stdin }: Run, netns: string | undefined) {
 
 const sleep = (ms: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 
-const figure = (ms: number): Figure => ({ ms, processorMs: undefined, waitedMs: 0 })
+const figure = (ms: number): Figure => ({ ms, processorMs: undefined, waitedMs: undefined })

@@ -19,8 +19,8 @@ export interface Figure {
   ms: number
   /** User and system time of it and all that it waited for; undefined where nobody can tell. */
   processorMs: number | undefined
-  /** Of a clock: how long the process could have run and had no processor. */
-  waitedMs: number
+  /** Of a clock: how long the process could have run and had no processor; undefined where nobody can tell. */
+  waitedMs: number | undefined
 }
 
 /** Whether there is a figure for it. */

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { drawReports } from '../../bench/chart.ts'
+import { drawReports } from '../../bench/chart/chart.ts'
 import { curveOf } from '../../bench/curve.ts'
 import type { Report } from '../../bench/report.ts'
 import { summarize } from '../../bench/statistics.ts'

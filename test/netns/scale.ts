@@ -4,7 +4,7 @@
  */
 
 import t from 'tap'
-import { BenchHost } from '../../bench/hosts.ts'
+import { BenchHost } from '../../bench/scale/hosts.ts'
 
 const EMPTY = { ports: 10, leases: 10, attachments: 10, networks: 1 }
 const FULL = { ports: 2_000, leases: 3_000, attachments: 150, networks: 10 }

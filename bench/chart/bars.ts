@@ -3,8 +3,8 @@
  * that ours has.
  */
 
-import { type Drawn, figure, inColumns, isOurs, round, text, WIDTH } from './chart-parts.ts'
-import type { Line, Report } from './report.ts'
+import type { Line, Report } from '../report.ts'
+import { type Drawn, figure, inColumns, isOurs, round, text, WIDTH } from './parts.ts'
 
 const COLUMNS = 2
 const ROW = 20

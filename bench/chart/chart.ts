@@ -4,10 +4,10 @@
  * readers whose page does not follow what they prefer.
  */
 
-import { barPanels } from './chart-bars.ts'
-import { curvePanels } from './chart-curves.ts'
-import { type Drawn, escapeText, paragraph, stack, text, WIDTH } from './chart-parts.ts'
-import type { Report } from './report.ts'
+import type { Report } from '../report.ts'
+import { barPanels } from './bars.ts'
+import { curvePanels } from './curves.ts'
+import { type Drawn, escapeText, paragraph, stack, text, WIDTH } from './parts.ts'
 
 const MARGIN = 24
 const LEGEND =

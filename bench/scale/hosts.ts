@@ -3,9 +3,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import type { Order, Reply, Size } from './scale-host.ts'
+import type { Order, Reply, Size } from './host.ts'
 
-const PROGRAM = fileURLToPath(new URL('scale-host.js', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('host.js', import.meta.url))
 
 export type Done = Exclude<Reply, { error: string }>
 

@@ -7,13 +7,13 @@
  */
 
 import type { ChildProcess } from 'node:child_process'
-import { IDLE_NOTES, idleLines } from './proxy-idle.ts'
-import { iperf, KEPT, SECONDS, UDP_BYTES, udpRate, wrk } from './proxy-load.ts'
-import { rangeLines } from './proxy-range.ts'
-import { cpuMsOf, endScene, idleMs, openScene, type Side } from './proxy-scene.ts'
-import type { Line, Report } from './report.ts'
-import { rotate, summarize } from './statistics.ts'
-import { isInstalled, versionsOf } from './versions.ts'
+import type { Line, Report } from '../report.ts'
+import { rotate, summarize } from '../statistics.ts'
+import { isInstalled, versionsOf } from '../versions.ts'
+import { IDLE_NOTES, idleLines } from './idle.ts'
+import { iperf, KEPT, SECONDS, UDP_BYTES, udpRate, wrk } from './load.ts'
+import { rangeLines } from './range.ts'
+import { cpuMsOf, endScene, idleMs, openScene, type Side } from './scene.ts'
 
 interface Measured {
   name: string

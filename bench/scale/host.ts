@@ -11,13 +11,13 @@ import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_pr
 import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { answer } from '../src/cni/cni.ts'
-import { connectControl } from '../src/control/client.ts'
-import { leaseText } from '../src/ipam/store.ts'
-import { type NatBackend, ownerTag } from '../src/model/network.ts'
-import * as operations from '../src/network/network.ts'
-import { furnishSandbox, ip } from './sandbox.ts'
-import { counting, totalIn } from './system-calls.ts'
+import { answer } from '../../src/cni/cni.ts'
+import { connectControl } from '../../src/control/client.ts'
+import { leaseText } from '../../src/ipam/store.ts'
+import { type NatBackend, ownerTag } from '../../src/model/network.ts'
+import * as operations from '../../src/network/network.ts'
+import { furnishSandbox, ip } from '../sandbox.ts'
+import { counting, totalIn } from '../system-calls.ts'
 
 /** What a host is filled with. */
 export interface Size {

@@ -13,8 +13,8 @@ import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
-import { furnishSandbox, ip } from './sandbox.ts'
-import { isInstalled } from './versions.ts'
+import { furnishSandbox, ip } from '../sandbox.ts'
+import { isInstalled } from '../versions.ts'
 
 export const WEB = '10.77.0.2'
 export const HOST = '10.78.0.1'
@@ -158,7 +158,7 @@ export function endScene(): void {
   }
 }
 
-export const program = (name: string): string => resolve(`dist/lib/bench/${name}.js`)
+export const program = (name: string): string => resolve(`dist/lib/bench/proxy/${name}.js`)
 
 /** Memory of processes in MB, as top has it. */
 export function memoryOf(pids: readonly number[]): number {

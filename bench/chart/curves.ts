@@ -3,9 +3,9 @@
  * so that equal steepness means equal growth; the dashed line is what would be flat.
  */
 
-import { type Drawn, figure, inColumns, round, text, WIDTH } from './chart-parts.ts'
-import type { Curve } from './curve.ts'
-import type { Report } from './report.ts'
+import type { Curve } from '../curve.ts'
+import type { Report } from '../report.ts'
+import { type Drawn, figure, inColumns, round, text, WIDTH } from './parts.ts'
 
 const COLUMNS = 4
 const PANEL = { width: WIDTH / COLUMNS, height: 132 }

@@ -8,12 +8,18 @@
  */
 
 import { createInterface } from 'node:readline'
-import { addressOf, libc, must } from '../src/ffi/ffi.ts'
-import { domainOf, sockaddr } from '../src/ffi/sockaddr.ts'
-import { MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, setReceiveBuffer } from '../src/ffi/socket.ts'
-import { parseIp } from '../src/model/address/address.ts'
-import { Datagrams } from '../src/proxy/datagram/batch.ts'
-import { SLOTS } from '../src/proxy/datagram/message-layout.ts'
+import { addressOf, libc, must } from '../../src/ffi/ffi.ts'
+import { domainOf, sockaddr } from '../../src/ffi/sockaddr.ts'
+import {
+  MSG_DONTWAIT,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  setReceiveBuffer,
+} from '../../src/ffi/socket.ts'
+import { parseIp } from '../../src/model/address/address.ts'
+import { Datagrams } from '../../src/proxy/datagram/batch.ts'
+import { SLOTS } from '../../src/proxy/datagram/message-layout.ts'
 
 const BUFFER_BYTES = 8 << 20
 /** Between two looks at the clock, or at the socket. */

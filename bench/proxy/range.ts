@@ -2,15 +2,15 @@
 
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { dockerProxies, lineOf, memoryOf, OURS, pidsOf, startOurs } from './proxy-scene.ts'
-import type { Line } from './report.ts'
-import { summarize } from './statistics.ts'
-import { isInstalled } from './versions.ts'
+import { PUBLICATION_MS } from '../cni/budgets.ts'
+import type { Line } from '../report.ts'
+import { summarize } from '../statistics.ts'
+import { isInstalled } from '../versions.ts'
+import { dockerProxies, lineOf, memoryOf, OURS, pidsOf, startOurs } from './scene.ts'
 
 const PORTS = 10_000
 const PEER_PORTS = 100
 const TIMES = 3
-const WITHIN_MS = 1_000
 const MEGABYTES = 60
 
 interface Cost {
@@ -43,7 +43,7 @@ export async function rangeLines(): Promise<Line[]> {
   ]
   return [
     ...(peers.length > 0 ? lines('docker-proxy', PEER_PORTS, peers) : []),
-    ...lines('tsnet', PORTS, ours, { ms: WITHIN_MS, megabytes: MEGABYTES }),
+    ...lines('tsnet', PORTS, ours, { ms: PUBLICATION_MS, megabytes: MEGABYTES }),
   ]
 }
 

@@ -11,11 +11,11 @@
  * Calls are also counted: system calls do not depend on what else the machine does.
  */
 
-import { type Curve, curveOf } from './curve.ts'
+import { type Curve, curveOf } from '../curve.ts'
+import type { Report } from '../report.ts'
+import { versionsOf } from '../versions.ts'
+import type { Count, Order, Size } from './host.ts'
 import { BenchHost, type Done } from './hosts.ts'
-import type { Report } from './report.ts'
-import type { Count, Order, Size } from './scale-host.ts'
-import { versionsOf } from './versions.ts'
 
 const SIZES: readonly Size[] = [
   { ports: 10, leases: 10, attachments: 10, networks: 1 },

@@ -1,7 +1,7 @@
 /** What is asked of a published port: a bulk transfer, requests, connections, datagrams. */
 
 import type { ChildProcess } from 'node:child_process'
-import { lineOf, program, run, type Side } from './proxy-scene.ts'
+import { lineOf, program, run, type Side } from './scene.ts'
 
 export const SECONDS = '1'
 /** Connections that wrk keeps, or makes anew at once. */

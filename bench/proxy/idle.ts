@@ -2,10 +2,10 @@
 
 import type { ChildProcess } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { KEPT, wrk } from './proxy-load.ts'
-import { descriptorsOf, lineOf, memoryOf, program, type Side, start } from './proxy-scene.ts'
-import type { Line } from './report.ts'
-import { summarize } from './statistics.ts'
+import type { Line } from '../report.ts'
+import { summarize } from '../statistics.ts'
+import { KEPT, wrk } from './load.ts'
+import { descriptorsOf, lineOf, memoryOf, program, type Side, start } from './scene.ts'
 
 /** docker-proxy holds six descriptors a connection, and ends at the limit. */
 const COUNT = { docker: 3_000, others: 9_000 }
