@@ -115,6 +115,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const handlers = { ...succession.guard(operations, personal), ...succession.handlers }
   const control = new ControlServer(server, handlers)
 
+  // It takes nobody before its word is given: until then the predecessor may have to go on.
+  if (predecessor !== undefined) await proxy.freeze()
   const handover = await predecessor?.ask('hand-over', {}, HAND_OVER_WITHIN_MS)
   const inherited = handover === undefined ? undefined : inherit(handover as Handover)
   const sockets = inherited?.sockets ?? new Map<string, number[][]>()
@@ -124,7 +126,6 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   placeholders.inherit(inherited?.placeholders ?? {}, handedIn)
   // Those of what has ended meanwhile.
   for (const fd of [...sockets.values()].flat(2)) closeSync(fd)
-  if (inherited !== undefined) await proxy.thaw(inherited.clients)
   if (inherited?.lock !== undefined) alone = new FileLock(lockPath(), inherited.lock, true)
   if (inherited?.notify !== undefined) process.env.NOTIFY_SOCKET ??= inherited.notify
   listening = await listen(server, log, inherited?.control)
@@ -133,6 +134,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   answerCalls(calls, asked => succession.unlessSucceeded(() => fastPath.handle(asked)), log)
   const called = await listenAt(calls, callSocket(), log)
   await predecessor?.ask('handed-over', { pid: process.pid })
+  if (inherited !== undefined) await proxy.thaw(inherited.clients)
   alone ??= await lockAlone(SUCCESSION_WITHIN_MS)
   succession.begin()
 

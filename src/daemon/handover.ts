@@ -6,11 +6,13 @@
  *     ── hand-over ─────────────────────────────▶ stands still
  *     ◀── sockets and connections, by number ────
  *     copies the descriptors (pidfd_getfd)
- *     serves all of it
+ *     holds all of it, and listens for commands
  *     ── handed-over ───────────────────────────▶ closes its copies, and ends when nobody waits for it
+ *     begins to move
  *
  * While both stand still, clients wait in the kernel. If the successor dies before the last word, the
- * predecessor goes on as if nothing had been asked.
+ * predecessor goes on as if nothing had been asked; so before that word the successor may not have taken a
+ * client, nor moved a byte of what was in flight.
  *
  * Who connected to the predecessor's control socket is answered there, by the successor in truth, however
  * long that takes; who says nothing is let go after a while.

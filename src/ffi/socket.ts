@@ -74,6 +74,13 @@ export function optionOf(fd: number, level: number, name: number): number {
   return libc.getsockopt(fd, level, name, valueBytes, length) === 0 ? (value[0] ?? -1) : -1
 }
 
+const linger = new Uint8Array(new Int32Array([1, 0]).buffer) // struct linger: on, for 0 s
+
+/** Makes close(2) send a reset, whatever is still to be sent. */
+export function resetOnClose(fd: number): void {
+  libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, linger, linger.length)
+}
+
 /** Room for what has arrived and was not read yet, in bytes; without privileges only up to a sysctl. */
 export function setReceiveBuffer(fd: number, bytes: number): void {
   if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes)) setOption(fd, SOL_SOCKET, SO_RCVBUF, bytes)

@@ -17,6 +17,8 @@ export interface Assignment {
   /** The counter tables of all workers, ours at `worker`. */
   counters: SharedArrayBuffer[]
   worker: number
+  /** Everything stands still: nobody is taken before `thaw`. */
+  frozen: boolean
 }
 
 /** From the maker to a worker. `request` comes back when it is done. */

@@ -5,7 +5,7 @@
  */
 
 import { currentNetns, inside, type Netns, type Sync, sameNamespace } from '../netns/netns.ts'
-import type { FrozenClient } from './frozen.ts'
+import { closeFrozen, type FrozenClient } from './frozen.ts'
 import { type Order, WorkerThread } from './thread.ts'
 
 /** A worker that lives shorter is replaced after a tenth of this. */
@@ -27,6 +27,10 @@ export class Crew {
   readonly #onExit = () => {
     for (const worker of this.#workers) worker.stopNow()
   }
+  /** Places to be filled in a moment. */
+  readonly #vacant = new Map<number, NodeJS.Timeout>()
+  /** Whoever stands still; undefined while all go on. */
+  #standing: readonly FrozenClient[] | undefined
   #ending = false
 
   constructor(options: CrewOptions) {
@@ -39,6 +43,10 @@ export class Crew {
     return this.#workers.length
   }
 
+  get standsStill(): boolean {
+    return this.#standing !== undefined
+  }
+
   /** Tells one worker. */
   assign(index: number, order: Order): void {
     void this.#workers[index]?.order(order)
@@ -49,14 +57,22 @@ export class Crew {
     await Promise.all(this.#workers.map(worker => worker.order(order)))
   }
 
-  /** All stand still. @returns their clients, each with the number of its worker */
+  /**
+   * All stand still. The clients' sockets are ours until they are thawed: they outlive a worker.
+   * @returns the clients, each with the number of its worker
+   */
   async freeze(): Promise<FrozenClient[]> {
+    this.#standing = []
     const frozen = await Promise.all(this.#workers.map(worker => worker.order({ kind: 'freeze' })))
-    return frozen.flatMap((each, worker) => (each ?? []).map(client => ({ ...client, worker })))
+    const clients = frozen.flatMap((each, worker) => (each ?? []).map(client => ({ ...client, worker })))
+    this.#standing = clients
+    return clients
   }
 
   /** All go on; clients whose worker is not said, or is not here, are spread over all. */
   async thaw(clients: readonly FrozenClient[]): Promise<void> {
+    for (const index of this.#vacant.keys()) this.#fill(index)
+    this.#standing = undefined
     const count = this.size
     const shares = this.#workers.map((_, i) => clients.filter((each, j) => (each.worker ?? j) % count === i))
     await Promise.all(
@@ -79,6 +95,7 @@ export class Crew {
   async stop(): Promise<void> {
     this.retire()
     await Promise.all(this.#workers.map(worker => worker.stop()))
+    closeFrozen(this.#standing ?? [])
     process.off('exit', this.#onExit)
     this.#home[Symbol.dispose]()
   }
@@ -93,14 +110,20 @@ export class Crew {
     this.#options.onFault(
       `worker ${index} died and is replaced: ${cause instanceof Error ? cause.stack : cause}`,
     )
-    const again = () => {
-      if (this.#ending) return
-      this.#workers[index] = this.#hire(index)
-      this.#options.onReplaced(index)
-    }
     // One that dies as soon as it lives must not take the whole machine with it.
     const age = performance.now() - (this.#hiredAt[index] ?? 0)
-    if (age >= SHORT_LIFE_MS) again()
-    else setTimeout(again, SHORT_LIFE_MS / 10)
+    const delay = age >= SHORT_LIFE_MS ? 0 : SHORT_LIFE_MS / 10
+    this.#vacant.set(
+      index,
+      setTimeout(() => this.#fill(index), delay),
+    )
+  }
+
+  #fill(index: number): void {
+    clearTimeout(this.#vacant.get(index))
+    this.#vacant.delete(index)
+    if (this.#ending) return
+    this.#workers[index] = this.#hire(index)
+    this.#options.onReplaced(index)
   }
 }

@@ -34,6 +34,7 @@ import type { Protocol } from '../model/port-mapping.ts'
 import { currentNetns, type Netns } from '../netns/netns.ts'
 import type { Destination, InsideDestination, IpDestination, UnixDestination } from './destination.ts'
 import { InsidePlaces } from './inside.ts'
+import type { Descriptors } from './worker/descriptors.ts'
 
 const AF_UNIX = 1
 const CLONE_NEWNET = 0x40000000
@@ -58,6 +59,10 @@ export class LostThread extends Error {
 export class Dialer {
   readonly #home: Netns = currentNetns()
   readonly #places = new WeakMap<InsideDestination, InsidePlaces>()
+
+  constructor(descriptors: Descriptors) {
+    descriptors.own(this.#home.fd)
+  }
 
   /**
    * Starts connecting to the port at `offset` of a destination.

@@ -5,6 +5,8 @@
  * own. What was read and not sent yet travels as bytes.
  */
 
+import { libc } from '../ffi/ffi.ts'
+
 export type FrozenClient = FrozenConnection | FrozenSession
 
 /** As the service knows it that a client is of. */
@@ -54,4 +56,12 @@ export interface FrozenSession extends Frozen {
   name: number[]
   /** struct cmsghdr that says which address the client asked, in 32-bit words; empty where it need not. */
   control: number[]
+}
+
+/** Closes the sockets of clients with whom nobody goes on here. */
+export function closeFrozen(clients: readonly FrozenClient[]): void {
+  for (const client of clients) {
+    if (client.kind === 'connection') libc.close(client.client)
+    if (client.target !== undefined) libc.close(client.target)
+  }
 }

@@ -168,9 +168,10 @@ export class PortProxy implements AsyncDisposable {
   }
 
   /**
-   * Everything stands still until `thaw`: clients wait in the kernel, nothing is read or written.
-   * @returns connections and sessions, which are the caller's until they are thawed, here or in another
-   *   process
+   * Everything stands still until `thaw`, also what is published meanwhile: clients wait in the kernel, nothing
+   * is read or written.
+   * @returns connections and sessions, to be thawed here, or copies of them in another process; their sockets
+   *   are open until then, or until the proxy is closed
    */
   freeze(): Promise<FrozenClient[]> {
     return this.#crew.freeze()
@@ -253,6 +254,7 @@ export class PortProxy implements AsyncDisposable {
       options: { ...defaultOptions, ...this.#defaults, ...options },
       counters,
       worker,
+      frozen: this.#crew.standsStill,
     }
     this.#crew.assign(worker, { kind: 'serve', assignment })
   }

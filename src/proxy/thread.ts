@@ -38,6 +38,8 @@ export class WorkerThread {
     const workerData: WorkerData = { wake: this.#wake, marks: this.#marks }
     this.#worker = new Worker(workerFile(), {
       workerData,
+      // It would not know what libc has closed, and close the number once more.
+      trackUnmanagedFds: false,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
     })
     let cause: unknown

@@ -1,7 +1,5 @@
 /** A client of a stream port, from accept to close: first a Dialling, then a Connection. */
 
-import { libc } from '../../ffi/ffi.ts'
-import { SO_LINGER, SOL_SOCKET } from '../../ffi/socket.ts'
 import type { FrozenConnection, FrozenHere } from '../frozen.ts'
 import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, type Source } from '../worker/reactor.ts'
 import type { Service } from '../worker/service.ts'
@@ -58,11 +56,4 @@ export abstract class StreamClient implements Source, Timed {
   fail(): void {
     this.reset()
   }
-}
-
-const linger = new Uint8Array(new Int32Array([1, 0]).buffer) // struct linger: on, for 0 s
-
-/** Makes close(2) send a reset, whatever is still to be sent. */
-export function resetOnClose(fd: number): void {
-  libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, linger, linger.length)
 }

@@ -7,20 +7,20 @@
  */
 
 import { libc } from '../../ffi/ffi.ts'
-import { hasAssociation, MSG_NOSIGNAL, optionOf, SHUT_WR, SO_ERROR, SOL_SOCKET } from '../../ffi/socket.ts'
+import {
+  hasAssociation,
+  MSG_NOSIGNAL,
+  optionOf,
+  resetOnClose,
+  SHUT_WR,
+  SO_ERROR,
+  SOL_SOCKET,
+} from '../../ffi/socket.ts'
 import { BYTES_IN, BYTES_OUT } from '../counters.ts'
 import type { FrozenConnection, FrozenHere } from '../frozen.ts'
 import type { Balance } from '../worker/balance.ts'
 import { EPOLLERR, EPOLLIN, EPOLLOUT, type Task } from '../worker/reactor.ts'
-import {
-  ALL_EVENTS,
-  CLIENT,
-  END_EVENTS,
-  resetOnClose,
-  StreamClient,
-  type StreamHost,
-  TARGET,
-} from './client.ts'
+import { ALL_EVENTS, CLIENT, END_EVENTS, StreamClient, type StreamHost, TARGET } from './client.ts'
 import { Half } from './half.ts'
 
 export class Connection extends StreamClient implements Task {

@@ -11,20 +11,12 @@
  */
 
 import { constants } from 'node:os'
-import { optionOf, SO_ERROR, SOL_SOCKET } from '../../ffi/socket.ts'
+import { optionOf, resetOnClose, SO_ERROR, SOL_SOCKET } from '../../ffi/socket.ts'
 import { FAILED } from '../counters.ts'
 import type { FrozenConnection, FrozenHere } from '../frozen.ts'
 import type { Balance } from '../worker/balance.ts'
 import { EPOLLERR, EPOLLIN, EPOLLOUT } from '../worker/reactor.ts'
-import {
-  ALL_EVENTS,
-  CLIENT,
-  END_EVENTS,
-  resetOnClose,
-  StreamClient,
-  type StreamHost,
-  TARGET,
-} from './client.ts'
+import { ALL_EVENTS, CLIENT, END_EVENTS, StreamClient, type StreamHost, TARGET } from './client.ts'
 import { Connection } from './connection.ts'
 
 const FIRST_RETRY_MS = 10

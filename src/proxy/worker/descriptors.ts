@@ -4,12 +4,17 @@
  * A thread that ends leaves its descriptors open in the process, and only the number could tell. So each
  * worker marks what it opens in a table that its maker shares; what is marked when it dies is closed.
  *
+ * A number must be closed once: a moment later it is somebody else's connection, in another worker. So what is
+ * given away is marked no more, and Node, which on its own account would close what a worker opened with `fs`,
+ * is told not to (thread.ts).
+ *
  * One descriptor is kept in reserve: at the limit (EMFILE) it is given up for a moment, so that a waiting
  * client can be accepted and refused at once instead of being left hanging.
  */
 
 import { openSync, readFileSync } from 'node:fs'
 import { libc } from '../../ffi/ffi.ts'
+import { resetOnClose } from '../../ffi/socket.ts'
 
 /** Numbers beyond are not marked. */
 const LARGEST = 1 << 20
@@ -33,8 +38,13 @@ export class Descriptors {
     this.#marks[fd] = 1
   }
 
-  close(fd: number): void {
+  /** It is somebody else's from now on. */
+  disown(fd: number): void {
     this.#marks[fd] = 0
+  }
+
+  close(fd: number): void {
+    this.disown(fd)
     libc.close(fd)
   }
 
@@ -58,12 +68,17 @@ export class Descriptors {
   }
 }
 
-/** Closes all that is marked in the table of a worker that is no more. @returns how many there were */
+/**
+ * Closes all that is marked in the table of a worker that is no more; connections are reset, as they have not
+ * come to their end.
+ * @returns how many there were
+ */
 export function reclaim(shared: SharedArrayBuffer): number {
   const marks = new Uint8Array(shared)
   let closed = 0
   for (let fd = marks.indexOf(1); fd >= 0; fd = marks.indexOf(1, fd + 1)) {
     marks[fd] = 0
+    resetOnClose(fd)
     libc.close(fd)
     closed++
   }

@@ -1,13 +1,12 @@
 /** A worker's data plane: its loop, what its services share, and the services by the publication's id. */
 
-import { libc } from '../../ffi/ffi.ts'
 import type { Assignment, Command } from '../assignment.ts'
 import { Datagrams } from '../datagram/batch.ts'
 import { DatagramService } from '../datagram/datagram.ts'
 import { Room } from '../datagram/room.ts'
 import type { Session } from '../datagram/session.ts'
 import { Dialer } from '../dial.ts'
-import type { FrozenClient } from '../frozen.ts'
+import { closeFrozen, type FrozenClient } from '../frozen.ts'
 import { BUFFER_BYTES, PIPE_BYTES } from '../stream/half.ts'
 import { Pipes } from '../stream/pipes.ts'
 import { StreamService } from '../stream/stream.ts'
@@ -17,7 +16,7 @@ import type { Plane, Service } from './service.ts'
 
 export class DataPlane implements Plane {
   readonly reactor: Reactor
-  readonly dialer = new Dialer()
+  readonly dialer: Dialer
   readonly tools: Plane['tools']
   readonly #services = new Map<string, Service>()
   #datagrams: Datagrams | undefined
@@ -27,6 +26,7 @@ export class DataPlane implements Plane {
   /** @param marks see Descriptors */
   constructor(marks: SharedArrayBuffer, onFault: (thrown: unknown) => void) {
     const descriptors = new Descriptors(marks)
+    this.dialer = new Dialer(descriptors)
     this.reactor = new Reactor(descriptors, onFault)
     this.tools = { buffer: new Uint8Array(BUFFER_BYTES), pipes: new Pipes(descriptors, PIPE_BYTES) }
   }
@@ -54,9 +54,9 @@ export class DataPlane implements Plane {
   #thaw(clients: FrozenClient[]): void {
     // Each takes its place before those who were used since.
     for (const client of clients.toSorted((a, b) => idleMsOf(b) - idleMsOf(a))) {
-      if (this.#services.get(client.id)?.adopt(client)) continue
-      for (const fd of [client.kind === 'connection' ? client.client : -1, client.target ?? -1])
-        libc.close(fd)
+      this.reactor.attempt(() => {
+        if (!this.#services.get(client.id)?.adopt(client)) closeFrozen([client])
+      })
     }
     for (const service of this.#services.values()) service.thaw()
   }

@@ -103,9 +103,10 @@ export class Reactor {
     this.#control(EPOLL_CTL_MOD, fd, events, tag)
   }
 
-  /** Stops watching a descriptor that stays open. */
+  /** Stops watching a descriptor that stays open, and is not this thread's from now on. */
   remove(fd: number): void {
     this.#sources[fd] = undefined
+    this.descriptors.disown(fd)
     this.#control(EPOLL_CTL_DEL, fd, 0, 0)
   }
 
@@ -118,6 +119,15 @@ export class Reactor {
   /** Lets a task go on in the next turn, after new events were looked at. */
   again(task: Task): void {
     this.#again.push(task)
+  }
+
+  /** Does what may fail for one and must not for the others; what it throws is reported. */
+  attempt(work: () => void): void {
+    try {
+      work()
+    } catch (thrown) {
+      this.#onFault(thrown)
+    }
   }
 
   /** Each source that is watched, once for each of its descriptors. */

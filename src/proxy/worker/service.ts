@@ -40,7 +40,7 @@ export abstract class Service implements Source, Timed {
   #paused: [fd: number, tag: number][] = []
   #onEmpty: (() => void) | undefined
   #silent = false
-  #frozen = false
+  #frozen: boolean
 
   constructor(plane: Plane, assignment: Assignment) {
     this.reactor = plane.reactor
@@ -55,7 +55,8 @@ export abstract class Service implements Source, Timed {
     const tables = assignment.counters.map(table => new Float64Array(table))
     this.#counters = tables[assignment.worker] ?? new Float64Array(0)
     this.#others = tables.filter(table => table !== this.#counters)
-    for (const [tag, fd] of this.sockets.entries()) this.reactor.add(fd, EPOLLIN, this, tag)
+    this.#frozen = assignment.frozen
+    if (!this.#frozen) this.#watch()
   }
 
   abstract ready(fd: number, events: number, tag: number): void
@@ -120,7 +121,10 @@ export abstract class Service implements Source, Timed {
   thaw(): void {
     if (!this.#frozen) return
     this.#frozen = false
-    if (this.#silent) return
+    if (!this.#silent) this.#watch()
+  }
+
+  #watch(): void {
     for (const [tag, fd] of this.sockets.entries()) this.reactor.add(fd, EPOLLIN, this, tag)
   }
 

@@ -1,7 +1,7 @@
 /** Workers that die, and processes that end while a worker sleeps in the kernel. */
 
 import { once } from 'node:events'
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { closeSync, fstatSync, openSync } from 'node:fs'
 import t from 'tap'
 import { waitFor } from 'tsnet/lab'
 import { libc } from '../../../src/ffi/ffi.ts'
@@ -19,38 +19,7 @@ import { openUdp, udpEcho } from '../../support/datagrams.ts'
 import { startProxyProcess } from '../../support/proxy-process.ts'
 import { LOOPBACK, TestProxy } from '../../support/published.ts'
 import { closedPort, codeOf, connect, echo, exchange, readAll, serve } from '../../support/streams.ts'
-
-const openFiles = () => readdirSync('/proc/self/fd').filter(fd => isOpen(fd))
-
-function isOpen(fd: string): boolean {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`) !== ''
-  } catch {
-    return false
-  }
-}
-
-/** The epoll descriptor in which a socket is watched. */
-function epollOf(socket: number): number {
-  for (const fd of readdirSync('/proc/self/fd')) {
-    try {
-      if (!readlinkSync(`/proc/self/fd/${fd}`).includes('eventpoll')) continue
-      if (new RegExp(`^tfd: +${socket} `, 'm').test(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8')))
-        return Number(fd)
-    } catch {
-      // closed since the folder was listed
-    }
-  }
-  throw new Error(`nobody watches ${socket}`)
-}
-
-/** Puts something else in the place of a descriptor. */
-function spoil(fd: number): void {
-  libc.close(fd)
-  const opened = []
-  while (opened.at(-1) !== fd) opened.push(openSync('/dev/null', 'r'))
-  for (const other of opened) if (other !== fd) closeSync(other)
-}
+import { epollOf, openFiles, spoil, threads } from '../../support/worker-death.ts'
 
 t.test('a worker that dies is replaced: no client is refused, nothing leaks', async t => {
   await using server = await serve(echo)
@@ -65,7 +34,7 @@ t.test('a worker that dies is replaced: no client is refused, nothing leaks', as
   const old = await connect(web.port)
   await waitFor(() => web.counters().active === 1, { what: 'the connection' })
   const broken = codeOf(readAll(old))
-  const before = openFiles().length
+  const before = openFiles().size
 
   const [[socket = -1] = []] = proxy.proxy.sockets(web.id)
   spoil(epollOf(socket))
@@ -74,12 +43,36 @@ t.test('a worker that dies is replaced: no client is refused, nothing leaks', as
   t.equal(String(await exchange(web.port, 'served by the next')), 'served by the next')
   t.ok(performance.now() - started < 5000)
   t.match(proxy.faults.splice(0), [/worker 0 died and is replaced: /])
-  await broken
-  t.pass('the old connection has ended')
+  t.equal(await broken, 'ECONNRESET', 'the old connection does not look as if it had come to its end')
   asker.send('2', dns.port, '127.0.0.1')
   await waitFor(() => asker.heard.length === 2, { what: 'the second reply' })
   await waitFor(() => web.counters().active === 0, { what: 'the counters to forget the dead' })
-  await waitFor(() => openFiles().length <= before, { what: 'its descriptors to be closed' })
+  await waitFor(() => openFiles().size <= before, { what: 'its descriptors to be closed' })
+})
+
+t.test('a worker that ends closes nothing that somebody else has opened meanwhile', async t => {
+  const [before, others] = [openFiles(), threads()]
+  await using ending = new TestProxy()
+  await ending.proxy.freeze() // it is there
+  const workers = threads().filter(each => !others.includes(each))
+  t.equal(workers.length, 1)
+  const its = [...openFiles().keys()].filter(fd => !before.has(fd))
+
+  const closed = ending.proxy.close()
+  for (let turn = 0; turn < 50; turn++) await undefined // so far that the worker is told
+  // Nothing is heard here of its end, which takes some milliseconds, before we say so.
+  const deadline = performance.now() + 20_000
+  while (threads().some(each => workers.includes(each)) && performance.now() < deadline);
+  t.notOk(
+    threads().some(each => workers.includes(each)),
+    'the thread is gone',
+  )
+  const opened = its.map(() => openSync('/dev/null', 'r'))
+  await closed
+  for (const fd of opened) {
+    t.ok(fstatSync(fd).isCharacterDevice(), `${fd} is still open`)
+    closeSync(fd)
+  }
 })
 
 t.test('several workers share the clients of a port, and nobody else may', async t => {
