@@ -6,6 +6,9 @@ export const NFNL_SUBSYS_NFTABLES = 10
 export const NFNL_MSG_BATCH_BEGIN = 16
 export const NFNL_MSG_BATCH_END = 17
 
+// linux/netlink.h, of deletions: refused where something is left in it
+export const NLM_F_NONREC = 0x100
+
 // linux/netfilter/nf_tables.h, enum nf_tables_msg_types
 const nft = (message: number): number => (NFNL_SUBSYS_NFTABLES << 8) | message
 export const NFT_MSG_NEWTABLE = nft(0)

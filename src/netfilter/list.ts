@@ -194,16 +194,20 @@ export function readChain(bytes: Uint8Array): ListedChain | undefined {
 }
 
 /** Equivalent to: nft list ruleset, nft list chain inet TABLE NAME */
-export function listRules(nl: Netlink, filter: Filter & { chain?: string } = {}): ListedRule[] {
+export const listRules = (nl: Netlink, filter: RuleFilter = {}): ListedRule[] =>
+  rulesAsBytes(nl, filter).flatMap(bytes => readRule(bytes) ?? [])
+
+/** Which rules to list; absent: all. */
+export type RuleFilter = Filter & { chain?: string }
+
+/** As listRules, unread: for who looks for a few among many. */
+export function rulesAsBytes(nl: Netlink, filter: RuleFilter): Uint8Array[] {
   const { table, chain } = filter
   const request = ruleMessage.encode({
     header: familyOf(filter),
     attributes: { table: table?.name, chain },
   })
-  return dump(nl, `list rules ${words(filter)} ${chain ?? ''}`, k.NFT_MSG_GETRULE, request).flatMap(bytes => {
-    const rule = readRule(bytes)
-    return rule === undefined ? [] : [rule]
-  })
+  return dump(nl, `list rules ${words(filter)} ${chain ?? ''}`, k.NFT_MSG_GETRULE, request)
 }
 
 /** @throws MalformedError */

@@ -124,13 +124,29 @@ export class Transaction {
     )
   }
 
-  /** Equivalent to: nft delete chain inet TABLE NAME */
-  deleteChain(table: TableRef, name: string): this {
+  /** Equivalent to: nft chain inet TABLE NAME { policy … ; } */
+  setPolicy(table: TableRef, name: string, policy: 'accept' | 'drop'): this {
+    return this.#add(
+      table,
+      'chain',
+      k.NFT_MSG_NEWCHAIN,
+      0,
+      header => chainMessage.encode({ header, attributes: { table: table.name, name, policy } }),
+      { subject: name },
+    )
+  }
+
+  /**
+   * Deletes a chain with its rules; refused (`EBUSY`) where something leads to it.
+   * Equivalent to: nft delete chain inet TABLE NAME
+   * @param options `ifEmpty`: refused where it has rules, as by iptables -X
+   */
+  deleteChain(table: TableRef, name: string, { ifEmpty = false } = {}): this {
     return this.#add(
       table,
       'delete chain',
       k.NFT_MSG_DELCHAIN,
-      0,
+      ifEmpty ? k.NLM_F_NONREC : 0,
       header => chainMessage.encode({ header, attributes: { table: table.name, name } }),
       { subject: name },
     )

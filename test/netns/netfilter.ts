@@ -246,6 +246,35 @@ t.test('what is used is not deleted; a generation that is past changes nothing',
   t.ok(isMissing(new Transaction().addChain(table, { name: 'x' }).commit(nl)))
 })
 
+t.test('a chain goes with its rules, or, if so asked, only when it has none', async t => {
+  await using world = await lab()
+  const { nl } = await hostIn(world)
+  const demo = () => new Transaction().addTable(table).addChain(table, { name: 'x' })
+  const filled = () => demo().addRule(table, 'x', { expressions: [counter, verdict('drop')] })
+  filled().commit(nl)
+  t.ok(isBusy(new Transaction().deleteChain(table, 'x', { ifEmpty: true }).commit(nl)))
+  t.equal(listRules(nl, { table, chain: 'x' }).length, 1)
+  t.equal(new Transaction().deleteChain(table, 'x').commit(nl), undefined)
+  t.equal(findChain(nl, table, 'x'), undefined)
+  filled().commit(nl)
+  const handle = listRules(nl, { table })[0]?.handle ?? 0n
+  const emptied = new Transaction().deleteRule(table, 'x', handle).deleteChain(table, 'x', { ifEmpty: true })
+  t.equal(emptied.commit(nl), undefined, 'emptied in the same transaction')
+})
+
+t.test('the policy of a chain that is there is changed, and nothing else of it', async t => {
+  await using world = await lab()
+  const { nl } = await hostIn(world)
+  const hook = { type: 'filter', at: 'forward', priority: 7 } as const
+  new Transaction().addTable(table).addChain(table, { name: 'x', hook, policy: 'drop' }).commit(nl)
+  const before = findChain(nl, table, 'x')
+  t.equal(before?.policy, 'drop')
+  t.equal(new Transaction().setPolicy(table, 'x', 'accept').commit(nl), undefined)
+  t.strictSame(findChain(nl, table, 'x'), { ...before, policy: 'accept' })
+  const none = new Transaction().setPolicy(table, 'y', 'accept').commit(nl)
+  t.equal(none?.code, 'EOPNOTSUPP', 'it is made nowhere')
+})
+
 t.test('ten thousand elements go in one transaction, however large the datagram', async t => {
   await using world = await lab()
   const { nl } = await hostIn(world)

@@ -13,6 +13,7 @@ import { transactionOf } from '../../netfilter/commands.ts'
 import { type ListedRule, listRules, targetOf } from '../../netfilter/list.ts'
 import { netfilterHere } from '../../netfilter/netfilter.ts'
 import { denied, isBusy, isMissing, isTaken } from '../../netfilter/refusal.ts'
+import { Transaction } from '../../netfilter/transaction.ts'
 import { findChains, header } from '../kernel-chains.ts'
 import { commentOf, type Rules } from '../rules.ts'
 
@@ -87,10 +88,10 @@ export function deleteUnusedChains(families: Family[]): void {
   for (const family of families) {
     if (listChain(family, CHAIN).length > 0) continue
     const jumps = listChain(family, 'FORWARD').filter(rule => targetOf(rule) === CHAIN)
-    const denial = transactionOf([
-      ...jumps.map(({ handle }) => `delete rule ${header(family)} filter FORWARD handle ${handle}`),
-      `delete chain ${header(family)} filter ${CHAIN}`,
-    ]).commit(netfilterHere())
+    const table = { family: header(family), name: 'filter' }
+    const tx = new Transaction()
+    for (const { handle } of jumps) tx.deleteRule(table, 'FORWARD', handle)
+    const denial = tx.deleteChain(table, CHAIN, { ifEmpty: true }).commit(netfilterHere())
     // Busy: somebody added to it meanwhile, and the jump stays too. Missing: somebody else removed it.
     if (denial !== undefined && !isBusy(denial) && !isMissing(denial))
       throw denied(`deleting chain ${CHAIN}`, denial)
