@@ -30,7 +30,7 @@ import { benchProxy } from './proxy/proxy.ts'
 import { formatReport, type Report, withinBudget } from './report.ts'
 import { insideSandbox, rerunInSandbox } from './sandbox.ts'
 import { merge, readReports } from './saved.ts'
-import { benchScale } from './scale/scale.ts'
+import { benchScale, benchScaleIptables } from './scale/scale.ts'
 
 interface Bench {
   /**
@@ -52,6 +52,7 @@ const benches: Record<string, Bench> = {
   netavark: { run: benchNetavark, rounds: 20 },
   proxy: { run: benchProxy, rounds: 9 },
   scale: { run: benchScale, rounds: 7 },
+  'scale-iptables': { run: benchScaleIptables, rounds: 7 },
 }
 
 const { values, positionals } = parseArgs({

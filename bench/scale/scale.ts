@@ -1,7 +1,8 @@
 /**
  * What work costs as a host fills up.
  *
- *     npm run bench -- scale [--json]
+ *     npm run bench -- scale [--json]             with nftables
+ *     npm run bench -- scale-iptables [--json]
  *
  * Several hosts of very different size are filled, side by side, and the same work is done on each in turn,
  * so that what disturbs the machine disturbs all of them. A *curve* is the median at each size; its slope
@@ -11,6 +12,7 @@
  * Calls are also counted: system calls do not depend on what else the machine does.
  */
 
+import type { NatBackend } from '../../src/model/network.ts'
 import { type Curve, curveOf } from '../curve.ts'
 import type { Report } from '../report.ts'
 import { versionsOf } from '../versions.ts'
@@ -90,11 +92,14 @@ const WITH_DAEMON: readonly Work[] = [
   { name: 'tsnet ports', order: command(true, 'ports'), rounds: 2 },
 ]
 
-export async function benchScale(rounds: number): Promise<Report> {
+export const benchScale = (rounds: number): Promise<Report> => benchScaleOf('nftables', rounds)
+export const benchScaleIptables = (rounds: number): Promise<Report> => benchScaleOf('iptables', rounds)
+
+async function benchScaleOf(backend: NatBackend, rounds: number): Promise<Report> {
   const hosts = SIZES.map(size => new BenchHost(size))
   try {
     const began = performance.now()
-    for (const host of hosts) await host.ask({ do: 'fill', size: host.size, backend: 'nftables' })
+    for (const host of hosts) await host.ask({ do: 'fill', size: host.size, backend })
     const filled = performance.now() - began
     const curves = [
       ...(await measure(hosts, WITHOUT_DAEMON, rounds, 'tsnet')),
@@ -102,9 +107,9 @@ export async function benchScale(rounds: number): Promise<Report> {
       ...(await measure(hosts, WITH_DAEMON, rounds, 'tsnet, daemon up')),
     ]
     return {
-      title: 'What work costs by the number of published ports on the host',
+      title: `What work costs by the number of published ports on the host, with ${backend}`,
       unit: 'ms',
-      versions: versionsOf('node', 'nft', 'linux'),
+      versions: versionsOf('node', backend === 'nftables' ? 'nft' : 'iptables', 'linux'),
       lines: [],
       curves,
       notes: [
@@ -112,7 +117,7 @@ export async function benchScale(rounds: number): Promise<Report> {
           ({ ports, leases, attachments, networks }) =>
             `at ${ports}: ${ports} published ports, half by CNI and half by tsnet publish, ${leases} leases in the network of the call, ${attachments} attachments on ${networks} networks`,
         ),
-        `nftables; filled in ${(filled / 1000).toFixed(0)} s; the turns of all sizes alternate, ${rounds} of each`,
+        `${backend}; filled in ${(filled / 1000).toFixed(0)} s; the turns of all sizes alternate, ${rounds} of each`,
       ],
     }
   } finally {
