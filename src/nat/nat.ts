@@ -29,7 +29,7 @@
  *
  * install       parse everything → one transaction a family; when one fails the other is taken back
  * openLoopback  once the bridge is there: route_localnet, where a port is published on 127.0.0.0/8
- * withdraw      the same rules by their text; where they are not all there, look and remove what is
+ * withdraw      the same rules, by handle or by their text; where they are not all there, look and remove what is
  *
  * Limits: iptables matches one rule after the other, so its cost grows with the number of attachments and
  * ranges; nftables looks up. A drop in somebody else's nft table, or by the policy of the other variant of

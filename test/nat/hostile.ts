@@ -76,10 +76,10 @@ const NFT_BASE = /^(?:$|#|(?:add|flush) (?:table|map|set|chain|rule) inet tsnet)
 const NFT_CHARACTERS = /^[ -~]*$/
 
 const IPT_RULE = new RegExp(
-  String.raw`^-A TSNET-[A-Z]+(?: !)?(?: (?:!|-[sd] ${ADDRESS}/\d{1,3}|-[io] ${NAME}|-p (?:tcp|udp|sctp)(?: -m (?:tcp|udp|sctp) --dport \d+(?::\d+)?)?|-m addrtype --dst-type LOCAL|-m conntrack(?: !)? --ctstate [A-Z,]+|-m comment --comment ${COMMENT}))* -j (?:ACCEPT|DROP|RETURN|MASQUERADE|DNAT --to-destination \[?${ADDRESS}\]?(?::\d+(?:-\d+/\d+)?)?)$`,
+  String.raw`^-A TSNET-[A-Z]+(?:-[0-9a-f]{2})?(?: !)?(?: (?:!|-[sd] ${ADDRESS}/\d{1,3}|-[io] ${NAME}|-p (?:tcp|udp|sctp)(?: -m (?:tcp|udp|sctp) --dport \d+(?::\d+)?)?|-m addrtype --dst-type LOCAL|-m conntrack(?: !)? --ctstate [A-Z,]+|-m comment --comment ${COMMENT}))* -j (?:ACCEPT|DROP|RETURN|MASQUERADE|DNAT --to-destination \[?${ADDRESS}\]?(?::\d+(?:-\d+/\d+)?)?)$`,
 )
 const IPT_FRAME =
-  /^(?:$|# ip6?tables-restore --noflush -w 60|\*(?:raw|mangle|filter|nat)|COMMIT|-N TSNET-[A-Z]+|-A (?:PREROUTING|OUTPUT|POSTROUTING|FORWARD)(?: -m addrtype --dst-type LOCAL| -m conntrack --ctstate INVALID)? -j TSNET-[A-Z]+)$/
+  /^(?:$|# ip6?tables-restore --noflush -w 60|\*(?:raw|mangle|filter|nat)|COMMIT|-N TSNET-[A-Z]+(?:-[0-9a-f]{2})?|-A (?:(?:PREROUTING|OUTPUT|POSTROUTING|FORWARD)(?: -m addrtype --dst-type LOCAL| -m conntrack --ctstate INVALID)? -j TSNET-[A-Z]+|(TSNET-[A-Z]+) -j \1-[0-9a-f]{2}))$/
 
 const grammars: Record<NatBackend, (line: string) => boolean> = {
   nftables: line => NFT_CHARACTERS.test(line) && (NFT_ELEMENTS.test(line) || NFT_BASE.test(line)),

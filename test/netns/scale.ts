@@ -3,8 +3,9 @@
  * are the same on a busy machine; times are the benchmark's business (npm run bench -- scale).
  */
 
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { BenchHost } from '../../bench/scale/hosts.ts'
+import type { NatBackend } from '../../src/model/network.ts'
 
 const EMPTY = { ports: 10, leases: 10, attachments: 10, networks: 1 }
 const FULL = { ports: 2_000, leases: 3_000, attachments: 150, networks: 10 }
@@ -16,13 +17,25 @@ const MORE = 3
 
 t.setTimeout(300_000) // on a busy machine
 
+type Command = 'ADD' | 'CHECK' | 'DEL' | 'STATUS' | 'GC'
+
 const hosts = [new BenchHost(EMPTY), new BenchHost(FULL)] as const
 t.teardown(() => Promise.all(hosts.map(host => host.end())))
 
 t.test('a container costs the same on a full host as on an empty one', async t => {
-  for (const host of hosts) await host.ask({ do: 'fill', size: host.size, backend: 'nftables' })
+  await costsTheSame(t, hosts, 'nftables')
+})
 
-  const callsOf = async (command: 'ADD' | 'CHECK' | 'DEL' | 'STATUS' | 'GC', count: 'all' | 'network') => {
+t.test('and with iptables', async t => {
+  const hosts = [new BenchHost(EMPTY), new BenchHost(FULL)] as const
+  t.teardown(() => Promise.all(hosts.map(host => host.end())))
+  await costsTheSame(t, hosts, 'iptables')
+})
+
+async function costsTheSame(t: Test, hosts: readonly BenchHost[], backend: NatBackend): Promise<void> {
+  for (const host of hosts) await host.ask({ do: 'fill', size: host.size, backend })
+
+  const callsOf = async (command: Command, count: 'all' | 'network') => {
     const [empty, full] = await Promise.all(
       hosts.map(host => host.ask({ do: 'call', command, daemon: false, count })),
     )
@@ -41,7 +54,7 @@ t.test('a container costs the same on a full host as on an empty one', async t =
   const [empty, full] = await callsOf('GC', 'all')
   const each = (full - empty) / FULL.leases
   t.ok(each < 12, `GC: ${each.toFixed(1)} calls for each lease`)
-})
+}
 
 t.test('a daemon with many ports rests while nothing happens', async t => {
   const [, full] = hosts

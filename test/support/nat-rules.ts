@@ -40,7 +40,7 @@ COMMIT
 
 async function addForeign(site: NatSite): Promise<void> {
   await site.host.run('nft', '-f', '-', { stdin: FOREIGN_NFT })
-  for (const command of ['iptables-nft', 'ip6tables-nft', 'iptables-legacy', 'ip6tables-legacy']) {
+  for (const command of site.kinds.flatMap(kind => [`iptables-${kind}`, `ip6tables-${kind}`])) {
     const stdin = command.startsWith('ip6')
       ? FOREIGN_IPT.replace(/10\.9\.\d\.\d\/\d+/g, 'fd09::/64')
       : FOREIGN_IPT

@@ -45,11 +45,15 @@ export interface Variant {
   name: string
   backend: NatBackend
   env: Record<string, string>
+  /** No tables of legacy iptables are on the host. */
+  isAlone?: true
 }
 
 const COMMANDS = ['iptables-restore', 'iptables-save', 'ip6tables-restore', 'ip6tables-save']
 
-export const iptablesNft: Variant = { name: 'iptables-nft', backend: 'iptables', env: {} }
+/** Where the host has tables of legacy iptables as well, both are asked by their commands. */
+export const iptablesMixed: Variant = { name: 'iptables-nft', backend: 'iptables', env: {} }
+export const iptablesNft: Variant = { ...iptablesMixed, isAlone: true }
 export const iptablesLegacy: Variant = {
   name: 'iptables-legacy',
   backend: 'iptables',
@@ -186,11 +190,16 @@ export class NatSite {
       .replace(/\[\d+:\d+\]/g, '')
   }
 
+  /** The variants of iptables that have tables on the host. */
+  get kinds(): readonly ('nft' | 'legacy')[] {
+    return this.variant.isAlone ? ['nft'] : ['nft', 'legacy']
+  }
+
   /** Makes the built-in tables of iptables, which stay when once used. */
   async primeTables(): Promise<void> {
     const tables = 'for t in raw mangle filter nat; do for c in PREROUTING FORWARD OUTPUT POSTROUTING; do'
     for (const family of ['', '6']) {
-      for (const kind of ['nft', 'legacy']) {
+      for (const kind of this.kinds) {
         const command = `ip${family}tables-${kind} -w`
         await this.host.run(
           'sh',

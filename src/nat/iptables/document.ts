@@ -9,9 +9,10 @@
  *             OUTPUT      ─▶ TSNET-DNAT
  *             POSTROUTING ─▶ TSNET-POSTROUTING  masquerade
  *
- * The chains are shared, each rule in them is one attachment's and carries its comment. The jumps stand at
- * the end of the built-in chains, so what an administrator put there before wins. A rule is written as
- * iptables-save prints it: so the text that adds it also finds and removes it.
+ * The chains are shared, each rule in them is one attachment's and carries its comment; with the nft variant
+ * the rules stand in parts of them (buckets.ts). The jumps stand at the end of the built-in chains, so what an
+ * administrator put there before wins. A rule is written as iptables-save prints it: so the text that adds it
+ * also finds and removes it.
  */
 
 import type { Family } from '../../model/address/address.ts'
@@ -49,7 +50,7 @@ export const withPolicy = (tables: Table[], policy: Policy): Table[] =>
 const policyLines = ({ policy }: Table): string[] => (policy === undefined ? [] : [`-P FORWARD ${policy}`])
 
 /** Where published ports are. */
-const PORT_CHAIN = 'TSNET-DNAT'
+export const PORT_CHAIN = 'TSNET-DNAT'
 
 /** All our chains of a family, in the order in which they are filled: guards first, published ports last. */
 export function baseChains(family: Family): { table: TableName; chain: BaseChain }[] {
@@ -104,7 +105,8 @@ export function tablesOf({ owner, bridge }: Rules, rules: FamilyRules): Table[] 
 const CONNECTED: Protocol[] = ['tcp', 'sctp']
 
 /** True for a rule of ours about what is sent to a published port. */
-export const isPortRule = (rule: string): boolean => /^TSNET-(DNAT|INVALID) .* --dport /.test(rule)
+export const isPortRule = (rule: string): boolean =>
+  /^TSNET-(DNAT|INVALID)(-[0-9a-f]{2})? .* --dport /.test(rule)
 
 const host = (family: Family, ip: string): string => `${ip}/${family === 4 ? 32 : 128}`
 
@@ -233,44 +235,22 @@ export const additionFile = (tables: Table[]): string =>
       lines: [
         ...policyLines(table),
         ...table.chains
-          .filter(({ name }) => !table.rules.some(rule => rule.startsWith(`${name} `)))
+          .filter(({ name }) => !table.rules.some(rule => isWithin(rule, name)))
           .flatMap(({ jumps }) => jumps.map(jump => `-C ${jump}`)),
         ...table.rules.map(rule => `-A ${rule}`),
       ],
     })),
   )
 
+/** True for a rule of the chain, or of a bucket of it. */
+const isWithin = (rule: string, chain: string): boolean =>
+  /^[ -]/.test(rule.slice(chain.length)) && rule.startsWith(chain)
+
 /** Removes the rules, published ports first. */
 export const removalFile = (tables: Table[]): string =>
   restoreFile(
     tables.toReversed().map(table => ({
       name: table.name,
-      lines: [...table.rules.map(rule => `-D ${rule}`), ...policyLines(table)],
+      lines: table.rules.map(rule => `-D ${rule}`),
     })),
   )
-
-/**
- * Removes the rules and our chains: right where nobody else has rules in them, or `-X` fails.
- * @param there names of our chains that exist
- */
-export function farewellFile(family: Family, tables: Table[], there: ReadonlySet<string>): string {
-  const bases = baseChains(family).toReversed()
-  return restoreFile(
-    [...new Set(bases.map(({ table }) => table))].map(name => {
-      const table = tables.find(candidate => candidate.name === name)
-      const chains = bases.filter(base => base.table === name && there.has(base.chain.name))
-      return {
-        name,
-        lines: [
-          // Where there is no chain of ours, there is no rule in it.
-          ...(chains.length === 0 ? [] : (table?.rules ?? []).map(rule => `-D ${rule}`)),
-          ...chains.flatMap(({ chain }) => [
-            ...[...chain.jumps, ...chain.rules].map(rule => `-D ${rule}`),
-            `-X ${chain.name}`,
-          ]),
-          ...(table === undefined ? [] : policyLines(table)),
-        ],
-      }
-    }),
-  )
-}

@@ -4,8 +4,9 @@
  *     install    add the rules, provided that our chains are jumped to; else make the chains as well; where
  *                that does not do either, look what is there (iptables-save) and add what is missing. The
  *                first attachment begins with making the chains
- *     withdraw   delete the rules by their text, with the last attachment the chains as well; where that
- *                does not do, look and delete what is there
+ *     withdraw   nft variant: delete the rules by their handles, and the chains that are empty then (handles.ts)
+ *                legacy: delete the rules by their text; where that does not do, look and delete what is there
+ *     verify     look for the rules by their text; where they are not all there, look what is
  *
  * Each table changes as a whole or not at all, and so does its part of a file: `-N` fails for a chain that
  * exists, `-C` for a rule that does not, `-X` for a chain that has rules. These decide who wins when
@@ -13,19 +14,19 @@
  * an error is not of that kind is taken back, in both families. Files that meet are joined
  * (restore.ts), and it is as if one had come after the other.
  *
- * Both variants of iptables will do. The nft variant waits for an RCU grace period whenever it opens a
- * socket after a deletion; it does so for each extension it meets, so what is deleted first is the table
- * that uses them all.
+ * Both variants of iptables will do. What the nft variant does costs the same on a full host (buckets.ts), but for
+ * what the kernel does: where a rule is added it goes through all rules of the table. Where the host has tables of
+ * the legacy variant as well, only its command knows which of the two holds ours, and all goes by text.
  */
 
 import type { Family } from '../../model/address/address.ts'
 import { everyOne } from '../../model/undo.ts'
-import { findChains, hasLegacyTables, leadsTo } from '../kernel-chains.ts'
+import { netfilterHere } from '../../netfilter/netfilter.ts'
+import { hasLegacyTables, leadsTo } from '../kernel-chains.ts'
 import { commentOf, type FamilyRules, type Rules } from '../rules.ts'
+import { bucketsOf, intoBuckets, wholeOf } from './buckets.ts'
 import {
   additionFile,
-  baseChains,
-  farewellFile,
   freshFile,
   type Policy,
   removalFile,
@@ -35,10 +36,12 @@ import {
   tablesOf,
   withPolicy,
 } from './document.ts'
+import { isByHandle, isCountRight, makeBuckets, ownersByHandle, removeByHandle } from './handles.ts'
 import {
   chainOf,
   completion,
   excessRules,
+  hasFlatRules,
   loopbackBridges,
   missingRules,
   oneLess,
@@ -46,9 +49,11 @@ import {
   portChange,
   removal,
   repeatedJumps,
+  wantedRules,
 } from './listing.ts'
 import {
   absentOf,
+  areThere,
   commandName,
   complete,
   deplete,
@@ -73,8 +78,8 @@ export interface InstallHint {
 /** @throws TsnetError `missing`, `try-again`, `kernel` */
 export async function installIptables(rules: Rules, hint: InstallHint = {}): Promise<void> {
   const parts = rules.families.map(part => {
-    const tables = tablesOf(rules, part)
     const { family } = part
+    const tables = placedTables(rules, part)
     return { family, tables: hint.guards?.includes(family) ? withPolicy(tables, 'DROP') : tables }
   })
   for (const { family } of parts) need(family, 'restore')
@@ -92,12 +97,20 @@ export async function installIptables(rules: Rules, hint: InstallHint = {}): Pro
   throw failed.reason
 }
 
+/** The tables of an attachment, as they are made in a family. */
+const placedTables = (rules: Rules, part: FamilyRules): Table[] => {
+  const tables = tablesOf(rules, part)
+  return isByHandle(part.family) ? intoBuckets(tables, rules.owner) : tables
+}
+
 async function installTables(
   family: Family,
   tables: Table[],
   owner: string,
   { first = false }: InstallHint,
 ): Promise<void> {
+  if (!first && tables.some(table => bucketsOf(table).length > 0))
+    makeBuckets(netfilterHere(), family, tables)
   // All our chains are there, or none: these need no look at what is in them.
   const usual = !first && areJumpedTo(family, tables) ? additionFile : steadyFile
   const [likely, unlikely] = first ? [freshFile, usual] : [usual, freshFile]
@@ -118,9 +131,10 @@ function areJumpedTo(family: Family, tables: Table[]): boolean {
   // Which of the two holds our chains, only their command knows.
   if (hasLegacyTables(family)) return false
   return tables.every(({ name: table, chains }) =>
-    chains.every(({ name, jumps }) =>
-      jumps.every(jump => leadsTo({ family, table, name: chainOf(jump) }, name)),
-    ),
+    chains
+      // A bucket is made together with what leads to it.
+      .filter(({ name }) => wholeOf(name) === undefined)
+      .every(({ name, jumps }) => jumps.every(jump => leadsTo({ family, table, name: chainOf(jump) }, name))),
   )
 }
 
@@ -149,11 +163,11 @@ export async function withdrawIptables(owner: string, { rules, last, guards = []
       const part = rules?.families.find(candidate => candidate.family === family)
       const own = rules === undefined || part === undefined ? [] : tablesOf(rules, part)
       const guarded = guards.includes(family)
-      // What else is in tables of the legacy variant only its command knows.
-      if (rules !== undefined && (!hasLegacyTables(family) || (!last && !guarded))) {
-        const tables = guarded && drops(family) ? withPolicy(own, 'ACCEPT') : own
-        if (await removeKnown(family, tables, last)) return
+      if (isByHandle(family)) {
+        const tables = rules && { tables: intoBuckets(own, owner) }
+        return removeByHandle(netfilterHere(), family, owner, { ...tables, last, accepts: guarded })
       }
+      if (rules !== undefined && !last && !guarded && (await removeKnown(family, own))) return
       await deplete(family, `removing ${commentOf(owner)}`, async () =>
         removal(family, await listRules(family), owner, last),
       )
@@ -172,7 +186,7 @@ export async function handOverIptables(owner: string | undefined, heirs: readonl
   await everyOne(
     families().map(async family => {
       const tables = heirs.flatMap(heir =>
-        heir.families.flatMap(part => (part.family === family ? tablesOf(heir, part) : [])),
+        heir.families.flatMap(part => (part.family === family ? placedTables(heir, part) : [])),
       )
       await complete(family, 'handing over published ports', async () =>
         portChange(await listRules(family), tables, owner),
@@ -181,20 +195,10 @@ export async function handOverIptables(owner: string | undefined, heirs: readonl
   )
 }
 
-const drops = (family: Family): boolean =>
-  findChains([{ family, table: 'filter', name: 'FORWARD' }])[0]?.drops ?? false
-
-/** Removes what should be there, without looking. False when it is not all there, or somebody uses it. */
-async function removeKnown(family: Family, tables: Table[], last: boolean): Promise<boolean> {
-  const file = last ? farewellFile(family, tables, ownChains(family)) : removalFile(tables)
+/** Removes what should be there, without looking. False when it is not all there. */
+async function removeKnown(family: Family, tables: Table[]): Promise<boolean> {
+  const file = removalFile(tables)
   return file === '' || (await restore(family, file)) === undefined
-}
-
-/** Names of our chains that exist, but in tables of the legacy variant. */
-function ownChains(family: Family): Set<string> {
-  const wanted = baseChains(family).map(({ table, chain }) => ({ family, table, name: chain.name }))
-  const found = findChains(wanted)
-  return new Set(wanted.filter((_, i) => found[i] !== undefined).map(({ name }) => name))
 }
 
 /** Equivalent to: iptables -P FORWARD POLICY */
@@ -202,8 +206,12 @@ export const setForwardPolicy = (family: Family, policy: Policy): Promise<void> 
   mustRestore(family, restoreFile([{ name: 'filter', lines: [`-P FORWARD ${policy}`] }]), 'policy of FORWARD')
 
 export async function ownersIptables(): Promise<string[]> {
-  const listings = await Promise.all(families().map(listRules))
-  return [...new Set(listings.flatMap(ownersIn))]
+  const found = await Promise.all(
+    families().map(async family =>
+      isByHandle(family) ? ownersByHandle(netfilterHere(), family) : ownersIn(await listRules(family)),
+    ),
+  )
+  return [...new Set(found.flat())]
 }
 
 /** The files for both families, each below the command that takes it. */
@@ -211,7 +219,7 @@ export const describeIptables = (rules: Rules): string =>
   rules.families
     .map(part => {
       const command = `${commandName(part.family, 'restore')} --noflush -w ${LOCK_WAIT_S}`
-      return `# ${command}\n${freshFile(tablesOf(rules, part))}`
+      return `# ${command}\n${freshFile(placedTables(rules, part))}`
     })
     .join('\n')
 
@@ -221,11 +229,17 @@ export async function verifyIptables(rules: Rules): Promise<string[]> {
 }
 
 async function verifyFamily(rules: Rules, part: FamilyRules): Promise<string[]> {
-  const tables = tablesOf(rules, part)
-  const listing = await listRules(part.family)
-  const name = toolName(part.family)
+  const { family } = part
+  const placed = placedTables(rules, part)
+  // The command finds the rules by their text, and reads no more for it than their buckets.
+  const isRight = isByHandle(family) && isCountRight(netfilterHere(), family, rules.owner, placed)
+  if (isRight && (await areThere(family, wantedRules(placed)))) return []
+  const listing = await listRules(family)
+  // An earlier build had no buckets.
+  const tables = hasFlatRules(listing, rules.owner) ? tablesOf(rules, part) : placed
+  const name = toolName(family)
   const missing = missingRules(tables, listing)
-  const absent = await absentOf(part.family, missing)
+  const absent = await absentOf(family, missing)
   const problems = absent.map(({ table, rule }) => `${name}: table ${table} lacks -A ${rule}`)
   if (problems.length < missing.length) return problems
   const excess = excessRules(tables, listing, rules.owner)

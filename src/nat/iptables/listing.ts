@@ -3,6 +3,7 @@
  */
 
 import type { Family } from '../../model/address/address.ts'
+import { flatRule, wholeOf } from './buckets.ts'
 import {
   type BaseChain,
   baseChains,
@@ -119,14 +120,17 @@ export function removal(family: Family, listing: Listing, owner: string, unused:
     tables.map(name => {
       const rules = rulesOf(listing, name)
       const own = rules.filter(rule => ownerOf(rule) === owner)
+      const buckets = leavingBuckets(listing, name, own, unused)
+      const leaving = [...own, ...buckets.flatMap(({ jumps }) => jumps)]
       const chains = bases
         .filter(({ table, chain }) => table === name && listing.chains.get(name)?.has(chain.name))
         .map(({ chain }) => chain)
-        .filter(chain => unused && isUnused(chain, rules, own))
+        .filter(chain => unused && isUnused(chain, rules, leaving))
       return {
         name,
         lines: [
           ...own.map(rule => `-D ${rule}`),
+          ...buckets.flatMap(bucketRemoval),
           ...chains.flatMap(chain => [
             ...rules.filter(rule => targetOf(rule) === chain.name).map(rule => `-D ${rule}`),
             ...rules.filter(rule => chain.rules.includes(rule)).map(rule => `-D ${rule}`),
@@ -151,7 +155,9 @@ export function portChange(listing: Listing, tables: readonly Table[], owner: st
     const own = owner === undefined ? [] : there.filter(rule => isPortRule(rule) && ownerOf(rule) === owner)
     const wanted = tables.filter(table => table.name === name)
     const chains = new Map(wanted.flatMap(table => table.chains.map(chain => [chain.name, chain] as const)))
-    const missing = wanted.flatMap(({ rules }) => rules).filter(rule => !there.includes(rule))
+    const missing = wanted
+      .flatMap(({ rules }) => rules)
+      .filter(rule => !there.includes(rule) && !there.includes(flatRule(rule)))
     return { name, there, own, missing, chains: [...chains.values()] }
   })
   return restoreFile(
@@ -163,23 +169,64 @@ export function portChange(listing: Listing, tables: readonly Table[], owner: st
           : chains.flatMap(chain => chainCompletion(chain, listing.chains.get(name), there))),
         ...missing.map(rule => `-A ${rule}`),
         ...own.map(rule => `-D ${rule}`),
+        ...leavingBuckets(listing, name, own, false)
+          .filter(({ bucket }) => !missing.some(rule => chainOf(rule) === bucket))
+          .flatMap(bucketRemoval),
       ],
     })),
   )
 }
+
+/** A bucket that goes, and what leads to it. */
+interface Leaving {
+  bucket: string
+  jumps: string[]
+}
+
+/** The buckets in which nothing is left without these rules; with `unused` those in which nothing is, too. */
+function leavingBuckets(listing: Listing, table: TableName, own: string[], unused: boolean): Leaving[] {
+  const rules = rulesOf(listing, table)
+  return [...(listing.chains.get(table) ?? [])]
+    .filter(name => {
+      const inside = wholeOf(name) === undefined ? undefined : rules.filter(rule => chainOf(rule) === name)
+      return inside?.every(rule => own.includes(rule)) && (unused || inside.length > 0)
+    })
+    .map(bucket => ({ bucket, jumps: rules.filter(rule => targetOf(rule) === bucket) }))
+}
+
+/** `-X` fails, and the table stays as it is, when somebody added a rule meanwhile. */
+const bucketRemoval = ({ bucket, jumps }: Leaving): string[] => [
+  ...jumps.map(jump => `-D ${jump}`),
+  `-X ${bucket}`,
+]
 
 const isUnused = (chain: BaseChain, rules: string[], own: string[]): boolean =>
   rules
     .filter(rule => chainOf(rule) === chain.name)
     .every(rule => own.includes(rule) || chain.rules.includes(rule))
 
-/** What a listing lacks of an attachment's tables. */
-export const missingRules = (tables: Table[], listing: Listing): { table: TableName; rule: string }[] =>
+/** A rule of a table. */
+export interface TableRule {
+  table: TableName
+  rule: string
+}
+
+/** All that an attachment's tables consist of: what leads to the chains, what they share, and its own. */
+export const wantedRules = (tables: Table[]): TableRule[] =>
   tables.flatMap(({ name, chains, rules }) =>
-    [...chains.flatMap(chain => [...chain.jumps, ...chain.rules]), ...rules]
-      .filter(rule => !rulesOf(listing, name).includes(rule))
-      .map(rule => ({ table: name, rule })),
+    [...chains.flatMap(chain => [...chain.jumps, ...chain.rules]), ...rules].map(rule => ({
+      table: name,
+      rule,
+    })),
   )
+
+/** What a listing lacks of an attachment's tables. */
+export const missingRules = (tables: Table[], listing: Listing): TableRule[] =>
+  wantedRules(tables).filter(({ table, rule }) => !rulesOf(listing, table).includes(rule))
+
+/** True for an owner whose rules are in no buckets. */
+export const hasFlatRules = (listing: Listing, owner: string): boolean =>
+  [...listing.rules.values()].flat().some(rule => ownerOf(rule) === owner && flatRule(rule) === rule)
 
 /** Rules of an owner that an attachment's tables do not have. */
 export function excessRules(
@@ -199,6 +246,6 @@ export function excessRules(
 export const loopbackBridges = (listing: Listing): Set<string> =>
   new Set(
     rulesOf(listing, 'nat').flatMap(
-      rule => /^TSNET-POSTROUTING -s 127\.0\.0\.0\/8 .*-o (\S+) /.exec(rule)?.[1] ?? [],
+      rule => /^TSNET-POSTROUTING(?:-[0-9a-f]{2})? -s 127\.0\.0\.0\/8 .*-o (\S+) /.exec(rule)?.[1] ?? [],
     ),
   )

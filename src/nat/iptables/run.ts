@@ -148,7 +148,7 @@ export async function deplete(family: Family, what: string, look: () => Promise<
 }
 
 /** True when iptables finds all these rules, however it prints them. */
-async function areThere(
+export async function areThere(
   family: Family,
   rules: readonly { table: TableName; rule: string }[],
 ): Promise<boolean> {
