@@ -117,7 +117,10 @@ function addPublishing(program: Command, terminal: Terminal): void {
       '<words...>',
       'ports as docker run -p takes them (none: all that it listens on), then the container (several: web1,web2)',
     )
-    .option('--mode <mode>', 'auto, nat (the kernel alone) or proxy (the proxy alone)')
+    .option(
+      '--mode <mode>',
+      'auto, nat (the kernel alone), proxy (the proxy alone) or redirect (loopback past the proxy)',
+    )
     .option('--via <way>', 'auto, bridge, or netns: dial from inside the container')
     .option('--proxy-protocol <version>', 'v1 or v2: tell the container who the client is')
     .option('--allow <cidr>', 'only these clients; may be given several times', listOf)

@@ -40,7 +40,10 @@ function table(listed: readonly ListedPort[], all: boolean): string {
     ['BY', ({ by }) => by.join('+') || '-'],
     [
       'CONNECTIONS',
-      ({ counters }) => (counters === undefined ? '-' : `${counters.active}/${counters.accepted}`),
+      ({ counters, redirected }) =>
+        counters === undefined
+          ? '-'
+          : `${counters.active}/${counters.accepted + (redirected?.connections ?? 0)}`,
     ],
     ['IN', ({ counters }) => (counters === undefined ? '-' : bytes(counters.bytesIn))],
     ['OUT', ({ counters }) => (counters === undefined ? '-' : bytes(counters.bytesOut))],

@@ -21,18 +21,22 @@ interface Output {
 export async function publish(terminal: Terminal, words: PublishWords, { json }: Output): Promise<void> {
   parsePublishRequest(words) // what is wrong is said before a daemon is started for it
   using client = await daemonAtHand()
-  const published = (await client.ask('publish', words)) as Publication[]
+  const published = (await client.ask('publish', words)) as Served[]
   if (json) terminal.out(`${JSON.stringify(published)}\n`)
   else for (const each of published) terminal.out(`${describe(each)}\n`)
   for (const line of new Set(published.flatMap(remarksOn))) terminal.error(`tsnet: ${line}\n`)
 }
 
 /** What whoever published it may not have meant. */
-function remarksOn(publication: Publication): string[] {
-  const { waitMs, natObstacle } = publication
+function remarksOn(publication: Served): string[] {
+  const { waitMs, natObstacle, redirectObstacle } = publication
   // Whoever says that clients shall wait knows that nobody listens yet.
   const silence = waitMs > 0 ? undefined : silenceOf(factsOf(publication, true), new ListeningIn())
-  return [silence, natObstacle].filter(each => each !== undefined)
+  return [
+    silence,
+    natObstacle,
+    redirectObstacle && `the proxy serves clients on loopback: ${redirectObstacle}`,
+  ].filter(each => each !== undefined)
 }
 
 /** Ends what leads to a container, or the publications of host ports, or all. */

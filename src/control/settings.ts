@@ -18,6 +18,8 @@ export interface Settings {
   udpIdleMs: number
   /** A CNI call that publishes a port starts a daemon where none runs. */
   onDemand: boolean
+  /** Clients of loopback are led to the container by the kernel, where that can be; read at start only. */
+  redirect: 'on' | 'off'
 }
 
 export const defaults: Settings = {
@@ -28,12 +30,12 @@ export const defaults: Settings = {
   udpSessionsPerClient: defaultOptions.maxSessionsPerSource,
   udpIdleMs: defaultOptions.sessionIdleMs,
   onDemand: true,
+  redirect: 'off',
 }
 
-/** Of a number the least and the most. */
-const limits: {
-  [Key in keyof Settings]: Settings[Key] extends number ? readonly [number, number] : 'boolean'
-} = {
+type Limit = readonly [least: number, most: number] | 'boolean' | 'switch'
+
+const limits: Record<keyof Settings, Limit> = {
   workers: [1, 64],
   drainMs: [0, 3_600_000],
   tendMs: [100, 60_000],
@@ -41,6 +43,7 @@ const limits: {
   udpSessionsPerClient: [1, 1_000_000],
   udpIdleMs: [1_000, 86_400_000],
   onDemand: 'boolean',
+  redirect: 'switch',
 }
 
 export const SETTINGS_FILE = '/etc/tsnet/tsnetd.json'
@@ -76,13 +79,20 @@ function checkSettings(value: unknown, path: string): Settings {
   const given = value as Partial<Settings>
   for (const [key, limit] of Object.entries(limits)) {
     const one = given[key as keyof Settings]
-    const right =
-      limit === 'boolean'
-        ? typeof one === 'boolean'
-        : Number.isInteger(one) && Number(one) >= limit[0] && Number(one) <= limit[1]
-    if (right || !Object.hasOwn(value, key)) continue
-    const what = limit === 'boolean' ? 'true or false' : `a whole number from ${limit[0]} to ${limit[1]}`
+    if (isWithin(one, limit) || !Object.hasOwn(value, key)) continue
+    const what = describe(limit)
     throw new TsnetError('invalid-config', `${path}: ${key} must be ${what}, not ${JSON.stringify(one)}`)
   }
   return { ...defaults, ...given }
+}
+
+function isWithin(value: unknown, limit: Limit): boolean {
+  if (limit === 'boolean') return typeof value === 'boolean'
+  if (limit === 'switch') return value === 'on' || value === 'off'
+  return Number.isInteger(value) && Number(value) >= limit[0] && Number(value) <= limit[1]
+}
+
+function describe(limit: Limit): string {
+  if (limit === 'boolean') return 'true or false'
+  return limit === 'switch' ? '"on" or "off"' : `a whole number from ${limit[0]} to ${limit[1]}`
 }

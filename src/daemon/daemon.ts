@@ -37,13 +37,14 @@ import { everyOne } from '../model/undo.ts'
 import { keepSockets } from '../netlink/warm-sockets.ts'
 import { startProxy } from '../proxy/proxy.ts'
 import { AttachmentPorts } from '../publish/attachment-ports.ts'
+import { Front } from '../publish/front/front.ts'
 import { portsOf } from '../publish/plan.ts'
 import { Publisher } from '../publish/publish.ts'
 import { makeRunDirectory, removeEmptyParents, runDirectory, unusable } from '../records/run-directory.ts'
 import { answerCalls } from './calls.ts'
 import { leaveControlGroup } from './control-group.ts'
 import { FastPath } from './fast-path.ts'
-import { type Handover, inherit } from './handover.ts'
+import { type Handover, inherit, redirectKey } from './handover.ts'
 import { whenIdle } from './idle.ts'
 import { type Listening, listen, listenAt } from './listen.ts'
 import { Placeholders } from './placeholders.ts'
@@ -86,6 +87,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     onFault: log,
   })
 
+  const front = new Front(proxy, settings.redirect === 'on', log)
+
   const tell = (event: PublicationEvent, about: Publication, why?: string) => {
     const reason = why === undefined ? '' : `: ${why}`
     log(`${event} ${describeHostPorts(portsOf(about))} → ${calledAll(about.containers)}${reason}`)
@@ -93,9 +96,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   }
   const tellOfPort = (what: string, why: string | undefined) =>
     log(why === undefined ? `serving ${what}` : `waiting ${what}: ${why}`)
-  const publisher = new Publisher(proxy, { tell, backend })
-  const attachments = new AttachmentPorts(proxy, tellOfPort)
-  const placeholders = new Placeholders(proxy, { tell: tellOfPort })
+  const publisher = new Publisher(front, { tell, backend })
+  const attachments = new AttachmentPorts(front, tellOfPort)
+  const placeholders = new Placeholders(front, { tell: tellOfPort })
   const tending = tend(
     () => everyOne([publisher.tend(), attachments.tend()]),
     () => settings.tendMs,
@@ -108,8 +111,11 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const server = createServer()
   let listening: Listening | undefined
   const succession = new Succession(proxy, placeholders, tending, {
-    keys: () => present({ control: listening?.handed, lock: alone?.number }),
-    leave: () => void (listening?.handed !== undefined && server.close()),
+    keys: () => present({ control: listening?.handed, lock: alone?.number, redirect: redirectKey(front) }),
+    leave: () => {
+      if (listening?.handed !== undefined) server.close()
+      front.close()
+    },
   })
   const operations = handlersOf(publisher, attachments, placeholders)
   const handlers = { ...succession.guard(operations, personal), ...succession.handlers }
@@ -121,6 +127,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const inherited = handover === undefined ? undefined : inherit(handover as Handover)
   const sockets = inherited?.sockets ?? new Map<string, number[][]>()
   const handedIn = (id: string) => takeOut(sockets, id)
+  if (inherited?.asked !== undefined) front.inherit(inherited.asked)
   publisher.restore(handedIn)
   await attachments.tend(handedIn)
   placeholders.inherit(inherited?.placeholders ?? {}, handedIn)
@@ -168,6 +175,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   server.close()
   control.close()
   notify('STOPPING=1')
+  front.close()
   await proxy.close({ drainMs: settings.drainMs })
   listening.remove()
   alone[Symbol.dispose]()

@@ -21,6 +21,8 @@
 import type { Fd } from '../ffi/fd.ts'
 import { copyDescriptor, openProcess } from '../ffi/pidfd.ts'
 import type { FrozenClient, FrozenConnection, FrozenHalf, FrozenSession, PortProxy } from '../proxy/proxy.ts'
+import type { Front } from '../publish/front/front.ts'
+import { ASKED_LAYOUT } from '../redirect/layout.ts'
 import type { Calls } from './placeholders.ts'
 
 /** How long a predecessor stays for those who are just connecting. */
@@ -43,6 +45,8 @@ export interface Handover {
   notify?: string
   /** The lock that only one daemon holds, which is never free in between. Absent in older versions. */
   lock?: number
+  /** What redirected sockets asked for, a map, and how it is laid out. */
+  redirect?: { asked: number; layout: number }
 }
 
 type WireHalf = Omit<FrozenHalf, 'pending'> & { pending?: string }
@@ -54,7 +58,7 @@ export function describeHandover(
   proxy: PortProxy,
   clients: FrozenClient[],
   placeholders: Calls,
-  door: Pick<Handover, 'control' | 'lock'>,
+  door: Pick<Handover, 'control' | 'lock' | 'redirect'>,
 ): Handover {
   const ids = [...proxy.counters().keys()]
   const { NOTIFY_SOCKET } = process.env
@@ -80,11 +84,13 @@ export interface Inheritance {
   control?: number
   notify?: string
   lock?: number
+  asked?: number
 }
 
 /** Copies all that is handed over. @throws SystemError */
 export function inherit(handover: Handover): Inheritance {
   const { pid, sockets, connections, sessions = [], placeholders = {}, control, notify, lock } = handover
+  const { redirect } = handover
   using predecessor: Fd = openProcess(pid)
   const copy = (number: number) => copyDescriptor(predecessor, number)
   return {
@@ -106,8 +112,13 @@ export function inherit(handover: Handover): Inheritance {
     ...(control !== undefined && { control: copy(control) }),
     ...(notify !== undefined && { notify }),
     ...(lock !== undefined && { lock: copy(lock) }),
+    ...(redirect?.layout === ASKED_LAYOUT && { asked: copy(redirect.asked) }),
   }
 }
+
+/** What a successor needs to go on for redirected sockets. */
+export const redirectKey = ({ asked }: Front): Handover['redirect'] =>
+  asked === undefined ? undefined : { asked, layout: ASKED_LAYOUT }
 
 const toWire = ({ pending, ...half }: FrozenHalf): WireHalf => ({
   ...half,

@@ -29,8 +29,9 @@ import { present } from '../model/present.ts'
 import { type ProxyCall, readProxyCall } from '../model/proxy-call.ts'
 import { currentNetns, openNetns, sameNamespace } from '../netns/netns.ts'
 import { processIdentity } from '../netns/processes.ts'
-import type { PortProxy, Publication } from '../proxy/proxy.ts'
+import type { Publication } from '../proxy/proxy.ts'
 import type { HeldPort, OnObstacle } from '../publish/attachment-ports.ts'
+import type { Ports } from '../publish/front/front.ts'
 import { Obstacles } from '../publish/obstacles.ts'
 
 /** What is served for placeholders, by publication: what a successor has to know. */
@@ -46,7 +47,7 @@ interface Served {
 const RETURN_WITHIN_MS = 5_000
 
 export class Placeholders {
-  readonly #proxy: PortProxy
+  readonly #front: Ports
   readonly #served = new Map<string, Served>()
   readonly #returnWithinMs: number
   readonly #tell: OnObstacle
@@ -54,13 +55,13 @@ export class Placeholders {
   #released = false
 
   constructor(
-    proxy: PortProxy,
+    front: Ports,
     {
       returnWithinMs = RETURN_WITHIN_MS,
       tell = () => {},
     }: { returnWithinMs?: number; tell?: OnObstacle } = {},
   ) {
-    this.#proxy = proxy
+    this.#front = front
     this.#returnWithinMs = returnWithinMs
     this.#tell = tell
   }
@@ -103,7 +104,11 @@ export class Placeholders {
     const served = [...this.#served].map(([id, { call }]) => ({ id, call }))
     return [...served, ...this.#obstacles.ids.map(id => ({ id }))].map(each => ({
       ...each,
-      ...present({ counters: this.#proxy.countersOf(each.id), obstacle: this.#obstacles.why(each.id) }),
+      ...present({
+        counters: this.#front.countersOf(each.id),
+        redirected: this.#front.redirectedOf?.(each.id),
+        obstacle: this.#obstacles.why(each.id),
+      }),
     }))
   }
 
@@ -136,7 +141,7 @@ export class Placeholders {
 
   async #withdraw(id: string): Promise<void> {
     this.#served.delete(id)
-    await this.#proxy.withdraw(id)
+    await this.#front.withdraw(id)
   }
 
   #meet(id: string, call: ProxyCall, thrown: unknown): void {
@@ -154,7 +159,7 @@ export class Placeholders {
 
   #publish(id: string, call: ProxyCall, sockets: number[][]): void {
     try {
-      this.#proxy.publish(publicationOf(id, call), sockets)
+      this.#front.publish(publicationOf(id, call), sockets)
       this.#served.set(id, { call })
     } catch (thrown) {
       for (const fd of sockets.flat()) libc.close(fd)
@@ -169,7 +174,7 @@ export class Placeholders {
       throw new TsnetError('invalid-environment', `docker-proxy: socket: ${JSON.stringify(socket)} cannot be`)
     }
     using process = openProcess(pid)
-    const { workers } = this.#proxy
+    const { workers } = this.#front
     return Array.from({ length: workers }, (_, index) =>
       protocol === 'udp' && index !== hostPort % workers ? [] : [copyDescriptor(process, socket as number)],
     )

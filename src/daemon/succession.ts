@@ -16,7 +16,7 @@ import type { Tending } from './tend.ts'
 /** The daemon's end of the control socket, as far as a successor is concerned. */
 export interface Door {
   /** What a successor has to hold as well: a service manager's socket, and the lock. */
-  keys(): Pick<Handover, 'control' | 'lock'>
+  keys(): Pick<Handover, 'control' | 'lock' | 'redirect'>
   /** The successor listens: who connects from now on is its. */
   leave(): void
 }

@@ -75,6 +75,12 @@ export interface Libc {
   /** Ends the process at once: nothing is flushed, no exit handler runs. */
   _exit(status: number): void
   syscall(number: number, a: number, b: Memory, c: Memory, d: number): number
+  /** bpf(2), for which libc has no function. */
+  bpf(number: number, command: number, attr: Memory, size: number): number
+  /** fsopen(2), fsconfig(2) and fsmount(2), which not every libc has functions for. */
+  fsopen(number: number, name: string, flags: number): number
+  fsconfig(number: number, fd: number, command: number, key: Memory, value: Memory, aux: number): number
+  fsmount(number: number, fd: number, flags: number, attributes: number): number
   fstatfs(fd: number, buffer: Memory): number
   getrandom(buffer: Memory, length: number, flags: number): number
   strerror(number: number): string
@@ -127,6 +133,11 @@ const prototypes: { [name in keyof Libc]: string } = {
   signal: 'intptr_t signal(int signum, intptr_t handler)',
   _exit: 'void _exit(int status)',
   syscall: 'long syscall(long number, long a, const void *b, const void *c, long d)',
+  bpf: 'long syscall(long number, int command, void *attr, unsigned int size)',
+  fsopen: 'long syscall(long number, const char *name, unsigned int flags)',
+  fsconfig:
+    'long syscall(long number, int fd, unsigned int command, const void *key, const void *value, int aux)',
+  fsmount: 'long syscall(long number, int fd, unsigned int flags, unsigned int attributes)',
   fstatfs: 'int fstatfs(int fd, void *buf)',
   getrandom: 'int64_t getrandom(void *buf, size_t len, unsigned int flags)',
   strerror: 'const char *strerror(int errnum)',

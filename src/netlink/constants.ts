@@ -4,6 +4,7 @@
 
 // linux/netlink.h
 export const NETLINK_ROUTE = 0
+export const NETLINK_SOCK_DIAG = 4
 export const NETLINK_NETFILTER = 12
 export const NLMSG_NOOP = 1
 export const NLMSG_ERROR = 2

@@ -18,10 +18,11 @@ import type { ProxyCall } from '../model/proxy-call.ts'
 import { everyOne } from '../model/undo.ts'
 import { heirsToServe, portsToServe } from '../network/shared-ports.ts'
 import { copyReserved, isInhabited } from '../ports/reserved.ts'
-import type { Counters, PortProxy, Publication } from '../proxy/proxy.ts'
+import type { Counters, Publication } from '../proxy/proxy.ts'
 import { EntryIndex } from '../records/entry-index.ts'
 import { readEntry } from '../records/records.ts'
 import { copySockets, describeForwarding, type Forwarding, forwardingOf, unserved } from './forwarding.ts'
+import type { Ports, Redirected } from './front/front.ts'
 import { Obstacles } from './obstacles.ts'
 
 /** Sockets that another process held for a publication of the proxy. */
@@ -38,6 +39,8 @@ export interface HeldPort {
   /** By which the proxy knows it. */
   id: string
   counters?: Counters
+  /** What the kernel has led past the proxy. */
+  redirected?: Redirected
   /** What is in its way. */
   obstacle?: string
   /** Of dockerd's ports, what it asked for. */
@@ -48,7 +51,7 @@ export interface HeldPort {
 export type OnObstacle = (what: string, why: string | undefined) => void
 
 export class AttachmentPorts {
-  readonly #proxy: PortProxy
+  readonly #front: Ports
   readonly #tell: OnObstacle
   /** What the proxy serves, by owner and by the proxy's id. */
   readonly #served = new Map<string, Map<string, Forwarding>>()
@@ -62,8 +65,8 @@ export class AttachmentPorts {
   readonly #leaving = new Map<string, number>()
   readonly #index = new EntryIndex()
 
-  constructor(proxy: PortProxy, tell: OnObstacle = () => {}) {
-    this.#proxy = proxy
+  constructor(front: Ports, tell: OnObstacle = () => {}) {
+    this.#front = front
     this.#tell = tell
   }
 
@@ -85,7 +88,11 @@ export class AttachmentPorts {
     const ids = [...[...this.#served.values()].flatMap(each => [...each.keys()]), ...this.#obstacles.ids]
     return ids.map(id => ({
       id,
-      ...present({ counters: this.#proxy.countersOf(id), obstacle: this.#obstacles.why(id) }),
+      ...present({
+        counters: this.#front.countersOf(id),
+        redirected: this.#front.redirectedOf?.(id),
+        obstacle: this.#obstacles.why(id),
+      }),
     }))
   }
 
@@ -177,7 +184,7 @@ export class AttachmentPorts {
 
   /** @returns false where it cannot be: then `tend` tries, and tells */
   #publishOnCopies(publication: Publication, served: readonly Forwarding[]): boolean {
-    const copies = copySockets(this.#proxy, publication, served)
+    const copies = copySockets(this.#front, publication, served)
     try {
       if (copies !== undefined) this.#publish(publication, copies)
     } catch {
@@ -188,13 +195,13 @@ export class AttachmentPorts {
 
   /** On the runtime's own sockets; where it has none, on ours. */
   #publishReserved(publication: Publication): void {
-    this.#publish(publication, copyReserved(publication, this.#proxy.workers))
+    this.#publish(publication, copyReserved(publication, this.#front.workers))
   }
 
   /** @param sockets closed where they cannot be used */
   #publish(publication: Publication, sockets: number[][] | undefined): void {
     try {
-      this.#proxy.publish(publication, sockets)
+      this.#front.publish(publication, sockets)
     } catch (thrown) {
       for (const fd of sockets?.flat() ?? []) closeSync(fd)
       throw thrown
@@ -221,7 +228,7 @@ export class AttachmentPorts {
       return
     }
     const drainMs = this.#passOn(owner, served) ? DRAIN_MS : 0
-    const done = Promise.all([...served.keys()].map(id => this.#proxy.withdraw(id, { drainMs })))
+    const done = Promise.all([...served.keys()].map(id => this.#front.withdraw(id, { drainMs })))
     this.#letGo.set(owner, done)
     try {
       await done

@@ -40,18 +40,27 @@ export interface PortFacts {
   others?: string[]
   /** The proxy listens for it. */
   isHeld: boolean
+  /** The kernel leads clients of loopback past it. */
+  isRedirected?: boolean
   /** It should, and can only where a daemon runs. */
   needsDaemon: boolean
   obstacle?: string
   natObstacle?: string
+  redirectObstacle?: string
   isStarting?: boolean
   isEnding?: boolean
 }
 
 /** @param listening one for all that are looked at together */
 export function conditionOf(facts: PortFacts, listening: ListeningIn): Condition {
-  const { containers, backend, others = [], isHeld, needsDaemon, obstacle, natObstacle } = facts
-  const by = [...others, ...(backend === undefined ? [] : [backend]), ...(isHeld ? ['proxy'] : [])]
+  const { containers, backend, others = [], isHeld, isRedirected = false, needsDaemon } = facts
+  const { obstacle, natObstacle, redirectObstacle } = facts
+  const by = [
+    ...others,
+    ...(backend === undefined ? [] : [backend]),
+    ...(isRedirected ? ['redirect'] : []),
+    ...(isHeld ? ['proxy'] : []),
+  ]
   const say = (state: PortState, why?: string): Condition => ({
     state,
     by,
@@ -67,7 +76,7 @@ export function conditionOf(facts: PortFacts, listening: ListeningIn): Condition
   const silence = silenceOf(facts, listening)
   if (silence !== undefined) return say('silent', silence)
   const alone = needsDaemon ? 'no daemon runs: nobody answers on 127.0.0.1 and ::1' : undefined
-  return say('serving', resting ?? alone ?? natObstacle)
+  return say('serving', resting ?? alone ?? natObstacle ?? redirectObstacle)
 }
 
 /** What nobody listens on, and what is listened on instead; undefined where somebody listens, or none can tell. */

@@ -6,7 +6,8 @@ import { type Attachment, nameOfAttached, type Undertaking } from '../model/netw
 import { describeHostPorts, type PortMapping, portsOutside } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 import { EVERY_IPV4 } from '../ports/reserved.ts'
-import type { PortProxy, Publication } from '../proxy/proxy.ts'
+import type { Publication } from '../proxy/proxy.ts'
+import type { Ports } from './front/front.ts'
 
 export interface Forwarding {
   publication: Publication
@@ -72,7 +73,7 @@ export const unserved = (
 
 /** Copies of the sockets that a publication needs, where what is served has them. @throws SystemError */
 export function copySockets(
-  proxy: PortProxy,
+  front: Ports,
   { protocol, hostIps, hostPort, count }: Publication,
   served: readonly Forwarding[],
 ): number[][] | undefined {
@@ -88,7 +89,7 @@ export function copySockets(
   if (whole === undefined) return undefined
   using self = openProcess(process.pid)
   const first = hostPort - whole.hostPort
-  return proxy
+  return front
     .sockets(whole.id)
     .map(sockets => sockets.slice(first, first + count).map(fd => copyDescriptor(self, fd)))
 }

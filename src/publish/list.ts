@@ -11,6 +11,7 @@ import type { HostIp } from '../model/address/address.ts'
 import { hasCode, messageOf } from '../model/errors.ts'
 import { nameOfAttached, ownerTag } from '../model/network.ts'
 import type { PortMapping, Protocol } from '../model/port-mapping.ts'
+import { present } from '../model/present.ts'
 import { shortName } from '../model/publication/container-name.ts'
 import type { Publication } from '../model/publication/publication.ts'
 import type { Counters } from '../proxy/proxy.ts'
@@ -20,6 +21,7 @@ import { type DockerPort, dockerPorts, namesById } from '../runtime/runtime.ts'
 import type { HeldPort } from './attachment-ports.ts'
 import { type Condition, conditionOf, ListeningIn, type Place } from './condition.ts'
 import { forwardingId } from './forwarding.ts'
+import type { Redirected } from './front/front.ts'
 import type { Served } from './publish.ts'
 
 /** What all listed ports have in common. */
@@ -37,6 +39,7 @@ export interface ListedPort extends Condition {
   network?: string
   expiresAt?: number
   counters?: Counters
+  redirected?: Redirected
 }
 
 /** @param hasDaemon false: `published` is what is written down */
@@ -51,8 +54,8 @@ export function listPublished(published: readonly Served[], hasDaemon: boolean):
 
 /** What is so about a publication, as conditionOf takes it. */
 export function factsOf(served: Served, hasDaemon: boolean) {
-  const { protocol, target, count, containers, via, mode, nat, counters, obstacle, natObstacle, ending } =
-    served
+  const { protocol, target, count, containers, via, mode, nat, counters, redirected, ending } = served
+  const { obstacle, natObstacle, redirectObstacle } = served
   return {
     protocol,
     target,
@@ -61,9 +64,11 @@ export function factsOf(served: Served, hasDaemon: boolean) {
     inside: via === 'netns' || (via === 'auto' && containers.every(each => each.addresses.length === 0)),
     ...(nat && { backend: nat.backend }),
     isHeld: counters !== undefined,
+    isRedirected: redirected !== undefined,
     needsDaemon: mode !== 'nat' && !hasDaemon,
     ...(obstacle !== undefined && { obstacle }),
     ...(natObstacle !== undefined && { natObstacle }),
+    ...(redirectObstacle !== undefined && { redirectObstacle }),
     isEnding: ending !== undefined,
   }
 }
@@ -101,20 +106,21 @@ function attached(held: Map<string, HeldPort>, named: Named, listening: Listenin
     const { containerId: id, network, netns, nat, natObstacle } = attachment
     const name = named(nameOfAttached(attachment), id)
     return attachment.ports.map(mapping => {
-      const { obstacle, counters } = held.get(forwardingId(owner, mapping)) ?? {}
+      const { obstacle, counters, redirected } = held.get(forwardingId(owner, mapping)) ?? {}
       const facts = {
         ...sidesOf(mapping),
         containers: [{ name, id, netns }],
         inside: false,
         ...(nat && { backend: nat.backend }),
         isHeld: counters !== undefined,
+        isRedirected: redirected !== undefined,
         needsDaemon: false,
         ...(obstacle !== undefined && { obstacle }),
         ...(natObstacle !== undefined && { natObstacle }),
         isStarting: state === 'attaching',
         isEnding: state === 'detaching',
       }
-      return listed('cni', owner, facts, mapping, { network, counters }, listening)
+      return listed('cni', owner, facts, mapping, { network, counters, redirected }, listening)
     })
   })
 }
@@ -141,6 +147,7 @@ function chained(named: Named, listening: ListeningIn): ListedPort[] {
 
 function dockers(port: DockerPort, held: readonly HeldPort[], listening: ListeningIn): ListedPort {
   const ours = held.filter(({ call }) => call !== undefined && isPartOf(call, port))
+  const redirected = redirectedOf(ours)
   const obstacle = ours.find(each => each.obstacle !== undefined)?.obstacle
   const { id, name, netns, ...mapping } = port
   const facts = {
@@ -149,14 +156,15 @@ function dockers(port: DockerPort, held: readonly HeldPort[], listening: Listeni
     inside: false,
     others: ['dockerd'],
     isHeld: ours.some(each => each.counters !== undefined),
+    isRedirected: redirected !== undefined,
     needsDaemon: false,
     ...(obstacle !== undefined && { obstacle }),
   }
-  return listed('docker', shortName(id), facts, mapping, { counters: sumOf(ours) }, listening)
+  return listed('docker', shortName(id), facts, mapping, { counters: sumOf(ours), redirected }, listening)
 }
 
 /** Where dockerd does not say what they are for. */
-function heldForDocker({ id, call, counters, obstacle }: HeldPort): ListedPort[] {
+function heldForDocker({ id, call, counters, redirected, obstacle }: HeldPort): ListedPort[] {
   if (call === undefined) return []
   const { containerIp: name, containerPort: port, ...host } = call
   return [
@@ -167,8 +175,8 @@ function heldForDocker({ id, call, counters, obstacle }: HeldPort): ListedPort[]
       count: 1,
       target: { port },
       containers: [{ name, id: name }],
-      ...(counters && { counters }),
-      by: counters === undefined ? [] : ['proxy'],
+      ...present({ counters, redirected }),
+      by: [...(redirected ? ['redirect'] : []), ...(counters ? ['proxy'] : [])],
       state: obstacle === undefined ? 'serving' : 'waiting',
       ...(obstacle !== undefined && { why: obstacle }),
     },
@@ -190,7 +198,11 @@ function listed(
   id: string,
   facts: Facts,
   { hostIp, hostPort }: PortMapping,
-  { network, counters }: { network?: string; counters?: Counters | undefined },
+  {
+    network,
+    counters,
+    redirected,
+  }: { network?: string; counters?: Counters | undefined; redirected?: Redirected | undefined },
   listening: ListeningIn,
 ): ListedPort {
   return {
@@ -202,8 +214,7 @@ function listed(
     count: facts.count,
     target: facts.target,
     containers: facts.containers.map(each => ({ name: each.name, id: each.id })),
-    ...(network !== undefined && { network }),
-    ...(counters !== undefined && { counters }),
+    ...present({ network, counters, redirected }),
     ...conditionOf(facts, listening),
   }
 }
@@ -224,4 +235,10 @@ function sumOf(held: readonly HeldPort[]): Counters | undefined {
   const sum = { ...first }
   for (const each of others) for (const key of Object.keys(sum) as (keyof Counters)[]) sum[key] += each[key]
   return sum
+}
+
+function redirectedOf(held: readonly HeldPort[]): Redirected | undefined {
+  const all = held.flatMap(({ redirected }) => redirected ?? [])
+  const [first] = all
+  return first && { ...first, connections: all.reduce((sum, { connections }) => sum + connections, 0) }
 }

@@ -4,6 +4,7 @@
  *     auto    the kernel's DNAT for what comes from outside, the proxy for loopback and all else
  *     nat     the kernel alone: fastest, clients keep their address, nothing on loopback
  *     proxy   the proxy alone: the host's INPUT firewall applies
+ *     redirect  as auto, and the kernel leads clients of loopback past the proxy (front.ts)
  *
  * Over the bridge or from inside the namespace (`--via`): auto is the bridge wherever the container has an
  * address there, even while its service listens on the container's loopback alone. What listens may change at
@@ -20,7 +21,9 @@ import { type NatIntent, ownerTag } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 import type { Container, Publication } from '../model/publication/publication.ts'
-import type { Publication as Forwarding, Target } from '../proxy/proxy.ts'
+import type { Target } from '../proxy/proxy.ts'
+import type { Fronted } from './front/front.ts'
+import { redirectPlan } from './front/redirect-plan.ts'
 
 /** What the kernel has to do: let connections reach the container, and lead the ports there. */
 interface NatPart {
@@ -39,7 +42,7 @@ export function natPart(publication: Publication, answers: (family: Family) => b
   if (publication.mode === 'proxy') return undefined
   const obstacle = natObstacle(publication, answers)
   if (obstacle !== undefined) {
-    if (publication.mode === 'auto') return undefined
+    if (publication.mode !== 'nat') return undefined
     throw new TsnetError('invalid-environment', `--mode nat: ${obstacle}; use --mode auto or proxy`)
   }
   const [container] = publication.containers
@@ -51,7 +54,7 @@ export function natPart(publication: Publication, answers: (family: Family) => b
   )
   const { bridge, bridgePort, isolated, otherAddresses } = container
   const intent = { bridge, addresses, ipMasq: false, guardDirect: false }
-  const bridgeServed = isolated && publication.mode === 'auto'
+  const bridgeServed = isolated && publication.mode !== 'nat'
   return {
     guests: targetsAmong(addresses).map(address => ({
       ...intent,
@@ -121,8 +124,9 @@ export function portsOf({ protocol, hostIp, hostPort, count, target }: Publicati
 }
 
 /** The proxy's part; undefined for `--mode nat`. */
-export function proxyPart(publication: Publication): Forwarding | undefined {
-  if (publication.mode === 'nat') return undefined
+export function proxyPart(publication: Publication): Fronted | undefined {
+  const { mode } = publication
+  if (mode === 'nat') return undefined
   const { id, protocol, hostIp, hostPort, count, allow, deny, waitMs } = publication
   const { maxConnections, maxSessions, sessionIdleMs, proxyProtocol } = publication
   return {
@@ -138,7 +142,16 @@ export function proxyPart(publication: Publication): Forwarding | undefined {
       waitMs,
       ...present({ maxConnections, maxSessions, sessionIdleMs, proxyProtocol }),
     },
+    ...(mode !== 'auto' && { redirect: mode === 'redirect' }),
   }
+}
+
+/** @throws TsnetError for `--mode redirect` of what takes somebody between client and container */
+export function checkRedirect(publication: Publication): void {
+  const part = publication.mode === 'redirect' ? proxyPart(publication) : undefined
+  const plan = part && redirectPlan(part)
+  if (typeof plan === 'string')
+    throw new TsnetError('invalid-environment', `--mode redirect: ${plan}; use --mode auto or proxy`)
 }
 
 /** Where the proxy takes clients, one for each container. @throws TsnetError for a way that does not exist */

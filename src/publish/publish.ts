@@ -28,10 +28,11 @@ import { present } from '../model/present.ts'
 import type { PortSpec } from '../model/publication/port-spec.ts'
 import type { Publication, PublishRequest } from '../model/publication/publication.ts'
 import { everyStep, type Undo, withUndo } from '../model/undo.ts'
-import type { Counters, PortProxy } from '../proxy/proxy.ts'
+import type { Counters } from '../proxy/proxy.ts'
 import { publicationIndex, readPublication } from '../records/owners.ts'
 import { choosePublications } from './choose.ts'
 import { draftOf, findSame, successorOf, withRulesOf } from './draft.ts'
+import type { Ports, Redirected } from './front/front.ts'
 import { hostPortChoices } from './host-ports.ts'
 import { listeningSpecs } from './listening.ts'
 import { Resolver } from './resolve.ts'
@@ -42,6 +43,10 @@ import { type Tell, Upkeep } from './upkeep.ts'
 /** A publication and what happened on it. */
 export type Served = Publication & {
   counters?: Counters
+  /** What the kernel has led past the proxy. */
+  redirected?: Redirected
+  /** Why the proxy serves what should have been redirected. */
+  redirectObstacle?: string
   /** What is in its way. */
   obstacle?: string
 }
@@ -53,7 +58,7 @@ export interface PublisherOptions {
 }
 
 export class Publisher {
-  readonly #proxy: PortProxy
+  readonly #front: Ports
   readonly #tell: Tell
   readonly #serving: Serving
   readonly #turns = new Turns()
@@ -61,10 +66,10 @@ export class Publisher {
   readonly #resolver = new Resolver()
   readonly #upkeep: Upkeep
 
-  constructor(proxy: PortProxy, { tell = () => {}, backend }: PublisherOptions = {}) {
-    this.#proxy = proxy
+  constructor(front: Ports, { tell = () => {}, backend }: PublisherOptions = {}) {
+    this.#front = front
     this.#tell = tell
-    this.#serving = new Serving(proxy, backend)
+    this.#serving = new Serving(front, backend)
     this.#upkeep = new Upkeep({
       serving: this.#serving,
       turns: this.#turns,
@@ -75,7 +80,7 @@ export class Publisher {
   }
 
   /** @throws TsnetError; nothing of the request is published then */
-  async publish(request: PublishRequest): Promise<Publication[]> {
+  async publish(request: PublishRequest): Promise<Pick<Served, keyof Publication | 'redirectObstacle'>[]> {
     const containers = await Promise.all(request.containers.map(each => this.#resolver.resolve(each)))
     return withUndo(async undo => {
       const published: Publication[] = []
@@ -89,7 +94,10 @@ export class Publisher {
             : await this.#replace(earlier, draft, undo),
         )
       }
-      return published
+      return published.map(each => ({
+        ...each,
+        ...present({ redirectObstacle: this.#redirectObstacleOf(each) }),
+      }))
     })
   }
 
@@ -118,8 +126,18 @@ export class Publisher {
   counted(publications: readonly Publication[]): Served[] {
     return publications.map(each => ({
       ...each,
-      ...present({ counters: this.#proxy.countersOf(each.id), obstacle: this.#upkeep.obstacleOf(each.id) }),
+      ...present({
+        counters: this.#front.countersOf(each.id),
+        redirected: this.#front.redirectedOf?.(each.id),
+        redirectObstacle: this.#redirectObstacleOf(each),
+        obstacle: this.#upkeep.obstacleOf(each.id),
+      }),
     }))
+  }
+
+  /** Of what asked for it itself: to others a sentence for each that the proxy serves would say nothing. */
+  #redirectObstacleOf({ id, mode }: Publication): string | undefined {
+    return mode === 'redirect' ? this.#front.redirectObstacleOf?.(id) : undefined
   }
 
   /** Serves again what is written down; where that cannot be, `tend` tries it again. */

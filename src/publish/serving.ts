@@ -20,25 +20,26 @@ import { endFlows } from '../nat/nat.ts'
 import { isThere } from '../netns/container.ts'
 import { claimPorts, releasePorts } from '../ports/ports.ts'
 import { probePorts } from '../ports/probe.ts'
-import type { Publication as Forwarding, PortProxy } from '../proxy/proxy.ts'
 import { removePublication, writePublication } from '../records/owners.ts'
-import { portsOf, proxyPart, rulesFit, targetsOf } from './plan.ts'
+import type { Fronted, Ports } from './front/front.ts'
+import { checkRedirect, portsOf, proxyPart, rulesFit, targetsOf } from './plan.ts'
 import { addRules, type KernelPart, obstacleOf, removeRules, rulesFor } from './rules.ts'
 
 export class Serving {
-  readonly #proxy: PortProxy
+  readonly #front: Ports
   readonly #backend: NatBackend | undefined
   /** Which containers a publication leads to, as far as we have led it there. */
   readonly #ledTo = new Map<string, string>()
 
   /** @param backend the firewall to use; absent: as chooseBackend decides */
-  constructor(proxy: PortProxy, backend: NatBackend | undefined) {
-    this.#proxy = proxy
+  constructor(front: Ports, backend: NatBackend | undefined) {
+    this.#front = front
     this.#backend = backend
   }
 
   /** @throws TsnetError `conflict` where the port is not free */
   async begin(draft: Publication, undo: Undo): Promise<Publication> {
+    checkRedirect(draft)
     const kernel = rulesFor(draft, this.#backend)
     const forwarding = proxyPart(draft)
     const publication = { ...draft, ...kernel }
@@ -48,7 +49,7 @@ export class Serving {
     await claimPorts(draft.id, [portsOf(draft)], { probe: forwarding === undefined })
     if (forwarding !== undefined) {
       this.#listen(forwarding, draft)
-      undo.push('the listening sockets', () => this.#proxy.withdraw(draft.id))
+      undo.push('the listening sockets', () => this.#front.withdraw(draft.id))
     }
     undo.push('the rules', () => removeRules(publication))
     await addRules(publication)
@@ -91,7 +92,7 @@ export class Serving {
     let led = { ...publication, containers }
     this.#ledTo.delete(publication.id)
     await everyStep([
-      () => this.#leadProxy(running),
+      () => this.#leadFront(running, publication.containers),
       async () => {
         led = await this.#leadRules(led, running)
       },
@@ -100,15 +101,17 @@ export class Serving {
     return led
   }
 
-  async #leadProxy(running: Publication): Promise<void> {
+  /** @param before the containers until now: of those that have gone, connections end */
+  async #leadFront(running: Publication, before: readonly Container[]): Promise<void> {
     const { id } = running
     const nowhere = proxyPart({ ...running, containers: [] })
     if (nowhere === undefined) return
     if (!this.isServed(id)) this.#listen(nowhere, running)
     try {
-      await this.#proxy.retarget(id, targetsOf(running))
+      const haveGone = before.some(each => !isThere(each.netns))
+      await this.#front.retarget(id, targetsOf(running), haveGone)
     } catch (thrown) {
-      await this.#proxy.retarget(id, [])
+      await this.#front.retarget(id, [])
       throw thrown
     }
   }
@@ -173,7 +176,7 @@ export class Serving {
     await everyStep([
       () => removeRules(publication),
       async () => {
-        if (this.isServed(id)) await this.#proxy.withdraw(id, { drainMs })
+        if (this.isServed(id)) await this.#front.withdraw(id, { drainMs })
       },
     ])
     await everyStep([
@@ -185,13 +188,13 @@ export class Serving {
 
   /** True while the proxy listens for it. */
   isServed(id: string): boolean {
-    return this.#proxy.countersOf(id) !== undefined
+    return this.#front.countersOf(id) !== undefined
   }
 
   /** @throws TsnetError `conflict` naming the process that listens there */
-  #listen(forwarding: Forwarding, publication: Publication, handedIn?: number[][]): void {
+  #listen(forwarding: Fronted, publication: Publication, handedIn?: number[][]): void {
     try {
-      this.#proxy.publish(forwarding, handedIn)
+      this.#front.publish(forwarding, handedIn)
     } catch (thrown) {
       if (hasCode(thrown, 'conflict')) probePorts(portsOf(publication))
       throw thrown

@@ -14,6 +14,9 @@ t.test('what a file does not say is as by default, and so is all of a file that 
   t.same(readSettings(path), { ...defaults, drainMs: 0 })
   writeFileSync(path, '{"onDemand": false}')
   t.same(readSettings(path), { ...defaults, onDemand: false })
+  writeFileSync(path, '{"redirect": "on"}')
+  t.same(readSettings(path), { ...defaults, redirect: 'on' })
+  t.equal(defaults.redirect, 'off')
 })
 
 t.test('what is wrong in a file is named: file, key and value', async t => {
@@ -24,6 +27,7 @@ t.test('what is wrong in a file is named: file, key and value', async t => {
     ['{"drainMs": null}', 'invalid-config', 'not null'],
     ['{"udpIdleMs": 10}', 'invalid-config', 'udpIdleMs must be a whole number from 1000 to 86400000, not 10'],
     ['{"onDemand": 1}', 'invalid-config', 'onDemand must be true or false, not 1'],
+    ['{"redirect": true}', 'invalid-config', 'redirect must be "on" or "off", not true'],
     ['{"worker": 1}', 'invalid-config', 'there is no setting "worker"'],
     ['{"__proto__": 1}', 'invalid-config', 'there is no setting "__proto__"'],
     ['[]', 'invalid-config', 'must hold an object'],

@@ -22,19 +22,28 @@ export async function withDaemon(
   return { scene, tsnet }
 }
 
+/**
+ * With nftables clients of loopback are redirected, with iptables they are not: what a suite shows on both firewalls it
+ * shows both ways. TEST_REDIRECT (on, off) runs all of it one way.
+ */
+const redirectFor = (backend: NatBackend): string =>
+  process.env.TEST_REDIRECT ?? (backend === 'nftables' ? 'on' : 'off')
+
 export class Command {
   readonly host: Host
   readonly #env: Record<string, string>
+  readonly #settings: string[]
 
   /** @param env beside what every command of a host has */
   constructor(host: Host, backend: NatBackend, env: Record<string, string> = {}) {
     this.host = host
     this.#env = { ...NO_DAEMON, TSNET_NAT: backend, ...env }
+    this.#settings = ['--config', resolve(`test/support/redirect-${redirectFor(backend)}.json`)]
   }
 
   /** Starts the daemon and waits until it is ready. */
   async daemon(...words: string[]): Promise<Running> {
-    const daemon = this.host.start(EXECUTABLE, 'daemon', ...words, { env: this.#env })
+    const daemon = this.host.start(EXECUTABLE, 'daemon', ...this.#settings, ...words, { env: this.#env })
     await waitFor(() => daemon.stdout.includes('ready'), { what: 'the daemon to be ready', withinMs: 60_000 })
     return daemon
   }

@@ -53,8 +53,11 @@ export interface Container {
   ownAddress?: Ip
 }
 
-/** `auto`: the kernel for traffic from outside and the proxy for loopback. */
-export type PublishMode = 'auto' | 'nat' | 'proxy'
+/**
+ * `auto`: the kernel for traffic from outside and the proxy for loopback. `redirect`: as `auto`, and clients of loopback
+ * are led past the proxy as well.
+ */
+export type PublishMode = 'auto' | 'nat' | 'proxy' | 'redirect'
 
 /** `auto`: over the bridge where there is one, else from inside the container's namespace. */
 export type PublishVia = 'auto' | 'bridge' | 'netns'

@@ -28,7 +28,7 @@ export interface PublishWords {
   replace?: boolean
 }
 
-const modes: readonly PublishMode[] = ['auto', 'nat', 'proxy']
+const modes: readonly PublishMode[] = ['auto', 'nat', 'proxy', 'redirect']
 const ways: readonly PublishVia[] = ['auto', 'bridge', 'netns']
 const versions = { v1: 1, v2: 2 } as const
 

@@ -1,0 +1,284 @@
+/**
+ * Clients on this host of a published loopback address, led to the container by the kernel: nobody is between.
+ *
+ *     client: connect 127.0.0.1:8080 ──▶ program on the root control group ──▶ connect 10.1.0.2:80
+ *                                             │ targets: (namespace, address, port) → container
+ *     client: getpeername ◀── 127.0.0.1:8080 ─┘ asked: what the socket had named
+ *
+ *     plan           which ports lead where, as values and as keys
+ *     programs       what the kernel runs (bpf/ is how)
+ *     layout         the memory that both see
+ *     connections    sockets that were redirected, found and ended
+ *
+ * TCP alone: a connected datagram socket would stay with an address that its container has given back. Nothing listens
+ * here: the port is held, and whoever is left alone is served, by somebody else.
+ *
+ * Only sockets of the network namespace in which this began are redirected; its cookie is part of the key. So a
+ * container's own 127.0.0.1 is its own. An entry is replaced in one step, and gone with `remove`: connections
+ * that were made before go on, until they are ended. The programs go with this process, however it ends. What a socket
+ * had named is known for as long as its memory's map is: a successor is given a copy of the map.
+ *
+ * Limits: the packets pass neither `lo` nor its rules. Linux 5.14 or later, CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN.
+ * Without CAP_PERFMON and BTF, IPv6 sockets are not led to IPv4. Before Linux 5.19 sockets of MPTCP are not known, and
+ * show the container as their peer.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { kernelMember } from '../bpf/btf.ts'
+import {
+  attachToCgroup,
+  BPF_CGROUP_INET4_CONNECT,
+  BPF_CGROUP_INET4_GETPEERNAME,
+  BPF_CGROUP_INET6_CONNECT,
+  BPF_CGROUP_INET6_GETPEERNAME,
+  openCgroupRoot,
+} from '../bpf/cgroup.ts'
+import type { Line } from '../bpf/instructions.ts'
+import {
+  BPF_F_NO_PREALLOC,
+  BPF_MAP_TYPE_ARRAY,
+  BPF_MAP_TYPE_LPM_TRIE,
+  BpfMap,
+  createMap,
+  createSocketStorage,
+} from '../bpf/map.ts'
+import { BPF_PROG_TYPE_CGROUP_SOCK_ADDR, loadProgram } from '../bpf/program.ts'
+import { Fd } from '../ffi/fd.ts'
+import { libc, must } from '../ffi/ffi.ts'
+import { AF_INET } from '../ffi/sockaddr.ts'
+import { SOCK_CLOEXEC, SOCK_DGRAM, SOL_SOCKET } from '../ffi/socket.ts'
+import type { Family } from '../model/address/address.ts'
+import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { currentNetns, inside, type Netns } from '../netns/netns.ts'
+import { endRedirected, redirectedBy } from './connections.ts'
+import { ASKED, COUNT_SIZE, KEY, TARGET } from './layout.ts'
+import { keysOf, type RedirectPlan, targetValue } from './plan.ts'
+import { connectProgram, type Knowledge, type Maps, peerNameProgram } from './programs.ts'
+
+/** Ranges at the same time; each has a count. */
+const RANGES_MAX = 65_536
+/** Elements are allocated as they come. */
+const KEYS_MAX = 1 << 20
+const SO_NETNS_COOKIE = 71
+/** How often is looked whether those who may finish have. */
+const DRAIN_LOOK_MS = 100
+
+/** Something that is redirected. */
+interface Entry {
+  plan: RedirectPlan
+  slot: number
+  /** In hexadecimal. */
+  keys: Set<string>
+}
+
+export type { RedirectPlan } from './plan.ts'
+
+export class Redirect implements Disposable {
+  readonly #entries = new Map<string, Entry>()
+  /** Who set a key last: whoever goes leaves what another has set since. */
+  readonly #owners = new Map<string, string>()
+  readonly #freeSlots: number[] = []
+  #slots = 0
+  readonly #home: Netns = currentNetns()
+  readonly #cookie = netnsCookie()
+  readonly #targets: BpfMap
+  readonly #counts: BpfMap
+  readonly #asked: BpfMap
+  readonly #kept: Fd[] = []
+
+  /**
+   * Begins in the network namespace of the calling thread; nothing is redirected yet.
+   * @param asked the map of a predecessor with the same ASKED_LAYOUT; its descriptor is ours from now on
+   * @throws TsnetError `missing` where this host does not allow it, and why
+   */
+  constructor(asked?: number) {
+    const made: BpfMap[] = []
+    const keep = (map: BpfMap): BpfMap => {
+      made.push(map)
+      return map
+    }
+    try {
+      this.#asked = keep(
+        asked === undefined ? createSocketStorage('tsnet_asked', ASKED.size) : new BpfMap(asked, ASKED.size),
+      )
+      this.#targets = keep(createMap('tsnet_targets', TARGETS))
+      this.#counts = keep(createMap('tsnet_counts', COUNTS))
+      this.#attach()
+    } catch (thrown) {
+      for (const each of [...made, ...this.#kept, this.#home]) each[Symbol.dispose]()
+      throw refusal(thrown)
+    }
+  }
+
+  /** The map of what sockets asked for, for a successor to copy. */
+  get asked(): number {
+    return this.#asked.fd
+  }
+
+  #attach(): void {
+    const maps: Maps = { targets: this.#targets.fd, counts: this.#counts.fd, asked: this.#asked.fd }
+    const v6only = kernelMember('sock_common', 'skc_ipv6only')
+    const connects = firstLoaded(
+      [...(v6only === undefined ? [] : [{ v6only, mptcp: true }]), { mptcp: true }, { mptcp: false }],
+      known => loadAll(CONNECT, family => connectProgram(family, maps, known)),
+    )
+    // The way back first: nobody is to see a container.
+    const all = [...loadAll(PEER_NAME, family => peerNameProgram(family, maps)), ...connects]
+    try {
+      using cgroup = openCgroupRoot()
+      for (const { program, attachType } of all) this.#kept.push(attachToCgroup(program, cgroup, attachType))
+    } finally {
+      for (const { program } of all) program.close()
+    }
+  }
+
+  /** Redirects, from now on and instead of what was redirected under this name. @throws SystemError */
+  set(id: string, plan: RedirectPlan): void {
+    const before = this.#entries.get(id)
+    const slot = before?.slot ?? this.#takeSlot()
+    const value = targetValue(plan, slot)
+    const keys = new Set<string>()
+    this.#entries.set(id, { plan, slot, keys })
+    for (const key of keysOf(plan, this.#cookie)) {
+      const name = Buffer.from(key).toString('hex')
+      this.#targets.set(key, value)
+      this.#owners.set(name, id)
+      keys.add(name)
+    }
+    for (const name of before?.keys ?? []) if (!keys.has(name)) this.#drop(id, name)
+  }
+
+  /**
+   * Redirects no more. What another has set since stays.
+   * @returns what it was, for those who were redirected; undefined for an unknown id
+   */
+  remove(id: string): RedirectPlan | undefined {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return undefined
+    this.#entries.delete(id)
+    for (const name of entry.keys) this.#drop(id, name)
+    this.#freeSlots.push(entry.slot)
+    return entry.plan
+  }
+
+  #drop(id: string, name: string): void {
+    if (this.#owners.get(name) !== id) return
+    this.#owners.delete(name)
+    this.#targets.delete(Buffer.from(name, 'hex'))
+  }
+
+  /** How many connections were begun to what is redirected under this name; undefined for an unknown id. */
+  connections(id: string): number | undefined {
+    const entry = this.#entries.get(id)
+    const value = entry && this.#counts.get(slotKey(entry.slot))
+    return value && Number(new DataView(value.buffer).getBigUint64(0, true))
+  }
+
+  /**
+   * Ends connections of a plan that is redirected no more. Who has not finished by then is cut off.
+   * @throws NetlinkError `EOPNOTSUPP` where the kernel cannot; they live on
+   */
+  async end(plan: RedirectPlan, drainMs: number): Promise<void> {
+    const until = performance.now() + drainMs
+    while (inside(this.#home, () => redirectedBy(plan, this.#asked).length) > 0) {
+      const left = until - performance.now()
+      if (left <= 0) return inside(this.#home, () => endRedirected(plan, this.#asked))
+      await sleep(Math.min(left, DRAIN_LOOK_MS))
+    }
+  }
+
+  #takeSlot(): number {
+    const slot = this.#freeSlots.pop() ?? this.#slots++
+    if (slot >= RANGES_MAX) throw new TsnetError('exhausted', `${RANGES_MAX} ranges are redirected already`)
+    this.#counts.set(slotKey(slot), new Uint8Array(COUNT_SIZE))
+    return slot
+  }
+
+  [Symbol.dispose](): void {
+    for (const link of this.#kept) link.close()
+    for (const map of [this.#targets, this.#counts, this.#asked]) map[Symbol.dispose]()
+    this.#home[Symbol.dispose]()
+  }
+}
+
+const TARGETS = {
+  type: BPF_MAP_TYPE_LPM_TRIE,
+  keySize: KEY.size,
+  valueSize: TARGET.size,
+  maxEntries: KEYS_MAX,
+  flags: BPF_F_NO_PREALLOC,
+}
+const COUNTS = { type: BPF_MAP_TYPE_ARRAY, keySize: 4, valueSize: COUNT_SIZE, maxEntries: RANGES_MAX }
+
+function slotKey(slot: number): Uint8Array {
+  const key = new Uint8Array(4)
+  new DataView(key.buffer).setUint32(0, slot, true)
+  return key
+}
+
+interface Loaded {
+  program: Fd
+  attachType: number
+}
+
+type Hook = readonly (readonly [family: Family, name: string, attachType: number])[]
+const CONNECT: Hook = [
+  [4, 'tsnet_connect4', BPF_CGROUP_INET4_CONNECT],
+  [6, 'tsnet_connect6', BPF_CGROUP_INET6_CONNECT],
+]
+const PEER_NAME: Hook = [
+  [4, 'tsnet_peer4', BPF_CGROUP_INET4_GETPEERNAME],
+  [6, 'tsnet_peer6', BPF_CGROUP_INET6_GETPEERNAME],
+]
+
+/** Loads a program for each family, or none. @throws as loadProgram */
+function loadAll(hook: Hook, linesFor: (family: Family) => readonly Line[]): Loaded[] {
+  const loaded: Loaded[] = []
+  try {
+    for (const [family, name, attachType] of hook) {
+      const purpose = { name, type: BPF_PROG_TYPE_CGROUP_SOCK_ADDR, attachType }
+      loaded.push({ program: loadProgram(purpose, linesFor(family)), attachType })
+    }
+    return loaded
+  } catch (thrown) {
+    for (const { program } of loaded) program.close()
+    throw thrown
+  }
+}
+
+/** By the most knowledge that the verifier lets a program have. @throws what it says against the least */
+function firstLoaded(all: readonly Knowledge[], load: (one: Knowledge) => Loaded[]): Loaded[] {
+  let refused: unknown
+  for (const one of all) {
+    try {
+      return load(one)
+    } catch (thrown) {
+      if (!hasCode(thrown, 'kernel')) throw thrown
+      refused = thrown
+    }
+  }
+  throw refused
+}
+
+/** Of the network namespace this thread is in (Linux 5.14). @throws SystemError */
+function netnsCookie(): bigint {
+  using socket = new Fd(must('socket', libc.socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)))
+  const [value, length] = [new Uint8Array(8), Uint8Array.of(8, 0, 0, 0)]
+  must('SO_NETNS_COOKIE', libc.getsockopt(socket.number, SOL_SOCKET, SO_NETNS_COOKIE, value, length))
+  return new DataView(value.buffer).getBigUint64(0, true)
+}
+
+function refusal(cause: unknown): TsnetError {
+  const why = hasCode(cause, 'EPERM')
+    ? ': it takes CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN, and no program of others on the root control group that wants to be alone'
+    : ''
+  const details = cause instanceof TsnetError ? cause.details : undefined
+  return new TsnetError(
+    'missing',
+    `the kernel does not let sockets be redirected: ${messageOf(cause)}${why}`,
+    {
+      cause,
+      ...(details !== undefined && { details }),
+    },
+  )
+}

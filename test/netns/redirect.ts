@@ -1,0 +1,234 @@
+/**
+ *     host ─── br-front ─── web, other
+ *
+ * Clients on the host of published loopback addresses, led to the container by the kernel, without a proxy: whoever
+ * is not led is refused.
+ */
+
+import { once } from 'node:events'
+import { Socket } from 'node:net'
+import { resolve } from 'node:path'
+import t, { type Test } from 'tap'
+import { type Place, waitFor } from 'tsnet/lab'
+import { openConnected } from '../../src/lab/sockets.ts'
+import { parseIp } from '../../src/model/address/address.ts'
+import { Redirect, type RedirectPlan } from '../../src/redirect/redirect.ts'
+import { Scene } from '../support/scene.ts'
+
+const V4 = parseIp('10.10.0.2')
+
+/** A host whose containers have the addresses 10.10.0.2, 10.10.0.3 …, and what redirects on it. */
+async function open(t: Test, ...more: string[]) {
+  const scene = await Scene.open('iptables', 'web', ...more)
+  t.teardown(() => scene.close())
+  const network = scene.network('front', 10)
+  for (const name of ['web', ...more]) await network.add(scene.get(name))
+  const redirect = scene.host.inside(() => new Redirect())
+  t.teardown(() => redirect[Symbol.dispose]())
+  return { scene, network, redirect }
+}
+
+const plan = (over: Partial<RedirectPlan> = {}): RedirectPlan => ({
+  on: [4, 6],
+  hostPort: 8080,
+  count: 1,
+  target: { ip: V4, port: 80 },
+  ...over,
+})
+
+/** A connection from a place that has been made. */
+async function dial(place: Place, address: string, port: number): Promise<Socket> {
+  const socket = new Socket({ fd: place.inside(() => openConnected('tcp', parseIp(address), port, 0)) })
+  const reply = once(socket, 'data')
+  socket.write('hello\n')
+  await reply
+  return socket
+}
+
+const refused = { code: 'ECONNREFUSED' }
+
+t.test(
+  'loopback addresses of both families lead to an IPv4 container, and peers are who was asked',
+  async t => {
+    const { scene, redirect } = await open(t)
+    redirect.set('web', plan())
+    for (const address of ['127.0.0.1', '127.8.9.10', '::1', '::ffff:127.0.0.1']) {
+      const answer = await scene.host.ask('tcp', address, 8080)
+      t.equal(answer.place, 'web', address)
+      t.equal(answer.peer, '10.10.0.1', 'nobody is between')
+      const socket = await dial(scene.host, address, 8080)
+      t.same(
+        [socket.remoteAddress, socket.remotePort],
+        [address, 8080],
+        'the peer is whom the client asked for',
+      )
+      socket.destroy()
+    }
+    t.equal(redirect.connections('web'), 8)
+    await t.rejects(scene.host.ask('tcp', '127.0.0.1', 8081), refused)
+    const direct = await dial(scene.host, V4, 80)
+    t.same([direct.remoteAddress, direct.remotePort], [V4, 80], 'who asks for the container gets it')
+    direct.destroy()
+    redirect.remove('web')
+    await t.rejects(scene.host.ask('tcp', '127.0.0.1', 8080), refused)
+  },
+)
+
+t.test('an IPv6 container is for IPv6 sockets, and one address leads where the others do not', async t => {
+  const { scene, redirect } = await open(t)
+  redirect.set('six', plan({ target: { ip: parseIp('fd10::2'), port: 80 } }))
+  t.equal((await scene.host.ask('tcp', '::1', 8080)).peer, 'fd10::1')
+  await t.rejects(scene.host.ask('tcp', '127.0.0.1', 8080), refused)
+  redirect.set('six', plan({ on: [parseIp('127.0.0.5')] }))
+  t.equal((await scene.host.ask('tcp', '127.0.0.5', 8080)).place, 'web')
+  t.equal((await scene.host.ask('tcp', '::ffff:127.0.0.5', 8080)).place, 'web')
+  for (const address of ['127.0.0.1', '::1']) await t.rejects(scene.host.ask('tcp', address, 8080), refused)
+})
+
+t.test('each port of a range leads to its own, and ten thousand are there in 50 ms', async t => {
+  const { scene, redirect } = await open(t)
+  for (const port of [1080, 9999]) scene.get('web').listen('tcp', port)
+  const begun = performance.now()
+  redirect.set('range', plan({ hostPort: 20_000, count: 10_000, target: { ip: V4, port: 80 } }))
+  const took = performance.now() - begun
+  t.ok(took < 50, `${took} ms`)
+  for (const port of [20_000, 21_000, 29_919])
+    t.equal((await scene.host.ask('tcp', '::1', port)).place, 'web')
+  for (const port of [19_999, 20_001, 30_000])
+    await t.rejects(scene.host.ask('tcp', '127.0.0.1', port), refused)
+  const socket = await dial(scene.host, '127.0.0.1', 29_919)
+  t.equal(socket.remotePort, 29_919)
+  socket.destroy()
+})
+
+/** Sockets that would fail, or show the container, if they were led there; those of UDP ask somebody else. */
+const LEFT_ALONE: [name: string, python: string][] = [
+  ['bound to 127.0.0.1', "s = socket.socket(); s.bind(('127.0.0.1', 0)); s.connect(('127.0.0.1', 8080))"],
+  ['bound to ::1', "s = socket.socket(socket.AF_INET6); s.bind(('::1', 0)); s.connect(('::1', 8080))"],
+  [
+    'bound to lo',
+    "s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, 25, b'lo'); s.connect(('127.0.0.1', 8080))",
+  ],
+  [
+    'for IPv6 alone',
+    's = socket.socket(socket.AF_INET6); s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1); ' +
+      "s.connect(('::1', 8080))",
+  ],
+  ["MPTCP's", "s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262); s.connect(('127.0.0.1', 8080))"],
+  [
+    "UDP's",
+    "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(('127.0.0.1', 8080)); s.send(b'x'); " +
+      's.settimeout(5); s.recv(1)',
+  ],
+]
+
+t.test('sockets that could not be led stay on this host', async t => {
+  const { scene, redirect } = await open(t)
+  redirect.set('web', plan())
+  for (const [name, python] of LEFT_ALONE) {
+    const { stderr } = await scene.host.run('python3', '-c', `import socket; ${python}`, { mayFail: true })
+    t.match(stderr, 'ConnectionRefusedError', name)
+  }
+  t.equal(redirect.connections('web'), 0)
+  const bound = "import socket; s = socket.socket(); s.bind(('', 0)); s.connect(('127.0.0.1', 8080))"
+  await scene.host.run('python3', '-c', bound)
+  t.equal(redirect.connections('web'), 1, 'the control: bound to a port alone, it is led')
+})
+
+t.test("a container's own loopback is its own, and so is another host's", async t => {
+  const { scene, redirect } = await open(t)
+  redirect.set('web', plan())
+  await t.rejects(scene.get('web').ask('tcp', '127.0.0.1', 8080), refused)
+  await t.rejects(scene.client.ask('tcp', '127.0.0.1', 8080), refused)
+  t.equal(redirect.connections('web'), 0)
+})
+
+t.test("what the container answers is the kernel's own error", async t => {
+  const { scene, redirect } = await open(t)
+  redirect.set('silent', plan({ target: { ip: V4, port: 81 } }))
+  await t.rejects(scene.host.ask('tcp', '127.0.0.1', 8080), refused)
+  redirect.set('silent', plan({ target: { ip: parseIp('10.10.0.77'), port: 80 } }))
+  await t.rejects(scene.host.ask('tcp', '127.0.0.1', 8080), { code: 'EHOSTUNREACH' })
+  t.equal(redirect.connections('silent'), 2)
+})
+
+t.test('whoever sets a port last has it, also when the one before goes', async t => {
+  const { scene, redirect } = await open(t, 'other')
+  const other = { ip: parseIp('10.10.0.3'), port: 80 }
+  redirect.set('first', plan({ count: 4 }))
+  redirect.set('next', plan({ count: 2, target: other }))
+  t.equal((await scene.host.ask('tcp', '127.0.0.1', 8080)).place, 'other')
+  redirect.remove('first')
+  t.equal((await scene.host.ask('tcp', '127.0.0.1', 8080)).place, 'other')
+  redirect.set('next', plan({ count: 1 }))
+  t.equal((await scene.host.ask('tcp', '127.0.0.1', 8080)).place, 'web')
+  redirect.remove('next')
+  for (const port of [8080, 8081, 8083]) await t.rejects(scene.host.ask('tcp', '127.0.0.1', port), refused)
+})
+
+t.test('connections that were led are ended, those that asked for the container are not', async t => {
+  const { scene, redirect } = await open(t)
+  redirect.set('web', plan())
+  const led = [await dial(scene.host, '127.0.0.1', 8080), await dial(scene.host, '::1', 8080)]
+  const direct = await dial(scene.host, V4, 80)
+  const ended = led.map(socket => once(socket, 'error'))
+  const gone = redirect.remove('web')
+  if (gone === undefined) throw new Error('it was not there')
+  await redirect.end(gone, 0)
+  for (const [error] of await Promise.all(ended)) t.match(error, { code: 'ECONNABORTED' })
+  const reply = once(direct, 'data')
+  direct.write('again\n')
+  t.match(String((await reply)[0]), 'again', 'the control goes on')
+  direct.destroy()
+})
+
+t.test('a connection that finishes in time is not cut off, and then nobody waits', async t => {
+  const { scene, redirect } = await open(t)
+  redirect.set('web', plan())
+  const socket = await dial(scene.host, '127.0.0.1', 8080)
+  const ended = redirect.end(plan(), 60_000)
+  const reply = once(socket, 'data')
+  socket.write('again\n')
+  await reply
+  socket.destroy()
+  await ended
+})
+
+t.test('who has an address next gets no connection that was meant for the one before', async t => {
+  for (const isEnded of [false, true]) {
+    const { scene, redirect } = await open(t, 'next')
+    redirect.set('web', plan({ target: { ip: parseIp('10.10.0.99'), port: 80 } }))
+    // Nobody has the address: the client's first packet waits for somebody who says that it is his.
+    const answer = scene.host.ask('tcp', '127.0.0.1', 8080)
+    answer.catch(() => {})
+    await waitFor(async () => (await scene.host.run('ss', '-tnH', 'state', 'syn-sent')).stdout !== '', {
+      what: 'the client to be on its way',
+    })
+    const gone = redirect.remove('web')
+    if (isEnded && gone !== undefined) await redirect.end(gone, 0)
+    scene.get('next').address('eth0', '10.10.0.99/16')
+    if (isEnded) await t.rejects(answer, { code: 'ECONNABORTED' })
+    else t.equal((await answer).place, 'next', 'the control')
+  }
+})
+
+t.test('a process that is killed leaves nothing behind', async t => {
+  const { scene } = await open(t)
+  const redirects = resolve('dist/lib/src/redirect/redirect.js')
+  const script = `
+    const { Redirect } = await import(${JSON.stringify(redirects)})
+    new Redirect().set('web', ${JSON.stringify(plan())})
+    console.log('ready')
+    setInterval(() => {}, 1000)
+  `
+  const child = scene.host.start(process.execPath, '--input-type=module', '-e', script)
+  await waitFor(() => child.stdout.includes('ready'), { what: 'the child to redirect' })
+  t.equal((await scene.host.ask('tcp', '127.0.0.1', 8080)).place, 'web')
+  await child.stop('SIGKILL')
+  const isRefused = () =>
+    scene.host.ask('tcp', '127.0.0.1', 8080).then(
+      () => false,
+      () => true,
+    )
+  await waitFor(isRefused, { what: 'the programs to be gone' })
+})
