@@ -24,6 +24,7 @@ import { benchCni } from './cni/cni.ts'
 import { benchCrowd } from './crowd.ts'
 import { benchDockerd } from './dockerd.ts'
 import { benchIpam } from './ipam.ts'
+import { benchLoopback } from './loopback/loopback.ts'
 import { markdownOf } from './markdown.ts'
 import { benchNetavark } from './netavark.ts'
 import { benchProxy } from './proxy/proxy.ts'
@@ -49,6 +50,7 @@ const benches: Record<string, Bench> = {
   crowd: { run: benchCrowd, rounds: 2 },
   dockerd: { run: benchDockerd, rounds: 2 },
   ipam: { run: benchIpam, rounds: 40 },
+  loopback: { run: benchLoopback, rounds: 9 },
   netavark: { run: benchNetavark, rounds: 20 },
   proxy: { run: benchProxy, rounds: 9 },
   scale: { run: benchScale, rounds: 7 },

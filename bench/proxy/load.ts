@@ -12,9 +12,9 @@ const LOST_AT_MOST = 0.002
 const US: Record<string, number> = { us: 1, ms: 1e3, s: 1e6 }
 
 /** Gbit/s that arrive. */
-export function iperf({ ip, iperf }: Side, streams: number): number {
+export function iperf({ ip, iperf, from = 'client' }: Side, streams: number): number {
   const options = ['-c', ip, '-p', String(iperf), '-t', SECONDS, '-P', String(streams), '-J']
-  const { end } = JSON.parse(run('client', 'iperf3', ...options))
+  const { end } = JSON.parse(run(from, 'iperf3', ...options))
   return end.sum_received.bits_per_second / 1e9
 }
 
@@ -26,9 +26,9 @@ export interface Requests {
 }
 
 /** @param more options of wrk */
-export function wrk({ ip, http }: Side, connections: number, ...more: string[]): Requests {
+export function wrk({ ip, http, from = 'client' }: Side, connections: number, ...more: string[]): Requests {
   const options = ['-t1', `-c${connections}`, `-d${SECONDS}s`, '--latency', ...more]
-  const text = run('client', 'wrk', ...options, `http://${ip}:${http}/`)
+  const text = run(from, 'wrk', ...options, `http://${ip}:${http}/`)
   const percentile = (percent: number) => {
     const [, value, unit = ''] = new RegExp(` ${percent}%\\s+([\\d.]+)(us|ms|s)`).exec(text) ?? []
     return Number(value) * (US[unit] ?? Number.NaN)

@@ -60,6 +60,8 @@ export interface Side {
   udp?: number
   /** Its processes; none where it has one for each connection. */
   pids: number[]
+  /** Where its clients are; absent: in `client`. */
+  from?: 'client' | 'host'
 }
 
 interface Peer extends Omit<Side, 'ip' | 'pids'> {
@@ -100,9 +102,12 @@ export function start(place: string | undefined, program: string, ...args: strin
   return child
 }
 
-/** Runs a program in a namespace to its end. @returns what it printed */
-export const run = (place: string, program: string, ...args: string[]): string =>
-  execFileSync('ip', ['netns', 'exec', place, program, ...args], { encoding: 'utf8', stdio: 'pipe' })
+/** Runs a program in a namespace, or on the host, to its end. @returns what it printed */
+export function run(place: string, program: string, ...args: string[]): string {
+  const [first = '', ...rest] =
+    place === 'host' ? [program, ...args] : ['ip', 'netns', 'exec', place, program, ...args]
+  return execFileSync(first, rest, { encoding: 'utf8', stdio: 'pipe' })
+}
 
 /** The next line that a program prints. */
 export async function lineOf(child: ChildProcess): Promise<string> {
@@ -114,6 +119,23 @@ export async function lineOf(child: ChildProcess): Promise<string> {
 }
 
 export async function openScene(): Promise<{ sides: Side[]; sink: ChildProcess }> {
+  const sink = openPlaces()
+  const sides = [
+    ...PEERS.filter(({ name }) => isInstalled(name)).map(({ start, ...side }) => ({
+      ...side,
+      ip: HOST,
+      pids: pidsOf(start()),
+    })),
+    { name: 'tsnet', ip: HOST, http: 8100, iperf: 8101, udp: 8102, pids: [await serveOurs()] },
+    { name: 'direct', ip: WEB, ...PORTS, pids: [] },
+  ]
+  publish('proxy', `8100:${PORTS.http}`, `8101:${PORTS.iperf}`, `8102:${PORTS.udp}/udp`)
+  await settled(sides)
+  return { sink, sides }
+}
+
+/** Namespaces, links and servers. @returns the UDP sink */
+export function openPlaces(): ChildProcess {
   furnishSandbox()
   execFileSync('sh', ['-c', RENO])
   for (const name of ['web', 'client']) {
@@ -135,18 +157,7 @@ export async function openScene(): Promise<{ sides: Side[]; sink: ChildProcess }
   writeFileSync('/run/haproxy.cfg', HAPROXY)
   start('web', 'nginx', '-e', '/dev/null', '-c', '/run/nginx/conf')
   start('web', 'iperf3', '-s')
-  const sink = start('web', process.execPath, program('udp-load'), 'sink', String(PORTS.udp))
-  const sides = [
-    ...PEERS.filter(({ name }) => isInstalled(name)).map(({ start, ...side }) => ({
-      ...side,
-      ip: HOST,
-      pids: pidsOf(start()),
-    })),
-    { name: 'tsnet', ip: HOST, http: 8100, iperf: 8101, udp: 8102, pids: pidsOf([await publishOurs()]) },
-    { name: 'direct', ip: WEB, ...PORTS, pids: [] },
-  ]
-  await settled(sides)
-  return { sink, sides }
+  return start('web', process.execPath, program('udp-load'), 'sink', String(PORTS.udp))
 }
 
 export function endScene(): void {
@@ -212,23 +223,28 @@ function startSocat(): ChildProcess[] {
 export const startOurs = (env: Record<string, string> = {}): ChildProcess =>
   start(undefined, 'env', ...Object.entries(env).map(([name, value]) => `${name}=${value}`), OURS, 'daemon')
 
-async function publishOurs(): Promise<ChildProcess> {
+/** Our daemon. @returns its process, when it is ready */
+export async function serveOurs(): Promise<number> {
   const daemon = startOurs()
   await lineOf(daemon)
-  const specs = [`8100:${PORTS.http}`, `8101:${PORTS.iperf}`, `8102:${PORTS.udp}/udp`]
+  return daemon.pid ?? 0
+}
+
+/** Ports of `web` by our daemon. */
+export function publish(mode: string, ...specs: string[]): void {
   const { TSNET_DAEMON: _, ...env } = process.env
-  execFileSync(OURS, ['publish', '--mode', 'proxy', ...specs, 'netns:web'], { env, stdio: 'pipe' })
-  return daemon
+  execFileSync(OURS, ['publish', '--mode', mode, ...specs, 'netns:web'], { env, stdio: 'pipe' })
 }
 
 export const pidsOf = (started: ChildProcess[]): number[] => started.flatMap(({ pid }) => pid ?? [])
 
 /** Waits until everybody answers. */
-async function settled(sides: readonly Side[]): Promise<void> {
+export async function settled(sides: readonly Side[]): Promise<void> {
   const urls = sides.map(({ ip, http }) => `${ip}:${http}`)
   for (let tries = 100; tries > 0; tries--) {
     try {
-      for (const url of urls) run('client', 'curl', '-sf', '-m', '1', `http://${url}/`)
+      for (const { ip, http, from = 'client' } of sides)
+        run(from, 'curl', '-sf', '-m', '1', `http://${ip}:${http}/`)
       return
     } catch (thrown) {
       if (tries === 1) throw thrown

@@ -88,9 +88,10 @@ export interface Knowledge {
 /** BPF_CGROUP_INET{4,6}_CONNECT */
 export const connectProgram = (family: Family, maps: Maps, knows: Knowledge): Line[] => [
   movReg(CONTEXT, R1),
+  // First what most connects have that are none of ours.
+  ...(family === 4 ? namedIp4 : namedIp6),
   ldx('W', R2, CONTEXT, CTX.protocol),
   jmp32('JNE', R2, IPPROTO_TCP, 'pass'),
-  ...(family === 4 ? namedIp4 : namedIp6),
   ...passIfBound(family),
   st('W', FP, KEY_AT + KEY.prefix, FIXED_BITS + PORT_BITS + ADDRESS_BITS),
   ldx('W', R2, CONTEXT, CTX.port),

@@ -1,0 +1,72 @@
+/** What the programs add to a connect(2), by the kernel's own count. */
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { attr, bpf, pinned } from '../../src/bpf/bpf.ts'
+import { BPF_CGROUP_INET4_CONNECT } from '../../src/bpf/cgroup.ts'
+import { Fd } from '../../src/ffi/fd.ts'
+import { libc } from '../../src/ffi/ffi.ts'
+import { AF_INET, sockaddr } from '../../src/ffi/sockaddr.ts'
+import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from '../../src/ffi/socket.ts'
+import { parseIp } from '../../src/model/address/address.ts'
+import { type Side, WEB } from '../proxy/scene.ts'
+import type { Line } from '../report.ts'
+import { summarize } from '../statistics.ts'
+
+/** enum bpf_cmd */
+const [PROG_GET_FD_BY_ID, OBJ_GET_INFO_BY_FD, ENABLE_STATS] = [13, 15, 32] as const
+/** struct bpf_prog_info */
+const INFO = { size: 232, runTimeNs: 192, runCount: 200 } as const
+
+const TURNS = 9
+const CONNECTS = 300
+const NOBODY = 9
+
+/** @param side with clients on the host, whose first process has the programs */
+export function connectLines({ ip, http, pids: [daemon = 0] }: Side): Line[] {
+  using program = programOf(daemon)
+  using _ = new Fd(bpf('BPF_ENABLE_STATS', ENABLE_STATS, attr([0, 0])))
+  const kinds: [work: string, ip: string, port: number, limitNs?: number][] = [
+    ['a connect elsewhere', WEB, NOBODY, 60],
+    ['a connect to loopback, not published', '127.0.0.1', NOBODY],
+    ['a connect that is led', ip, http, 800],
+  ]
+  return kinds.map(([work, address, port, limit]) => {
+    const figures = Array.from({ length: TURNS }, () => {
+      const before = countsOf(program)
+      for (let i = 0; i < CONNECTS; i++) connectOnce(address, port)
+      const after = countsOf(program)
+      return (after.ns - before.ns) / (after.runs - before.runs)
+    })
+    const line = { work: `in the program: ${work}`, by: 'redirect', unit: 'ns', summary: summarize(figures) }
+    return limit === undefined ? line : { ...line, limit }
+  })
+}
+
+function connectOnce(ip: string, port: number): void {
+  using socket = new Fd(libc.socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))
+  const address = sockaddr(parseIp(ip), port)
+  libc.connect(socket.number, address, address.length)
+}
+
+/** A process's program for connect(2) of IPv4, by what /proc says of its links. */
+function programOf(pid: number): Fd {
+  const folder = `/proc/${pid}/fdinfo`
+  for (const name of readdirSync(folder)) {
+    const text = readFileSync(`${folder}/${name}`, 'utf8')
+    const [, id] = /^prog_id:\t(\d+)$/m.exec(text) ?? []
+    const [, hook] = /^attach_type:\t(\d+)$/m.exec(text) ?? []
+    if (id === undefined || Number(hook) !== BPF_CGROUP_INET4_CONNECT) continue
+    return new Fd(bpf('BPF_PROG_GET_FD_BY_ID', PROG_GET_FD_BY_ID, attr([0, Number(id)])))
+  }
+  throw new Error(`process ${pid} redirects nothing`)
+}
+
+function countsOf(program: Fd): { ns: number; runs: number } {
+  const info = pinned(INFO.size)
+  bpf('info', OBJ_GET_INFO_BY_FD, attr([0, program.number], [4, info.length], [8, info]))
+  const view = new DataView(info.buffer)
+  return {
+    ns: Number(view.getBigUint64(INFO.runTimeNs, true)),
+    runs: Number(view.getBigUint64(INFO.runCount, true)),
+  }
+}
