@@ -155,19 +155,17 @@ const NLA_TYPE_MASK = 0x3fff
 
 /** One chain; undefined where it is not there. Equivalent to: nft list chain inet TABLE NAME */
 export function findChain(nl: Netlink, table: TableRef, name: string): ListedChain | undefined {
-  try {
-    const { payload } = nl.get({
-      equivalent: `nft list chain ${tableText(table)} ${name}`,
+  const found = nl.find(
+    {
+      equivalent: () => `nft list chain ${tableText(table)} ${name}`,
       type: k.NFT_MSG_GETCHAIN,
       payload: [
         chainMessage.encode({ header: { family: table.family }, attributes: { table: table.name, name } }),
       ],
-    })
-    return readChain(payload)
-  } catch (thrown) {
-    if (hasCode(thrown, 'ENOENT')) return undefined
-    throw thrown
-  }
+    },
+    'ENOENT',
+  )
+  return found && readChain(found.payload)
 }
 
 /** @throws MalformedError */
@@ -249,19 +247,17 @@ export function readSet(bytes: Uint8Array): ListedSet | undefined {
 
 /** One set without its elements; undefined where it is not there. */
 export function findSet(nl: Netlink, table: TableRef, name: string): ListedSet | undefined {
-  try {
-    const { payload } = nl.get({
-      equivalent: `nft list set ${tableText(table)} ${name}`,
+  const found = nl.find(
+    {
+      equivalent: () => `nft list set ${tableText(table)} ${name}`,
       type: k.NFT_MSG_GETSET,
       payload: [
         setMessage.encode({ header: { family: table.family }, attributes: { table: table.name, name } }),
       ],
-    })
-    return readSet(payload)
-  } catch (thrown) {
-    if (hasCode(thrown, 'ENOENT')) return undefined
-    throw thrown
-  }
+    },
+    'ENOENT',
+  )
+  return found && readSet(found.payload)
 }
 
 /** Equivalent to: nft list set inet TABLE SET */
@@ -284,9 +280,9 @@ export function findElement(
   set: string,
   key: Uint8Array,
 ): SetElement | undefined {
-  try {
-    const { payload } = nl.get({
-      equivalent: `nft get element ${tableText(table)} ${set}`,
+  const found = nl.find(
+    {
+      equivalent: () => `nft get element ${tableText(table)} ${set}`,
       type: k.NFT_MSG_GETSETELEM,
       payload: [
         elementsMessage.encode({
@@ -294,12 +290,10 @@ export function findElement(
           attributes: { table: table.name, set, elements: { all: [{ key: { value: key } }] } },
         }),
       ],
-    })
-    return readElements(payload)[0]
-  } catch (thrown) {
-    if (hasCode(thrown, 'ENOENT')) return undefined
-    throw thrown
-  }
+    },
+    'ENOENT',
+  )
+  return found && readElements(found.payload)[0]
 }
 
 /** The number of the rule set, which each transaction changes, whoever makes it. */

@@ -1,7 +1,7 @@
 /** Values that stand in many places of nf_tables: numbers with names, data and verdicts, families. */
 
 import { attributes, nested } from '../netlink/attributes.ts'
-import { be16, be32, binary, type Codec, struct, u8, zstr } from '../netlink/codecs.ts'
+import { be16, be32, binary, type Codec, struct, u8, writing, zstr } from '../netlink/codecs.ts'
 
 /**
  * Numbers by their names. A number without a name reads as `#17`, and cannot be written.
@@ -12,17 +12,17 @@ export function named<const Names extends Record<string, number>>(
   names: Names,
 ): Codec<keyof Names | `#${number}`> {
   const byNumber = new Map(Object.entries(names).map(([name, number]) => [number, name]))
-  return {
-    encode(name) {
+  return writing({
+    write(to, name) {
       const number = names[name]
       if (number === undefined) throw new RangeError(`${String(name)} is not one of ${Object.keys(names)}`)
-      return base.encode(number)
+      base.write(to, number)
     },
     decode(bytes) {
       const number = base.decode(bytes)
       return byNumber.get(number) ?? `#${number}`
     },
-  }
+  })
 }
 
 /** enum nft_verdicts and the verdicts of netfilter.h. */

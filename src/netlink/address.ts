@@ -113,7 +113,7 @@ export function readAddress({ payload }: Pick<Message, 'payload'>): Address {
 export function listAddresses(nl: Netlink, filter: { link?: LinkRef; family?: Family } = {}): Address[] {
   const { link, family } = filter
   const messages = nl.dump({
-    equivalent: command(`ip${family ? ` -${family}` : ''} address show`, link && ['dev', nameOf(link)]),
+    equivalent: () => command(`ip${family ? ` -${family}` : ''} address show`, link && ['dev', nameOf(link)]),
     type: k.RTM_GETADDR,
     payload: [
       addressMessage.encode({
@@ -155,17 +155,18 @@ function request(verb: 'add' | 'replace' | 'delete', link: LinkRef, wanted: NewA
   const flags = (noDad ? k.IFA_F_NODAD : 0) | (noPrefixRoute ? k.IFA_F_NOPREFIXROUTE : 0)
   const own = ipOf(address)
   return {
-    equivalent: command(
-      `ip address ${verb}`,
-      ...(peer === undefined ? [address] : [own, ['peer', cidrOf(peer, lengthOf(address))]]),
-      ['broadcast', broadcast],
-      ['dev', nameOf(link)],
-      ['label', label],
-      ['scope', scope],
-      ['metric', priority],
-      noDad && 'nodad',
-      noPrefixRoute && 'noprefixroute',
-    ),
+    equivalent: () =>
+      command(
+        `ip address ${verb}`,
+        ...(peer === undefined ? [address] : [own, ['peer', cidrOf(peer, lengthOf(address))]]),
+        ['broadcast', broadcast],
+        ['dev', nameOf(link)],
+        ['label', label],
+        ['scope', scope],
+        ['metric', priority],
+        noDad && 'nodad',
+        noPrefixRoute && 'noprefixroute',
+      ),
     type: verb === 'delete' ? k.RTM_DELADDR : k.RTM_NEWADDR,
     payload: [
       addressMessage.encode({

@@ -21,9 +21,9 @@
 
 import {
   type Codec,
-  concatenate,
   type Fields,
   type InputOf,
+  low16,
   MalformedError,
   type Row,
   type Struct,
@@ -31,8 +31,9 @@ import {
   type StructInput,
   type Table,
   type ValueOf,
-  viewOf,
+  writing,
 } from './codecs.ts'
+import { type Writer, written } from './writer.ts'
 
 /** What a table decodes to: every attribute may be absent. */
 export type Attributes<T extends Table> = { [Name in keyof T]?: ValueOf<T[Name][1]> | undefined }
@@ -54,70 +55,88 @@ const NLA_TYPE_MASK = 0x3fff
 const align = (length: number): number => (length + 3) & ~3
 
 /** One attribute: header, payload, padding to four bytes. @throws RangeError: the length field has 16 bits */
-export function encodeAttribute(type: number, payload: Uint8Array): Uint8Array {
-  const length = HEADER + payload.length
+export const encodeAttribute = (type: number, payload: Uint8Array): Uint8Array =>
+  written(to => writeAttribute(to, type, () => to.append(payload)))
+
+function writeAttribute(to: Writer, type: number, writePayload: () => void): void {
+  const start = to.reserve(HEADER)
+  writePayload()
+  const length = to.length - start
   if (length > LENGTH_MAX) throw new RangeError(`an attribute of ${length} bytes is too long`)
-  const bytes = new Uint8Array(align(length))
-  viewOf(bytes).setUint16(0, length, true)
-  viewOf(bytes).setUint16(2, type, true)
-  bytes.set(payload, HEADER)
-  return bytes
+  to.set16(start, length)
+  to.set16(start + 2, type)
+  to.align(start)
 }
+
+const typeAt = (bytes: Uint8Array, offset: number): number => low16(bytes, offset + 2) & NLA_TYPE_MASK
+
+/** With its header. @throws MalformedError where there is no whole attribute */
+function lengthAt(bytes: Uint8Array, offset: number): number {
+  if (bytes.length - offset < HEADER) throw new MalformedError('an attribute header is cut short')
+  const length = low16(bytes, offset)
+  if (length < HEADER || offset + length > bytes.length) {
+    throw new MalformedError(`an attribute of ${length} bytes does not fit`)
+  }
+  return length
+}
+
+const payloadAt = (bytes: Uint8Array, offset: number, length: number): Uint8Array =>
+  bytes.subarray(offset + HEADER, offset + length)
 
 /** The attributes in a payload, one after the other. @throws MalformedError */
 export function* eachAttribute(bytes: Uint8Array): Generator<{ type: number; payload: Uint8Array }> {
-  let offset = 0
-  while (offset < bytes.length) {
-    if (bytes.length - offset < HEADER) throw new MalformedError('an attribute header is cut short')
-    const length = viewOf(bytes).getUint16(offset, true)
-    if (length < HEADER || offset + length > bytes.length) {
-      throw new MalformedError(`an attribute of ${length} bytes does not fit`)
-    }
-    const type = viewOf(bytes).getUint16(offset + 2, true) & NLA_TYPE_MASK
-    yield { type, payload: bytes.subarray(offset + HEADER, offset + length) }
-    offset += align(length)
+  let length = 0
+  for (let offset = 0; offset < bytes.length; offset += align(length)) {
+    length = lengthAt(bytes, offset)
+    yield { type: typeAt(bytes, offset), payload: payloadAt(bytes, offset, length) }
   }
 }
 
 /** Makes a codec of a table. */
 export function attributes<const T extends Table>(table: T): AttributeCodec<T> {
-  const rows = Object.entries(table).map(([name, [type, codec]]) => ({ name, type, codec }))
+  const rows = Object.entries(table).map(([name, [type, codec]]) => ({
+    name,
+    type: codec.nested ? type | NLA_F_NESTED : type,
+    codec,
+  }))
   const byType = new Map<number, Row[]>()
-  for (const row of rows) byType.set(row.type, [...(byType.get(row.type) ?? []), row])
+  for (const row of rows) {
+    const type = row.type & NLA_TYPE_MASK
+    byType.set(type, [...(byType.get(type) ?? []), row])
+  }
 
   const rowFor: RowFor = (type, before) =>
     byType.get(type)?.find(({ codec: { only } }) => only === undefined || before[only.name] === only.is)
 
-  function encode(values: AttributesInput<T>): Uint8Array {
-    const parts: Uint8Array[] = []
-    for (const { name, type, codec } of rows) {
-      const value = values[name]
-      if (value === undefined) continue
-      const wireType = codec.nested ? type | NLA_F_NESTED : type
-      const each = codec.repeated ? (value as unknown[]) : [value]
-      for (const item of each) parts.push(encodeAttribute(wireType, codec.encode(item)))
-    }
-    return concatenate(parts)
-  }
-
-  function decode(bytes: Uint8Array): Attributes<T> {
-    const values: Record<string, unknown> = {}
-    for (const { type, payload } of eachAttribute(bytes)) {
-      const row = rowFor(type, values)
-      if (row === undefined) continue
-      const value = row.codec.decode(payload)
-      if (row.codec.repeated) {
-        const list = (values[row.name] ?? []) as unknown[]
-        list.push(value)
-        values[row.name] = list
-      } else {
-        values[row.name] = value
+  const codec = writing<Attributes<T>, AttributesInput<T>>({
+    write(to, values) {
+      for (const { name, type, codec } of rows) {
+        const value = values[name]
+        if (value === undefined) continue
+        if (!codec.repeated) writeAttribute(to, type, () => codec.write(to, value))
+        else for (const item of value as unknown[]) writeAttribute(to, type, () => codec.write(to, item))
       }
-    }
-    return values as Attributes<T>
-  }
-
-  return { rowFor, encode, decode }
+    },
+    decode(bytes) {
+      const values: Record<string, unknown> = {}
+      let length = 0
+      for (let offset = 0; offset < bytes.length; offset += align(length)) {
+        length = lengthAt(bytes, offset)
+        const row = rowFor(typeAt(bytes, offset), values)
+        // Of a link's sixty attributes twenty are listed: for the others nothing is made.
+        if (row === undefined) continue
+        const { name, codec } = row
+        const value = codec.decode(payloadAt(bytes, offset, length))
+        if (codec.repeated) {
+          const list = (values[name] ?? []) as unknown[]
+          list.push(value)
+          values[name] = list
+        } else values[name] = value
+      }
+      return values as Attributes<T>
+    },
+  })
+  return { ...codec, rowFor }
 }
 
 /** A table inside an attribute. */
@@ -151,19 +170,21 @@ export function payload<F extends Fields, T extends Table>(
   header: StructCodec<F>,
   list: AttributeCodec<T>,
 ): PayloadCodec<F, T> {
-  const start = align(header.size)
-  return {
-    fields: header.fields,
-    rowFor: list.rowFor,
-    attributesAt: start,
-    encode(value) {
-      const bytes = concatenate([new Uint8Array(start), list.encode(value.attributes)])
-      bytes.set(header.encode(value.header))
-      return bytes
+  const attributesAt = align(header.size)
+  const codec = writing<
+    { header: Struct<F>; attributes: Attributes<T> },
+    { header: StructInput<F>; attributes: AttributesInput<T> }
+  >({
+    write(to, value) {
+      const start = to.length
+      header.write(to, value.header)
+      to.align(start)
+      list.write(to, value.attributes)
     },
     decode: bytes => ({
       header: header.decode(bytes),
-      attributes: list.decode(bytes.subarray(Math.min(start, bytes.length))),
+      attributes: list.decode(bytes.subarray(Math.min(attributesAt, bytes.length))),
     }),
-  }
+  })
+  return { ...codec, fields: header.fields, rowFor: list.rowFor, attributesAt }
 }

@@ -76,10 +76,8 @@ export function readNeighbour({ payload }: Pick<Message, 'payload'>): Neighbour 
 export function listNeighbours(nl: Netlink, filter: { family?: Family; link?: LinkRef } = {}): Neighbour[] {
   const { family, link } = filter
   const messages = nl.dump({
-    equivalent: command(
-      `ip${family ? ` -${family}` : ''} neighbour show nud all`,
-      link && ['dev', nameOf(link)],
-    ),
+    equivalent: () =>
+      command(`ip${family ? ` -${family}` : ''} neighbour show nud all`, link && ['dev', nameOf(link)]),
     type: k.RTM_GETNEIGH,
     payload: [
       neighbourMessage.encode({
@@ -131,13 +129,14 @@ function neighbourRequest(
   const { ip, mac, state = 'permanent' } = neighbour
   const deleting = verb === 'delete'
   return {
-    equivalent: command(
-      `ip neighbour ${verb}`,
-      ip,
-      ['lladdr', mac],
-      ['dev', nameOf(link)],
-      !deleting && ['nud', state],
-    ),
+    equivalent: () =>
+      command(
+        `ip neighbour ${verb}`,
+        ip,
+        ['lladdr', mac],
+        ['dev', nameOf(link)],
+        !deleting && ['nud', state],
+      ),
     type: deleting ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH,
     payload: [
       neighbourMessage.encode({

@@ -3,7 +3,7 @@
  *
  * Three floors, each usable and tested alone:
  *
- *     bytes          codecs, attributes, message, *-tables      tables ⇄ bytes
+ *     bytes          codecs, attributes, message, *-tables, writer      tables ⇄ bytes
  *     conversation   socket, this file                          send, receive, check, retry
  *     objects        link, add-link, bridge-port, address, route, neighbour, fdb, qdisc
  *                                                   one function = one conversation = plain value
@@ -39,8 +39,8 @@ import { RECEIVE_TIMEOUT_S, type Transport } from './socket.ts'
 import { takeSocket } from './warm-sockets.ts'
 
 export interface Request {
-  /** The command line that does the same: `ip link set dev web up`. */
-  equivalent: string
+  /** The command line that does the same: `ip link set dev web up`. A function where only few get to read it. */
+  equivalent: string | (() => string)
   type: number
   /** Beside NLM_F_REQUEST and what the method adds. */
   flags?: number
@@ -70,6 +70,9 @@ export interface Refusal extends Verdict {
   index: number
 }
 
+const wordsOf = ({ equivalent }: Pick<Request, 'equivalent'>): string =>
+  typeof equivalent === 'string' ? equivalent : equivalent()
+
 /** How often an interrupted dump is asked for again before giving up. */
 const DUMP_ATTEMPTS = 20
 
@@ -81,6 +84,8 @@ type Outcome =
   | 'holed'
   /** The end itself was lost. */
   | 'lost'
+  /** The kernel says that it has no such thing. */
+  | 'absent'
 
 export class Netlink implements Disposable {
   readonly #transport: Transport
@@ -105,7 +110,7 @@ export class Netlink implements Disposable {
    * @throws NetlinkError; `ENOBUFS` when the kernel had no memory for its answer: the change may be made
    */
   change(request: Request): void {
-    this.#trace?.(request.equivalent)
+    this.#trace?.(wordsOf(request))
     this.#ask(request, k.NLM_F_ACK, () => {})
   }
 
@@ -114,7 +119,7 @@ export class Netlink implements Disposable {
    * may be asked before it is done.
    */
   async changeAside(request: Request): Promise<void> {
-    this.#trace?.(request.equivalent)
+    this.#trace?.(wordsOf(request))
     const datagram = this.#encode(request, k.NLM_F_ACK)
     if (this.#transport.sendAside === undefined) this.#transport.send(datagram)
     else await this.#transport.sendAside(datagram)
@@ -123,11 +128,24 @@ export class Netlink implements Disposable {
 
   /** Asks for one object. @throws NetlinkError, such as `ENODEV` */
   get(request: Request): Message {
-    let reply: Message | undefined
-    this.#ask(request, k.NLM_F_ACK, message => {
-      reply ??= { ...message, payload: message.payload.slice() }
-    })
+    const reply = this.find(request)
     if (reply === undefined) throw failure(request, 'ENODATA')
+    return reply
+  }
+
+  /**
+   * Asks for one object that need not be there. Most calls ask for some that are not, and an error takes longer
+   * to make than the kernel to answer.
+   * @param absent what the kernel says then
+   * @throws NetlinkError
+   */
+  find(request: Request, absent?: keyof typeof constants.errno): Message | undefined {
+    let reply: Message | undefined
+    const take = (message: Message): void => {
+      reply ??= { ...message, payload: message.payload.slice() }
+    }
+    const isThere = this.#ask(request, k.NLM_F_ACK, take, absent && constants.errno[absent])
+    if (isThere && reply === undefined) throw failure(request, 'ENODATA')
     return reply
   }
 
@@ -186,15 +204,16 @@ export class Netlink implements Disposable {
     this.#transport[Symbol.dispose]()
   }
 
-  #ask(request: Request, flags: number, take: (message: Message) => void): void {
+  /** @returns false where the kernel said `absent` */
+  #ask(request: Request, flags: number, take: (message: Message) => void, absent?: number): boolean {
     this.#send(request, flags)
-    this.#conclude(request, take)
+    return this.#conclude(request, take, absent)
   }
 
-  #conclude(request: Request, take: (message: Message) => void): void {
-    if (this.#hear(request, take) === 'lost') {
-      throw failure(request, 'ENOBUFS', 'the kernel had no memory for its answer')
-    }
+  #conclude(request: Request, take: (message: Message) => void, absent?: number): boolean {
+    const outcome = this.#hear(request, take, absent)
+    if (outcome === 'lost') throw failure(request, 'ENOBUFS', 'the kernel had no memory for its answer')
+    return outcome !== 'absent'
   }
 
   #send(request: Request, flags: number): void {
@@ -203,7 +222,7 @@ export class Netlink implements Disposable {
 
   #encode(request: Request, flags: number): Uint8Array {
     // Its socket may be another conversation's by now.
-    if (this.#over) throw new TsnetError('internal', `${request.equivalent}: the conversation is over`)
+    if (this.#over) throw new TsnetError('internal', `${wordsOf(request)}: the conversation is over`)
     this.#sequence = (this.#sequence + 1) >>> 0
     return encodeMessage({
       type: request.type,
@@ -215,9 +234,9 @@ export class Netlink implements Disposable {
   }
 
   /** As #collect; when the answer makes no sense, the rest of it is thrown away, or the next dump is EBUSY. */
-  #hear(request: Request, take: (message: Message) => void): Outcome {
+  #hear(request: Request, take: (message: Message) => void, absent?: number): Outcome {
     try {
-      return this.#collect(request, take)
+      return this.#collect(request, take, absent)
     } catch (thrown) {
       if (!(thrown instanceof NetlinkError)) this.#drain()
       throw thrown
@@ -238,7 +257,7 @@ export class Netlink implements Disposable {
    * After ENOBUFS it reads on, since the kernel takes no other dump before the last is read to its end. But
    * it waits no more: what was lost may have been the end.
    */
-  #collect(request: Request, take: (message: Message) => void): Outcome {
+  #collect(request: Request, take: (message: Message) => void, absent?: number): Outcome {
     let outcome: Outcome = 'whole'
     let overrun = false
     for (;;) {
@@ -260,7 +279,8 @@ export class Netlink implements Disposable {
         if ((message.flags & k.NLM_F_DUMP_INTR) !== 0) outcome = 'holed'
         if (message.type === k.NLMSG_ERROR || message.type === k.NLMSG_DONE) {
           const verdict = readVerdict(message)
-          if (verdict.errno !== 0) throw new NetlinkError(request.equivalent, verdict)
+          if (verdict.errno === absent) return 'absent'
+          if (verdict.errno !== 0) throw new NetlinkError(wordsOf(request), verdict)
           return outcome
         }
         if (message.type !== k.NLMSG_NOOP) take(message)
@@ -273,8 +293,7 @@ const failure = (
   request: Pick<Request, 'equivalent'>,
   code: keyof typeof constants.errno,
   text?: string,
-): NetlinkError =>
-  new NetlinkError(request.equivalent, { errno: constants.errno[code], ...(text && { text }) })
+): NetlinkError => new NetlinkError(wordsOf(request), { errno: constants.errno[code], ...(text && { text }) })
 
 /**
  * Opens a conversation with the namespace this thread is in. @throws SystemError

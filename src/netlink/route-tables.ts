@@ -4,12 +4,11 @@
  * Source: linux/rtnetlink.h (struct rtmsg, struct rtnexthop, struct rtvia, enum RTA_*, RTAX_*).
  */
 
-import { bytesOf, familyOf, type Ip } from '../model/address/address.ts'
+import { familyOf, type Ip } from '../model/address/address.ts'
 import { attributes, nested, payload } from './attributes.ts'
 import {
   addressFamily,
   type Codec,
-  concatenate,
   type InputOf,
   ip,
   MalformedError,
@@ -19,13 +18,17 @@ import {
   u16,
   u32,
   type ValueOf,
+  writing,
 } from './codecs.ts'
 
 /** struct rtvia: a gateway of another family than the route's. */
-const via: Codec<Ip> = {
-  encode: value => concatenate([u16.encode(addressFamily(familyOf(value))), bytesOf(value)]),
+const via: Codec<Ip> = writing({
+  write(to, value) {
+    u16.write(to, addressFamily(familyOf(value)))
+    ip.write(to, value)
+  },
   decode: bytes => ip.decode(bytes.subarray(2)),
-}
+})
 
 const nextHop = payload(
   struct(8, {
@@ -41,15 +44,14 @@ const nextHop = payload(
 )
 
 /** struct rtnexthop with its attributes, one after the other. */
-const nextHops: Codec<ValueOf<typeof nextHop>[], InputOf<typeof nextHop>[]> = {
-  encode: hops =>
-    concatenate(
-      hops.map(hop => {
-        const bytes = nextHop.encode(hop)
-        bytes.set(u16.encode(bytes.length))
-        return bytes
-      }),
-    ),
+const nextHops: Codec<ValueOf<typeof nextHop>[], InputOf<typeof nextHop>[]> = writing({
+  write(to, hops) {
+    for (const hop of hops) {
+      const start = to.length
+      nextHop.write(to, hop)
+      to.set16(start, to.length - start)
+    }
+  },
   decode(bytes) {
     const hops: ValueOf<typeof nextHop>[] = []
     for (let offset = 0; offset < bytes.length; ) {
@@ -62,7 +64,7 @@ const nextHops: Codec<ValueOf<typeof nextHop>[], InputOf<typeof nextHop>[]> = {
     }
     return hops
   },
-}
+})
 
 const metrics = attributes({
   mtu: [2, u32],

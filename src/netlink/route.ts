@@ -139,11 +139,12 @@ export function listRoutes(
   let messages: Message[]
   try {
     messages = nl.dump({
-      equivalent: command(
-        `ip${family ? ` -${family}` : ''} route show table`,
-        table ?? 'all',
-        link && ['dev', nameOf(link)],
-      ),
+      equivalent: () =>
+        command(
+          `ip${family ? ` -${family}` : ''} route show table`,
+          table ?? 'all',
+          link && ['dev', nameOf(link)],
+        ),
       type: k.RTM_GETROUTE,
       payload: [
         routeMessage.encode({
@@ -176,7 +177,7 @@ export function routeTo(nl: Netlink, ip: Ip): KernelRoute | undefined {
   const family = familyOf(ip)
   return readRoute(
     nl.get({
-      equivalent: command(`ip -${family} route get fibmatch`, ip),
+      equivalent: () => command(`ip -${family} route get fibmatch`, ip),
       type: k.RTM_GETROUTE,
       payload: [
         routeMessage.encode({
@@ -233,21 +234,22 @@ function request(verb: 'add' | 'append' | 'replace' | 'delete', route: NewRoute)
   const deleting = verb === 'delete'
   const foreign = gateway !== undefined && familyOf(gateway) !== family
   return {
-    equivalent: command(
-      `ip -${family} route ${verb}`,
-      type,
-      destination,
-      ['via', foreign ? 'inet6' : undefined, gateway],
-      !foreign && ['via', gateway],
-      link && ['dev', nameOf(link)],
-      ['src', preferredSource],
-      ['metric', priority],
-      ['table', table],
-      ['scope', scope],
-      ['mtu', mtu],
-      ['advmss', advmss],
-      onlink && 'onlink',
-    ),
+    equivalent: () =>
+      command(
+        `ip -${family} route ${verb}`,
+        type,
+        destination,
+        ['via', foreign ? 'inet6' : undefined, gateway],
+        !foreign && ['via', gateway],
+        link && ['dev', nameOf(link)],
+        ['src', preferredSource],
+        ['metric', priority],
+        ['table', table],
+        ['scope', scope],
+        ['mtu', mtu],
+        ['advmss', advmss],
+        onlink && 'onlink',
+      ),
     type: deleting ? k.RTM_DELROUTE : k.RTM_NEWROUTE,
     payload: [
       routeMessage.encode({

@@ -41,6 +41,23 @@ t.test("a conversation that is over is not gone on with: its socket may be anoth
   t.same(kernel.requests, [])
 })
 
+t.test('what is not there is no error where it need not be', async t => {
+  const query: Request = { ...list, equivalent: () => 'ip link show dev web' }
+  const kernel = new ScriptedKernel(
+    request => [refusal(request, 'ENODEV')],
+    request => [refusal(request, 'EPERM')],
+    request => [refusal(request, 'ENODEV')],
+    request => [object(request, bytes(7)), ack(request)],
+    request => [ack(request)],
+  )
+  const nl = new Netlink(kernel)
+  t.equal(nl.find(query, 'ENODEV'), undefined)
+  t.throws(() => nl.find(query, 'ENODEV'), { code: 'EPERM', message: /^ip link show dev web: / })
+  t.throws(() => nl.get(query), { code: 'ENODEV' })
+  t.match(nl.find(query, 'ENODEV'), { payload: bytes(7) })
+  t.throws(() => nl.find(query, 'ENODEV'), { code: 'ENODATA' })
+})
+
 t.test("a refusal is an error with the operation, the code and the kernel's own words", async t => {
   const kernel = new ScriptedKernel(
     request => [refusal(request, 'EEXIST', 'Name is taken')],

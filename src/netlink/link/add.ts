@@ -146,19 +146,20 @@ function add(nl: Netlink, link: NewLink, info: LinkInfo, words: readonly Part[],
   if (name.includes('%')) throw new RangeError(`${JSON.stringify(name)} asks the kernel for a number`)
   const flags = up ? k.IFF_UP : 0
   nl.change({
-    equivalent: command(
-      'ip link add name',
-      name,
-      ['link', beneath && nameOf(beneath)],
-      ['address', mac],
-      ['mtu', mtu],
-      ['txqueuelen', txQueueLength],
-      ['group', group],
-      ['master', master && `if${master}`],
-      up && 'up',
-      ['type', info.kind],
-      ...words,
-    ),
+    equivalent: () =>
+      command(
+        'ip link add name',
+        name,
+        ['link', beneath && nameOf(beneath)],
+        ['address', mac],
+        ['mtu', mtu],
+        ['txqueuelen', txQueueLength],
+        ['group', group],
+        ['master', master && `if${master}`],
+        up && 'up',
+        ['type', info.kind],
+        ...words,
+      ),
     type: k.RTM_NEWLINK,
     flags: k.NLM_F_CREATE | k.NLM_F_EXCL,
     payload: [

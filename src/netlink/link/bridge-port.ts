@@ -53,14 +53,15 @@ function vlanRequest(verb: 'add' | 'delete', link: VlanHolder, vlans: BridgeVlan
   const single = first === last
   const flags = (pvid ? k.BRIDGE_VLAN_INFO_PVID : 0) | (untagged ? k.BRIDGE_VLAN_INFO_UNTAGGED : 0)
   return {
-    equivalent: command(
-      `bridge vlan ${verb} dev`,
-      nameOf(link),
-      ['vid', single ? first : `${first}-${last}`],
-      pvid && 'pvid',
-      untagged && 'untagged',
-      link.self && 'self',
-    ),
+    equivalent: () =>
+      command(
+        `bridge vlan ${verb} dev`,
+        nameOf(link),
+        ['vid', single ? first : `${first}-${last}`],
+        pvid && 'pvid',
+        untagged && 'untagged',
+        link.self && 'self',
+      ),
     type: verb === 'add' ? k.RTM_SETLINK : k.RTM_DELLINK,
     payload: [
       bridgeLinkMessage.encode({

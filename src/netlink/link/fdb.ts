@@ -55,11 +55,8 @@ export function readFdbEntry({ payload }: Pick<Message, 'payload'>): FdbEntry | 
 export function listFdb(nl: Netlink, filter: { bridge?: LinkRef; port?: LinkRef } = {}): FdbEntry[] {
   const { bridge, port } = filter
   const messages = nl.dump({
-    equivalent: command(
-      'bridge fdb show',
-      bridge && ['br', nameOf(bridge)],
-      port && ['brport', nameOf(port)],
-    ),
+    equivalent: () =>
+      command('bridge fdb show', bridge && ['br', nameOf(bridge)], port && ['brport', nameOf(port)]),
     type: k.RTM_GETNEIGH,
     payload: [
       neighbourMessage.encode({
@@ -117,15 +114,16 @@ function request(verb: 'add' | 'append' | 'replace' | 'delete', link: LinkRef, e
   const { mac, vlan, remote, self = false } = entry
   const deleting = verb === 'delete'
   return {
-    equivalent: command(
-      `bridge fdb ${verb}`,
-      mac,
-      ['dev', nameOf(link)],
-      ['dst', remote],
-      ['vlan', vlan],
-      self ? 'self' : 'master',
-      !deleting && 'static',
-    ),
+    equivalent: () =>
+      command(
+        `bridge fdb ${verb}`,
+        mac,
+        ['dev', nameOf(link)],
+        ['dst', remote],
+        ['vlan', vlan],
+        self ? 'self' : 'master',
+        !deleting && 'static',
+      ),
     type: deleting ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH,
     payload: [
       neighbourMessage.encode({

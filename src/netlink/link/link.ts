@@ -3,7 +3,6 @@
  * How they are made is in add.ts, what only bridges' ports have in bridge-port.ts.
  */
 
-import { hasCode } from '../../model/errors.ts'
 import { present } from '../../model/present.ts'
 import type { ValueOf } from '../codecs.ts'
 import { command, netnsWord, onOff, settings } from '../command.ts'
@@ -94,7 +93,7 @@ export function readLink({ payload }: Pick<Message, 'payload'>): Link {
 export function listLinks(nl: Netlink, filter: { master?: number; kind?: string } = {}): Link[] {
   const { master, kind } = filter
   const links = nl.dump({
-    equivalent: command('ip -d link show', ['master', master && `if${master}`], ['type', kind]),
+    equivalent: () => command('ip -d link show', ['master', master && `if${master}`], ['type', kind]),
     type: k.RTM_GETLINK,
     payload: [
       linkMessage.encode({
@@ -119,30 +118,28 @@ export function listLinks(nl: Netlink, filter: { master?: number; kind?: string 
  * One link. @throws NetlinkError `ENODEV`
  * Equivalent to: ip -d link show dev NAME
  */
-export function getLink(nl: Netlink, which: { name: string } | { index: number }): Link {
-  const name = 'name' in which ? which.name : undefined
-  const index = 'index' in which ? which.index : 0
-  return readLink(
-    nl.get({
-      equivalent: command('ip -d link show dev', name ?? `if${index}`),
-      type: k.RTM_GETLINK,
-      payload: [
-        linkMessage.encode({
-          header: { index },
-          attributes: { name, extendedMask: k.RTEXT_FILTER_SKIP_STATS },
-        }),
-      ],
-    }),
-  )
-}
+export const getLink = (nl: Netlink, which: Wanted): Link => readLink(nl.get(query(which)))
 
 /** As getLink, but undefined where there is no such link. */
-export function findLink(nl: Netlink, which: { name: string } | { index: number }): Link | undefined {
-  try {
-    return getLink(nl, which)
-  } catch (thrown) {
-    if (hasCode(thrown, 'ENODEV')) return undefined
-    throw thrown
+export function findLink(nl: Netlink, which: Wanted): Link | undefined {
+  const found = nl.find(query(which), 'ENODEV')
+  return found && readLink(found)
+}
+
+type Wanted = { name: string } | { index: number }
+
+function query(which: Wanted): Request {
+  const name = 'name' in which ? which.name : undefined
+  const index = 'index' in which ? which.index : 0
+  return {
+    equivalent: () => command('ip -d link show dev', name ?? `if${index}`),
+    type: k.RTM_GETLINK,
+    payload: [
+      linkMessage.encode({
+        header: { index },
+        attributes: { name, extendedMask: k.RTEXT_FILTER_SKIP_STATS },
+      }),
+    ],
   }
 }
 
@@ -186,23 +183,24 @@ export function changeLink(nl: Netlink, link: LinkRef, change: LinkChange): void
     ...(change.port && { portKind: 'bridge', bridgePort: change.port }),
   }
   nl.change({
-    equivalent: command(
-      'ip link set dev',
-      nameOf(link),
-      ['name', change.name],
-      ['address', change.mac],
-      ['mtu', change.mtu],
-      change.up !== undefined && (change.up ? 'up' : 'down'),
-      change.master === null ? 'nomaster' : ['master', change.master && `if${change.master}`],
-      onOff('promisc', change.promiscuous),
-      onOff('allmulticast', change.allmulti),
-      ['txqueuelen', change.txQueueLength],
-      ['alias', change.alias],
-      ['group', change.group],
-      ['netns', netnsWord(change.netnsFd)],
-      ...(change.bridge ? [['type', 'bridge'], ...settings(change.bridge, 1, 0)] : []),
-      ...(change.port ? [['type', 'bridge_slave'], ...settings(change.port, 'on', 'off')] : []),
-    ),
+    equivalent: () =>
+      command(
+        'ip link set dev',
+        nameOf(link),
+        ['name', change.name],
+        ['address', change.mac],
+        ['mtu', change.mtu],
+        change.up !== undefined && (change.up ? 'up' : 'down'),
+        change.master === null ? 'nomaster' : ['master', change.master && `if${change.master}`],
+        onOff('promisc', change.promiscuous),
+        onOff('allmulticast', change.allmulti),
+        ['txqueuelen', change.txQueueLength],
+        ['alias', change.alias],
+        ['group', change.group],
+        ['netns', netnsWord(change.netnsFd)],
+        ...(change.bridge ? [['type', 'bridge'], ...settings(change.bridge, 1, 0)] : []),
+        ...(change.port ? [['type', 'bridge_slave'], ...settings(change.port, 'on', 'off')] : []),
+      ),
     type: k.RTM_NEWLINK,
     payload: [
       linkMessage.encode({
@@ -229,7 +227,7 @@ export function changeLink(nl: Netlink, link: LinkRef, change: LinkChange): void
  */
 export function deleteLink(nl: Netlink, link: LinkRef): void {
   nl.change({
-    equivalent: command('ip link delete dev', nameOf(link)),
+    equivalent: () => command('ip link delete dev', nameOf(link)),
     type: k.RTM_DELLINK,
     payload: [linkMessage.encode({ header: { index: link.index }, attributes: {} })],
   })
@@ -251,7 +249,7 @@ export const deleteLinkGroupAside = (nl: Netlink, group: number): Promise<void> 
 function groupDeletion(group: number): Request {
   if (group === 0) throw new RangeError('group 0 holds every link of the host')
   return {
-    equivalent: command('ip link delete group', group),
+    equivalent: () => command('ip link delete group', group),
     type: k.RTM_DELLINK,
     payload: [linkMessage.encode({ header: {}, attributes: { group } })],
   }

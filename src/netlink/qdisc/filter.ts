@@ -42,12 +42,13 @@ export function addRedirect(
 ): void {
   const { parent, words } = parents[hook]
   nl.change({
-    equivalent: command(
-      'tc filter add dev',
-      nameOf(link),
-      ...[...words, 'protocol', 'all', 'prio', priority, 'u32', 'match', 'u32', 0, 0],
-      ...['action', 'mirred', 'egress', 'redirect', 'dev', nameOf(target)],
-    ),
+    equivalent: () =>
+      command(
+        'tc filter add dev',
+        nameOf(link),
+        ...[...words, 'protocol', 'all', 'prio', priority, 'u32', 'match', 'u32', 0, 0],
+        ...['action', 'mirred', 'egress', 'redirect', 'dev', nameOf(target)],
+      ),
     type: k.RTM_NEWTFILTER,
     flags: k.NLM_F_CREATE | k.NLM_F_EXCL,
     payload: [
@@ -90,12 +91,13 @@ export function deleteFilter(
 ): void {
   const { parent, words } = parents[hook]
   nl.change({
-    equivalent: command(
-      'tc filter delete dev',
-      nameOf(link),
-      ...[...words, 'protocol', 'all', 'prio', priority],
-      kind && ['handle', `0x${handle.toString(16)}`, kind],
-    ),
+    equivalent: () =>
+      command(
+        'tc filter delete dev',
+        nameOf(link),
+        ...[...words, 'protocol', 'all', 'prio', priority],
+        kind && ['handle', `0x${handle.toString(16)}`, kind],
+      ),
     type: k.RTM_DELTFILTER,
     payload: [
       filterMessage.encode({
@@ -125,7 +127,7 @@ export function readFilter({ payload }: Pick<Message, 'payload'>): Filter {
  */
 export function listIngressFilters(nl: Netlink, link: LinkRef): Filter[] {
   const messages = nl.dump({
-    equivalent: command('tc filter show dev', nameOf(link), 'ingress'),
+    equivalent: () => command('tc filter show dev', nameOf(link), 'ingress'),
     type: k.RTM_GETTFILTER,
     payload: [
       // Either kind of hook has them under this name.

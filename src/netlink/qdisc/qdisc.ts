@@ -76,7 +76,7 @@ export function readQdisc({ payload }: Pick<Message, 'payload'>): Qdisc {
 export function listQdiscs(nl: Netlink, filter: { link?: LinkRef } = {}): Qdisc[] {
   const { link } = filter
   const messages = nl.dump({
-    equivalent: command('tc qdisc show', link && ['dev', nameOf(link)]),
+    equivalent: () => command('tc qdisc show', link && ['dev', nameOf(link)]),
     type: k.RTM_GETQDISC,
     payload: [qdiscMessage.encode({ header: { index: link?.index ?? 0 }, attributes: {} })],
   })
@@ -92,14 +92,15 @@ export function listQdiscs(nl: Netlink, filter: { link?: LinkRef } = {}): Qdisc[
 export function addTokenBucket(nl: Netlink, link: LinkRef, bucket: TokenBucket): void {
   const { rate, burst, limit, burstMicroseconds } = bucket
   nl.change({
-    equivalent: command('tc qdisc add dev', nameOf(link), 'root', 'handle', '1:', 'tbf', [
-      'rate',
-      `${rate * 8}bit`,
-      'burst',
-      burst,
-      'limit',
-      limit,
-    ]),
+    equivalent: () =>
+      command('tc qdisc add dev', nameOf(link), 'root', 'handle', '1:', 'tbf', [
+        'rate',
+        `${rate * 8}bit`,
+        'burst',
+        burst,
+        'limit',
+        limit,
+      ]),
     type: k.RTM_NEWQDISC,
     flags: k.NLM_F_CREATE | k.NLM_F_EXCL,
     payload: [
@@ -145,7 +146,7 @@ export function findHook(nl: Netlink, link: LinkRef): Hook | undefined {
  */
 export function addIngress(nl: Netlink, link: LinkRef): void {
   nl.change({
-    equivalent: command('tc qdisc add dev', nameOf(link), 'ingress'),
+    equivalent: () => command('tc qdisc add dev', nameOf(link), 'ingress'),
     type: k.RTM_NEWQDISC,
     flags: k.NLM_F_CREATE | k.NLM_F_EXCL,
     payload: [
@@ -164,7 +165,7 @@ export function addIngress(nl: Netlink, link: LinkRef): void {
  */
 export function deleteQdisc(nl: Netlink, link: LinkRef, where: 'root' | 'ingress'): void {
   nl.change({
-    equivalent: command('tc qdisc delete dev', nameOf(link), where),
+    equivalent: () => command('tc qdisc delete dev', nameOf(link), where),
     type: k.RTM_DELQDISC,
     payload: [
       qdiscMessage.encode({
