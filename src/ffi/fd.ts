@@ -22,6 +22,10 @@ export class Fd implements Disposable {
     return this.#number
   }
 
+  get isOpen(): boolean {
+    return this.#number >= 0
+  }
+
   close(): void {
     if (this.#number >= 0) libc.close(this.#number)
     this.#number = -1

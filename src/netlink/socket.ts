@@ -52,6 +52,10 @@ const SEND_OVERHEAD = 1024
 /** The kernel builds answers of at most 32 KiB. */
 const BUFFER = 64 * 1024
 
+/** Buffers of sockets that are closed, for those that are opened: a container's are used for a moment. */
+const spare: Uint8Array[] = []
+const SPARE_AT_MOST = 4
+
 /** A socket of a netlink protocol in the namespace this thread is in. @throws SystemError */
 export function openSocket(protocol: number): Transport {
   const fd = new Fd(must('socket', libc.socket(k.AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)))
@@ -71,7 +75,7 @@ export function openSocket(protocol: number): Transport {
     fd.close()
     throw thrown
   }
-  const buffer = new Uint8Array(BUFFER)
+  const buffer = spare.pop() ?? new Uint8Array(BUFFER)
   const send = (datagram: Uint8Array): void => {
     for (let isWide = false; libc.send(fd.number, datagram, datagram.length, 0) < 0; ) {
       const number = errno()
@@ -113,6 +117,9 @@ export function openSocket(protocol: number): Transport {
       return datagram
     },
     poll: () => read(false),
-    [Symbol.dispose]: () => fd.close(),
+    [Symbol.dispose]() {
+      if (fd.isOpen && spare.length < SPARE_AT_MOST) spare.push(buffer)
+      fd.close()
+    },
   }
 }

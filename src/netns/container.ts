@@ -9,7 +9,7 @@
 import { statSync } from 'node:fs'
 import { TsnetError } from '../model/errors.ts'
 import type { NamespaceId } from '../model/network.ts'
-import { currentNetns, type Netns, openNetns, sameNamespace, tryOpenNetns } from './netns.ts'
+import { type Netns, netnsHere, openNetns, sameNamespace, tryOpenNetns } from './netns.ts'
 
 /** Opens a container's namespace. @throws TsnetError `invalid-netns` when it is the one we run in */
 export function openContainer(path: string, allowOwn = false): Netns {
@@ -37,8 +37,7 @@ export function refuseOwn({ id, path }: Netns, soThat = '; nothing was changed')
 
 /** True for the namespace that this thread is in. */
 export function isOurOwn(id: NamespaceId): boolean {
-  using own = currentNetns()
-  return sameNamespace(own.id, id)
+  return sameNamespace(netnsHere().id, id)
 }
 
 /** The namespace that was recorded, if the path still leads to that very one. */

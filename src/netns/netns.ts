@@ -17,7 +17,7 @@
  * afterwards changes nothing.
  */
 
-import { closeSync, fstatSync, openSync, statSync } from 'node:fs'
+import { closeSync, fstatSync, openSync } from 'node:fs'
 import { libc, must } from '../ffi/ffi.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { NamespaceId } from '../model/network.ts'
@@ -34,12 +34,16 @@ export class Netns implements Disposable {
   readonly path: string
   readonly id: NamespaceId
   readonly #fd: number
+  readonly #lender: Netns | undefined
+  /** Called when it is closed: what is kept in it goes with it. */
+  onClose: () => void = () => {}
 
-  constructor(path: string, fd: number) {
-    const { dev, ino } = fstatSync(fd)
+  /** @param lender who closes the descriptor, instead of this */
+  constructor(path: string, fd: number, lender?: Netns) {
     this.path = path
-    this.id = { dev, ino }
+    this.id = lender?.id ?? idOf(fd)
     this.#fd = fd
+    this.#lender = lender
   }
 
   /** For `IFLA_NET_NS_FD` and `setns`. */
@@ -48,8 +52,15 @@ export class Netns implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    if (this.#lender !== undefined) return
+    this.onClose()
     closeSync(this.#fd)
   }
+}
+
+function idOf(fd: number): NamespaceId {
+  const { dev, ino } = fstatSync(fd)
+  return { dev, ino }
 }
 
 /**
@@ -98,11 +109,32 @@ function isNetworkNamespace(fd: number): boolean {
   return type === NSFS_MAGIC && libc.ioctl(fd, NS_GET_NSTYPE, 0) === CLONE_NEWNET
 }
 
-/** The inode of the namespace this thread is in; nothing is opened. */
-export const inodeHere = (): number => statSync('/proc/thread-self/ns/net').ino
+const OWN = '/proc/thread-self/ns/net'
 
-/** The namespace this thread is in. */
-export const currentNetns = (): Netns => openNetns('/proc/thread-self/ns/net')
+/** The one this thread began in, opened when it is first needed, for as long as there is the thread. */
+let home: Netns | undefined
+/** The one this thread is in, while it is not at home: nothing but `inside` takes it elsewhere. */
+let abroad: Netns | undefined
+
+/** The namespace this thread is in, as whoever entered it holds it; not to be closed. */
+export function netnsHere(): Netns {
+  if (abroad !== undefined) return abroad
+  home ??= openNetns(OWN)
+  return home
+}
+
+/** True while this thread is where it began. */
+export const isAtHome = (): boolean => abroad === undefined
+
+/** The inode of the namespace this thread is in. */
+export const inodeHere = (): number => netnsHere().id.ino
+
+/** The namespace this thread is in. That of the thread itself is lent: it stays open, whoever closes what he got. */
+export const currentNetns = (): Netns => {
+  if (abroad !== undefined) return openNetns(OWN)
+  const own = netnsHere()
+  return new Netns(OWN, own.fd, own)
+}
 
 export const sameNamespace = (a: NamespaceId, b: NamespaceId): boolean => a.dev === b.dev && a.ino === b.ino
 
@@ -111,15 +143,13 @@ export const sameNamespace = (a: NamespaceId, b: NamespaceId): boolean => a.dev 
  * Equivalent to: ip netns exec NS …
  */
 export function inside<T>(netns: Netns, work: () => Sync<T>): Sync<T> {
-  const home = openSync('/proc/thread-self/ns/net', 'r')
+  const before = netnsHere()
+  must('setns', libc.setns(netns.fd, CLONE_NEWNET))
+  abroad = netns
   try {
-    must('setns', libc.setns(netns.fd, CLONE_NEWNET))
-    try {
-      return work()
-    } finally {
-      must('setns', libc.setns(home, CLONE_NEWNET))
-    }
+    return work()
   } finally {
-    closeSync(home)
+    must('setns', libc.setns(before.fd, CLONE_NEWNET))
+    abroad = before === home ? undefined : before
   }
 }

@@ -20,36 +20,45 @@ const sockets = (): number => {
   return links.filter(link => link.startsWith('socket:')).length
 }
 
-t.test('a conversation that is over leaves its socket to the next one, but in no container', async t => {
-  const world = await lab()
-  t.teardown(() => world.end())
-  const host = await world.host('host')
-  await host.namespace('web')
-  using netns = openNetns(host.path('/run/netns/web'))
-  const talk = (times: number) => {
-    for (let time = 0; time < times; time++) {
-      using nl = openNetlink()
-      using other = openNetlink()
-      t.ok(listLinks(nl).some(({ name }) => name === 'lo'))
-      t.ok(listLinks(other).some(({ name }) => name === 'lo'))
+t.test(
+  'a conversation that is over leaves its socket to the next one, in a container while that is open',
+  async t => {
+    const world = await lab()
+    t.teardown(() => world.end())
+    const host = await world.host('host')
+    await host.namespace('web')
+    const netns = openNetns(host.path('/run/netns/web'))
+    const talk = (times: number) => {
+      for (let time = 0; time < times; time++) {
+        using nl = openNetlink()
+        using other = openNetlink()
+        t.ok(listLinks(nl).some(({ name }) => name === 'lo'))
+        t.ok(listLinks(other).some(({ name }) => name === 'lo'))
+      }
     }
-  }
-  const before = sockets()
-  talk(2)
-  t.equal(sockets(), before, 'none is kept until that is asked for')
-  keepSockets()
-  talk(3)
-  t.equal(sockets(), before + 2, 'as many as were used at once')
-  inside(netns, () => {
-    using nl = openNetlink()
-    t.same(
-      listLinks(nl).map(({ name }) => name),
-      ['lo'],
-      'one of its own',
-    )
-  })
-  t.equal(sockets(), before + 2)
-})
+    const before = sockets()
+    talk(2)
+    t.equal(sockets(), before, 'none is kept until that is asked for')
+    keepSockets()
+    talk(3)
+    t.equal(sockets(), before + 2, 'as many as were used at once')
+    for (let time = 0; time < 2; time++) {
+      inside(netns, () => {
+        using nl = openNetlink()
+        t.same(
+          listLinks(nl).map(({ name }) => name),
+          ['lo'],
+          'one of its own',
+        )
+      })
+    }
+    t.equal(sockets(), before + 3)
+    const late = inside(netns, () => openNetlink())
+    netns[Symbol.dispose]()
+    late[Symbol.dispose]()
+    t.equal(sockets(), before + 2, 'none is left that would keep the namespace alive')
+  },
+)
 
 t.test('what a conversation left unread is not heard by the next', async t => {
   keepSockets()
