@@ -13,6 +13,7 @@ import type { Socket } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 import { isPeerThere, peerOf } from '../ffi/peer.ts'
 import type { Surroundings } from '../model/surroundings.ts'
+import { netnsHere, sameNamespace } from '../netns/netns.ts'
 import { processIdentity } from '../netns/processes.ts'
 
 export interface CallingProcess {
@@ -35,7 +36,7 @@ export function readCaller(socket: Socket): CallingProcess | undefined {
     // One of another pid namespace has no name here; and the socket is for root alone in any case.
     if (pid === 0 || uid !== 0) return undefined
     const process = `/proc/${pid}`
-    if (!sameFile(`${process}/ns/net`, '/proc/thread-self/ns/net')) return undefined
+    if (!sameNamespace(statSync(`${process}/ns/net`), netnsHere().id)) return undefined
     const env = readEnvironment(`${process}/environ`)
     const calledAs = readName(process)
     const directory = readlinkSync(`${process}/cwd`)
@@ -52,11 +53,15 @@ export function readCaller(socket: Socket): CallingProcess | undefined {
 }
 
 function readEnvironment(path: string): Surroundings['env'] {
-  const entries = readFileSync(path, 'utf8')
-    .split('\0')
-    .map(entry => /^(.[^=]*)=(.*)$/s.exec(entry))
-  // Of a name that is there twice, the first counts for getenv(3).
-  return Object.fromEntries(entries.flatMap(entry => (entry ? [[entry[1], entry[2]]] : [])).toReversed())
+  const env = new Map<string, string>()
+  for (const entry of readFileSync(path, 'utf8').split('\0')) {
+    // A name has a character at least, which may be an equals sign.
+    const end = entry.indexOf('=', 1)
+    const name = entry.slice(0, end)
+    // Of a name that is there twice, the first counts for getenv(3).
+    if (end > 0 && !env.has(name)) env.set(name, entry.slice(end + 1))
+  }
+  return Object.fromEntries(env)
 }
 
 /** A script is the second word of a command line that Node is the first of. */

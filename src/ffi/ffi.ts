@@ -82,6 +82,8 @@ export interface Libc {
   fsconfig(number: number, fd: number, command: number, key: Memory, value: Memory, aux: number): number
   fsmount(number: number, fd: number, flags: number, attributes: number): number
   fstatfs(fd: number, buffer: Memory): number
+  unlink(path: string): number
+  rmdir(path: string): number
   getrandom(buffer: Memory, length: number, flags: number): number
   strerror(number: number): string
 }
@@ -139,6 +141,8 @@ const prototypes: { [name in keyof Libc]: string } = {
     'long syscall(long number, int fd, unsigned int command, const void *key, const void *value, int aux)',
   fsmount: 'long syscall(long number, int fd, unsigned int flags, unsigned int attributes)',
   fstatfs: 'int fstatfs(int fd, void *buf)',
+  unlink: 'int unlink(const char *path)',
+  rmdir: 'int rmdir(const char *path)',
   getrandom: 'int64_t getrandom(void *buf, size_t len, unsigned int flags)',
   strerror: 'const char *strerror(int errnum)',
 }

@@ -6,9 +6,9 @@
  * polling: a blocked flock could neither be given up at a deadline nor let other tasks run.
  */
 
-import { closeSync, constants, fstatSync, openSync, statSync, unlinkSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, unlinkSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { hasCode, TsnetError } from '../model/errors.ts'
+import { TsnetError } from '../model/errors.ts'
 import { errno, libc, SystemError } from './ffi.ts'
 
 const LOCK_EX = 2
@@ -48,7 +48,7 @@ export class FileLock implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    // Removed while held: whoever waits for this file notices that the path leads elsewhere by then.
+    // Removed while held: whoever waits for this file notices that it has no name any more.
     if (this.#fd >= 0 && this.#removeAfter) unlinkSync(this.#path)
     this.leave()
   }
@@ -66,7 +66,7 @@ export function tryLockFile(path: string, options: LockOptions = {}): FileLock |
     if (failure.code === 'EAGAIN' || failure.code === 'EINTR') return undefined
     throw failure
   }
-  if (!leadsTo(path, fd)) {
+  if (wasRemoved(fd)) {
     closeSync(fd)
     return undefined
   }
@@ -139,13 +139,5 @@ async function settles(promise: Promise<void>, withinMs: number): Promise<boolea
   }
 }
 
-function leadsTo(path: string, fd: number): boolean {
-  const held = fstatSync(fd)
-  try {
-    const there = statSync(path)
-    return there.dev === held.dev && there.ino === held.ino
-  } catch (thrown) {
-    if (hasCode(thrown, 'ENOENT')) return false
-    throw thrown
-  }
-}
+/** True for a file that its last holder removed: others lock another one by then. Nobody gives it a second name. */
+const wasRemoved = (fd: number): boolean => fstatSync(fd).nlink === 0

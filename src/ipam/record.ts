@@ -10,10 +10,11 @@
 import { readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeFolder } from '../ffi/folder.ts'
+import { removeFile } from '../ffi/remove.ts'
 import { type Ip, tryParseIp } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
 import { type AttachmentKey, type NamespaceId, ownerTag } from '../model/network.ts'
-import { leaseText, readIfThere, unlinkIfThere } from './store.ts'
+import { leaseText, readIfThere } from './store.ts'
 
 /** Who asks for addresses, and how its end can be recognised. */
 export interface LeaseOwner extends AttachmentKey {
@@ -60,26 +61,26 @@ export class RecordStore {
   prepareLease(key: AttachmentKey): string {
     const path = `${this.#path(key)}.lease`
     // One left by a kill may be a lease already, by link: it must not be written to.
-    unlinkIfThere(path)
+    removeFile(path)
     writeFileSync(path, leaseText(key), { mode: 0o600, flag: 'wx' })
     return path
   }
 
   discardLease(key: AttachmentKey): void {
-    unlinkIfThere(`${this.#path(key)}.lease`)
+    removeFile(`${this.#path(key)}.lease`)
   }
 
   remove(key: AttachmentKey): void {
     this.discardLease(key)
-    unlinkIfThere(`${this.#path(key)}.new`)
-    unlinkIfThere(this.#path(key))
+    removeFile(`${this.#path(key)}.new`)
+    removeFile(this.#path(key))
   }
 
   /** Removes all files but the records of these owners; only under the lock. */
   keepOnly(keys: AttachmentKey[]): void {
     const kept = new Set(keys.map(ownerTag))
     for (const name of this.#names()) {
-      if (!kept.has(name)) unlinkIfThere(join(this.directory, name))
+      if (!kept.has(name)) removeFile(join(this.directory, name))
     }
   }
 

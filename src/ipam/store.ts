@@ -14,12 +14,12 @@ import {
   readdirSync,
   readFileSync,
   statSync,
-  unlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { makeFolder } from '../ffi/folder.ts'
+import { removeFile } from '../ffi/remove.ts'
 import { type Ip, tryParseIp } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
 
@@ -90,7 +90,7 @@ export class LeaseStore {
   }
 
   free(ip: Ip): void {
-    unlinkIfThere(join(this.directory, ip))
+    removeFile(join(this.directory, ip))
   }
 
   /** The address of the set given out last, if the file says so. */
@@ -136,17 +136,9 @@ export function parseLease(text: string): LeaseContent {
   return ifname === undefined ? { containerId } : { containerId, ifname }
 }
 
-// In both, what is usually absent is looked for first: an exception costs more than the look.
-
-/** A file's text; undefined where there is none. */
+/** A file's text; undefined where there is none, which is looked at first: an exception costs more than the look. */
 export function readIfThere(path: string): string | undefined {
   return quietIfAbsent(() => (existsSync(path) ? readFileSync(path, 'utf8') : undefined))
-}
-
-export function unlinkIfThere(path: string): void {
-  quietIfAbsent(() => {
-    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) unlinkSync(path)
-  })
 }
 
 function quietIfAbsent<T>(work: () => T): T | undefined {

@@ -14,8 +14,13 @@ import type { NamespaceId } from '../model/network.ts'
 /** A namespace as it was recorded: by path and identity. */
 export type RecordedNetns = { path: string } & NamespaceId
 
+let bootId: string | undefined
+
 /** The kernel's random id of this boot. */
-export const currentBootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+export function currentBootId(): string {
+  bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  return bootId
+}
 
 /**
  * A check of recorded namespaces: true for one that no longer exists. /proc is searched at most once, when

@@ -16,9 +16,10 @@
  * Directories are made when needed and removed when empty (run-directory.ts).
  */
 
-import { type Dir, opendirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { type Dir, opendirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type FileLock, lockFile, tryLockFile } from '../ffi/lock.ts'
+import { removeFile } from '../ffi/remove.ts'
 import { hasCode } from '../model/errors.ts'
 import type { Attachment, Undertaking } from '../model/network.ts'
 import {
@@ -182,7 +183,7 @@ function writeWhole(path: string, text: string): void {
 }
 
 function remove(path: string): void {
-  rmSync(path, { force: true })
-  rmSync(path + TEMPORARY, { force: true })
+  removeFile(path)
+  removeFile(path + TEMPORARY)
   removeEmptyParents(path)
 }

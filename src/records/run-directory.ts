@@ -5,9 +5,10 @@
  * written there is an error that names the directory: without it nothing of what is done could be taken back.
  */
 
-import { accessSync, constants, existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { makeFolder } from '../ffi/folder.ts'
+import { removeFolder } from '../ffi/remove.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 
 export const runDirectory = (): string => process.env.TSNET_RUN_DIR ?? '/run/tsnet'
@@ -72,13 +73,15 @@ export function requireRunDirectory(): void {
   const folder = runDirectory()
   const wasThere = existsSync(folder)
   makeRunDirectory()
-  if (!wasThere) removeIfEmpty(folder)
+  if (!wasThere) removeFolder(folder)
 }
 
 /** Undefined where there is no such file. @throws TsnetError `io` */
 export function readText(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8')
+    // Most are looked for before they are there, and an error takes longer than the look.
+    const isThere = statSync(path, { throwIfNoEntry: false }) !== undefined
+    return isThere ? readFileSync(path, 'utf8') : undefined
   } catch (thrown) {
     if (hasCode(thrown, 'ENOENT')) return undefined
     throw unusable(thrown)
@@ -100,16 +103,8 @@ export function removeEmptyParents(path: string): void {
   // A directory that somebody chose for us stays; our own default goes.
   const top = process.env.TSNET_RUN_DIR ?? dirname(runDirectory())
   for (let folder = dirname(path); folder.length > top.length; folder = dirname(folder)) {
-    if (!removeIfEmpty(folder)) return
-  }
-}
-
-function removeIfEmpty(folder: string): boolean {
-  try {
-    rmdirSync(folder)
-    return true
-  } catch {
-    return false // not empty, or somebody else was faster
+    // Not empty, or somebody else was faster.
+    if (!removeFolder(folder)) return
   }
 }
 
