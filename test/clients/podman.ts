@@ -5,8 +5,9 @@
 
 import t, { type Test } from 'tap'
 import { type Snapshot, snapshot, waitFor } from 'tsnet/lab'
+import type { ListedPort } from '../../src/publish/list.ts'
 import { webServer } from '../support/busybox.ts'
-import { Command } from '../support/daemon.ts'
+import { Command, REDIRECT_ON } from '../support/daemon.ts'
 import { type NetworkList, readNetworkList, withKeys } from '../support/libcni.ts'
 import { needCni, Podman } from '../support/podman.ts'
 import { at, clientReads, ECHO, families, inUrl, leftovers, type Site, siteFor } from '../support/site.ts'
@@ -92,10 +93,11 @@ needCni(() => {
       const scene = await open(t, readNetworkList('ports'))
       const { host, podman, before } = scene
       const command = new Command(host, 'iptables')
-      const daemon = await command.daemon()
+      let daemon = await command.daemon()
       const specs = ['8080:80', '127.0.0.1:8088:80', '192.0.2.1:8088:81', '[::1]:8089:80', '5353:53/udp']
       const ports = specs.flatMap(spec => ['-p', spec])
-      for (const round of ['first', 'second']) {
+      for (const round of ['by the proxy', 'redirected']) {
+        if (round === 'redirected') daemon = await command.daemon('--replace', ...REDIRECT_ON)
         await podman.container('web', ports, ...webServer('web'))
         await readPort(t, scene, 8080, 'web')
         for (const place of ['[::1]:8080', '127.0.0.1:8080', '127.0.0.1:8088', '[::1]:8089']) {
@@ -103,6 +105,9 @@ needCni(() => {
           const page = await waitFor(() => host.fetch(url), { what: `an answer from ${url}` })
           t.match(page.body, /^web saw (10\.77\.2\.1|fd00:77:2::1)\n$/, `${round}: ${url}`)
         }
+        const listed = JSON.parse((await command.run('ports', '--all', '--json')).stdout) as ListedPort[]
+        const led = listed.filter(({ by }) => by.includes('redirect')).map(({ hostPort }) => hostPort)
+        t.same(led, round === 'redirected' ? [8080, 8088, 8089] : [], round)
         await podman.run('rm', '-f', '-t', '0', 'web')
         const free = async () => (await host.run('ss', '-Hlntu')).stdout === ''
         await waitFor(free, { what: 'the ports to be free' })

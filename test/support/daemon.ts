@@ -10,6 +10,9 @@ import { Scene } from './scene.ts'
 
 export const EXECUTABLE = resolve('dist/bin/tsnet')
 
+/** For a daemon that redirects. */
+export const REDIRECT_ON = ['--config', resolve('test/support/redirect-on.json')]
+
 /** A scene and its daemon, iptables; both end with the test. */
 export async function withDaemon(
   t: Test,
