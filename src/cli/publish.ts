@@ -32,11 +32,7 @@ function remarksOn(publication: Served): string[] {
   const { waitMs, natObstacle, redirectObstacle } = publication
   // Whoever says that clients shall wait knows that nobody listens yet.
   const silence = waitMs > 0 ? undefined : silenceOf(factsOf(publication, true), new ListeningIn())
-  return [
-    silence,
-    natObstacle,
-    redirectObstacle && `the proxy serves clients on loopback: ${redirectObstacle}`,
-  ].filter(each => each !== undefined)
+  return [silence, natObstacle, redirectObstacle].filter(each => each !== undefined)
 }
 
 /** Ends what leads to a container, or the publications of host ports, or all. */

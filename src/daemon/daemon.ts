@@ -100,7 +100,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const attachments = new AttachmentPorts(front, tellOfPort)
   const placeholders = new Placeholders(front, { tell: tellOfPort })
   const tending = tend(
-    () => everyOne([publisher.tend(), attachments.tend()]),
+    () => everyOne([publisher.tend(), attachments.tend(), front.reconsider()]),
     () => settings.tendMs,
     log,
   )

@@ -107,6 +107,7 @@ export class Placeholders {
       ...present({
         counters: this.#front.countersOf(each.id),
         redirected: this.#front.redirectedOf?.(each.id),
+        redirectObstacle: this.#front.redirectObstacleOf?.(each.id),
         obstacle: this.#obstacles.why(each.id),
       }),
     }))

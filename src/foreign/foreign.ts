@@ -29,12 +29,13 @@ import {
   HOOKS,
   inward,
   type Outgoing,
+  onLoopback,
   outward,
   type PublishedPort,
   returning,
   toProxy,
 } from './journey.ts'
-import { findObstacle, type Obstacle, type Uplink } from './judge.ts'
+import { findDrop, findObstacle, type Obstacle, type Uplink } from './judge.ts'
 import type { Interface } from './packet.ts'
 import type { BaseChain, Ruleset } from './rule.ts'
 import { withRules } from './ruleset-here.ts'
@@ -73,6 +74,16 @@ export const obstacleToRequests = (ports: readonly By<PublishedPort>[]): Obstacl
 /** What drops connections to the same ports where a process of this host listens on them. */
 export const obstacleToProxy = (ports: readonly By<PublishedPort>[]): Obstacle | undefined =>
   obstacleOf(ports, port => [peer => toProxy(port, peer)])
+
+/** What keeps somebody, or everybody, of this host from ports of its loopback. */
+export const guardOfLoopback = (ports: readonly Parameters<typeof onLoopback>[0][]): Obstacle | undefined =>
+  withRules(ruleset => {
+    for (const port of ports) {
+      const drop = haveRules(ruleset, port.family) ? findDrop(onLoopback(port), ruleset) : undefined
+      if (drop !== undefined) return drop
+    }
+    return undefined
+  })
 
 /** What drops what containers send out, or the answers to that. */
 export const obstacleToEgress = (

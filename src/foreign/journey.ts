@@ -4,12 +4,21 @@
  *     to a published port    prerouting (raw, mangle: as sent; filter: as led on) ─▶ forward ─▶ postrouting
  *     its answers, out, and answers to that: likewise
  *     to the proxy           prerouting ─▶ input
+ *     from this host, on lo  output ─▶ postrouting ─▶ prerouting ─▶ input
  *
  * What a packet looks like depends on how far it has come: conntrack sees it at priority -200 of prerouting,
  * and its destination is translated at -100.
  */
 
-import { bitsOf, type Cidr, cidrOf, type Family, familyOf, type Ip } from '../model/address/address.ts'
+import {
+  bitsOf,
+  type Cidr,
+  cidrOf,
+  type Family,
+  familyOf,
+  type Ip,
+  parseIp,
+} from '../model/address/address.ts'
 import type { Protocol } from '../model/port-mapping.ts'
 import { type End, type Interface, LOOPBACK, type Packet, type Port, packetOf, type Seen } from './packet.ts'
 import type { BaseChain, Hook } from './rule.ts'
@@ -56,7 +65,7 @@ const isTranslated = ({ hook, priority }: BaseChain): boolean =>
   hook !== 'prerouting' || priority > TRANSLATED
 
 /** All that any journey passes. */
-export const HOOKS: readonly Hook[] = ['prerouting', 'input', 'forward', 'postrouting']
+export const HOOKS: readonly Hook[] = ['prerouting', 'input', 'forward', 'output', 'postrouting']
 
 const FORWARDED: readonly Hook[] = ['prerouting', 'forward', 'postrouting']
 
@@ -236,6 +245,35 @@ export function toProxy(
         destination,
         ...ports(chain.hook, peer.by, LOOPBACK),
         ...(isSeen(chain) && { connection: fresh(destination) }),
+        isFirst: true,
+        toHost: true,
+      }),
+  }
+}
+
+const LOCALHOST = { 4: parseIp('127.0.0.1'), 6: parseIp('::1') } as const
+
+/** What some process of this host sends to a port of its loopback. */
+export function onLoopback({
+  family,
+  protocol,
+  hostIp = LOCALHOST[family],
+  hostPort,
+}: Pick<PublishedPort, 'family' | 'protocol' | 'hostIp' | 'hostPort'>): Journey {
+  const leaves = (hook: Hook) => hook === 'output' || hook === 'postrouting'
+  return {
+    what: `what this host sends to ${hostIp} port ${hostPort}/${protocol}`,
+    family,
+    hooks: ['output', 'postrouting', 'prerouting', 'input'],
+    at: chain =>
+      packetOf({
+        family,
+        protocol,
+        source: LOCALHOST[family],
+        ...optional(undefined, hostPort),
+        destination: hostIp,
+        ...(leaves(chain.hook) ? { output: LOOPBACK, isLocal: true } : { input: LOOPBACK }),
+        ...(isSeen(chain) && { connection: fresh(hostIp) }),
         isFirst: true,
         toHost: true,
       }),

@@ -54,6 +54,13 @@ export function findObstacle(
 
 const ORDER: readonly Certainty[] = ['all', 'outside', 'perhaps']
 
+/** What may drop what goes one way, whoever sends it. */
+export function findDrop(journey: Journey, ruleset: Ruleset): Obstacle | undefined {
+  const { passes, drops } = fateOf(journey, { ruleset })
+  const place = drops.at(passes ? 0 : -1)
+  return place && { certainty: passes ? 'perhaps' : 'all', what: journey.what, place }
+}
+
 function judge(way: (peer: Peer) => Journey, surrounding: Surrounding): Obstacle | undefined {
   const { bridge, uplinks } = surrounding
   const anywhere = way({ address: 'anybody', by: { not: [bridge, LOOPBACK] } })
@@ -79,7 +86,10 @@ function judge(way: (peer: Peer) => Journey, surrounding: Surrounding): Obstacle
   return open && obstacle('perhaps', open)
 }
 
-function fateOf({ hooks, family, at }: Journey, { ruleset, own }: Surrounding): Fate {
+function fateOf(
+  { hooks, family, at }: Journey,
+  { ruleset, own }: Pick<Surrounding, 'ruleset' | 'own'>,
+): Fate {
   const chains = hooks.flatMap(hook => ruleset.baseChains(hook, family))
   return walk(ruleset, chains, at, own)
 }

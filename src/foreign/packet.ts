@@ -57,6 +57,8 @@ export interface Seen {
   isFirst: boolean
   /** It is sent to an address of this host, as it stands. */
   toHost: boolean
+  /** A process of this host sends it, and rules may ask which. */
+  isLocal?: true
 }
 
 const ETHERTYPE = { 4: 0x0800, 6: 0x86dd } as const
@@ -191,6 +193,11 @@ export class Packet {
 
   constructor(seen: Seen) {
     this.#seen = seen
+  }
+
+  /** A process of this host sends it. */
+  get isLocal(): boolean {
+    return this.#seen.isLocal === true
   }
 
   /** Undefined: it can be anything. */

@@ -32,8 +32,11 @@ export type Test =
   | { kind: 'lookup'; key: Part[]; set: string; not: boolean }
   /** Less than (`<`), and so on, in network byte order. */
   | { kind: 'order'; key: Part[]; operator: '<' | '<=' | '>' | '>='; value: Uint8Array }
-  /** What does not depend on the packet, such as a limit, which light traffic is below. */
-  | { kind: 'given'; holds: boolean; text: string }
+  /**
+   * What does not depend on the packet, such as a limit, which light traffic is below. `ofProcess`: nor on anything else,
+   * unless a process of this host sends it, and then nobody knows.
+   */
+  | { kind: 'given'; holds: boolean; text: string; ofProcess?: true }
   /** What is not understood, or not known. */
   | { kind: 'open'; text: string }
   /** A list that is not looked into: it holds one end of the connection or not; somebody it does not hold. */
@@ -68,8 +71,8 @@ export interface ChainName {
   chain: string
 }
 
-/** Hooks in the order in which a packet that is forwarded meets them. */
-export type Hook = 'prerouting' | 'input' | 'forward' | 'postrouting'
+/** Hooks in the order in which a packet that is forwarded meets them, and where one begins that is sent here. */
+export type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting'
 
 export interface BaseChain extends ChainName {
   hook: Hook

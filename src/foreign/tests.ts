@@ -35,6 +35,7 @@ export function matches({ tests }: Rule, packet: Packet, sets: Sets): Answer {
 function holds(test: Test, packet: Packet, sets: Sets): Answer {
   switch (test.kind) {
     case 'given':
+      if (test.ofProcess && packet.isLocal) return 'perhaps'
       return test.holds ? 'yes' : 'no'
     case 'open':
       return 'perhaps'

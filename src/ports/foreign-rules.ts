@@ -3,6 +3,7 @@
 import {
   type Accepts,
   describeObstacle,
+  guardOfLoopback,
   type Obstacle,
   obstacleToEgress,
   obstacleToPorts,
@@ -14,6 +15,7 @@ import {
   type Family,
   familiesOf,
   familyOf,
+  type Ip,
   ipOf,
   isUnspecified,
   networkOf,
@@ -96,6 +98,30 @@ export const judgeLetThrough = (judged: Judged, isDone: boolean): string | undef
       obstacleToEgress(
         containersOf(judged, family),
         isDone ? undefined : { variant: iptablesVariant(family), isFirst: true },
+      ),
+    ),
+  ])
+
+/** Ports of this host's loopback; of a family the address that everybody means where none stands here. */
+export interface LoopbackPorts {
+  on: readonly (Family | Ip)[]
+  hostPort: number
+  count: number
+}
+
+/**
+ * Rules that may keep somebody of this host from ports of TCP on loopback: whoever is led elsewhere does not pass them.
+ * @returns a sentence; undefined: there are none
+ */
+export const judgeLoopback = ({ on, hostPort, count }: LoopbackPorts): string | undefined =>
+  said(() => [
+    guardOfLoopback(
+      on.flatMap(each =>
+        [...new Set([0, count - 1])].map(offset => ({
+          ...(typeof each === 'number' ? { family: each } : { family: familyOf(each), hostIp: each }),
+          protocol: 'tcp',
+          hostPort: hostPort + offset,
+        })),
       ),
     ),
   ])

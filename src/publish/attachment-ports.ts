@@ -41,6 +41,8 @@ export interface HeldPort {
   counters?: Counters
   /** What the kernel has led past the proxy. */
   redirected?: Redirected
+  /** Why the proxy serves what should have been redirected. */
+  redirectObstacle?: string
   /** What is in its way. */
   obstacle?: string
   /** Of dockerd's ports, what it asked for. */
@@ -91,6 +93,7 @@ export class AttachmentPorts {
       ...present({
         counters: this.#front.countersOf(id),
         redirected: this.#front.redirectedOf?.(id),
+        redirectObstacle: this.#front.redirectObstacleOf?.(id),
         obstacle: this.#obstacles.why(id),
       }),
     }))

@@ -106,7 +106,8 @@ function attached(held: Map<string, HeldPort>, named: Named, listening: Listenin
     const { containerId: id, network, netns, nat, natObstacle } = attachment
     const name = named(nameOfAttached(attachment), id)
     return attachment.ports.map(mapping => {
-      const { obstacle, counters, redirected } = held.get(forwardingId(owner, mapping)) ?? {}
+      const { obstacle, counters, redirected, redirectObstacle } =
+        held.get(forwardingId(owner, mapping)) ?? {}
       const facts = {
         ...sidesOf(mapping),
         containers: [{ name, id, netns }],
@@ -116,7 +117,7 @@ function attached(held: Map<string, HeldPort>, named: Named, listening: Listenin
         isRedirected: redirected !== undefined,
         needsDaemon: false,
         ...(obstacle !== undefined && { obstacle }),
-        ...(natObstacle !== undefined && { natObstacle }),
+        ...present({ natObstacle, redirectObstacle }),
         isStarting: state === 'attaching',
         isEnding: state === 'detaching',
       }
@@ -148,6 +149,7 @@ function chained(named: Named, listening: ListeningIn): ListedPort[] {
 function dockers(port: DockerPort, held: readonly HeldPort[], listening: ListeningIn): ListedPort {
   const ours = held.filter(({ call }) => call !== undefined && isPartOf(call, port))
   const redirected = redirectedOf(ours)
+  const redirectObstacle = ours.find(each => each.redirectObstacle !== undefined)?.redirectObstacle
   const obstacle = ours.find(each => each.obstacle !== undefined)?.obstacle
   const { id, name, netns, ...mapping } = port
   const facts = {
@@ -158,7 +160,7 @@ function dockers(port: DockerPort, held: readonly HeldPort[], listening: Listeni
     isHeld: ours.some(each => each.counters !== undefined),
     isRedirected: redirected !== undefined,
     needsDaemon: false,
-    ...(obstacle !== undefined && { obstacle }),
+    ...present({ obstacle, redirectObstacle }),
   }
   return listed('docker', shortName(id), facts, mapping, { counters: sumOf(ours), redirected }, listening)
 }

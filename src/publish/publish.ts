@@ -45,7 +45,7 @@ export type Served = Publication & {
   counters?: Counters
   /** What the kernel has led past the proxy. */
   redirected?: Redirected
-  /** Why the proxy serves what should have been redirected. */
+  /** Why the proxy serves what should have been redirected, or whom those pass by who are. */
   redirectObstacle?: string
   /** What is in its way. */
   obstacle?: string
@@ -96,7 +96,7 @@ export class Publisher {
       }
       return published.map(each => ({
         ...each,
-        ...present({ redirectObstacle: this.#redirectObstacleOf(each) }),
+        ...present({ redirectObstacle: this.#front.redirectObstacleOf?.(each.id) }),
       }))
     })
   }
@@ -129,15 +129,10 @@ export class Publisher {
       ...present({
         counters: this.#front.countersOf(each.id),
         redirected: this.#front.redirectedOf?.(each.id),
-        redirectObstacle: this.#redirectObstacleOf(each),
+        redirectObstacle: this.#front.redirectObstacleOf?.(each.id),
         obstacle: this.#upkeep.obstacleOf(each.id),
       }),
     }))
-  }
-
-  /** Of what asked for it itself: to others a sentence for each that the proxy serves would say nothing. */
-  #redirectObstacleOf({ id, mode }: Publication): string | undefined {
-    return mode === 'redirect' ? this.#front.redirectObstacleOf?.(id) : undefined
   }
 
   /** Serves again what is written down; where that cannot be, `tend` tries it again. */

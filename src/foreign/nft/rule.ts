@@ -66,7 +66,7 @@ const readers: Record<string, Reader> = {
   meta({ meta: { dreg, key = '', sreg } = {} }, { registers, tests, writes }) {
     const of = metaName(key)
     if (sreg !== undefined) writes.push(of)
-    else if (NEVER.includes(of)) tests.push({ kind: 'given', holds: false, text: of })
+    else if (NEVER.includes(of)) tests.push({ kind: 'given', holds: false, text: of, ofProcess: true })
     // What the rule itself has written is not the packet's any more.
     if (dreg !== undefined && writes.includes(of)) registers.forget(dreg, REGISTER)
     else if (dreg !== undefined) registers.load(dreg, known(of))

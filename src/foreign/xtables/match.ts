@@ -22,7 +22,7 @@ type Reader = (info: Struct, revision: number, family: Family) => Test[]
 const sourceOf = (of: string, length: number, offset = 0): Part => ({ source: { of, offset, length } })
 const one = (value: Uint8Array): Range => ({ from: value, to: value })
 const be16 = (value: number): Uint8Array => Uint8Array.of(value >> 8, value & 0xff)
-const given = (holds: boolean, text: string): Test => ({ kind: 'given', holds, text })
+const given = (holds: boolean, text: string) => ({ kind: 'given', holds, text }) satisfies Test
 
 const among = (part: Part, values: Range[], not = false): Test => ({
   kind: 'among',
@@ -225,13 +225,13 @@ const readers: Record<string, Reader> = {
   mac: info => [{ kind: 'listed', end: 'source', not: info.u32(8) !== 0, text: '-m mac' }],
   // What is routed has no port of a bridge, and belongs to no process of this host.
   physdev: info => [given(info.u8(64) !== 0, '-m physdev')],
-  owner: info => [given(info.u8(16) === info.u8(17), '-m owner')],
+  owner: info => [{ ...given(info.u8(16) === info.u8(17), '-m owner'), ofProcess: true }],
   pkttype: info => [among(sourceOf('meta pkttype', 1), [one(word(info.u32(0), 1))], info.u32(4) !== 0)],
   policy: info => [given((info.u16(304) & POLICY_NONE) !== 0, '-m policy')],
   rpfilter: info => [given((info.u8(0) & RPFILTER_INVERT) === 0, '-m rpfilter')],
   socket: never('socket'),
   helper: never('helper'),
-  cgroup: never('cgroup'),
+  cgroup: () => [{ ...given(false, '-m cgroup'), ofProcess: true }],
   connbytes: never('connbytes'),
   nfacct: always('nfacct'),
   icmp: never('icmp'),

@@ -93,7 +93,7 @@ function askFor(
 }
 
 /** NF_INET_*. */
-const HOOKS: readonly (Hook | undefined)[] = ['prerouting', 'input', 'forward', undefined, 'postrouting']
+const HOOKS: readonly Hook[] = ['prerouting', 'input', 'forward', 'output', 'postrouting']
 /** What their hooks stand at. Source: linux/netfilter_ipv4.h, enum nf_ip_hook_priorities. */
 const PRIORITIES: Record<string, number> = { raw: -300, mangle: -150, filter: 0, security: 50 }
 

@@ -8,13 +8,18 @@
  *
  * What cannot be redirected the proxy serves, and why is remembered: nothing here fails for it. The kernel is asked
  * when there is something to redirect for the first time; what it refuses then is said once.
+ *
+ * Rules of others may keep some process of this host from a loopback port (-o lo … -m owner), and whoever is redirected
+ * does not pass them. Where there are such, only what asked for it itself is redirected, and it is said.
  */
 
 import { libc } from '../../ffi/ffi.ts'
 import { hasCode, messageOf, TsnetError } from '../../model/errors.ts'
 import { present } from '../../model/present.ts'
+import { judgeLoopback } from '../../ports/foreign-rules.ts'
 import type { Counters, Publication as Forwarding, PortProxy, Target } from '../../proxy/proxy.ts'
 import { Redirect, type RedirectPlan } from '../../redirect/redirect.ts'
+import { Reconsidering } from '../reconsider.ts'
 import { redirectPlan } from './redirect-plan.ts'
 
 /** A publication of the proxy; `redirect` says whether it may be redirected, absent: as the daemon is set. */
@@ -39,7 +44,7 @@ export interface Ports {
   sockets(id: string): number[][]
   /** Undefined where the proxy serves all of it. */
   redirectedOf?(id: string): Redirected | undefined
-  /** Why the proxy serves what should have been redirected. */
+  /** Why the proxy serves what should have been redirected, or whom those pass by who are; a sentence. */
   redirectObstacleOf?(id: string): string | undefined
 }
 
@@ -47,6 +52,9 @@ const UNCOUNTED = ['active', 'failed', 'bytesIn', 'bytesOut'] as const
 
 interface Standing {
   publication: Fronted
+  /** Rules that those who are led do not pass. */
+  guard?: string
+  /** Why it is not redirected, or what is to be known of it. */
   obstacle?: string
 }
 
@@ -60,6 +68,7 @@ export class Front implements Ports {
   #refusal: string | undefined
   #inherited: number | undefined
   #cannotEnd = false
+  readonly #reconsidering = new Reconsidering()
 
   /** @param isDefault redirect what does not say otherwise */
   constructor(proxy: PortProxy, isDefault: boolean, log: (line: string) => void) {
@@ -114,6 +123,22 @@ export class Front implements Ports {
     return this.#standing.get(id)?.obstacle
   }
 
+  /** Decides again where rules of others have changed. To be called every second or so. */
+  async reconsider(): Promise<void> {
+    const led = () =>
+      [...this.#standing].flatMap(([id, { publication, guard: natObstacle }]) =>
+        this.#isAsked(publication) ? [{ id, publication, ...present({ natObstacle }) }] : [],
+      )
+    const changed = this.#reconsidering.changed(
+      led,
+      () => true,
+      ({ publication, natObstacle }) => guardOf(planOf(publication)) !== natObstacle,
+    )
+    for (const { publication } of changed) this.#lead(publication)
+  }
+
+  #isAsked = ({ redirect = this.#isDefault }: Fronted): boolean => redirect
+
   /** What sockets asked for, for a successor to copy; undefined where nothing is redirected. */
   get asked(): number | undefined {
     return this.#redirect?.asked
@@ -134,11 +159,14 @@ export class Front implements Ports {
   }
 
   #lead(publication: Fronted): void {
-    const { id, redirect: isAsked = this.#isDefault } = publication
-    const plan = isAsked ? redirectPlan(publication) : undefined
-    const obstacle = typeof plan === 'object' ? this.#set(id, plan) : plan
-    if (typeof plan !== 'object' || obstacle !== undefined) this.#redirect?.remove(id)
-    this.#standing.set(id, { publication, ...present({ obstacle }) })
+    const { id, redirect = false } = publication
+    const plan = this.#isAsked(publication) ? planOf(publication) : undefined
+    const guard = guardOf(plan)
+    const isLed = plan !== undefined && (guard === undefined || redirect)
+    const refusal = isLed ? this.#set(id, plan) : undefined
+    if (!isLed || refusal !== undefined) this.#redirect?.remove(id)
+    const obstacle = sentence(redirect, refusal, guard)
+    this.#standing.set(id, { publication, ...present({ guard, obstacle }) })
   }
 
   /** @returns why it is not redirected */
@@ -176,6 +204,21 @@ export class Front implements Ports {
       if (hasCode(thrown, 'EOPNOTSUPP')) this.#cannotEnd = true
     }
   }
+}
+
+const guardOf = (plan: RedirectPlan | undefined): string | undefined => plan && judgeLoopback(plan)
+
+/** What is to be known of something that asked for it itself; of the others, why rules are in the way. */
+function sentence(
+  isAsked: boolean,
+  refusal: string | undefined,
+  guard: string | undefined,
+): string | undefined {
+  if (refusal !== undefined) return isAsked ? `the proxy serves clients on loopback: ${refusal}` : undefined
+  if (guard === undefined) return undefined
+  return isAsked
+    ? `clients on loopback are led past rules: ${guard}`
+    : `clients on loopback are not led past the proxy: ${guard}`
 }
 
 function planOf(publication: Fronted): RedirectPlan | undefined {
