@@ -45,7 +45,7 @@ export type Reply = { ms: number; calls?: number; memoryMib?: number } | { error
 const EXECUTABLE = resolve('dist/bin/tsnet')
 const PODS = 50
 const FIRST_PORT = 20_000
-const PUBLISHED_AT_ONCE = 250
+const PUBLISHED_AT_ONCE = 100
 const ATTACHED_AT_ONCE = 10
 const FIRST_LEASE = 1_000
 

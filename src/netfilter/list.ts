@@ -155,7 +155,18 @@ const NLA_TYPE_MASK = 0x3fff
 
 /** One chain; undefined where it is not there. Equivalent to: nft list chain inet TABLE NAME */
 export function findChain(nl: Netlink, table: TableRef, name: string): ListedChain | undefined {
-  const found = nl.find(
+  const found = chainAsBytes(nl, table, name)
+  return found && readChain(found)
+}
+
+/** How many rules a chain has, and how many rules and elements lead to it, together; 0 where it is not there. */
+export function usesOfChain(nl: Netlink, table: TableRef, name: string): number {
+  const found = chainAsBytes(nl, table, name)
+  return (found && chainMessage.decode(found).attributes.uses) ?? 0
+}
+
+const chainAsBytes = (nl: Netlink, table: TableRef, name: string): Uint8Array | undefined =>
+  nl.find(
     {
       equivalent: () => `nft list chain ${tableText(table)} ${name}`,
       type: k.NFT_MSG_GETCHAIN,
@@ -164,9 +175,7 @@ export function findChain(nl: Netlink, table: TableRef, name: string): ListedCha
       ],
     },
     'ENOENT',
-  )
-  return found && readChain(found.payload)
-}
+  )?.payload
 
 /** @throws MalformedError */
 export function readChain(bytes: Uint8Array): ListedChain | undefined {

@@ -40,6 +40,8 @@ export const chainMessage = payload(
       ),
     ],
     policy: [5, verdictCode],
+    /** How many rules it has, and how many lead to it, together. */
+    uses: [6, be32],
     type: [7, zstr],
     userdata: [12, binary],
   }),

@@ -88,7 +88,9 @@ export class IptKernel {
     const encode = (key: string) => {
       const [table = '', name = ''] = key.split(' ')
       const policy = name === 'FORWARD' ? this.policy : undefined
-      return chainMessage.encode({ header, attributes: { table, name, policy } })
+      const leading = [...this.#chains.values()].flat().filter(({ target }) => target === name)
+      const uses = (this.#chains.get(key)?.length ?? 0) + leading.length
+      return chainMessage.encode({ header, attributes: { table, name, policy, uses } })
     }
     if (name === undefined) {
       return [...[...this.#chains.keys()].map(key => part(request, encode(key))), done(request)]

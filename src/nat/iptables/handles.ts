@@ -1,14 +1,12 @@
 /**
- * What the nft variant of iptables keeps, looked at and deleted by handle, over nfnetlink.
+ * What the nft variant of iptables keeps, looked at over nfnetlink.
  *
  *     known     the buckets in which an owner's rules are: a few requests, however full the host is
  *     unknown   all our chains, where not all is in them: an earlier build had no buckets, and others restore
  *               tables as they like
  *
  * A rule is an owner's by its comment, which iptables keeps in a match of xtables. Chains are read unparsed, and
- * only those rules parsed in whose bytes the tag stands. A deletion is one transaction of all tables, which the
- * kernel refuses where somebody deleted one of the rules before (ENOENT), or put one into a chain that is to go
- * (EBUSY): then it is looked again. A handle is never given twice, so what is deleted is what was looked at.
+ * only those rules parsed in whose bytes the tag stands.
  */
 
 import type { Family } from '../../model/address/address.ts'
@@ -20,20 +18,17 @@ import {
   readRule,
   rulesAsBytes,
   targetOf,
+  usesOfChain,
 } from '../../netfilter/list.ts'
 import { hasNfTables } from '../../netfilter/netfilter.ts'
-import { denied, isBusy, isMissing } from '../../netfilter/refusal.ts'
 import { type TableRef, Transaction } from '../../netfilter/transaction.ts'
 import type { Netlink } from '../../netlink/netlink.ts'
 import { hasLegacyTables, header } from '../kernel-chains.ts'
 import { commentOf } from '../rules.ts'
 import { bucketsOf, wholeOf } from './buckets.ts'
-import { type BaseChain, baseChains, type Table, type TableName } from './document.ts'
+import type { Table, TableName } from './document.ts'
 import { chainOf } from './listing.ts'
 import { iptablesVariant } from './run.ts'
-
-/** How often a deletion is tried again when others change the same chains. */
-const ATTEMPTS = 40
 
 /** True where all that the command of iptables knows is in nf_tables. */
 export const isByHandle = (family: Family): boolean =>
@@ -50,10 +45,10 @@ interface Look extends Place {
   others: number
 }
 
-const refOf = (family: Family, table: TableName): TableRef => ({ family: header(family), name: table })
+export const refOf = (family: Family, table: TableName): TableRef => ({ family: header(family), name: table })
 
 /** The text of a rule's comment, as iptables keeps it: a match with 256 bytes. */
-const commentIn = ({ expressions }: ListedRule): string | undefined => {
+export const commentIn = ({ expressions }: ListedRule): string | undefined => {
   const info = expressions.find(({ match }) => match?.name === 'comment')?.match?.info
   return info && Buffer.from(info).toString('latin1').split('\0', 1)[0]
 }
@@ -62,23 +57,28 @@ const bufferOf = ({ buffer, byteOffset, length }: Uint8Array): Buffer =>
   Buffer.from(buffer as ArrayBuffer, byteOffset, length)
 
 /** Rules of a chain, or of a whole table, that have a text in them. */
-function withText(nl: Netlink, family: Family, place: { table: TableName; chain?: string }, text: string) {
+export function withText(
+  nl: Netlink,
+  family: Family,
+  place: { table: TableName; chain?: string },
+  text: string,
+) {
   const { table, chain } = place
   const all = rulesAsBytes(nl, { table: refOf(family, table), ...(chain !== undefined && { chain }) })
   const found = all.filter(bytes => bufferOf(bytes).includes(text)).flatMap(bytes => readRule(bytes) ?? [])
   return { found, count: all.length }
 }
 
-function lookAt(nl: Netlink, family: Family, owner: string, place: Place): Look {
+export function lookAt(nl: Netlink, family: Family, owner: string, place: Place): Look {
   const { found, count } = withText(nl, family, place, commentOf(owner))
   const own = found.filter(rule => commentIn(rule) === commentOf(owner))
   return { ...place, own, others: count - own.length }
 }
 
-const TABLES: readonly string[] = ['nat', 'filter', 'mangle', 'raw'] satisfies TableName[]
+export const TABLES: readonly string[] = ['nat', 'filter', 'mangle', 'raw'] satisfies TableName[]
 
 /** All our chains, in the order in which they are emptied. */
-function ourChains(nl: Netlink, family: Family): Place[] {
+export function ourChains(nl: Netlink, family: Family): Place[] {
   const chains = listChains(nl, { family: header(family) }).filter(
     ({ table, name }) => TABLES.includes(table.name) && name.startsWith('TSNET-'),
   )
@@ -96,7 +96,7 @@ const ruleCount = (tables: readonly Table[]): number =>
   tables.reduce((sum, { rules }) => sum + rules.length, 0)
 
 /** What an owner has in the buckets of its tables; undefined where that is not as much as it should be. */
-function lookAtKnown(
+export function lookAtKnown(
   nl: Netlink,
   family: Family,
   owner: string,
@@ -106,9 +106,45 @@ function lookAtKnown(
   return looks.reduce((sum, { own }) => sum + own.length, 0) === ruleCount(tables) ? looks : undefined
 }
 
-/** True where an owner has as many rules in the buckets of its tables as it should. */
-export const isCountRight = (nl: Netlink, family: Family, owner: string, tables: readonly Table[]): boolean =>
-  lookAtKnown(nl, family, owner, tables) !== undefined
+/** True where an owner has as many rules in the buckets of its tables as it should, and all of them are led to. */
+export function isCountRight(nl: Netlink, family: Family, owner: string, tables: readonly Table[]): boolean {
+  const looks = lookAtKnown(nl, family, owner, tables)
+  return (
+    looks?.every(
+      ({ table, chain, own, others }) => usesOfChain(nl, refOf(family, table), chain) > own.length + others,
+    ) ?? false
+  )
+}
+
+/**
+ * True where the chains that tables share are led to, on the same conditions, and begin with what all share.
+ * iptables itself would read the names of all buckets for each of them.
+ */
+export const areLedTo = (nl: Netlink, family: Family, tables: readonly Table[]): boolean =>
+  tables.every(({ name: table, chains }) =>
+    chains
+      .filter(({ name }) => wholeOf(name) === undefined)
+      .every(({ name: target, jumps, rules }) => {
+        const leads = (jump: string): boolean =>
+          withText(nl, family, { table, chain: chainOf(jump) }, target).found.some(
+            rule => targetOf(rule) === target && matchesOf(rule).join() === matchesIn(jump).join(),
+          )
+        const count = rules.length === 0 ? 0 : sharedCount(nl, family, table, target)
+        return jumps.every(leads) && count >= rules.length
+      }),
+  )
+
+/** Names of a rule's matches: `addrtype`, `conntrack`. */
+const matchesOf = ({ expressions }: ListedRule): string[] =>
+  expressions.flatMap(({ match }) => match?.name ?? [])
+const matchesIn = (rule: string): string[] => [...rule.matchAll(/ -m (\w+)/g)].map(([, name = '']) => name)
+
+/** How many rules of a chain lead to no bucket of it. */
+const sharedCount = (nl: Netlink, family: Family, table: TableName, chain: string): number => {
+  const toBucket = `${chain}-`
+  const all = rulesAsBytes(nl, { table: refOf(family, table), chain })
+  return all.filter(bytes => !bufferOf(bytes).includes(toBucket)).length
+}
 
 /** Makes the buckets of tables, each with what leads to it, as far as the chain is there that it is a part of. */
 export function makeBuckets(nl: Netlink, family: Family, tables: readonly Table[]): void {
@@ -126,84 +162,6 @@ export function makeBuckets(nl: Netlink, family: Family, tables: readonly Table[
   // Whoever is refused finds out what there is when the rules are added.
   tx.commit(nl)
 }
-
-export interface Removal {
-  /** What was installed, in buckets: saves looking. */
-  tables?: readonly Table[]
-  /** What all share goes too, as far as nobody has rules in it. */
-  last: boolean
-  /** FORWARD is to accept by policy again. */
-  accepts: boolean
-}
-
-/**
- * Deletes all that an owner has in a family.
- * @throws TsnetError `kernel`
- */
-export function removeByHandle(nl: Netlink, family: Family, owner: string, removal: Removal): void {
-  for (let attempt = 1; ; attempt++) {
-    const denial = removalOf(nl, family, owner, removal, attempt > 1).commit(nl)
-    if (denial === undefined) return
-    const isOthers = isMissing(denial) || isBusy(denial)
-    if (!isOthers || attempt === ATTEMPTS) throw denied(`removing ${commentOf(owner)}`, denial)
-  }
-}
-
-/** @param isBusy somebody leads to a chain that is to go, who is looked for in the whole table */
-function removalOf(nl: Netlink, family: Family, owner: string, removal: Removal, isBusy: boolean) {
-  const { tables, last, accepts } = removal
-  const known = last || tables === undefined ? undefined : lookAtKnown(nl, family, owner, tables)
-  const looks = known ?? ourChains(nl, family).map(place => lookAt(nl, family, owner, place))
-  const tx = new Transaction()
-  const gone = new Set<bigint>()
-  const remove = (table: TableName, rules: readonly ListedRule[]) => {
-    for (const { chain, handle } of rules.filter(rule => !gone.has(rule.handle))) {
-      gone.add(handle)
-      tx.deleteRule(refOf(family, table), chain, handle)
-    }
-  }
-  for (const table of TABLES as TableName[]) {
-    gone.clear()
-    const inTable = looks.filter(look => look.table === table)
-    for (const { own } of inTable) remove(table, own)
-    const leaves = (chain: string, sources: readonly string[]) => {
-      for (const source of isBusy ? [undefined] : sources) {
-        const place = { table, ...(source !== undefined && { chain: source }) }
-        remove(
-          table,
-          withText(nl, family, place, chain).found.filter(rule => targetOf(rule) === chain),
-        )
-      }
-      tx.deleteChain(refOf(family, table), chain, { ifEmpty: true })
-    }
-    for (const { chain, own, others } of inTable) {
-      const whole = wholeOf(chain)
-      if (whole !== undefined && others === 0 && (last || own.length > 0)) leaves(chain, [whole])
-    }
-    if (!last) continue
-    for (const { table: name, chain } of baseChains(family).toReversed()) {
-      if (name !== table || !inTable.some(look => look.chain === chain.name)) continue
-      const left = withText(nl, family, { table, chain: chain.name }, '').found.filter(
-        ({ handle }) => !gone.has(handle),
-      )
-      if (!areShared(left, chain)) continue
-      remove(table, left)
-      leaves(chain.name, chain.jumps.map(chainOf))
-    }
-  }
-  if (accepts && findChain(nl, refOf(family, 'filter'), 'FORWARD')?.policy === 'drop') {
-    tx.setPolicy(refOf(family, 'filter'), 'FORWARD', 'accept')
-  }
-  return tx
-}
-
-/** True for no more than what all share at the beginning of a chain. */
-const areShared = (left: readonly ListedRule[], { rules }: BaseChain): boolean =>
-  left.length <= rules.length &&
-  left.every(
-    rule =>
-      commentIn(rule) === undefined && rule.comment === undefined && !targetOf(rule)?.startsWith('TSNET-'),
-  )
 
 /** Everyone who has rules of a family. */
 export function ownersByHandle(nl: Netlink, family: Family): string[] {

@@ -4,7 +4,7 @@
  *     install    add the rules, provided that our chains are jumped to; else make the chains as well; where
  *                that does not do either, look what is there (iptables-save) and add what is missing. The
  *                first attachment begins with making the chains
- *     withdraw   nft variant: delete the rules by their handles, and the chains that are empty then (handles.ts)
+ *     withdraw   nft variant: delete the rules by their handles, and the chains that are empty then (removal.ts)
  *                legacy: delete the rules by their text; where that does not do, look and delete what is there
  *     verify     look for the rules by their text; where they are not all there, look what is
  *
@@ -36,7 +36,7 @@ import {
   tablesOf,
   withPolicy,
 } from './document.ts'
-import { isByHandle, isCountRight, makeBuckets, ownersByHandle, removeByHandle } from './handles.ts'
+import { areLedTo, isByHandle, isCountRight, makeBuckets, ownersByHandle } from './handles.ts'
 import {
   chainOf,
   completion,
@@ -49,8 +49,8 @@ import {
   portChange,
   removal,
   repeatedJumps,
-  wantedRules,
 } from './listing.ts'
+import { removeByHandle } from './removal.ts'
 import {
   absentOf,
   areThere,
@@ -232,8 +232,10 @@ async function verifyFamily(rules: Rules, part: FamilyRules): Promise<string[]> 
   const { family } = part
   const placed = placedTables(rules, part)
   // The command finds the rules by their text, and reads no more for it than their buckets.
-  const isRight = isByHandle(family) && isCountRight(netfilterHere(), family, rules.owner, placed)
-  if (isRight && (await areThere(family, wantedRules(placed)))) return []
+  if (isByHandle(family) && isCountRight(netfilterHere(), family, rules.owner, placed)) {
+    const own = placed.flatMap(table => table.rules.map(rule => ({ table: table.name, rule })))
+    if (areLedTo(netfilterHere(), family, placed) && (await areThere(family, own))) return []
+  }
   const listing = await listRules(family)
   // An earlier build had no buckets.
   const tables = hasFlatRules(listing, rules.owner) ? tablesOf(rules, part) : placed

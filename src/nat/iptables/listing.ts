@@ -212,7 +212,7 @@ export interface TableRule {
 }
 
 /** All that an attachment's tables consist of: what leads to the chains, what they share, and its own. */
-export const wantedRules = (tables: Table[]): TableRule[] =>
+const wantedRules = (tables: Table[]): TableRule[] =>
   tables.flatMap(({ name, chains, rules }) =>
     [...chains.flatMap(chain => [...chain.jumps, ...chain.rules]), ...rules].map(rule => ({
       table: name,
