@@ -75,6 +75,7 @@ export {
   type ForwardingChange,
   keepForwarding,
   openForwarding,
+  restoreSettings,
 } from './forwarding.ts'
 export { iptablesVariant } from './iptables/run.ts'
 export {

@@ -21,6 +21,7 @@ import {
   install,
   keepForwarding as keep,
   openForwarding,
+  restoreSettings,
   withdraw,
 } from '../nat/nat.ts'
 import { addUser, isLastUser, readState, removeUser, whileLocked, writeState } from '../records/records.ts'
@@ -117,6 +118,19 @@ export async function keepForwarding(families: Family[]): Promise<void> {
 }
 
 const NO_CHANGE: ForwardingChange = { backend: 'iptables', settings: [], guards: [] }
+
+/**
+ * What withdrawRules begins with where an owner is the last: the host forwards no more. Before any link is deleted:
+ * whoever writes such a setting while the kernel is at that spins until it is done (it gives a write up that finds
+ * RTNL taken, and begins it again), and with it everything else that this thread has to do.
+ */
+export async function stopForwarding(owner: string): Promise<void> {
+  if (!isLastUser(FORWARDING, owner)) return
+  await whileLocked(FORWARDING, async () => {
+    if (!isLastUser(FORWARDING, owner)) return
+    for (const change of readChanges().toReversed()) await restoreSettings(change)
+  })
+}
 
 /** Takes an attachment's rules away, and with the last one all that was changed for them. Idempotent. */
 export async function withdrawRules(backend: NatBackend, owner: string, intent?: NatIntent): Promise<void> {

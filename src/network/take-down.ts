@@ -34,7 +34,7 @@ import { restoreReturnPath } from '../ports/return-path.ts'
 import { ifbName } from '../shaping/shaping.ts'
 import { takeDownDropIn } from './bridge-role-end.ts'
 import type { Context } from './context.ts'
-import { leaveBridge, withdrawRules } from './shared.ts'
+import { leaveBridge, stopForwarding, withdrawRules } from './shared.ts'
 import { leavePorts, yieldPorts, yieldUnrecorded } from './shared-ports.ts'
 
 /**
@@ -58,6 +58,7 @@ export async function takeDown(undertaking: Undertaking, context: Context = {}):
       shared = await yieldPorts(owner, ports)
     },
     () => silence(owner, trace),
+    async () => nat && (await stopForwarding(owner)),
     () =>
       sideBySide(
         () => withShaping(undertaking.bandwidth, owner, () => leaveBridge(bridgeName, owner, trace), trace),
@@ -89,6 +90,7 @@ export async function takeDownUnrecorded(
     () => portHolder.release(owner),
     () => yieldUnrecorded(owner),
     () => silence(owner, trace),
+    () => stopForwarding(owner),
     () =>
       sideBySide(
         () => withShaping(true, owner, () => disconnect({ owner }, trace), trace),
