@@ -201,10 +201,9 @@ t.test('tsnet install --docker is all that it takes, and uninstall takes it back
   await docker.down()
 })
 
-t.test(`${RANGE} ports take no more time and a fraction of the memory`, async t => {
+t.test(`${RANGE} ports take a fraction of the memory, and one process more: the daemon`, async t => {
   const { original, tsnet } = costs
   if (original === undefined || tsnet === undefined) throw new Error('there is nothing to compare')
   t.ok(tsnet.pssMb < original.pssMb / 4, `${tsnet.pssMb} MB, ${original.pssMb} MB`)
-  // Most of it is dockerd's own; docker-proxy.ts compares what is not.
-  t.ok(tsnet.seconds < 1.5 * original.seconds, `${tsnet.seconds} s, ${original.seconds} s`)
+  t.equal(tsnet.processes, original.processes + 1)
 })

@@ -4,6 +4,7 @@
  */
 
 import t from 'tap'
+import { waitFor } from 'tsnet/lab'
 import { kernelLinks, linkNames } from '../support/kernel-links.ts'
 import {
   addNetworkList,
@@ -36,6 +37,14 @@ t.test('section 2, ADD: creates the interface CNI_IFNAME in CNI_NETNS, and no ot
 t.test('section 2, ADD: an interface of that name in the namespace is an error, and stays', async t => {
   const { scene, front } = await open('a')
   scene.world.wire([scene.client, 'spare'], [scene.get('a'), 'eth0', '10.99.0.1/24'])
+  // The kernel gives both ends their link-local address, and the route to it, when they have been up for a moment.
+  for (const [place, name] of [
+    [scene.client, 'spare'],
+    [scene.get('a'), 'eth0'],
+  ] as const) {
+    const own = async () => /^fe80/m.test((await place.run('ip', '-6', 'route', 'show', 'dev', name)).stdout)
+    await waitFor(own, { what: `the link-local route of ${name}` })
+  }
   await scene.remember()
   await t.rejects(front.add(scene.get('a')), { message: /interface eth0 exists already/ })
   t.strictSame(await scene.residue(), [])

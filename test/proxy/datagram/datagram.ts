@@ -3,6 +3,7 @@
 import t from 'tap'
 import { waitFor } from 'tsnet/lab'
 import type { Cidr, Ip } from '../../../src/model/address/address.ts'
+import { hasCode } from '../../../src/model/errors.ts'
 import type { PublicationOptions } from '../../../src/proxy/proxy.ts'
 import { defaultOptions } from '../../../src/proxy/publication.ts'
 import { openUdp, type TestSocket, udpEcho } from '../../support/datagrams.ts'
@@ -167,6 +168,17 @@ t.test('those who never got an answer make room first, and a flood of them pushe
   t.equal(new Set(talks).size, 1, 'the session of who talks survived')
 })
 
+/** Does something with ports that nobody has: from a number on that others would not choose as well. */
+async function untilFree<T>(work: (port: number) => T | Promise<T>): Promise<T> {
+  for (let left = 20; ; left--) {
+    try {
+      return await work(10_000 + Math.floor(Math.random() * 20_000))
+    } catch (thrown) {
+      if (left === 0 || !hasCode(thrown, 'conflict', 'EADDRINUSE')) throw thrown
+    }
+  }
+}
+
 /** Sends, and waits for the answer. */
 async function talk(client: TestSocket, port: number): Promise<void> {
   const before = client.heard.length
@@ -195,12 +207,18 @@ t.test('of those who talk, who is idle longest makes room, whoever was there fir
 })
 
 t.test('each port has so many sessions, and so has each address on it', async t => {
-  await using a = await udpEcho()
-  await using b = await udpEcho(LOOPBACK, a.port + 1)
-  t.equal(b.port, a.port + 1)
-  const hostPort = 18_500
-  const range = { protocol: 'udp', hostPort, count: 2 } as const
-  const web = proxy.publish(a.port, { ...range, options: { maxSessions: 2, maxSessionsPerSource: 1 } })
+  const target = await untilFree(async first => {
+    for (const port of [first, first + 1]) {
+      const echo = await udpEcho(LOOPBACK, port)
+      t.teardown(() => echo[Symbol.asyncDispose]())
+    }
+    return first
+  })
+  const options = { maxSessions: 2, maxSessionsPerSource: 1 }
+  const web = await untilFree(hostPort =>
+    proxy.publish(target, { protocol: 'udp', hostPort, count: 2, options }),
+  )
+  const hostPort = web.port
   const clients = await Promise.all(['127.0.0.5', '127.0.0.6'].map(address => openUdp(address)))
   for (const port of [hostPort, hostPort + 1]) for (const client of clients) await talk(client, port)
   t.match(web.counters(), { accepted: 4, active: 4, evicted: 0 })
