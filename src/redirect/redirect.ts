@@ -6,7 +6,8 @@
  *     client: getpeername ◀── 127.0.0.1:8080 ─┘ asked: what the socket had named
  *
  *     plan           which ports lead where, as values and as keys
- *     programs       what the kernel runs (bpf/ is how)
+ *     programs       what the kernel runs (bpf/ is how); conditions: what it leaves alone
+ *     attach         as much of that as this kernel takes, on the root control group
  *     layout         the memory that both see
  *     connections    sockets that were redirected, found and ended
  *
@@ -24,16 +25,6 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { kernelMember } from '../bpf/btf.ts'
-import {
-  attachToCgroup,
-  BPF_CGROUP_INET4_CONNECT,
-  BPF_CGROUP_INET4_GETPEERNAME,
-  BPF_CGROUP_INET6_CONNECT,
-  BPF_CGROUP_INET6_GETPEERNAME,
-  openCgroupRoot,
-} from '../bpf/cgroup.ts'
-import type { Line } from '../bpf/instructions.ts'
 import {
   BPF_F_NO_PREALLOC,
   BPF_MAP_TYPE_ARRAY,
@@ -42,18 +33,16 @@ import {
   createMap,
   createSocketStorage,
 } from '../bpf/map.ts'
-import { BPF_PROG_TYPE_CGROUP_SOCK_ADDR, loadProgram } from '../bpf/program.ts'
 import { Fd } from '../ffi/fd.ts'
 import { libc, must } from '../ffi/ffi.ts'
 import { AF_INET } from '../ffi/sockaddr.ts'
 import { SOCK_CLOEXEC, SOCK_DGRAM, SOL_SOCKET } from '../ffi/socket.ts'
-import type { Family } from '../model/address/address.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { currentNetns, inside, type Netns } from '../netns/netns.ts'
+import { attachPrograms } from './attach.ts'
 import { endRedirected, redirectedBy } from './connections.ts'
 import { ASKED, COUNT_SIZE, KEY, TARGET } from './layout.ts'
 import { keysOf, type RedirectPlan, targetValue } from './plan.ts'
-import { connectProgram, type Knowledge, type Maps, peerNameProgram } from './programs.ts'
 
 /** Ranges at the same time; each has a count. */
 const RANGES_MAX = 65_536
@@ -80,11 +69,11 @@ export class Redirect implements Disposable {
   readonly #freeSlots: number[] = []
   #slots = 0
   readonly #home: Netns = currentNetns()
-  readonly #cookie = netnsCookie()
+  readonly #cookie: bigint
   readonly #targets: BpfMap
   readonly #counts: BpfMap
   readonly #asked: BpfMap
-  readonly #kept: Fd[] = []
+  readonly #links: readonly Fd[]
 
   /**
    * Begins in the network namespace of the calling thread; nothing is redirected yet.
@@ -98,14 +87,19 @@ export class Redirect implements Disposable {
       return map
     }
     try {
+      this.#cookie = netnsCookie()
       this.#asked = keep(
         asked === undefined ? createSocketStorage('tsnet_asked', ASKED.size) : new BpfMap(asked, ASKED.size),
       )
       this.#targets = keep(createMap('tsnet_targets', TARGETS))
       this.#counts = keep(createMap('tsnet_counts', COUNTS))
-      this.#attach()
+      this.#links = attachPrograms({
+        targets: this.#targets.fd,
+        counts: this.#counts.fd,
+        asked: this.#asked.fd,
+      })
     } catch (thrown) {
-      for (const each of [...made, ...this.#kept, this.#home]) each[Symbol.dispose]()
+      for (const each of [...made, this.#home]) each[Symbol.dispose]()
       throw refusal(thrown)
     }
   }
@@ -115,37 +109,26 @@ export class Redirect implements Disposable {
     return this.#asked.fd
   }
 
-  #attach(): void {
-    const maps: Maps = { targets: this.#targets.fd, counts: this.#counts.fd, asked: this.#asked.fd }
-    const v6only = kernelMember('sock_common', 'skc_ipv6only')
-    const connects = firstLoaded(
-      [...(v6only === undefined ? [] : [{ v6only, mptcp: true }]), { mptcp: true }, { mptcp: false }],
-      known => loadAll(CONNECT, family => connectProgram(family, maps, known)),
-    )
-    // The way back first: nobody is to see a container.
-    const all = [...loadAll(PEER_NAME, family => peerNameProgram(family, maps)), ...connects]
-    try {
-      using cgroup = openCgroupRoot()
-      for (const { program, attachType } of all) this.#kept.push(attachToCgroup(program, cgroup, attachType))
-    } finally {
-      for (const { program } of all) program.close()
-    }
-  }
-
   /** Redirects, from now on and instead of what was redirected under this name. @throws SystemError */
   set(id: string, plan: RedirectPlan): void {
     const before = this.#entries.get(id)
     const slot = before?.slot ?? this.#takeSlot()
     const value = targetValue(plan, slot)
-    const keys = new Set<string>()
+    // All that may be there, whatever fails: so that it can be removed.
+    const keys = new Set(before?.keys)
     this.#entries.set(id, { plan, slot, keys })
+    const left = new Set(keys)
     for (const key of keysOf(plan, this.#cookie)) {
       const name = Buffer.from(key).toString('hex')
       this.#targets.set(key, value)
       this.#owners.set(name, id)
       keys.add(name)
+      left.delete(name)
     }
-    for (const name of before?.keys ?? []) if (!keys.has(name)) this.#drop(id, name)
+    for (const name of left) {
+      this.#drop(id, name)
+      keys.delete(name)
+    }
   }
 
   /**
@@ -195,7 +178,7 @@ export class Redirect implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const link of this.#kept) link.close()
+    for (const link of this.#links) link.close()
     for (const map of [this.#targets, this.#counts, this.#asked]) map[Symbol.dispose]()
     this.#home[Symbol.dispose]()
   }
@@ -214,50 +197,6 @@ function slotKey(slot: number): Uint8Array {
   const key = new Uint8Array(4)
   new DataView(key.buffer).setUint32(0, slot, true)
   return key
-}
-
-interface Loaded {
-  program: Fd
-  attachType: number
-}
-
-type Hook = readonly (readonly [family: Family, name: string, attachType: number])[]
-const CONNECT: Hook = [
-  [4, 'tsnet_connect4', BPF_CGROUP_INET4_CONNECT],
-  [6, 'tsnet_connect6', BPF_CGROUP_INET6_CONNECT],
-]
-const PEER_NAME: Hook = [
-  [4, 'tsnet_peer4', BPF_CGROUP_INET4_GETPEERNAME],
-  [6, 'tsnet_peer6', BPF_CGROUP_INET6_GETPEERNAME],
-]
-
-/** Loads a program for each family, or none. @throws as loadProgram */
-function loadAll(hook: Hook, linesFor: (family: Family) => readonly Line[]): Loaded[] {
-  const loaded: Loaded[] = []
-  try {
-    for (const [family, name, attachType] of hook) {
-      const purpose = { name, type: BPF_PROG_TYPE_CGROUP_SOCK_ADDR, attachType }
-      loaded.push({ program: loadProgram(purpose, linesFor(family)), attachType })
-    }
-    return loaded
-  } catch (thrown) {
-    for (const { program } of loaded) program.close()
-    throw thrown
-  }
-}
-
-/** By the most knowledge that the verifier lets a program have. @throws what it says against the least */
-function firstLoaded(all: readonly Knowledge[], load: (one: Knowledge) => Loaded[]): Loaded[] {
-  let refused: unknown
-  for (const one of all) {
-    try {
-      return load(one)
-    } catch (thrown) {
-      if (!hasCode(thrown, 'kernel')) throw thrown
-      refused = thrown
-    }
-  }
-  throw refused
 }
 
 /** Of the network namespace this thread is in (Linux 5.14). @throws SystemError */

@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { type Running, waitFor } from 'tsnet/lab'
 import type { ListedPort } from '../../src/publish/list.ts'
-import { Command } from '../support/daemon.ts'
+import { Command, servedBy } from '../support/daemon.ts'
 import { HOST, Scene } from '../support/scene.ts'
 
 t.setTimeout(300_000)
@@ -128,7 +128,7 @@ t.test('a firewall that fails ends nothing, when a container has moved and when 
   const daemon = await tsnet.daemon()
   const waiting = await comesTo(tsnet, 8080, 'waiting')
   t.match(waiting.why, /iptables/)
-  t.match(await comesTo(tsnet, 8081, 'waiting'), { by: ['iptables', 'proxy'] })
+  t.match(await comesTo(tsnet, 8081, 'waiting'), { by: servedBy('iptables') })
   await mendIt()
   await comesTo(tsnet, 8080, 'serving')
   await comesTo(tsnet, 8081, 'serving')
@@ -185,7 +185,7 @@ t.test('ports of CNI are waited for each by itself, and `ports --all` lists them
     {
       hostPort: 9001,
       state: 'silent',
-      by: ['iptables', 'proxy'],
+      by: servedBy('iptables'),
       why: /^nothing listens on 82\/tcp of shop/,
     },
     { source: 'portmap', network: 'back', hostPort: 9002, state: 'serving', containers: [{ name: 'api' }] },
@@ -195,7 +195,7 @@ t.test('ports of CNI are waited for each by itself, and `ports --all` lists them
   t.match(row, /^\*:9000\/tcp +shop +80 +cni:front +waiting +iptables /)
   t.equal(count(daemon, / waiting 9000\/tcp → shop: /), 1)
   await stranger.stop('SIGKILL')
-  t.match(await comesTo(tsnet, 9000, 'serving', '--all'), { by: ['iptables', 'proxy'] })
+  t.match(await comesTo(tsnet, 9000, 'serving', '--all'), { by: servedBy('iptables') })
   t.equal((await host.ask('tcp', '127.0.0.1', 9000)).place, 'web')
   t.equal(count(daemon, / serving 9000\/tcp → shop\n/), 1)
 })

@@ -96,6 +96,11 @@ t.test('each port of a range leads to its own, and ten thousand are there in 50 
     t.equal((await scene.host.ask('tcp', '::1', port)).place, 'web')
   for (const port of [19_999, 20_001, 30_000])
     await t.rejects(scene.host.ask('tcp', '127.0.0.1', port), refused)
+  // Of one address each port has a key of its own.
+  const again = performance.now()
+  redirect.set('one', plan({ on: [parseIp('127.0.0.1')], hostPort: 40_000, count: 10_000 }))
+  t.comment(`${took} ms, of one address ${performance.now() - again} ms`)
+  t.equal((await scene.host.ask('tcp', '127.0.0.1', 40_000)).place, 'web')
   const socket = await dial(scene.host, '127.0.0.1', 29_919)
   t.equal(socket.remotePort, 29_919)
   socket.destroy()

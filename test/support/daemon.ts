@@ -32,6 +32,13 @@ export async function withDaemon(
 const redirectFor = (backend: NatBackend): string =>
   process.env.TEST_REDIRECT ?? (backend === 'nftables' ? 'on' : 'off')
 
+/** Who serves what the kernel serves from outside, as `BY` says it. */
+export const servedBy = (backend: NatBackend): string[] => [
+  backend,
+  ...(redirectFor(backend) === 'on' ? ['redirect'] : []),
+  'proxy',
+]
+
 export class Command {
   readonly host: Host
   readonly #env: Record<string, string>

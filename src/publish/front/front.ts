@@ -13,7 +13,6 @@
  * does not pass them. Where there are such, only what asked for it itself is redirected, and it is said.
  */
 
-import { libc } from '../../ffi/ffi.ts'
 import { hasCode, messageOf, TsnetError } from '../../model/errors.ts'
 import { present } from '../../model/present.ts'
 import { judgeLoopback } from '../../ports/foreign-rules.ts'
@@ -66,7 +65,6 @@ export class Front implements Ports {
   #redirect: Redirect | undefined
   /** Why the kernel redirects nothing. */
   #refusal: string | undefined
-  #inherited: number | undefined
   #cannotEnd = false
   readonly #reconsidering = new Reconsidering()
 
@@ -144,9 +142,9 @@ export class Front implements Ports {
     return this.#redirect?.asked
   }
 
-  /** A predecessor's, which is ours from now on. */
+  /** A predecessor's, which is ours from now on: those who were led go on to see whom they asked for. */
   inherit(asked: number): void {
-    this.#inherited = asked
+    this.#begin(asked)
   }
 
   /** Redirects nothing from now on; connections go on. */
@@ -154,8 +152,6 @@ export class Front implements Ports {
     this.#redirect?.[Symbol.dispose]()
     this.#redirect = undefined
     this.#refusal ??= 'it has ended'
-    if (this.#inherited !== undefined) libc.close(this.#inherited)
-    this.#inherited = undefined
   }
 
   #lead(publication: Fronted): void {
@@ -179,12 +175,10 @@ export class Front implements Ports {
     }
   }
 
-  #begin(): Redirect | undefined {
+  #begin(asked?: number): Redirect | undefined {
     if (this.#redirect !== undefined || this.#refusal !== undefined) return this.#redirect
-    const inherited = this.#inherited
-    this.#inherited = undefined
     try {
-      this.#redirect = new Redirect(inherited)
+      this.#redirect = new Redirect(asked)
     } catch (thrown) {
       this.#refusal = messageOf(thrown)
       const details =
