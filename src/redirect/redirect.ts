@@ -74,6 +74,7 @@ export class Redirect implements Disposable {
   readonly #counts: BpfMap
   readonly #asked: BpfMap
   readonly #links: readonly Fd[]
+  #isOver = false
 
   /**
    * Begins in the network namespace of the calling thread; nothing is redirected yet.
@@ -158,12 +159,13 @@ export class Redirect implements Disposable {
   }
 
   /**
-   * Ends connections of a plan that is redirected no more. Who has not finished by then is cut off.
+   * Ends connections of a plan that is redirected no more. Who has not finished by then is cut off, unless all of this is
+   * over before.
    * @throws NetlinkError `EOPNOTSUPP` where the kernel cannot; they live on
    */
   async end(plan: RedirectPlan, drainMs: number): Promise<void> {
     const until = performance.now() + drainMs
-    while (inside(this.#home, () => redirectedBy(plan, this.#asked).length) > 0) {
+    while (!this.#isOver && inside(this.#home, () => redirectedBy(plan, this.#asked).length) > 0) {
       const left = until - performance.now()
       if (left <= 0) return inside(this.#home, () => endRedirected(plan, this.#asked))
       await sleep(Math.min(left, DRAIN_LOOK_MS))
@@ -178,6 +180,7 @@ export class Redirect implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isOver = true
     for (const link of this.#links) link.close()
     for (const map of [this.#targets, this.#counts, this.#asked]) map[Symbol.dispose]()
     this.#home[Symbol.dispose]()
