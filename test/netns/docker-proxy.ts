@@ -12,13 +12,17 @@ import { memoryOf } from '../support/memory.ts'
 
 const CONTAINER = '127.0.0.2'
 
-async function open(t: Test): Promise<{ host: Host; tsnet: Command }> {
+/** The C program's ports are the proxy's alone, the script's are redirected. */
+async function open(
+  t: Test,
+  implementation: 'tsnet' | 'script' = 'tsnet',
+): Promise<{ host: Host; tsnet: Command }> {
   const world = await lab()
   t.teardown(() => world.end())
   const host = await world.host('host')
   host.listen('tcp', 80, CONTAINER)
   host.listen('udp', 80, CONTAINER)
-  return { host, tsnet: new Command(host, 'iptables') }
+  return { host, tsnet: new Command(host, 'iptables', {}, implementation === 'script' ? 'on' : 'off') }
 }
 
 const daemons = (host: Host) => host.processes().filter(({ command }) => / daemon/.test(command))
@@ -41,7 +45,7 @@ for (const implementation of ['tsnet', 'script'] as const satisfies Implementati
     DockerProxy.up(host, implementation, args, part)
 
   t.test(`${implementation}: the daemon is killed, and clients wait for the next`, async t => {
-    const { host, tsnet } = await open(t)
+    const { host, tsnet } = await open(t, implementation)
     const daemon = await tsnet.daemon()
     const proxy = await up(host)
     await daemon.stop('SIGKILL')
@@ -53,7 +57,7 @@ for (const implementation of ['tsnet', 'script'] as const satisfies Implementati
   })
 
   t.test(`${implementation}: a daemon takes over from another, with what is connected`, async t => {
-    const { host, tsnet } = await open(t)
+    const { host, tsnet } = await open(t, implementation)
     let daemon = await tsnet.daemon()
     const proxies = [await up(host), await up(host, flags({ proto: 'udp', to: CONTAINER }))]
     const client = host.start(
@@ -76,7 +80,7 @@ for (const implementation of ['tsnet', 'script'] as const satisfies Implementati
   })
 
   t.test(`${implementation}: a placeholder that dies while daemons change takes its port along`, async t => {
-    const { host, tsnet } = await open(t)
+    const { host, tsnet } = await open(t, implementation)
     const daemon = await tsnet.daemon()
     const proxy = await up(host)
     const replaced = tsnet.daemon('--replace')
@@ -88,7 +92,7 @@ for (const implementation of ['tsnet', 'script'] as const satisfies Implementati
   })
 
   t.test(`${implementation}: dockerd's own socket is served, whatever its address`, async t => {
-    const { host } = await open(t)
+    const { host } = await open(t, implementation)
     for (const [transport, ip] of [
       ['tcp', '127.0.0.1'],
       ['tcp', '::1'],
@@ -109,14 +113,14 @@ for (const implementation of ['tsnet', 'script'] as const satisfies Implementati
   })
 
   t.test(`${implementation}: without a descriptor 3 it just runs`, async t => {
-    const { host } = await open(t)
+    const { host } = await open(t, implementation)
     const proxy = new DockerProxy(host, implementation, flags({ to: CONTAINER }), { mute: true })
     await waitFor(() => answers(host), { what: 'an answer' })
     t.match(await proxy.stop('INT'), { code: 0 })
   })
 
   t.test(`${implementation}: in another network namespace the port and the container are there`, async t => {
-    const { host, tsnet } = await open(t)
+    const { host, tsnet } = await open(t, implementation)
     await tsnet.daemon()
     const place = await host.namespace('rootless')
     place.listen('tcp', 80, CONTAINER)
@@ -126,7 +130,7 @@ for (const implementation of ['tsnet', 'script'] as const satisfies Implementati
   })
 
   t.test(`${implementation}: a protocol that there is not is said to dockerd`, async t => {
-    const { host } = await open(t)
+    const { host } = await open(t, implementation)
     const proxy = new DockerProxy(host, implementation, flags({ proto: 'quic' }))
     t.equal(await proxy.status(), '1\nunsupported protocol quic')
     t.match(await proxy.ended(), { code: 1 })
@@ -138,7 +142,7 @@ for (const implementation of ['tsnet', 'script'] as const satisfies Implementati
   })
 
   t.test(`${implementation}: where no daemon can be started dockerd is told, and nothing stays`, async t => {
-    const { host } = await open(t)
+    const { host } = await open(t, implementation)
     await host.run('sh', '-c', 'mkdir -p /run/etc && echo nonsense > /run/etc/tsnetd.json')
     await host.run('mkdir', '-p', '/run/tsnet/daemon.lock')
     const proxy = new DockerProxy(host, implementation, flags({ to: CONTAINER }))

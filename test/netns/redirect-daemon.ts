@@ -4,7 +4,7 @@
  * The daemon redirects clients of loopback: what is redirected, who says so, and what is left of it when something ends.
  */
 
-import { mkdirSync, openSync, rmdirSync } from 'node:fs'
+import { existsSync, mkdirSync, openSync, rmdirSync } from 'node:fs'
 import t from 'tap'
 import { type Running, waitFor } from 'tsnet/lab'
 import { attr, bpf } from '../../src/bpf/bpf.ts'
@@ -256,6 +256,9 @@ t.test('where the kernel does not allow it the proxy serves, and it is said once
   const name = `tsnet-test-${process.pid}`
   const folder = scene.host.path(`/srv/cgroup/${name}`)
   mkdirSync(folder)
+  t.teardown(() => {
+    if (existsSync(folder)) rmdirSync(folder)
+  })
   // Somebody's program, that wants to be alone on what the daemon sees as the root.
   using program = loadProgram(
     { name: 'alone', type: BPF_PROG_TYPE_CGROUP_SOCK_ADDR, attachType: BPF_CGROUP_INET4_CONNECT },

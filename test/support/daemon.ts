@@ -44,11 +44,19 @@ export class Command {
   readonly #env: Record<string, string>
   readonly #settings: string[]
 
-  /** @param env beside what every command of a host has */
-  constructor(host: Host, backend: NatBackend, env: Record<string, string> = {}) {
+  /**
+   * @param env beside what every command of a host has
+   * @param redirect whether a daemon redirects whose settings are not said
+   */
+  constructor(
+    host: Host,
+    backend: NatBackend,
+    env: Record<string, string> = {},
+    redirect = redirectFor(backend),
+  ) {
     this.host = host
     this.#env = { ...NO_DAEMON, TSNET_NAT: backend, ...env }
-    this.#settings = ['--config', resolve(`test/support/redirect-${redirectFor(backend)}.json`)]
+    this.#settings = ['--config', resolve(`test/support/redirect-${redirect}.json`)]
   }
 
   /** Starts the daemon and waits until it is ready. */
