@@ -1,5 +1,6 @@
 /**
- * How often iptables is run. Each command takes ten milliseconds, more than all else that an ADD does.
+ * How often iptables is run. Each command takes ten milliseconds, more than all else that an ADD does. What its
+ * nft variant made, a DEL deletes over nfnetlink.
  */
 
 import t from 'tap'
@@ -19,7 +20,7 @@ async function count(host: Host): Promise<string> {
 
 t.setTimeout(300_000)
 
-t.test('one command a family for each ADD and DEL, the first and the last too', async t => {
+t.test('one command a family for each ADD and none for a DEL, the first and the last too', async t => {
   const scene = await Scene.open('iptables', 'a', 'b')
   t.teardown(() => scene.close())
   const { host } = scene
@@ -27,7 +28,7 @@ t.test('one command a family for each ADD and DEL, the first and the last too', 
   const call = (port: number) => ({ env: { PATH }, ports: [{ hostPort: port, containerPort: 80 }] })
   const ran = async () => {
     const { stdout } = await host.run('sh', '-c', `sort ${FOLDER}/log; : >${FOLDER}/log`)
-    return stdout.trim().split('\n')
+    return stdout.split('\n').filter(line => line !== '')
   }
   const both = ['ip6tables-restore', 'iptables-restore']
   const front = scene.network('front', 10)
@@ -36,9 +37,9 @@ t.test('one command a family for each ADD and DEL, the first and the last too', 
   await front.add(scene.get('b'), call(8002))
   t.same(await ran(), both, 'an ADD')
   await front.delete(scene.get('b'), call(8002))
-  t.same(await ran(), both, 'a DEL')
+  t.same(await ran(), [], 'a DEL')
   await front.delete(scene.get('a'), call(8001))
-  t.same(await ran(), both, 'the last DEL')
+  t.same(await ran(), [], 'the last DEL')
   await host.run('rm', '-r', FOLDER)
   t.same(await scene.residue(), [])
 })
