@@ -92,7 +92,7 @@ needCni(() => {
     async t => {
       const scene = await open(t, readNetworkList('ports'))
       const { host, podman, before } = scene
-      const command = new Command(host, 'iptables')
+      const command = new Command(host, 'iptables', {}, 'off')
       let daemon = await command.daemon()
       const specs = ['8080:80', '127.0.0.1:8088:80', '192.0.2.1:8088:81', '[::1]:8089:80', '5353:53/udp']
       const ports = specs.flatMap(spec => ['-p', spec])

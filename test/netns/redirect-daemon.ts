@@ -93,7 +93,8 @@ t.test('what needs the proxy is refused with --mode redirect, and served by it w
 })
 
 t.test('without the setting nothing is redirected, and no program is there', async t => {
-  const { scene, tsnet } = await open(t, 'web')
+  const { scene } = await open(t, 'web')
+  const tsnet = new Command(scene.host, 'iptables', {}, 'off')
   await tsnet.daemon()
   await tsnet.run('publish', '8080:80', 'web')
   t.equal((await scene.host.ask('tcp', '127.0.0.1', 8080)).place, 'web')
