@@ -78,6 +78,10 @@ export function readLines(socket: Socket, maxLength: number, hear: (value: unkno
   const values = whole.pipe(ndjson.parse({ strict: true }))
   values.on('data', hear)
   for (const stream of [whole, values]) stream.on('error', () => socket.destroy())
+  // ndjson takes a line that says `null` for the end of all lines.
+  values.on('end', () => {
+    if (!socket.readableEnded) socket.destroy()
+  })
   // A peer that goes away in the middle of a word is its own business.
   socket.on('error', () => socket.destroy())
 }

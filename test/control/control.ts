@@ -101,9 +101,11 @@ t.test('garbage, half a line and an endless line close their own connection only
   const garbage = await rawPeer()
   garbage.socket.write('GET / HTTP/1.1\r\n\r\n')
   await garbage.closed
-  const notARequest = await rawPeer()
-  notARequest.socket.write('[1,2]\n')
-  await notARequest.closed
+  for (const line of ['[1,2]', 'null']) {
+    const notARequest = await rawPeer()
+    notARequest.socket.write(`${line}\n`)
+    await notARequest.closed
+  }
   const half = await rawPeer()
   half.socket.end('{"id":1,"do":"pi')
   await half.closed
