@@ -4,17 +4,19 @@
  */
 
 import type { BpfMap } from '../bpf/map.ts'
+import { familyOf } from '../model/address/address.ts'
 import { NETLINK_SOCK_DIAG } from '../netlink/constants.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { connectionsTo, destroyConnection, type TcpSocket } from '../netlink/sock-diag.ts'
-import { ASKED } from './layout.ts'
+import { ASKED, narrowIp } from './layout.ts'
 import type { RedirectPlan } from './plan.ts'
 
 /** Those of this thread's namespace that a plan has led. @throws NetlinkError */
-export function redirectedBy({ hostPort, count, target }: RedirectPlan, asked: BpfMap): TcpSocket[] {
+export function redirectedBy(plan: RedirectPlan, asked: BpfMap): TcpSocket[] {
+  const { hostPort, count, target } = plan
   using nl = openNetlink(undefined, NETLINK_SOCK_DIAG)
   return connectionsTo(nl, target.ip, asked.fd).filter(({ destinationPort, stored }) => {
-    if (stored === undefined) return false
+    if (stored === undefined || !isOn(plan, stored)) return false
     const index = portIn(stored, ASKED.port) - hostPort
     return (
       index >= 0 &&
@@ -25,10 +27,22 @@ export function redirectedBy({ hostPort, count, target }: RedirectPlan, asked: B
   })
 }
 
+/** Those that are still there. @throws NetlinkError */
+export function stillRedirected(led: readonly TcpSocket[], plan: RedirectPlan, asked: BpfMap): TcpSocket[] {
+  const cookies = new Set(led.map(({ id }) => id.cookie))
+  return redirectedBy(plan, asked).filter(({ id }) => cookies.has(id.cookie))
+}
+
 /** Ends them. @throws NetlinkError `EOPNOTSUPP` */
-export function endRedirected(plan: RedirectPlan, asked: BpfMap): void {
+export function endConnections(sockets: readonly TcpSocket[]): void {
   using nl = openNetlink(undefined, NETLINK_SOCK_DIAG)
-  for (const socket of redirectedBy(plan, asked)) destroyConnection(nl, socket)
+  for (const socket of sockets) destroyConnection(nl, socket)
+}
+
+/** The same port of another address may be somebody else's, who leads to the same container. */
+function isOn({ on }: RedirectPlan, stored: Uint8Array): boolean {
+  const ip = narrowIp(stored.subarray(ASKED.address, ASKED.address + 16))
+  return on.includes(familyOf(ip)) || on.includes(ip)
 }
 
 const portIn = (bytes: Uint8Array, at: number): number => ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)

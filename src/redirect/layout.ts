@@ -9,7 +9,7 @@
  * otherwise.
  */
 
-import { bytesOf, familyOf, type Ip } from '../model/address/address.ts'
+import { bytesOf, familyOf, type Ip, ipFromBytes } from '../model/address/address.ts'
 
 /**
  * A key of `targets`: struct bpf_lpm_trie_key, which begins with the number of bits that count.
@@ -39,3 +39,9 @@ export function wideBytes(ip: Ip): Uint8Array {
   bytes.set([0xff, 0xff, ...bytesOf(ip)], 10)
   return bytes
 }
+
+const MAPPED_PREFIX = '00000000000000000000ffff'
+
+/** The address of which these are the 16 bytes. */
+export const narrowIp = (wide: Uint8Array): Ip =>
+  ipFromBytes(Buffer.from(wide.subarray(0, 12)).toString('hex') === MAPPED_PREFIX ? wide.subarray(12) : wide)

@@ -58,8 +58,9 @@ export interface Maps {
 export const connectProgram = (family: Family, maps: Maps, knows: Knowledge): Line[] => [
   movReg(CONTEXT, R1),
   // First what most connects have that are none of ours.
-  ...named(family),
   ...passUnlessTcp,
+  ...forget(maps.asked),
+  ...named(family),
   ...passIfBound(family),
   st('W', FP, KEY_AT + KEY.prefix, FIXED_BITS + PORT_BITS + ADDRESS_BITS),
   ldx('W', R2, CONTEXT, CTX.port),
@@ -127,6 +128,19 @@ const pass: Line[] = [label('pass'), movImm(R0, 1), exit()]
 const wordsOf = (family: Family): number[] => (family === 4 ? [3] : [0, 1, 2, 3])
 
 const contextAt = (family: Family, word: number): number => (family === 4 ? CTX.ip4 : CTX.ip6 + 4 * word)
+
+/** A socket that was led once may connect to the container itself now: it is not to show whom it asked for then. */
+const forget = (asked: number): Line[] => [
+  ...ldMap(R1, asked),
+  ldx('DW', R2, CONTEXT, CTX.sk),
+  jmp('JEQ', R2, 0, 'pass'),
+  movImm(R3, 0),
+  movImm(R4, 0),
+  call(HELPER.sk_storage_get),
+  jmp('JEQ', R0, 0, 'new'),
+  st('H', R0, ASKED.toPort, 0),
+  label('new'),
+]
 
 /** Leaves what stands under a key in R0, a pointer to the value. */
 const lookup = (map: number, keyAt: number): Line[] => [

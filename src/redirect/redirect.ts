@@ -40,7 +40,7 @@ import { SOCK_CLOEXEC, SOCK_DGRAM, SOL_SOCKET } from '../ffi/socket.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { currentNetns, inside, type Netns } from '../netns/netns.ts'
 import { attachPrograms } from './attach.ts'
-import { endRedirected, redirectedBy } from './connections.ts'
+import { endConnections, redirectedBy, stillRedirected } from './connections.ts'
 import { ASKED, COUNT_SIZE, KEY, TARGET } from './layout.ts'
 import { keysOf, type RedirectPlan, targetValue } from './plan.ts'
 
@@ -159,16 +159,19 @@ export class Redirect implements Disposable {
   }
 
   /**
-   * Ends connections of a plan that is redirected no more. Who has not finished by then is cut off, unless all of this is
-   * over before.
+   * Ends the connections that a plan has, which is redirected no more. Who has not finished by then is cut off, unless
+   * all of this is over before. Whoever comes later is not meant: the port may be published again meanwhile.
    * @throws NetlinkError `EOPNOTSUPP` where the kernel cannot; they live on
    */
   async end(plan: RedirectPlan, drainMs: number): Promise<void> {
     const until = performance.now() + drainMs
-    while (!this.#isOver && inside(this.#home, () => redirectedBy(plan, this.#asked).length) > 0) {
+    let led = this.#isOver ? [] : inside(this.#home, () => redirectedBy(plan, this.#asked))
+    while (led.length > 0) {
       const left = until - performance.now()
-      if (left <= 0) return inside(this.#home, () => endRedirected(plan, this.#asked))
+      if (left <= 0) return inside(this.#home, () => endConnections(led))
       await sleep(Math.min(left, DRAIN_LOOK_MS))
+      if (this.#isOver) return
+      led = inside(this.#home, () => stillRedirected(led, plan, this.#asked))
     }
   }
 

@@ -199,6 +199,67 @@ t.test('a connection that finishes in time is not cut off, and then nobody waits
   await ended
 })
 
+t.test('of two that lead to the same port, the one that ends takes its own connections along', async t => {
+  const { scene, redirect } = await open(t)
+  const ONES: [id: string, on: RedirectPlan['on'], address: string][] = [
+    ['one', [parseIp('127.0.0.1')], '127.0.0.1'],
+    ['two', [parseIp('127.0.0.2')], '127.0.0.2'],
+    ['six', [6], '::1'],
+  ]
+  for (const [id, on] of ONES) redirect.set(id, plan({ on }))
+  const sockets = await Promise.all(ONES.map(([, , address]) => dial(scene.host, address, 8080)))
+  for (const [i, [id, , address]] of ONES.entries()) {
+    const [socket, ...others] = sockets.slice(i)
+    if (socket === undefined) throw new Error('none is left')
+    const ended = once(socket, 'error')
+    const gone = redirect.remove(id)
+    if (gone === undefined) throw new Error('it was not there')
+    await redirect.end(gone, 0)
+    t.match((await ended)[0], { code: 'ECONNABORTED' }, address)
+    for (const other of others) {
+      const reply = once(other, 'data')
+      other.write('again\n')
+      t.match(String((await reply)[0]), 'again', `${other.remoteAddress} goes on`)
+    }
+  }
+})
+
+t.test('whoever comes once a port is published again is none of those who have to finish', async t => {
+  const { scene, redirect } = await open(t)
+  redirect.set('web', plan())
+  const first = await dial(scene.host, '127.0.0.1', 8080)
+  const gone = redirect.remove('web')
+  if (gone === undefined) throw new Error('it was not there')
+  const over = redirect.end(gone, 300)
+  redirect.set('web', plan())
+  const next = await dial(scene.host, '127.0.0.1', 8080)
+  const [[error]] = await Promise.all([once(first, 'error'), over])
+  t.match(error, { code: 'ECONNABORTED' })
+  const reply = once(next, 'data')
+  next.write('again\n')
+  t.match(String((await reply)[0]), 'again')
+  next.destroy()
+})
+
+/** Connects, resets the socket, and asks for the container itself. */
+const ANEW = `
+import ctypes, socket, struct
+s = socket.socket()
+s.connect(('127.0.0.1', 8080))
+print(*s.getpeername())
+ctypes.CDLL(None).connect(s.fileno(), struct.pack('H14x', socket.AF_UNSPEC), 16)
+s.connect(('10.10.0.2', 80))
+print(*s.getpeername())
+`
+
+t.test('a socket that connects again, to the container itself, has the container as its peer', async t => {
+  const { scene, redirect } = await open(t)
+  redirect.set('web', plan())
+  const { stdout } = await scene.host.run('python3', '-c', ANEW)
+  t.same(stdout.trim().split('\n'), ['127.0.0.1 8080', '10.10.0.2 80'])
+  t.equal(redirect.connections('web'), 1)
+})
+
 t.test('who has an address next gets no connection that was meant for the one before', async t => {
   for (const isEnded of [false, true]) {
     const { scene, redirect } = await open(t, 'next')
