@@ -9,7 +9,7 @@ import { type PublishWords, parsePublishRequest } from '../model/publication/req
 import { ListeningIn, silenceOf } from '../publish/condition.ts'
 import { factsOf } from '../publish/list.ts'
 import type { Served } from '../publish/publish.ts'
-import { listPublications } from '../records/owners.ts'
+import { listPublications } from '../records/publications.ts'
 import { requireRunDirectory } from '../records/run-directory.ts'
 import type { Terminal } from './terminal.ts'
 

@@ -11,7 +11,7 @@ import {
 } from '../model/publication/publication.ts'
 import { everyOne } from '../model/undo.ts'
 import { isThere, thereCheck } from '../netns/container.ts'
-import { readPublication } from '../records/owners.ts'
+import { readPublication } from '../records/publications.ts'
 import { findAgain } from './again.ts'
 import { Obstacles } from './obstacles.ts'
 import { Reconsidering } from './reconsider.ts'

@@ -1,23 +1,10 @@
 /** Who an owner tag stands for: an attachment, or a publication. */
 
 import { nameOfAttached } from '../model/network.ts'
-import { calledAll, type Publication } from '../model/publication/publication.ts'
+import { calledAll } from '../model/publication/publication.ts'
 import { readRecord } from './chained.ts'
-import { FolderIndex } from './folder-index.ts'
-import { listStates, readEntry, readState, writeState } from './records.ts'
-
-const FOLDER = 'publications'
-const fileOf = (id: string): string => `${FOLDER}/${id}.json`
-
-export const readPublication = (id: string): Publication | undefined => readState<Publication>(fileOf(id))
-export const writePublication = (publication: Publication): void =>
-  writeState(fileOf(publication.id), publication)
-export const removePublication = (id: string): void => writeState(fileOf(id), undefined)
-export const listPublications = (): Publication[] => listStates<Publication>(FOLDER)
-
-/** All publications, for a process that asks again and again. */
-export const publicationIndex = (): FolderIndex<Publication> =>
-  new FolderIndex(FOLDER, name => (name.endsWith('.json') ? readState(`${FOLDER}/${name}`) : undefined))
+import { readPublication } from './publications.ts'
+import { readEntry } from './records.ts'
 
 /** The container that an owner is an attachment of, as a text that tells it from all others. */
 export function containerOf(owner: string): string | undefined {

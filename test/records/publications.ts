@@ -1,0 +1,36 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { listPublications, publicationIndex, readPublication } from '../../src/records/publications.ts'
+
+const id = '0123456789abcdef'
+const guest = {
+  owner: 'fedcba9876543210',
+  bridge: 'br0',
+  addresses: ['10.0.0.2/24'],
+  ports: [],
+  part: 'guest',
+}
+
+t.test('what a build wrote for which a container was one guest is read as one of several', async t => {
+  process.env.TSNET_RUN_DIR = t.testdir()
+  mkdirSync(join(process.env.TSNET_RUN_DIR, 'publications'))
+  const write = (nat: object) =>
+    writeFileSync(
+      join(process.env.TSNET_RUN_DIR ?? '', 'publications', `${id}.json`),
+      JSON.stringify({ id, nat }),
+    )
+  const nat = { backend: 'iptables', ports: { owner: id } }
+  for (const written of [
+    { ...nat, guest },
+    { ...nat, guests: [guest] },
+  ]) {
+    write(written)
+    const expected = { id, nat: { ...nat, guests: [guest] } }
+    t.strictSame(readPublication(id), expected)
+    t.strictSame(listPublications(), [expected])
+    const index = publicationIndex()
+    t.strictSame([...index.list()], [expected])
+  }
+  t.equal(readPublication('0000000000000000'), undefined)
+})
