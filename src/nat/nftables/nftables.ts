@@ -47,6 +47,9 @@ import {
 } from './forward-accept.ts'
 import { inParts } from './parts.ts'
 
+/** One that our table always has. */
+const ANY_CHAIN = 'publish'
+
 /** How often a change is tried again when others change the shared parts at the same time. */
 const ATTEMPTS = 10
 
@@ -68,7 +71,10 @@ export async function installNft(rules: Rules): Promise<void> {
   }
 }
 
-/** Creates elements in one transaction, together with the table where that is missing. */
+/**
+ * Creates elements in one transaction, together with the table where that is missing. That is asked before: over a
+ * transaction that it refuses, the kernel waits for a grace period of RCU, 15 ms and more.
+ */
 function create(
   nl: Netlink,
   rules: Rules,
@@ -77,8 +83,9 @@ function create(
 ): Denial | undefined {
   const commit = (tx: Transaction) =>
     addCommands(createElements(tx, elements, rules.owner), accepts).commit(nl)
-  const denial = commit(new Transaction())
-  return isMissing(denial) ? commit(addBase(new Transaction(), rules)) : denial
+  const isThere = findChain(nl, TABLE_REF, ANY_CHAIN) !== undefined
+  const denial = commit(isThere ? new Transaction() : addBase(new Transaction(), rules))
+  return isThere && isMissing(denial) ? commit(addBase(new Transaction(), rules)) : denial
 }
 
 /** @throws TsnetError `missing`, `kernel` */
