@@ -27,7 +27,11 @@ t.test(
     const order = stdout
       .split('\n')
       .flatMap(line => /write\(\d+<[^>]*\/ip_forward>|RTM_DELLINK/.exec(line)?.[0].replace(/.*\//, '') ?? [])
-    t.same(order, ['ip_forward>', 'RTM_DELLINK'])
+    // A write is begun anew while anybody on this machine deletes a link: that can be another test.
+    t.same(
+      order.filter((each, at) => each !== order[at - 1]),
+      ['ip_forward>', 'RTM_DELLINK'],
+    )
     t.equal((await host.run('sysctl', '-n', SETTING)).stdout.trim(), '0')
     await host.run('rm', '-r', FOLDER)
     t.same(await scene.residue(), [])

@@ -13,7 +13,14 @@
 import type { Family } from '../../model/address/address.ts'
 import { TsnetError } from '../../model/errors.ts'
 import { addCommands, transactionOf } from '../../netfilter/commands.ts'
-import { consistently, findChain, findElement, type ListedRule, listRules } from '../../netfilter/list.ts'
+import {
+  consistently,
+  findChain,
+  findElement,
+  findSet,
+  type ListedRule,
+  listRules,
+} from '../../netfilter/list.ts'
 import { netfilterHere } from '../../netfilter/netfilter.ts'
 import { type Denial, denied, isBusy, isMissing, isTaken } from '../../netfilter/refusal.ts'
 import { Transaction } from '../../netfilter/transaction.ts'
@@ -47,8 +54,8 @@ import {
 } from './forward-accept.ts'
 import { inParts } from './parts.ts'
 
-/** One that our table always has. */
-const ANY_CHAIN = 'publish'
+/** What our table always has. */
+const OWNERS = 'owners'
 
 /** How often a change is tried again when others change the shared parts at the same time. */
 const ATTEMPTS = 10
@@ -83,7 +90,7 @@ function create(
 ): Denial | undefined {
   const commit = (tx: Transaction) =>
     addCommands(createElements(tx, elements, rules.owner), accepts).commit(nl)
-  const isThere = findChain(nl, TABLE_REF, ANY_CHAIN) !== undefined
+  const isThere = findSet(nl, TABLE_REF, OWNERS) !== undefined
   const denial = commit(isThere ? new Transaction() : addBase(new Transaction(), rules))
   return isThere && isMissing(denial) ? commit(addBase(new Transaction(), rules)) : denial
 }
