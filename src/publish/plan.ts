@@ -24,6 +24,7 @@ import type { Container, Publication } from '../model/publication/publication.ts
 import type { Target } from '../proxy/proxy.ts'
 import type { Fronted } from './front/front.ts'
 import { redirectPlan } from './front/redirect-plan.ts'
+import { needOfRelay } from './relay.ts'
 
 /** What the kernel has to do: let connections reach the container, and lead the ports there. */
 interface NatPart {
@@ -96,14 +97,8 @@ function natObstacle(publication: Publication, answers: (family: Family) => bool
   if (containers.length > 1) return 'rules cannot share the load of several containers'
   if ('socket' in target) return 'rules cannot lead to a socket path'
   if (via === 'netns') return 'rules cannot reach into a namespace'
-  if (publication.proxyProtocol !== undefined) return '--proxy-protocol needs the proxy'
-  if (publication.allow.length > 0 || publication.deny.length > 0) return '--allow and --deny need the proxy'
-  if (publication.maxConnections !== undefined) return '--max-connections needs the proxy'
-  if (publication.protocol === 'udp') {
-    if (publication.maxSessions !== undefined) return '--udp-sessions needs the proxy'
-    if (publication.sessionIdleMs !== undefined) return '--udp-idle needs the proxy'
-  }
-  if (publication.waitMs > 0) return '--wait needs the proxy'
+  const need = needOfRelay(publication.protocol, publication)
+  if (need !== undefined) return need
   if (hostIp !== undefined && (isLoopback(hostIp) || isLinkLocal(hostIp)))
     return `the kernel does not lead from ${hostIp} to a container`
   if (container?.bridge === undefined)

@@ -4,6 +4,7 @@ import { familyOf, isLoopback, isUnspecified } from '../../model/address/address
 import { ipOfHost } from '../../model/address/host.ts'
 import type { Publication } from '../../proxy/proxy.ts'
 import type { RedirectPlan } from '../../redirect/redirect.ts'
+import { needOfRelay } from '../relay.ts'
 
 /**
  * Loopback ports of one container that this host reaches itself, and nothing that takes somebody in between.
@@ -11,12 +12,9 @@ import type { RedirectPlan } from '../../redirect/redirect.ts'
  */
 export function redirectPlan(publication: Publication): RedirectPlan | string | undefined {
   const { protocol, hostIps, hostPort, count, targets, options = {} } = publication
-  const { allow = [], deny = [], maxConnections, proxyProtocol, waitMs = 0 } = options
   if (protocol !== 'tcp') return `only TCP is redirected, not ${protocol.toUpperCase()}`
-  if (allow.length > 0 || deny.length > 0) return '--allow and --deny need the proxy'
-  if (maxConnections !== undefined) return '--max-connections needs the proxy'
-  if (proxyProtocol !== undefined) return '--proxy-protocol needs the proxy'
-  if (waitMs > 0) return '--wait needs the proxy'
+  const need = needOfRelay(protocol, options)
+  if (need !== undefined) return need
   const on =
     hostIps === undefined
       ? ([4, 6] as const)
