@@ -22,9 +22,9 @@
 import type { Family } from '../../model/address/address.ts'
 import { everyOne } from '../../model/undo.ts'
 import { netfilterHere } from '../../netfilter/netfilter.ts'
-import { hasLegacyTables, leadsTo } from '../kernel-chains.ts'
+import { leadsTo } from '../kernel-chains.ts'
 import { commentOf, type FamilyRules, type Rules } from '../rules.ts'
-import { bucketsOf, intoBuckets, wholeOf } from './buckets.ts'
+import { intoBuckets, wholeOf } from './buckets.ts'
 import {
   additionFile,
   freshFile,
@@ -79,13 +79,12 @@ export interface InstallHint {
 export async function installIptables(rules: Rules, hint: InstallHint = {}): Promise<void> {
   const parts = rules.families.map(part => {
     const { family } = part
-    const tables = placedTables(rules, part)
-    return { family, tables: hint.guards?.includes(family) ? withPolicy(tables, 'DROP') : tables }
+    const byHandle = isByHandle(family)
+    const tables = placedTables(rules, part, byHandle)
+    return { family, byHandle, tables: hint.guards?.includes(family) ? withPolicy(tables, 'DROP') : tables }
   })
   for (const { family } of parts) need(family, 'restore')
-  const results = await Promise.allSettled(
-    parts.map(({ family, tables }) => installTables(family, tables, rules.owner, hint)),
-  )
+  const results = await Promise.allSettled(parts.map(part => installTables(part, rules.owner, hint)))
   const failed = results.find(result => result.status === 'rejected')
   if (failed === undefined) return
   try {
@@ -98,21 +97,20 @@ export async function installIptables(rules: Rules, hint: InstallHint = {}): Pro
 }
 
 /** The tables of an attachment, as they are made in a family. */
-const placedTables = (rules: Rules, part: FamilyRules): Table[] => {
+const placedTables = (rules: Rules, part: FamilyRules, byHandle = isByHandle(part.family)): Table[] => {
   const tables = tablesOf(rules, part)
-  return isByHandle(part.family) ? intoBuckets(tables, rules.owner) : tables
+  return byHandle ? intoBuckets(tables, rules.owner) : tables
 }
 
 async function installTables(
-  family: Family,
-  tables: Table[],
+  { family, byHandle, tables }: { family: Family; byHandle: boolean; tables: Table[] },
   owner: string,
   { first = false }: InstallHint,
 ): Promise<void> {
-  if (!first && tables.some(table => bucketsOf(table).length > 0))
-    makeBuckets(netfilterHere(), family, tables)
+  const isLooking = byHandle && !first
+  if (isLooking) makeBuckets(netfilterHere(), family, tables)
   // All our chains are there, or none: these need no look at what is in them.
-  const usual = !first && areJumpedTo(family, tables) ? additionFile : steadyFile
+  const usual = isLooking && areJumpedTo(family, tables) ? additionFile : steadyFile
   const [likely, unlikely] = first ? [freshFile, usual] : [usual, freshFile]
   if ((await restore(family, likely(tables))) === undefined) return
   const failure = await restore(family, unlikely(tables))
@@ -124,19 +122,16 @@ async function installTables(
 }
 
 /**
- * Whether our chains are jumped to, as far as that can be seen without iptables. It would read all rules of the
- * chains to which the rules lead that it is to look for.
+ * Whether our chains are jumped to, where all is in nf_tables. iptables would read all rules of the chains to which
+ * the rules lead that it is to look for.
  */
-function areJumpedTo(family: Family, tables: Table[]): boolean {
-  // Which of the two holds our chains, only their command knows.
-  if (hasLegacyTables(family)) return false
-  return tables.every(({ name: table, chains }) =>
+const areJumpedTo = (family: Family, tables: Table[]): boolean =>
+  tables.every(({ name: table, chains }) =>
     chains
       // A bucket is made together with what leads to it.
       .filter(({ name }) => wholeOf(name) === undefined)
       .every(({ name, jumps }) => jumps.every(jump => leadsTo({ family, table, name: chainOf(jump) }, name))),
   )
-}
 
 async function removeRepeatedJumps(family: Family, tables: Table[]): Promise<void> {
   for (const repeated of repeatedJumps(tables, await listRules(family))) {
@@ -230,9 +225,10 @@ export async function verifyIptables(rules: Rules): Promise<string[]> {
 
 async function verifyFamily(rules: Rules, part: FamilyRules): Promise<string[]> {
   const { family } = part
-  const placed = placedTables(rules, part)
+  const byHandle = isByHandle(family)
+  const placed = placedTables(rules, part, byHandle)
   // The command finds the rules by their text, and reads no more for it than their buckets.
-  if (isByHandle(family) && isCountRight(netfilterHere(), family, rules.owner, placed)) {
+  if (byHandle && isCountRight(netfilterHere(), family, rules.owner, placed)) {
     const own = placed.flatMap(table => table.rules.map(rule => ({ table: table.name, rule })))
     if (areLedTo(netfilterHere(), family, placed) && (await areThere(family, own))) return []
   }

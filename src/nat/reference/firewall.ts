@@ -23,7 +23,7 @@ import {
   stageRemoval,
 } from './firewall-rules.ts'
 import { addToZone, isInZone, removeFromZone } from './firewalld.ts'
-import { freshFileOf, type Sheet, wordingsOf } from './reference.ts'
+import { type Sheet, wordingsOf } from './reference.ts'
 import { ensureSheets, removeListed, removeSheets, verifySheets } from './sheet-apply.ts'
 
 export { isFirewalldRunning } from './firewalld.ts'
@@ -111,12 +111,3 @@ export async function verifyFirewall(made: Made): Promise<string[]> {
   for (const { family, sheet } of sheetsOf(made)) problems.push(...(await verifySheets(family, [sheet])))
   return problems
 }
-
-/** The documents that iptables gets when there is nothing of all this yet. */
-export const describeFirewall = (made: Made): string =>
-  sheetsOf(made)
-    .map(
-      ({ family, sheet }) =>
-        `# ip${family === 4 ? '' : '6'}tables-restore --noflush\n${freshFileOf([sheet])}`,
-    )
-    .join('\n')
