@@ -3,10 +3,10 @@
  *
  * Three floors, each usable and tested alone:
  *
- *     bytes          codecs, attributes, message, *-tables, writer      tables ⇄ bytes
- *     conversation   socket, this file                          send, receive, check, retry
- *     objects        link, add-link, bridge-port, address, route, neighbour, fdb, qdisc
- *                                                   one function = one conversation = plain value
+ *     bytes          codecs, attributes, message, tables, writer              tables ⇄ bytes
+ *     conversation   socket, this file                                        send, receive, check, retry
+ *     objects        link/, address, route, neighbour, qdisc/, sock-diag      one function = one conversation =
+ *                                                                             plain value
  *
  * Nearly everything is synchronous: the kernel answers a request while it is being sent. Over the deletion of
  * links it waits, so that can be sent by another thread (link/delete.ts). A socket belongs to the namespace

@@ -45,7 +45,7 @@ const request = payload(
 
 const storage = attributes({ mapId: [2, u32], value: [3, binary] })
 
-export const socketMessage = payload(
+const socketMessage = payload(
   struct(72, { family: [0, u8], state: [1, u8], id: [4, socketId], uid: [64, u32], inode: [68, u32] }),
   attributes({
     storages: [20, nested(attributes({ each: [1, repeated(nested(storage))] }))], // INET_DIAG_SK_BPF_STORAGES
