@@ -20,8 +20,9 @@ import {
   settled,
   WEB,
 } from '../proxy/scene.ts'
+import { inTurns, type Samples } from '../proxy/turns.ts'
 import type { Line, Report } from '../report.ts'
-import { rotate, summarize } from '../statistics.ts'
+import { summarize } from '../statistics.ts'
 import { isInstalled, versionsOf } from '../versions.ts'
 import { connectLines } from './connect.ts'
 
@@ -77,22 +78,14 @@ export async function benchLoopback(rounds: number, only: readonly string[] = ['
   }
   try {
     const sides = await openSides()
-    const samples = new Map<string, number[]>()
-    const note = (name: string, side: Side, figure: number) => {
-      const key = `${name} ${side.name}`
-      samples.set(key, [...(samples.get(key) ?? []), figure])
-    }
-    for (let round = -1; round < rounds; round++) {
-      for (const work of works) {
-        for (const side of rotate(sides, round)) {
-          const before = cpuMsOf(side.pids)
-          const figure = work.measure(side)
-          if (round < 0) continue
-          note(work.name, side, figure)
-          note(`processor time beside ${work.name}`, side, cpuMsOf(side.pids) - before)
-        }
-      }
-    }
+    const samples = await inTurns(rounds, works, sides, async (work, side) => {
+      const before = cpuMsOf(side.pids)
+      const figure = work.measure(side)
+      return [
+        [work.name, figure],
+        [costName(work), cpuMsOf(side.pids) - before],
+      ]
+    })
     const [redirect] = sides.filter(({ name }) => name === REDIRECT)
     return {
       title,
@@ -134,7 +127,7 @@ async function openSides(): Promise<Side[]> {
   return sides
 }
 
-function linesOf({ name: work, unit, limits }: Work, sides: Side[], samples: Map<string, number[]>): Line[] {
+function linesOf({ name: work, unit, limits }: Work, sides: Side[], samples: Samples): Line[] {
   const of = (side: string) => summarize(samples.get(`${work} ${side}`) ?? [])
   const ratio = (side: string, peer: string) => of(side).median / of(peer).median
   const lines = sides.map(({ name }): Line => {
@@ -147,9 +140,11 @@ function linesOf({ name: work, unit, limits }: Work, sides: Side[], samples: Map
   return [...lines, { ...beside, ratio: ratio(REDIRECT, 'direct') }]
 }
 
-const costOf = ({ name }: Work, sides: Side[], samples: Map<string, number[]>): Line[] =>
+const costName = ({ name }: Work): string => `processor time beside ${name}`
+
+const costOf = (of: Work, sides: Side[], samples: Samples): Line[] =>
   sides.flatMap(side => {
-    const work = `processor time beside ${name}`
+    const work = costName(of)
     const spent = samples.get(`${work} ${side.name}`)
     if (side.pids.length === 0 || spent === undefined) return []
     const line = { work, by: side.name, unit: 'ms', summary: summarize(spent) }

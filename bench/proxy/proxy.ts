@@ -8,12 +8,13 @@
 
 import type { ChildProcess } from 'node:child_process'
 import type { Line, Report } from '../report.ts'
-import { rotate, summarize } from '../statistics.ts'
+import { summarize } from '../statistics.ts'
 import { isInstalled, versionsOf } from '../versions.ts'
 import { IDLE_NOTES, idleLines } from './idle.ts'
 import { iperf, KEPT, SECONDS, UDP_BYTES, udpRate, wrk } from './load.ts'
 import { rangeLines } from './range.ts'
 import { cpuMsOf, endScene, idleMs, openScene, type Side } from './scene.ts'
+import { inTurns, type Samples } from './turns.ts'
 
 interface Measured {
   name: string
@@ -43,27 +44,7 @@ export async function benchProxy(rounds: number, only: readonly string[] = [''])
   try {
     const { sides, sink } = await openScene()
     const works = worksOf(sink).filter(({ name }) => wanted(name))
-    const samples = new Map<string, number[]>()
-    const note = (name: string, side: Side, figure: number) => {
-      const key = `${name} ${side.name}`
-      samples.set(key, [...(samples.get(key) ?? []), figure])
-    }
-    for (let round = -1; round < rounds; round++) {
-      for (const work of works) {
-        for (const side of rotate(sides, round)) {
-          const before = cpuMsOf(side.pids)
-          const idleBefore = idleMs()
-          const figure = await work.measure(side)
-          if (figure === undefined || round < 0) continue
-          note(work.name, side, figure)
-          if (work.cost === undefined) continue
-          note(idleIn(work.cost).name, side, idleMs() - idleBefore)
-          if (side.pids.length === 0) continue
-          const spent = (cpuMsOf(side.pids) - before) * (work.cost.unit === 'µs' ? 1000 : 1)
-          note(costOf(work.cost).name, side, spent / (figure * Number(SECONDS)))
-        }
-      }
-    }
+    const samples = await inTurns(rounds, works, sides, figuresOf)
     return {
       title,
       unit: 'units as given',
@@ -88,6 +69,20 @@ export async function benchProxy(rounds: number, only: readonly string[] = [''])
   }
 }
 
+/** What one work gives on one side, and what it costs. */
+async function figuresOf(work: Work, side: Side): Promise<[name: string, figure: number][]> {
+  const before = cpuMsOf(side.pids)
+  const idleBefore = idleMs()
+  const figure = await work.measure(side)
+  if (figure === undefined) return []
+  const rate: [string, number] = [work.name, figure]
+  if (work.cost === undefined) return [rate]
+  const idle: [string, number] = [idleIn(work.cost).name, idleMs() - idleBefore]
+  if (side.pids.length === 0) return [rate, idle]
+  const spent = (cpuMsOf(side.pids) - before) * (work.cost.unit === 'µs' ? 1000 : 1)
+  return [rate, idle, [costOf(work.cost).name, spent / (figure * Number(SECONDS))]]
+}
+
 const costOf = ({ of, unit }: { of: string; unit: string }): Measured => ({
   name: `processor time for ${of}`,
   unit,
@@ -95,7 +90,7 @@ const costOf = ({ of, unit }: { of: string; unit: string }): Measured => ({
 
 const idleIn = ({ of }: { of: string }): Measured => ({ name: `idle beside ${of}`, unit: 'ms' })
 
-const idleOf = (cost: { of: string }, sides: Side[], samples: Map<string, number[]>): Line[] =>
+const idleOf = (cost: { of: string }, sides: Side[], samples: Samples): Line[] =>
   linesOf(idleIn(cost), sides, samples).map(({ ratio: _, ...line }) => ({ ...line, detail: true }))
 
 function worksOf(sink: ChildProcess): Work[] {
@@ -138,7 +133,7 @@ function worksOf(sink: ChildProcess): Work[] {
   ]
 }
 
-function linesOf(work: Measured, sides: Side[], samples: Map<string, number[]>): Line[] {
+function linesOf(work: Measured, sides: Side[], samples: Samples): Line[] {
   const of = (name: string) => samples.get(`${work.name} ${name}`)
   const peer = of('docker-proxy')
   return sides.flatMap(({ name }): Line[] => {
