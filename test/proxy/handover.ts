@@ -7,7 +7,7 @@ import { waitFor } from 'tsnet/lab'
 import { copyDescriptor, openProcess } from '../../src/ffi/pidfd.ts'
 import type { FrozenClient } from '../../src/proxy/proxy.ts'
 import { openUdp } from '../support/datagrams.ts'
-import { LOOPBACK, type Published, TestProxy } from '../support/published.ts'
+import { LOOPBACK, type Published, TestProxy, talking } from '../support/published.ts'
 import { closedPort, connect, echo, exchange, outcome, readAll, serve } from '../support/streams.ts'
 
 // What another process would do, within one.
@@ -95,9 +95,7 @@ t.test('a proxy that stood still goes on itself; what was withdrawn meanwhile st
   await using proxy = new TestProxy()
   const web = proxy.publish(server.port)
   const other = proxy.publish(server.port)
-  const client = await connect(web.port)
-  client.write('before ')
-  await waitFor(() => web.counters().bytesOut === 7, { what: 'the echo' })
+  const client = await talking(web, 'before ')
   const frozen = await proxy.proxy.freeze()
   client.write('meanwhile ')
   await proxy.proxy.withdraw(other.id)
@@ -112,9 +110,7 @@ t.test('a withdrawal goes on while everything else stands still', async t => {
   await using server = await serve(echo)
   await using proxy = new TestProxy()
   const web = proxy.publish(server.port)
-  const client = await connect(web.port)
-  client.write('x')
-  await waitFor(() => web.counters().bytesOut === 1, { what: 'the echo' })
+  const client = await talking(web, 'x')
   const withdrawn = proxy.proxy.withdraw(web.id, { drainMs: 20_000 })
   t.strictSame(await proxy.proxy.freeze(), [])
   client.end('y')

@@ -4,10 +4,10 @@ import { closeSync, openSync } from 'node:fs'
 import t from 'tap'
 import { waitFor } from 'tsnet/lab'
 import { copyDescriptor, openProcess } from '../../src/ffi/pidfd.ts'
-import type { FrozenConnection, PortProxy } from '../../src/proxy/proxy.ts'
+import type { FrozenClient, FrozenConnection, PortProxy } from '../../src/proxy/proxy.ts'
 import { openUdp } from '../support/datagrams.ts'
-import { LOOPBACK, TestProxy } from '../support/published.ts'
-import { connect, echo, exchange, readAll, serve } from '../support/streams.ts'
+import { LOOPBACK, type Published, TestProxy, talking } from '../support/published.ts'
+import { echo, exchange, readAll, serve } from '../support/streams.ts'
 import { epollOf, openFiles, spoil } from '../support/worker-death.ts'
 
 const ourselves = openProcess(process.pid)
@@ -20,6 +20,17 @@ async function turns(proxy: PortProxy): Promise<void> {
     proxy.publish({ id, protocol: 'tcp', hostPort: 0, count: 1, targets: [] })
     await proxy.withdraw(id)
   }
+}
+
+/** The one worker dies while all stands still. */
+async function freezeAndKill(proxy: TestProxy, web: Published): Promise<FrozenClient[]> {
+  const [[socket = -1] = []] = proxy.proxy.sockets(web.id)
+  const epoll = epollOf(socket)
+  const frozen = await proxy.proxy.freeze()
+  spoil(epoll)
+  await turns(proxy.proxy) // wakes it
+  await waitFor(() => proxy.faults.length > 0, { what: 'its death' })
+  return frozen
 }
 
 t.test('what is published while a proxy stands still is held, and served when it goes on', async t => {
@@ -62,15 +73,8 @@ t.test('a worker that dies while all stands still takes no connection with it', 
   await using server = await serve(echo)
   await using proxy = new TestProxy()
   const web = proxy.publish(server.port)
-  const client = await connect(web.port)
-  client.write('before ')
-  await waitFor(() => web.counters().bytesOut === 7, { what: 'the echo' })
-  const [[socket = -1] = []] = proxy.proxy.sockets(web.id)
-  const epoll = epollOf(socket)
-  const frozen = await proxy.proxy.freeze()
-  spoil(epoll)
-  await turns(proxy.proxy) // wakes it
-  await waitFor(() => proxy.faults.length > 0, { what: 'its death' })
+  const client = await talking(web, 'before ')
+  const frozen = await freezeAndKill(proxy, web)
   t.match(proxy.faults.splice(0), [/worker 0 died and is replaced: /])
   await proxy.proxy.thaw(frozen)
   client.end('after')
@@ -82,12 +86,7 @@ t.test('its successor stands still as well', async t => {
   await using proxy = new TestProxy()
   const web = proxy.publish(server.port)
   t.equal(String(await exchange(web.port, 'warm')), 'warm')
-  const [[socket = -1] = []] = proxy.proxy.sockets(web.id)
-  const epoll = epollOf(socket)
-  await proxy.proxy.freeze()
-  spoil(epoll)
-  await turns(proxy.proxy)
-  await waitFor(() => proxy.faults.length > 0, { what: 'its death' })
+  await freezeAndKill(proxy, web)
   proxy.faults.splice(0)
   const waiting = exchange(web.port, 'patient')
   await new Promise(resolve => setTimeout(resolve, 0))
@@ -101,9 +100,7 @@ t.test('one who cannot go on does not keep the others', async t => {
   await using server = await serve(echo)
   await using proxy = new TestProxy()
   const web = proxy.publish(server.port)
-  const client = await connect(web.port)
-  client.write('before ')
-  await waitFor(() => web.counters().bytesOut === 7, { what: 'the echo' })
+  const client = await talking(web, 'before ')
   const frozen = await proxy.proxy.freeze()
   const [{ up, down } = { up: undefined, down: undefined }] = frozen.filter(
     each => each.kind === 'connection',
@@ -126,9 +123,7 @@ t.test('the sockets of what was withdrawn meanwhile are closed once', async t =>
   await using server = await serve(echo)
   await using proxy = new TestProxy()
   const web = proxy.publish(server.port)
-  const client = await connect(web.port)
-  client.write('x')
-  await waitFor(() => web.counters().bytesOut === 1, { what: 'the echo' })
+  await talking(web, 'x')
   const frozen = await proxy.proxy.freeze()
   await proxy.proxy.withdraw(web.id)
   await proxy.proxy.thaw(frozen)

@@ -1,6 +1,7 @@
 /** A proxy for a file of tests, and publications on ports that the kernel chooses. */
 
-import type { Place } from 'tsnet/lab'
+import type { Socket } from 'node:net'
+import { type Place, waitFor } from 'tsnet/lab'
 import type { Ip } from '../../src/model/address/address.ts'
 import {
   type Counters,
@@ -10,6 +11,7 @@ import {
   startProxy,
   type Target,
 } from '../../src/proxy/proxy.ts'
+import { connect } from './streams.ts'
 
 export const LOOPBACK = '127.0.0.1' as Ip
 
@@ -17,6 +19,14 @@ export interface Published {
   id: string
   port: number
   counters(): Counters
+}
+
+/** A client of an echo, who has said something and heard it. */
+export async function talking(web: Published, words: string): Promise<Socket> {
+  const client = await connect(web.port)
+  client.write(words)
+  await waitFor(() => web.counters().bytesOut === words.length, { what: 'the echo' })
+  return client
 }
 
 export class TestProxy implements AsyncDisposable {
