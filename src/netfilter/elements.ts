@@ -1,8 +1,9 @@
 /**
  * Elements of sets and maps, as values and as bytes.
  *
- * Ten thousand are added at once: so the first of a shape (lengths, comment, verdict) is encoded by its
- * table, and those that follow are copies of it with another key and other data.
+ * Ten thousand are added at once: so a run of ports is one value until it is bytes. And the first of a shape
+ * (lengths, comment, verdict) is encoded by its table; those that follow are copies of it with another key and
+ * other data.
  */
 
 import { present } from '../model/present.ts'
@@ -31,6 +32,12 @@ export interface SetElement {
   /** In maps of verdicts. */
   verdict?: ElementVerdict
   comment?: string
+}
+
+/** One element, or those of a range of ports. */
+export interface ElementRun extends SetElement {
+  /** So many (default 1). Key and data, where there are data, end in a port, four bytes wide, one higher in each. */
+  count?: number
 }
 
 const list = attributes({ all: [1, repeated(nested(element))] })
@@ -68,9 +75,19 @@ const sameShape = (a: SetElement, b: SetElement): boolean =>
 /** Elements that fit into one attribute. */
 export interface ElementGroup {
   bytes: Uint8Array
-  elements: readonly SetElement[]
-  /** Where each begins in the bytes. */
-  offsets: readonly number[]
+  /** Which one begins there in the bytes. */
+  find: (offset: number) => SetElement | undefined
+}
+
+/** Elements of a run that lie behind one another in a group. */
+interface Stretch {
+  run: ElementRun
+  /** Of which of them the first is. */
+  first: number
+  /** Where it begins, and how long each is. */
+  start: number
+  size: number
+  count: number
 }
 
 /** Of the 64 KiB of an attribute some are left for its own header, and what rounding takes. */
@@ -80,30 +97,77 @@ const GROUP_MAX = 60_000
 const buffer = new Uint8Array(GROUP_MAX)
 
 /** Elements as bytes, in groups of which each fits into one message; at least one group. */
-export function groupElements(elements: readonly SetElement[]): ElementGroup[] {
+export function groupElements(runs: readonly ElementRun[]): ElementGroup[] {
   const groups: ElementGroup[] = []
-  let [from, length, offsets]: [number, number, number[]] = [0, 0, []]
-  const close = (to: number): void => {
-    groups.push({ bytes: buffer.slice(0, length), elements: elements.slice(from, to), offsets })
-    ;[from, length, offsets] = [to, 0, []]
+  let [length, stretches]: [number, Stretch[]] = [0, []]
+  const close = (): void => {
+    groups.push({ bytes: buffer.slice(0, length), find: finder(stretches) })
+    ;[length, stretches] = [0, []]
   }
   let shape: { element: SetElement; bytes: Uint8Array } | undefined
-  for (const [i, each] of elements.entries()) {
-    const isKnown = shape !== undefined && sameShape(shape.element, each)
-    if (shape === undefined || !isKnown) shape = { element: each, bytes: encodeOne(each) }
-    if (length + shape.bytes.length > GROUP_MAX) close(i)
-    offsets.push(length)
-    buffer.set(shape.bytes, length)
-    if (isKnown) {
-      buffer.set(each.key, length + KEY_AT)
-      if (each.data !== undefined) {
-        buffer.set(each.data, length + KEY_AT + aligned(each.key.length) + DATA_AFTER)
-      }
+  for (const run of runs) {
+    if (shape === undefined || !sameShape(shape.element, run)) shape = { element: run, bytes: encodeOne(run) }
+    const { bytes } = shape
+    for (let first = 0, left = run.count ?? 1; left > 0; ) {
+      if (length + bytes.length > GROUP_MAX) close()
+      const count = Math.min(left, Math.floor((GROUP_MAX - length) / bytes.length))
+      const stretch = { run, first, start: length, size: bytes.length, count }
+      write(stretch, bytes)
+      stretches.push(stretch)
+      length += count * bytes.length
+      first += count
+      left -= count
     }
-    length += shape.bytes.length
   }
-  if (offsets.length > 0 || groups.length === 0) close(elements.length)
+  if (length > 0 || groups.length === 0) close()
   return groups
+}
+
+/** @param shape an element of the same shape */
+function write({ run, first, start, size, count }: Stretch, shape: Uint8Array): void {
+  const { key, data } = run
+  const keyEnd = KEY_AT + key.length
+  const dataAt = KEY_AT + aligned(key.length) + DATA_AFTER
+  for (let i = 0, at = start; i < count; i++, at += size) {
+    buffer.set(shape, at)
+    buffer.set(key, at + KEY_AT)
+    if (data !== undefined) buffer.set(data, at + dataAt)
+    if (first + i === 0) continue
+    raisePort(buffer, at + keyEnd, first + i)
+    if (data !== undefined) raisePort(buffer, at + dataAt + data.length, first + i)
+  }
+}
+
+const PORT_FIELD = 4
+
+/** Counts up the port that a key ends in. @param end of the key @throws RangeError past the last port */
+function raisePort(bytes: Uint8Array, end: number, by: number): void {
+  const at = end - PORT_FIELD
+  const port = (((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)) + by
+  if (port > 0xffff) throw new RangeError(`there is no port ${port}`)
+  bytes[at] = port >> 8
+  bytes[at + 1] = port
+}
+
+const finder =
+  (stretches: readonly Stretch[]) =>
+  (offset: number): SetElement | undefined => {
+    const stretch = stretches.find(
+      ({ start, size, count }) => offset >= start && offset < start + count * size,
+    )
+    if (stretch === undefined || (offset - stretch.start) % stretch.size !== 0) return undefined
+    return elementOf(stretch.run, stretch.first + (offset - stretch.start) / stretch.size)
+  }
+
+/** One element of a run, counted from 0. */
+function elementOf({ count: _, ...first }: ElementRun, index: number): SetElement {
+  if (index === 0) return first
+  const raised = (bytes: Uint8Array): Uint8Array => {
+    const copy = Uint8Array.from(bytes)
+    raisePort(copy, copy.length, index)
+    return copy
+  }
+  return { ...first, key: raised(first.key), ...(first.data && { data: raised(first.data) }) }
 }
 
 /** An element of a listing. What its comment says is anybody's. */

@@ -12,7 +12,7 @@ import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST } from '../netlin
 import { encodeMessage } from '../netlink/message.ts'
 import type { Netlink } from '../netlink/netlink.ts'
 import * as k from './constants.ts'
-import { groupElements, type SetElement } from './elements.ts'
+import { type ElementRun, groupElements } from './elements.ts'
 import { type HookName, hookNumber } from './hooks.ts'
 import { type Denial, denialOf, type Part } from './refusal.ts'
 import { encodeRule, type RulePlan } from './rule.ts'
@@ -198,19 +198,20 @@ export class Transaction {
   }
 
   /** Refused where one of the elements is there. Equivalent to: nft create element inet TABLE SET { … } */
-  createElements(table: TableRef, set: string, elements: readonly SetElement[]): this {
+  createElements(table: TableRef, set: string, elements: readonly ElementRun[]): this {
     return this.#addElements(table, set, elements, 'create element', NLM_F_CREATE | NLM_F_EXCL)
   }
 
   /** Elements that are there stay. Equivalent to: nft add element inet TABLE SET { … } */
-  addElements(table: TableRef, set: string, elements: readonly SetElement[]): this {
+  addElements(table: TableRef, set: string, elements: readonly ElementRun[]): this {
     return this.#addElements(table, set, elements, 'add element', NLM_F_CREATE)
   }
 
   /** Refused where one of the elements is not there. Equivalent to: nft delete element inet TABLE SET { … } */
-  deleteElements(table: TableRef, set: string, elements: readonly SetElement[]): this {
-    const keys = elements.map(({ key, keyEnd, isEnd }) => ({
+  deleteElements(table: TableRef, set: string, elements: readonly ElementRun[]): this {
+    const keys = elements.map(({ key, keyEnd, isEnd, count }) => ({
       key,
+      ...(count !== undefined && { count }),
       ...(keyEnd && { keyEnd }),
       ...(isEnd && { isEnd }),
     }))
@@ -281,7 +282,7 @@ export class Transaction {
   #addElements(
     table: TableRef,
     set: string,
-    elements: readonly SetElement[],
+    elements: readonly ElementRun[],
     what: string,
     flags: number,
     setId?: number,
@@ -290,7 +291,7 @@ export class Transaction {
     for (const group of groupElements(elements)) {
       const { bytes, start } = elementsOfSet(table, set, group.bytes, setId)
       const find = (offset: number) => {
-        const found = group.elements[group.offsets.indexOf(offset - start)]
+        const found = group.find(offset - start)
         return found && { element: found, set }
       }
       this.#add(table, what, type, flags, () => bytes, { subject: set, find })

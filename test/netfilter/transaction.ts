@@ -86,6 +86,42 @@ t.test('many elements are several messages below 64 KiB, and each is as it would
   }
 })
 
+/** A port as the last field of a key. */
+const tcpPort = (port: number): Uint8Array => Uint8Array.from([6, 0, 0, 0, ...be16.encode(port), 0, 0])
+
+t.test('a range of ports is sent as its elements would be one by one', async t => {
+  const comment = 'tsnet:0123456789abcdef'
+  const range = { key: tcpPort(20_000), data: tcpPort(250), comment }
+  const each = (count: number): SetElement[] =>
+    Array.from({ length: count }, (_, i) => ({ key: tcpPort(20_000 + i), data: tcpPort(250 + i), comment }))
+  const other = { key: tcpPort(80), data: tcpPort(80), comment }
+  // Within one message, and over several of them.
+  for (const count of [1, 300, 3_000]) {
+    for (const what of ['createElements', 'deleteElements'] as const) {
+      const ranges = await sent(tx => tx[what](table, 'ports', [other, { ...range, count }, other]))
+      const single = await sent(tx => tx[what](table, 'ports', [other, ...each(count), other]))
+      t.same(ranges, single, `${what}, ${count}`)
+    }
+  }
+  await t.rejects(
+    sent(tx => tx.createElements(table, 'ports', [{ ...range, key: tcpPort(65_535), count: 2 }])),
+    RangeError,
+  )
+})
+
+t.test('of a range the element that is there already is named', async t => {
+  const range = { key: tcpPort(20_000), data: tcpPort(250), count: 3000 }
+  const { requests } = await sent(tx => tx.createElements(table, 'ports', [range]))
+  const before = elementsOf(requests[0])?.length ?? 0
+  for (const [index, at] of [0, 7, before + 70].entries()) {
+    const [message, place] = at < before ? [1, at] : [2, at - before]
+    const turn = no('EEXIST', offsetOf(requests[message - 1], place))
+    const kernel = new ScriptedKernel(...answering(requests.length + 2, message, turn))
+    const denial = new Transaction().createElements(table, 'ports', [range]).commit(new Netlink(kernel))
+    t.strictSame(denial?.element, { key: tcpPort(20_000 + at), data: tcpPort(250 + at) }, `the ${index}th`)
+  }
+})
+
 t.test('elements of several shapes stand side by side', async t => {
   const key = be16.encode(1)
   const elements: SetElement[] = [

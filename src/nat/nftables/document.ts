@@ -11,12 +11,30 @@ export interface Element {
   key: string
   /** In maps. */
   value?: string
+  /** Of a range of ports: so many (default 1); key and value end in a port, one higher in each. */
+  count?: number
+}
+
+/** The elements of a range, one by one. */
+export function onePortEach({ count = 1, ...first }: Element): Element[] {
+  const { key, value } = first
+  return Array.from({ length: count }, (_, i) => ({
+    ...first,
+    key: raised(key, i),
+    ...(value !== undefined && { value: raised(value, i) }),
+  }))
+}
+
+function raised(text: string, by: number): string {
+  if (by === 0) return text
+  const at = text.lastIndexOf(' ') + 1
+  return `${text.slice(0, at)}${Number(text.slice(at)) + by}`
 }
 
 /** The key of an owner in `owners`: two numbers of 32 bits. */
 export const ownerKey = (owner: string): string => `0x${owner.slice(0, 8)} . 0x${owner.slice(8)}`
 
-/** All elements of an attachment, in the order of their making. */
+/** All elements of an attachment, in the order of their making; ranges of ports as they are. */
 export function elementsOf({ owner, bridge, families }: Rules): Element[] {
   return [
     { set: 'owners', key: ownerKey(owner), value: 'jump in_use' },
@@ -77,20 +95,18 @@ function portElements({ family, bridgeServed }: FamilyRules, bridge: string, por
   const { protocol, hostIp, hostPort, target, containerPort, count } = port
   const kind = hostIp === undefined ? family : `${family}_at`
   const at = hostIp === undefined ? '' : `${hostIp} . `
-  return Array.from({ length: count }, (_, i) => {
-    const key = `${at}${protocol} . ${hostPort + i}`
-    return [
-      { set: `ports${kind}`, key, value: `${target} . ${containerPort + i}` },
-      { set: `open${kind}`, key },
-      ...(bridgeServed ? [{ set: `proxied${kind}`, key: `"${bridge}" . ${key}` }] : []),
-    ]
-  }).flat()
+  const key = `${at}${protocol} . ${hostPort}`
+  return [
+    { set: `ports${kind}`, key, value: `${target} . ${containerPort}`, count },
+    { set: `open${kind}`, key, count },
+    ...(bridgeServed ? [{ set: `proxied${kind}`, key: `"${bridge}" . ${key}`, count }] : []),
+  ]
 }
 
 /** The commands that add elements, for a page to read; what goes to one set is one of them. */
 export function createText(elements: readonly Element[], owner: string): string[] {
   const sets = new Map<string, string[]>()
-  for (const element of elements) {
+  for (const element of elements.flatMap(onePortEach)) {
     const texts = sets.get(element.set) ?? []
     texts.push(elementText(element, owner))
     sets.set(element.set, texts)

@@ -4,25 +4,26 @@
  * What an element is in words (document.ts), its set's type makes bytes of, and back.
  */
 
-import type { SetElement } from '../../netfilter/elements.ts'
+import type { ElementRun, SetElement } from '../../netfilter/elements.ts'
 import { findElement, listElements, listSets } from '../../netfilter/list.ts'
 import { keyBytes, keyText, keyType } from '../../netfilter/set-types.ts'
 import type { Transaction } from '../../netfilter/transaction.ts'
 import type { Netlink } from '../../netlink/netlink.ts'
 import { commentOf } from '../rules.ts'
 import { TABLE_REF as TABLE, typesOfSet } from './base.ts'
-import type { Element } from './document.ts'
+import { type Element, onePortEach } from './document.ts'
 
 const NAMELESS = '__set'
 
 const JUMP = 'jump '
 
 /** Makes elements of one set what the kernel holds of them. */
-function encoder(set: string, owner?: string): (element: Element) => SetElement {
+function encoder(set: string, owner?: string): (element: Element) => ElementRun {
   const { type, data = '' } = typesOfSet(set)
   const mark = owner === undefined ? {} : { comment: commentOf(owner) }
-  return ({ key, value }) => {
-    const made: SetElement = { key: keyBytes(type, key), ...mark }
+  return ({ key, value, count }) => {
+    const made: ElementRun = { key: keyBytes(type, key), ...mark }
+    if (count !== undefined) made.count = count
     if (value?.startsWith(JUMP)) made.verdict = { code: 'jump', chain: value.slice(JUMP.length) }
     else if (value !== undefined) made.data = keyBytes(data, value)
     return made
@@ -61,7 +62,7 @@ function bySet(elements: readonly Element[]): Map<string, Element[]> {
 
 /** Those of an owner's elements that are not in the kernel as they should be. */
 export function absentElements(nl: Netlink, elements: readonly Element[], owner: string): Element[] {
-  return elements.filter(element => {
+  return elements.flatMap(onePortEach).filter(element => {
     const wanted = encoder(element.set, owner)(element)
     const found = findElement(nl, TABLE, element.set, wanted.key)
     return (

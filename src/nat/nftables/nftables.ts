@@ -34,6 +34,7 @@ import {
   elementsOf,
   elementText,
   isPortElement,
+  onePortEach,
   portElementsOf,
 } from './document.ts'
 import {
@@ -70,6 +71,7 @@ export async function installNft(rules: Rules): Promise<void> {
       elements,
       (part, isLast) => create(nl, rules, part, isLast ? accepts : []),
       part => void deleteElements(new Transaction(), part).commit(nl),
+      onePortEach,
     )
     if (denial === undefined) return
     if (isTaken(denial)) throw conflict(nl, rules, denial)
@@ -114,6 +116,7 @@ export async function withdrawNft(
         elements,
         (part, isLast) => remove(part, isLast, isLast ? more : []),
         () => {}, // What is gone is gone; the rest is looked for.
+        onePortEach,
       )
     let denial = removeAll(last ? deleteTable : [])
     // Somebody else is there, or the table is gone already.
@@ -141,7 +144,9 @@ export async function handOverNft(owner: string | undefined, heirs: readonly Rul
       const there = new Set(elementsOfOwner(nl, heir.owner).map(({ set, key }) => `${set} ${key}`))
       createElements(
         tx,
-        portElementsOf(heir).filter(({ set, key }) => !there.has(`${set} ${key}`)),
+        portElementsOf(heir)
+          .flatMap(onePortEach)
+          .filter(({ set, key }) => !there.has(`${set} ${key}`)),
         heir.owner,
       )
     }

@@ -10,17 +10,21 @@ const PART = 2000
  * Changes all elements at once, or part by part where the socket does not take so much.
  * @param change is told whether its part is the last
  * @param undo takes a part back when a later one is refused
+ * @param apart makes a range of elements single ones
  * @returns what was refused first; undefined where all is done
  */
 export function inParts<T>(
-  elements: readonly T[],
+  ranges: readonly T[],
   change: (part: readonly T[], isLast: boolean) => Denial | undefined,
   undo: (part: readonly T[]) => void,
+  apart: (range: T) => readonly T[],
 ): Denial | undefined {
+  let elements: readonly T[]
   try {
-    return change(elements, true)
+    return change(ranges, true)
   } catch (thrown) {
-    if (!hasCode(thrown, 'EMSGSIZE') || elements.length <= PART) throw thrown
+    elements = hasCode(thrown, 'EMSGSIZE') ? ranges.flatMap(apart) : []
+    if (elements.length <= PART) throw thrown
   }
   for (let from = 0; from < elements.length; from += PART) {
     const denial = change(elements.slice(from, from + PART), from + PART >= elements.length)
