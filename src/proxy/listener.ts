@@ -22,6 +22,7 @@ import {
   IPPROTO_IPV6,
   IPV6_RECVPKTINFO,
   IPV6_V6ONLY,
+  optionOf,
   SO_REUSEADDR,
   SO_REUSEPORT,
   SOCK_CLOEXEC,
@@ -137,10 +138,16 @@ function opener(
   const domain = domainOf(address)
   const bytes = hostSockaddr(address, 0)
   const view = new DataView(bytes.buffer)
+  const v6Only = ip === undefined ? 0 : 1
+  let isV6Set: boolean | undefined
   return port => {
     const fd = libc.socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, number)
     if (fd < 0) throw bindError(publication, ip, port)
-    if (domain === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, ip === undefined ? 0 : 1)
+    if (domain === AF_INET6) {
+      // By net.ipv6.bindv6only, which does not change between two ports.
+      isV6Set ??= optionOf(fd, IPPROTO_IPV6, IPV6_V6ONLY) === v6Only
+      if (!isV6Set) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, v6Only)
+    }
     if (owner !== undefined) {
       fchownSync(fd, owner, -1)
       setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1)

@@ -57,6 +57,28 @@ for (const transport of ['tcp', 'udp'] as const) {
   })
 }
 
+t.test('all addresses are both families and :: is one, whatever net.ipv6.bindv6only says', async t => {
+  await using place = await street()
+  const { host, web } = place
+  web.listen('tcp', 80)
+  const target = [{ ip: ip('10.9.0.2'), port: 80 }]
+  for (const only of [0, 1]) {
+    await host.run('sysctl', '-qw', `net.ipv6.bindv6only=${only}`)
+    await using proxy = new TestProxy({}, host)
+    // The target's port is counted up, too: only the first of a range is served.
+    proxy.publish(target, { hostPort: 8080, count: 3 })
+    proxy.publish(target, { hostPort: 8090, count: 3, hostIps: [ip('::')] })
+    for (const address of ['127.0.0.1', '::1']) {
+      t.match(await host.ask('tcp', address, 8080), { place: 'web' }, `${address}, ${only}`)
+      await t.rejects(host.ask('tcp', address, 8082), { code: 'ECONNRESET' }, `${address}, ${only}`)
+    }
+    t.match(await host.ask('tcp', '::1', 8090), { place: 'web' }, `::, ${only}`)
+    for (const port of [8090, 8092]) {
+      await t.rejects(host.ask('tcp', '127.0.0.1', port), { code: 'ECONNREFUSED' }, `::, ${only}`)
+    }
+  }
+})
+
 t.test('dialling from inside leaves the worker at home', async t => {
   await using place = await street()
   const { host, client, web } = place
