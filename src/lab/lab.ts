@@ -28,7 +28,7 @@
 
 import { draw } from './draw.ts'
 import { type Host, type Process, startHost } from './host.ts'
-import { wireUp } from './links.ts'
+import { awaitOwnRoutes, wireUp } from './links.ts'
 import type { Place } from './place.ts'
 import { topologyOf } from './topology.ts'
 
@@ -54,10 +54,11 @@ export class World implements AsyncDisposable {
     return host
   }
 
-  /** A veth pair between two places, both ends up. */
+  /** A veth pair between two places, both ends up, and all there that the kernel adds by itself. */
   wire(a: WireEnd, b: WireEnd): void {
     wireUp(a[0].netns, a[1], b[0].netns, b[1])
     for (const [place, ifname, ...addresses] of [a, b]) place.address(ifname, ...addresses)
+    for (const [place, ifname] of [a, b]) awaitOwnRoutes(place.netns, ifname)
   }
 
   /** The world as it is wired now, as a tree of text. */

@@ -10,7 +10,16 @@ import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { CommandError, type Host, lab, type Namespace, NoAnswer, type World, waitFor } from 'tsnet/lab'
+import {
+  CommandError,
+  type Host,
+  lab,
+  type Namespace,
+  NoAnswer,
+  snapshot,
+  type World,
+  waitFor,
+} from 'tsnet/lab'
 import { readSysctl, writeSysctl } from '../../src/netns/sysctl.ts'
 
 t.setTimeout(300_000) // on a busy machine
@@ -53,6 +62,26 @@ t.test('places reach each other over wires, bridges and routes, by TCP and UDP, 
     const v6 = await client.ask(transport, 'fd09::2', 7, { text: 'over IPv6', fromPort: 4007 })
     t.strictSame(v6, { place: 'web', peer: 'fd50::2', peerPort: 4007, text: 'over IPv6' })
     t.strictSame(server.heard, [v4, v6])
+  }
+  await world.end()
+})
+
+t.test('a wire has all that the kernel adds to its ends when it is there', async t => {
+  const world = await lab()
+  const host = await world.host('host')
+  const client = await world.host('client')
+  for (let n = 1; n <= 20; n++) {
+    world.wire([host, `lan${n}`, `fd${50 + n}::1/64`], [client, `eth${n}`, `fd${50 + n}::2/64`])
+    const first = await snapshot(host)
+    const routes = Object.keys(first.route ?? {}).filter(one => one.startsWith(`host local `))
+    t.ok(
+      routes.some(one => one.includes(`local fd${50 + n}::1/128`)),
+      `the route of its address, ${n}`,
+    )
+    t.ok(
+      routes.some(one => /local fe80::/.test(one) && one.endsWith(`on lan${n}`)),
+      `the link-local one, ${n}`,
+    )
   }
   await world.end()
 })

@@ -46,12 +46,6 @@ export class Scene {
     client.listen('udp', ANSWERS)
     const scene = new Scene(world, host, client, backend)
     for (const name of containers) await scene.container(name)
-    // The kernel makes these routes by itself, on a busy machine when somebody has looked already.
-    const routed = async () => {
-      const { stdout } = await host.run('ip', '-6', 'route', 'show', 'table', 'local', 'dev', 'lan0')
-      return stdout.includes(HOST[6]) && /fe80::\S+ /.test(stdout)
-    }
-    await waitFor(routed, { what: 'the routes of the addresses of lan0' })
     await scene.remember()
     return scene
   }
