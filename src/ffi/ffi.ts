@@ -71,6 +71,9 @@ export interface Libc {
   pidfd_open(pid: number, flags: number): number
   pidfd_getfd(pidfd: number, target: number, flags: number): number
   /** `handler`: 0 SIG_DFL, 1 SIG_IGN. */
+  prctl(option: number, a: number, b: Memory, c: number, d: number): number
+  capget(header: Memory, data: Memory): number
+  capset(header: Memory, data: Memory): number
   signal(number: number, handler: bigint): bigint
   /** Ends the process at once: nothing is flushed, no exit handler runs. */
   _exit(status: number): void
@@ -132,6 +135,9 @@ const prototypes: { [name in keyof Libc]: string } = {
   inotify_add_watch: 'int inotify_add_watch(int fd, const char *pathname, uint32_t mask)',
   pidfd_open: 'int pidfd_open(int pid, unsigned int flags)',
   pidfd_getfd: 'int pidfd_getfd(int pidfd, int targetfd, unsigned int flags)',
+  prctl: 'int prctl(int option, unsigned long a, const void *b, unsigned long c, unsigned long d)',
+  capget: 'int capget(void *header, void *data)',
+  capset: 'int capset(void *header, const void *data)',
   signal: 'intptr_t signal(int signum, intptr_t handler)',
   _exit: 'void _exit(int status)',
   syscall: 'long syscall(long number, long a, const void *b, const void *c, long d)',

@@ -2,7 +2,7 @@
  * The daemon as a service manager and an administrator deal with it: readiness, settings and signals.
  */
 
-import { writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { type Finished, waitFor } from 'tsnet/lab'
 import { openBound } from '../../src/lab/sockets.ts'
@@ -61,6 +61,35 @@ for (const [kind, address, listen] of [
     await heard(`${replaced}STOPPING=1`)
   })
 }
+
+/** The threads of a process, of each what it may do. */
+function threadsOf(pid: number): { netAdmin: boolean; confined: boolean; filtered: boolean }[] {
+  const folder = `/proc/${pid}/task`
+  return readdirSync(folder).map(thread => {
+    const status = readFileSync(`${folder}/${thread}/status`, 'utf8')
+    const field = (name: string): string => new RegExp(`^${name}:\\s*(\\w+)$`, 'm').exec(status)?.[1] ?? ''
+    const capabilities = BigInt(`0x${field('CapEff')}`)
+    return {
+      netAdmin: (capabilities & (1n << 12n)) !== 0n,
+      confined: field('NoNewPrivs') === '1',
+      filtered: field('Seccomp') === '2',
+    }
+  })
+}
+
+t.test('the thread that moves the bytes of strangers is confined, and no other', async t => {
+  const { scene, tsnet } = await open(t)
+  settle(scene, { workers: 2 })
+  const daemon = await tsnet.daemon('--config', SETTINGS)
+  await tsnet.run('publish', '--mode', 'proxy', '8080:80', 'netns:web')
+  t.match(await scene.client.ask('tcp', '192.168.50.1', 8080), { place: 'web' })
+  const threads = threadsOf(daemon.pid ?? 0)
+  const workers = threads.filter(({ confined }) => confined)
+  t.strictSame(workers, Array(2).fill({ netAdmin: false, confined: true, filtered: true }))
+  const others = threads.filter(({ confined }) => !confined)
+  t.ok(others.length > 0)
+  t.ok(others.every(({ netAdmin, filtered }) => netAdmin && !filtered))
+})
 
 t.test('told to stop, it refuses who comes, lets transfers finish and resets what is stuck', async t => {
   const { scene, tsnet } = await open(t)

@@ -2,11 +2,13 @@
  * The program of a worker thread: the loop, which sleeps in epoll_wait and nowhere else.
  *
  * Commands come through the message port; an eventfd in the epoll set says that there are some. While the
- * loop runs, Node's own event loop does not.
+ * loop runs, Node's own event loop does not: nothing of it is used from then on that libuv does on threads of its own
+ * (ffi/thread).
  */
 
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { libc } from '../../ffi/ffi.ts'
+import { confine } from '../../ffi/thread/thread.ts'
 import { messageOf } from '../../model/errors.ts'
 import type { Command, Report } from '../assignment.ts'
 import { LostThread } from '../dial.ts'
@@ -63,4 +65,6 @@ function onFault(thrown: unknown): void {
 const { wake, marks }: WorkerData = workerData
 const plane = new DataPlane(marks, onFault)
 plane.reactor.add(wake, EPOLLIN, new CommandQueue(), 0)
+// What is left: entering the namespaces of targets, and reaching unix sockets of any user.
+confine('SYS_ADMIN', 'DAC_OVERRIDE', 'DAC_READ_SEARCH')
 plane.reactor.run()
