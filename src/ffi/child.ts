@@ -8,7 +8,6 @@
  * own, so that a signal meant for us does not stop it halfway.
  */
 
-import { closeSync } from 'node:fs'
 import { errno, errnoName, libc, must, SystemError } from './ffi.ts'
 
 const O_CLOEXEC = 0x80000
@@ -152,7 +151,7 @@ class Pipe {
   /** Closes the other end here; this one does not block from now on. */
   keep(fd: number): void {
     for (const other of [...this.#open].filter(number => number !== fd)) {
-      closeSync(other)
+      libc.close(other)
       this.#open.delete(other)
     }
     must('fcntl', libc.fcntl(fd, F_SETFL, O_NONBLOCK))
@@ -170,7 +169,7 @@ class Pipe {
   }
 
   close(): void {
-    for (const fd of this.#open) closeSync(fd)
+    for (const fd of this.#open) libc.close(fd)
     this.#open.clear()
   }
 }

@@ -2,14 +2,19 @@
  * A lock on a file, by flock(2): gone with its holder, however that dies, and honoured between processes
  * and between tasks of one process alike (each lock has its own open file).
  *
+ * Letting go comes first: whatever the kernel says to the removal of the file, the lock is free afterwards and the
+ * next in line is called. A file that stays is a name without a holder, which is said, and which GC removes.
+ *
  * Tasks of one process stand in line, and each is called by the one before. Between processes waiting is
  * polling: a blocked flock could neither be given up at a deadline nor let other tasks run.
  */
 
-import { closeSync, constants, fstatSync, openSync, unlinkSync } from 'node:fs'
+import { constants, fstatSync, openSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { TsnetError } from '../model/errors.ts'
+import { messageOf, TsnetError } from '../model/errors.ts'
+import { surroundings } from '../model/surroundings.ts'
 import { errno, libc, SystemError } from './ffi.ts'
+import { removeFile } from './remove.ts'
 
 const LOCK_EX = 2
 const LOCK_NB = 4
@@ -42,15 +47,23 @@ export class FileLock implements Disposable {
   /** Leaves it to whoever has a copy of the open file. */
   leave(): void {
     if (this.#fd < 0) return
-    closeSync(this.#fd)
+    // Not Node's: it is closed whatever close(2) answers.
+    libc.close(this.#fd)
     this.#fd = -1
     this.onRelease()
   }
 
   [Symbol.dispose](): void {
-    // Removed while held: whoever waits for this file notices that it has no name any more.
-    if (this.#fd >= 0 && this.#removeAfter) unlinkSync(this.#path)
-    this.leave()
+    if (this.#fd < 0) return
+    try {
+      // Removed while held: whoever waits for this file notices that it has no name any more.
+      if (this.#removeAfter) removeFile(this.#path)
+    } catch (thrown) {
+      // What was done under it is done: that a name is left over makes no failure of it.
+      surroundings().complain(`tsnet: warning: a lock file stays: ${messageOf(thrown)}\n`)
+    } finally {
+      this.leave()
+    }
   }
 }
 
@@ -59,18 +72,23 @@ export class FileLock implements Disposable {
  * @throws Node's error when the file cannot be opened; SystemError when it cannot be locked
  */
 export function tryLockFile(path: string, options: LockOptions = {}): FileLock | undefined {
-  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
-  if (libc.flock(fd, LOCK_EX | LOCK_NB) < 0) {
-    const failure = new SystemError('flock', errno())
-    closeSync(fd)
-    if (failure.code === 'EAGAIN' || failure.code === 'EINTR') return undefined
-    throw failure
+  // A FIFO in its place would be waited for.
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK
+  const fd = openSync(path, flags, 0o600)
+  let isOurs = false
+  try {
+    isOurs = tryFlock(fd) && !wasRemoved(fd)
+  } finally {
+    if (!isOurs) libc.close(fd)
   }
-  if (wasRemoved(fd)) {
-    closeSync(fd)
-    return undefined
-  }
-  return new FileLock(path, fd, options.removeAfter ?? false)
+  return isOurs ? new FileLock(path, fd, options.removeAfter ?? false) : undefined
+}
+
+function tryFlock(fd: number): boolean {
+  if (libc.flock(fd, LOCK_EX | LOCK_NB) === 0) return true
+  const failure = new SystemError('flock', errno())
+  if (failure.code === 'EAGAIN' || failure.code === 'EINTR') return false
+  throw failure
 }
 
 /** The last in line for each path: settled when the next may try. */

@@ -48,9 +48,15 @@ export class Undo {
     return failures
   }
 
+  /** All of them, also those before one that throws. */
   #close(): void {
-    for (const resource of this.#used.reverse()) resource[Symbol.dispose]()
-    this.#used = []
+    const last = this.#used.pop()
+    if (last === undefined) return
+    try {
+      last[Symbol.dispose]()
+    } finally {
+      this.#close()
+    }
   }
 }
 

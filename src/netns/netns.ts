@@ -53,8 +53,11 @@ export class Netns implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.#lender !== undefined) return
-    this.onClose()
-    closeSync(this.#fd)
+    try {
+      this.onClose()
+    } finally {
+      closeSync(this.#fd)
+    }
   }
 }
 

@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { FileLock, lockFile, tryLockFile } from '../../src/ffi/lock.ts'
@@ -76,4 +77,35 @@ t.test('who gives up in the line does not let those behind pass the holder', asy
   t.ok(entered)
   lock[Symbol.dispose]()
   using _again = await lockFile(path)
+})
+
+t.test('a lock whose file cannot be removed is let go of all the same, and that is said', async t => {
+  const path = join(t.testdir(), 'lock')
+  const said: string[] = []
+  const before = process.stderr.write
+  process.stderr.write = (text: string | Uint8Array) => said.push(String(text)) > 0
+  t.teardown(() => {
+    process.stderr.write = before
+  })
+  const held = await lockFile(path, { removeAfter: true })
+  const next = lockFile(path, { withinMs: 2_000 })
+  const open = () => readdirSync('/proc/self/fd').length
+  const descriptors = open()
+  // unlink(2) refuses a folder to root as well.
+  rmSync(path)
+  mkdirSync(path)
+  held[Symbol.dispose]()
+  process.stderr.write = before
+  rmdirSync(path)
+  t.equal(open(), descriptors - 1)
+  t.match(said.join(''), /a lock file stays: unlink .*EISDIR/)
+  const lock = await next.catch(() => lockFile(path, { withinMs: 2_000 }))
+  lock[Symbol.dispose]()
+})
+
+t.test('a FIFO in the place of a lock file is no reason to wait', async t => {
+  const path = join(t.testdir(), 'lock')
+  execFileSync('mkfifo', [path])
+  using lock = tryLockFile(path)
+  t.ok(lock)
 })

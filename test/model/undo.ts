@@ -104,3 +104,19 @@ t.test('every step of a tear-down runs, whatever fails', async t => {
   )
   t.same(order, ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'])
 })
+
+t.test('a resource that does not close keeps no other open', async t => {
+  const order: string[] = []
+  await t.rejects(
+    withUndo(async undo => {
+      undo.use({ [Symbol.dispose]: () => void order.push('first') })
+      undo.use({
+        [Symbol.dispose]: () => {
+          throw new Error('EIO')
+        },
+      })
+    }),
+    /EIO/,
+  )
+  t.same(order, ['first'])
+})
