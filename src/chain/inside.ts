@@ -1,6 +1,7 @@
 /** The interfaces of a container, and a name that is free among them. */
 
 import { TsnetError } from '../model/errors.ts'
+import type { NamespaceId } from '../model/network.ts'
 import { listLinks } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { inside, openNetns } from '../netns/netns.ts'
@@ -15,6 +16,12 @@ export function interfacesOf(netnsPath: string): Interfaces {
     using nl = openNetlink()
     return new Map(listLinks(nl).map(({ name, mac }) => [name, mac]))
   })
+}
+
+/** @throws TsnetError `invalid-netns` */
+export function identityAt(netnsPath: string): NamespaceId {
+  using netns = openNetns(netnsPath)
+  return netns.identity
 }
 
 /** As many interfaces as anybody gives a container. */

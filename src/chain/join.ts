@@ -6,14 +6,13 @@
  * started anew since, and what was before is taken down first.
  */
 
-import { statSync } from 'node:fs'
 import { checkContainerId, checkNetworkName } from '../cni/config/names.ts'
 import { TsnetError } from '../model/errors.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
 import { parsePortSpec } from '../model/publication/port-spec.ts'
 import { writeCached } from './cache.ts'
 import type { NetworkList } from './conflist.ts'
-import { freeName, interfacesOf } from './inside.ts'
+import { freeName, identityAt, interfacesOf } from './inside.ts'
 import { isThere, listKnown, livesElsewhere } from './known.ts'
 import { leaveAs, leaveKnown } from './leave.ts'
 import type { Host } from './places.ts'
@@ -44,13 +43,13 @@ export async function join(list: NetworkList, request: JoinRequest, host: Host):
   const containerId = checkContainerId(request.containerId)
   const network = checkNetworkName(list.name)
   const taken = interfacesOf(request.netns)
-  const { dev, ino } = statSync(request.netns)
+  const home = identityAt(request.netns)
   const wanted = request.ifname && parseInterfaceName(request.ifname, '--ifname', 'invalid-environment')
   const offer = offerOf(list, request)
 
   const known = listKnown(host).filter(each => each.network === network)
   const sameId = known.filter(each => each.containerId === containerId)
-  const another = sameId.find(each => livesElsewhere(each, { dev, ino }))
+  const another = sameId.find(each => livesElsewhere(each, home))
   if (another !== undefined) {
     throw new TsnetError(
       'conflict',
@@ -58,7 +57,7 @@ export async function join(list: NetworkList, request: JoinRequest, host: Host):
     )
   }
   const here = known.filter(
-    each => isThere(each, { dev, ino }, taken) || (sameId.includes(each) && taken.has(each.ifname)),
+    each => isThere(each, home, taken) || (sameId.includes(each) && taken.has(each.ifname)),
   )
   const blocking = here.find(each => wanted === undefined || wanted === each.ifname)
   if (blocking !== undefined) {

@@ -17,7 +17,7 @@ import type { AttachmentKey, NamespaceId } from '../model/network.ts'
 import { sameNamespace } from '../netns/netns.ts'
 import { listEntries } from '../records/records.ts'
 import { type CachedAttachment, listCached } from './cache.ts'
-import { type Interfaces, interfacesOf } from './inside.ts'
+import { type Interfaces, identityAt, interfacesOf } from './inside.ts'
 import type { Host } from './places.ts'
 
 export interface Known extends AttachmentKey {
@@ -83,8 +83,8 @@ export function livesElsewhere(known: Known, netns: NamespaceId): boolean {
 
 function homeOf(known: Known): NamespaceId | undefined {
   try {
-    const { dev, ino } = statSync(known.netns)
-    return isThere(known, { dev, ino }, interfacesOf(known.netns)) ? { dev, ino } : undefined
+    const home = identityAt(known.netns)
+    return isThere(known, home, interfacesOf(known.netns)) ? home : undefined
   } catch {
     return undefined
   }

@@ -1,13 +1,12 @@
 /** By which id a container is known to plugins, which only take letters, digits and a few marks. */
 
-import { statSync } from 'node:fs'
 import { isPluginName } from '../cni/config/names.ts'
 import type { Container, Runtime } from '../model/publication/publication.ts'
 import { sha256 } from '../model/sha256.ts'
 import { placesOf } from '../runtime/places.ts'
 import { parseReference } from '../runtime/reference.ts'
 import { listNamespaces } from '../runtime/sources/containerd.ts'
-import { interfacesOf } from './inside.ts'
+import { identityAt, interfacesOf } from './inside.ts'
 import { isThere, type Known, listKnown } from './known.ts'
 import type { Host } from './places.ts'
 
@@ -43,9 +42,9 @@ const goCniId = (space = 'default', id: string): string => `${space}-${id}`
  * runtime would use, if it is none of them. The first is the one to go on with.
  */
 export function idsOf(container: Named & Pick<Container, 'netns'>, host: Host): string[] {
-  const { dev, ino } = statSync(container.netns.path)
+  const home = identityAt(container.netns.path)
   const interfaces = interfacesOf(container.netns.path)
-  const here = listKnown(host).filter(each => isThere(each, { dev, ino }, interfaces))
+  const here = listKnown(host).filter(each => isThere(each, home, interfaces))
   const own = containerIdOf(container)
   const ids = new Set(here.map(each => each.containerId))
   return ids.has(own) ? [own, ...[...ids].filter(id => id !== own)] : [...ids, own]

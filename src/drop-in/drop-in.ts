@@ -38,7 +38,7 @@ export function recordOf({ network, containerId, ifname, netns: path, allowOwnNe
     network,
     containerId,
     ifname,
-    netns: { path, ...netns.id },
+    netns: { path, ...netns.identity },
     bootId: currentBootId(),
     createdAt: new Date().toISOString(),
   }

@@ -23,7 +23,7 @@ export async function takeLeases(
   const owner = {
     ...key,
     bootId: currentBootId(),
-    ...(place !== undefined && { netns: { path: netns, ...place.id } }),
+    ...(place !== undefined && { netns: { path: netns, ...place.identity } }),
   }
   try {
     return await obtain(ipam, owner, requestedIps)

@@ -14,7 +14,7 @@ import { type AttachmentKey, ownerTag } from '../model/network.ts'
 import { withUndo } from '../model/undo.ts'
 import { goneCheck } from '../netns/alive.ts'
 import { openContainer, refuseOwn } from '../netns/container.ts'
-import { sameNamespace, tryOpenNetns } from '../netns/netns.ts'
+import { isRecorded, tryOpenNetns } from '../netns/netns.ts'
 import type { Context } from '../network/context.ts'
 import { refuseProblems } from '../network/mismatch.ts'
 import { whileLocked } from '../records/records.ts'
@@ -59,7 +59,7 @@ export async function tune(request: TuneRequest, context: Context = {}): Promise
           network,
           containerId,
           ifname,
-          netns: { path: request.netns, ...netns.id },
+          netns: { path: request.netns, ...netns.identity },
         })
       }
       tuneNow(netns, ifname, tuning, undo, context.trace)
@@ -88,7 +88,7 @@ export async function untune(
     using netns = backup === undefined || request.netns === '' ? undefined : tryOpenNetns(request.netns)
     const known = backup?.origin?.netns
     // The path may lead to a stranger by now, whose interface has the same name.
-    const isSame = known === undefined || (netns !== undefined && sameNamespace(known, netns.id))
+    const isSame = known === undefined || (netns !== undefined && isRecorded(netns, known))
     if (backup !== undefined && netns !== undefined && isSame) {
       if (!allowOwnNetns) refuseOwn(netns)
       await restore(netns, ifname, backup.settings, trace)

@@ -28,6 +28,7 @@ export const SO_RCVTIMEO = 20
 export const SO_ACCEPTCONN = 30
 export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
+export const SO_NETNS_COOKIE = 71
 
 export const IPPROTO_IP = 0
 export const IP_PKTINFO = 8

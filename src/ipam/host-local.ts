@@ -8,6 +8,7 @@
 import { cidrOf, type Ip, ipOf, lengthOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { AttachmentKey, Lease } from '../model/network.ts'
+import { present } from '../model/present.ts'
 import { currentBootId } from '../netns/alive.ts'
 import { assign, type Candidate, choose, describe, exhausted, failed } from './allocator.ts'
 import { isHolder, isOldHolder, keyOf, type NetworkFiles } from './files.ts'
@@ -133,9 +134,7 @@ function claim(files: NetworkFiles, owner: LeaseOwner, picks: Candidate[]): bool
   let done = false
   try {
     const base = { network, containerId, ifname, bootId, addresses: picks.map(({ ip }) => ip) }
-    records.write(
-      netns === undefined ? base : { ...base, netns: { path: netns.path, dev: netns.dev, ino: netns.ino } },
-    )
+    records.write(netns === undefined ? base : { ...base, netns: netnsOf(netns) })
     const written = records.prepareLease(owner)
     for (const { ip } of picks) {
       if (!leases.claim(ip, written)) return false
@@ -152,6 +151,13 @@ function claim(files: NetworkFiles, owner: LeaseOwner, picks: Candidate[]): bool
     }
   }
 }
+
+const netnsOf = ({ path, dev, ino, cookie }: NonNullable<LeaseOwner['netns']>) => ({
+  path,
+  dev,
+  ino,
+  ...present({ cookie }),
+})
 
 /** Gives back all that an attachment holds; any number of times. Makes nothing where there is nothing. */
 export async function release(files: NetworkFiles, key: AttachmentKey): Promise<void> {

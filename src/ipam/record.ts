@@ -116,6 +116,7 @@ function parseRecord(text: string): LeaseRecord | undefined {
 }
 
 function isNetns(value: unknown): boolean {
-  const { path, dev, ino } = (value ?? {}) as Record<string, unknown>
-  return typeof path === 'string' && Number.isInteger(dev) && Number.isInteger(ino)
+  const { path, dev, ino, cookie } = (value ?? {}) as Record<string, unknown>
+  const hasCookie = cookie === undefined || typeof cookie === 'string'
+  return typeof path === 'string' && Number.isInteger(dev) && Number.isInteger(ino) && hasCookie
 }

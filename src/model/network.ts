@@ -170,10 +170,15 @@ export interface Lease {
   gateway?: Ip
 }
 
-/** The identity of a namespace: paths and pids are reused, this pair is not while anyone holds it. */
+/**
+ * The identity of a namespace: paths and pids are reused; device and inode are not while anyone holds it, and are
+ * given to the next one as soon as it is gone.
+ */
 export interface NamespaceId {
   dev: number
   ino: number
+  /** SO_NETNS_COOKIE in decimal, which no two namespaces of one boot have; absent where nobody asked, or before Linux 5.14. */
+  cookie?: string
 }
 
 /** What packets an attachment needs changed, let through and kept out. */

@@ -1,15 +1,17 @@
 /**
  * Whether a namespace that was seen once still exists.
  *
- * It does while its path still leads to the same inode, or a process or thread is in it, holds a
- * descriptor of it, or has it bind-mounted somewhere. Only when nothing of that is found is it gone. Inode
- * numbers are reused, which can make a dead namespace look alive, never the other way round. Not seen are
- * processes outside our pid namespace and sockets that outlive all of the above.
+ * It does while its path still leads to it, or a process or thread is in it, holds a descriptor of it, or has it
+ * bind-mounted somewhere. Only when nothing of that is found is it gone. Inode numbers are given again at once: what
+ * has the recorded one is asked for its cookie, too, where one was recorded (Linux 5.14); where none was, another
+ * namespace with its number makes a dead one look alive, never the other way round. Not seen are processes outside
+ * our pid namespace and sockets that outlive all of the above.
  */
 
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { hasCode } from '../model/errors.ts'
 import type { NamespaceId } from '../model/network.ts'
+import { isRecorded, tryOpenNetns } from './netns.ts'
 
 /** A namespace as it was recorded: by path and identity. */
 export type RecordedNetns = { path: string } & NamespaceId
@@ -27,27 +29,43 @@ export function currentBootId(): string {
  * the first path turns out to lead elsewhere, so make a new check after time has passed.
  */
 export function goneCheck(): (recorded: RecordedNetns) => boolean {
-  let found: Set<string> | undefined
+  let found: Map<string, string> | undefined
   return recorded => {
     if (!pathLeadsElsewhere(recorded)) return false
     found ??= namespacesInUse()
-    return !found.has(`net:[${recorded.ino}]`)
+    const place = found.get(nameOf(recorded.ino))
+    return place === undefined || isAnother(place, recorded)
   }
 }
 
-function pathLeadsElsewhere({ path, dev, ino }: RecordedNetns): boolean {
+function pathLeadsElsewhere(recorded: RecordedNetns): boolean {
+  const { path, dev, ino } = recorded
   try {
     const now = statSync(path)
-    return now.dev !== dev || now.ino !== ino
+    return now.dev !== dev || now.ino !== ino || isAnother(path, recorded)
   } catch (thrown) {
     // What cannot be looked at is not provably gone.
     return hasCode(thrown, 'ENOENT', 'ENOTDIR', 'ESRCH')
   }
 }
 
-/** Every network namespace that a process is in, holds open or has mounted, as `net:[4026531840]`. */
-export function namespacesInUse(): Set<string> {
-  const found = new Set<string>()
+/** True where a namespace with the recorded numbers is another one by its cookie; two of one number cannot be at once. */
+function isAnother(path: string, recorded: RecordedNetns): boolean {
+  if (recorded.cookie === undefined) return false
+  using netns = tryOpenNetns(path)
+  // Hidden by a mount, or gone while we look: nothing is known.
+  if (netns === undefined || netns.id.dev !== recorded.dev || netns.id.ino !== recorded.ino) return false
+  return !isRecorded(netns, recorded)
+}
+
+const nameOf = (ino: number): string => `net:[${ino}]`
+
+/**
+ * Every network namespace that a process is in, holds open or has mounted, as `net:[4026531840]`, with a path that
+ * leads there.
+ */
+export function namespacesInUse(): Map<string, string> {
+  const found = new Map<string, string>()
   const mountsSeen = new Set<string>()
   for (const pid of numbersIn('/proc')) {
     const process = `/proc/${pid}`
@@ -56,20 +74,28 @@ export function namespacesInUse(): Set<string> {
     const mountNamespace = linkAt(`${process}/ns/mnt`)
     if (mountNamespace === undefined || mountsSeen.has(mountNamespace)) continue
     mountsSeen.add(mountNamespace)
-    for (const [name] of textOf(`${process}/mountinfo`).matchAll(/net:\[\d+\]/g)) found.add(name)
+    for (const [, name = '', point = ''] of textOf(`${process}/mountinfo`).matchAll(MOUNTED)) {
+      if (!found.has(name)) found.set(name, `${process}/root${unescaped(point)}`)
+    }
   }
   return found
 }
 
 // A descriptor got through a bind mount shows the mount's path, which is in a mountinfo, and after the
 // mount is gone "/". Only then is the file itself asked: on a dead network mount that would hang.
-function addTarget(found: Set<string>, path: string): void {
+function addTarget(found: Map<string, string>, path: string): void {
   const target = linkAt(path)
-  if (target?.startsWith('net:[')) found.add(target)
+  if (target?.startsWith('net:[')) found.set(target, path)
   if (target !== '/') return
   const file = quietly(() => statSync(path), undefined)
-  if (file?.dev === statSync('/proc/self/ns/net').dev) found.add(`net:[${file.ino}]`)
+  if (file?.dev === statSync('/proc/self/ns/net').dev) found.set(nameOf(file.ino), path)
 }
+
+/** Root and mount point in a line of proc_pid_mountinfo(5). */
+const MOUNTED = / (net:\[\d+\]) (\S+)/g
+
+const unescaped = (point: string): string =>
+  point.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 
 // Processes come and go while we look; what vanishes underneath us holds nothing. But when it is we who are
 // short of descriptors, nothing is known.

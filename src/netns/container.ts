@@ -6,10 +6,10 @@
  * the identity of what the path leads to is compared before anything is changed.
  */
 
-import { statSync } from 'node:fs'
+import { type Stats, statSync } from 'node:fs'
 import { TsnetError } from '../model/errors.ts'
 import type { NamespaceId } from '../model/network.ts'
-import { type Netns, netnsHere, openNetns, sameNamespace, tryOpenNetns } from './netns.ts'
+import { isRecorded, type Netns, netnsHere, openNetns, sameNamespace, tryOpenNetns } from './netns.ts'
 
 /** Opens a container's namespace. @throws TsnetError `invalid-netns` when it is the one we run in */
 export function openContainer(path: string, allowOwn = false): Netns {
@@ -43,7 +43,7 @@ export function isOurOwn(id: NamespaceId): boolean {
 /** The namespace that was recorded, if the path still leads to that very one. */
 export function openRecorded(recorded: { path: string } & NamespaceId): Netns | undefined {
   const netns = tryOpenNetns(recorded.path)
-  if (netns === undefined || sameNamespace(netns.id, recorded)) return netns
+  if (netns === undefined || isRecorded(netns, recorded)) return netns
   netns[Symbol.dispose]()
   return undefined
 }
@@ -52,17 +52,36 @@ export function openRecorded(recorded: { path: string } & NamespaceId): Netns | 
 export function isThere(recorded: { path: string } & NamespaceId): boolean {
   try {
     const found = statSync(recorded.path, { throwIfNoEntry: false })
-    return found !== undefined && sameNamespace(found, recorded)
+    if (found === undefined || found.dev !== recorded.dev || found.ino !== recorded.ino) return false
+    return recorded.cookie === undefined || cookieAt(recorded.path, found) === recorded.cookie
   } catch {
     return false // not to be reached, such as below a file
   }
+}
+
+/** Of namespaces that are looked at again and again, by what stat(2) says. */
+const cookies = new Map<string, string | undefined>()
+const COOKIES_AT_MOST = 10_000
+
+/** The clock of files stands still for some milliseconds, and a namespace's file is as old as whoever mounted it. */
+const SETTLED_MS = 1_000
+
+/** The same file is the same namespace: a bind mount keeps its inode, and another one's is younger. */
+function cookieAt(path: string, { dev, ino, ctimeMs }: Stats): string | undefined {
+  const key = `${dev} ${ino} ${ctimeMs}`
+  if (cookies.has(key)) return cookies.get(key)
+  using netns = openNetns(path)
+  const { cookie } = netns.identity
+  if (cookies.size >= COOKIES_AT_MOST) cookies.clear()
+  if (Date.now() - ctimeMs > SETTLED_MS) cookies.set(key, cookie)
+  return cookie
 }
 
 /** As isThere, for many that are often the same: each is looked at once. */
 export function thereCheck(): typeof isThere {
   const known = new Map<string, boolean>()
   return recorded => {
-    const key = `${recorded.dev} ${recorded.ino} ${recorded.path}`
+    const key = `${recorded.dev} ${recorded.ino} ${recorded.cookie} ${recorded.path}`
     const there = known.get(key) ?? isThere(recorded)
     known.set(key, there)
     return there

@@ -13,14 +13,15 @@
  * proc-sys-net-follows-the-thread.
  *
  * A path is looked up once. The descriptor is checked to be a network namespace (nsfs, CLONE_NEWNET), its
- * device and inode are its identity, and only the descriptor is used from then on: whoever swaps the path
- * afterwards changes nothing.
+ * device and inode are its identity while it is open, and only the descriptor is used from then on: whoever swaps
+ * the path afterwards changes nothing. What is written down holds nothing open, so it has the kernel's cookie too.
  */
 
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { libc, must } from '../ffi/ffi.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { NamespaceId } from '../model/network.ts'
+import { cookieHere } from './cookie.ts'
 
 /** A value that is not a promise. */
 export type Sync<T> = T extends PromiseLike<unknown> ? never : T
@@ -35,6 +36,7 @@ export class Netns implements Disposable {
   readonly id: NamespaceId
   readonly #fd: number
   readonly #lender: Netns | undefined
+  #identity: NamespaceId | undefined
   /** Called when it is closed: what is kept in it goes with it. */
   onClose: () => void = () => {}
 
@@ -44,6 +46,12 @@ export class Netns implements Disposable {
     this.id = lender?.id ?? idOf(fd)
     this.#fd = fd
     this.#lender = lender
+  }
+
+  /** What to write down of it, so that it is known again; five system calls, once. */
+  get identity(): NamespaceId {
+    this.#identity ??= { ...this.id, ...cookieOf(this) }
+    return this.#identity
   }
 
   /** For `IFLA_NET_NS_FD` and `setns`. */
@@ -64,6 +72,16 @@ export class Netns implements Disposable {
 function idOf(fd: number): NamespaceId {
   const { dev, ino } = fstatSync(fd)
   return { dev, ino }
+}
+
+/** Nothing where the kernel has no such thing, or does not let us in: then the rest has to do. */
+function cookieOf(netns: Netns): Pick<NamespaceId, 'cookie'> {
+  try {
+    return { cookie: String(inside(netns, cookieHere)) }
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOPROTOOPT', 'EPERM')) return {}
+    throw thrown
+  }
 }
 
 /**
@@ -139,7 +157,16 @@ export const currentNetns = (): Netns => {
   return new Netns(OWN, own.fd, own)
 }
 
-export const sameNamespace = (a: NamespaceId, b: NamespaceId): boolean => a.dev === b.dev && a.ino === b.ino
+/** By cookie, too, where both have one. */
+export const sameNamespace = (a: NamespaceId, b: NamespaceId): boolean =>
+  a.dev === b.dev &&
+  a.ino === b.ino &&
+  (a.cookie === undefined || b.cookie === undefined || a.cookie === b.cookie)
+
+/** True when an open namespace is the one that was written down. */
+export const isRecorded = (netns: Netns, recorded: NamespaceId): boolean =>
+  sameNamespace(netns.id, recorded) &&
+  (recorded.cookie === undefined || sameNamespace(netns.identity, recorded))
 
 /**
  * Runs a synchronous function in the namespace and comes back, whatever it does. Costs about 2 µs.

@@ -116,7 +116,7 @@ async function build(
 ): Promise<Attachment> {
   const { network, ports } = request
   let undertaking: Undertaking = {
-    ...undertakingOf(request, { path: request.netns, ...netns.id }, currentBootId()),
+    ...undertakingOf(request, { path: request.netns, ...netns.identity }, currentBootId()),
     ...(ports.length > 0 && runtimeReserves() && { portsReserved: true }),
   }
   const record = () => writeEntry(owner, { state: 'attaching', attachment: undertaking })

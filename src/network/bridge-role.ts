@@ -48,7 +48,7 @@ export async function buildDropIn(
   const backend = backendFor(request)
   if (options.macspoofchk) requireMacGuard()
 
-  const begun = undertakingOf(request, { path: request.netns, ...netns.id }, currentBootId())
+  const begun = undertakingOf(request, { path: request.netns, ...netns.identity }, currentBootId())
   let undertaking = { ...begun, dropIn: present({ masquerade: backend }) }
   const owner = ownerTag(undertaking)
   const record = () => writeEntry(owner, { state: 'attaching', attachment: undertaking })

@@ -9,7 +9,7 @@ import type { Previous } from '../model/previous.ts'
 import { verifyRules, verifySpoofGuard } from '../nat/nat.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { openContainer } from '../netns/container.ts'
-import { sameNamespace } from '../netns/netns.ts'
+import { isRecorded } from '../netns/netns.ts'
 import { readEntry } from '../records/records.ts'
 import { ifbName, verifyShaping } from '../shaping/shaping.ts'
 import { checkDropIn } from './bridge-role-check.ts'
@@ -36,7 +36,7 @@ export async function check(
   }
   const { attachment } = entry
   const problems = [
-    ...(sameNamespace(netns.id, attachment.netns)
+    ...(isRecorded(netns, attachment.netns)
       ? []
       : [`${request.netns} is another namespace than the one it was attached in`]),
     ...comparePrevious(attachment, previous),

@@ -21,7 +21,7 @@ import { TsnetError } from '../model/errors.ts'
 import type { NatBackend } from '../model/network.ts'
 import { describeHostPorts, type PortMapping, portsMeet, portsOutside } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
-import { containerOf, describeOwner } from '../records/owners.ts'
+import { containerOf, describeOwner, type OwningContainer, sameContainer } from '../records/owners.ts'
 import { bucketsOf, type Claim, changeClaims, readClaims, whileClaimsLocked } from './claim-files.ts'
 import { type ProbeOptions, probePorts } from './probe.ts'
 
@@ -46,7 +46,7 @@ export async function claimPorts(
 ): Promise<void> {
   if (mappings.length === 0) return
   await whileClaimsLocked(() => {
-    const isSame = sameContainer(owner)
+    const isSame = ofContainer(owner)
     const rivals = rivalsOf(owner, mappings)
     const shared = rivals.filter(isSame)
     for (const claim of rivals) if (!shared.includes(claim)) refuse(claim, mappings)
@@ -93,15 +93,18 @@ const meetsAny = (claim: Claim, mappings: readonly PortMapping[]): boolean =>
   mappings.some(mapping => portsMeet(mapping, claim))
 
 /** True for claims of other attachments of an owner's container. */
-function sameContainer(owner: string): (claim: Claim) => boolean {
+function ofContainer(owner: string): (claim: Claim) => boolean {
   const own = containerOf(owner)
   const known = new Map<string, boolean>()
   return claim => {
-    const same = known.get(claim.owner) ?? (own !== undefined && containerOf(claim.owner) === own)
+    const same = known.get(claim.owner) ?? isContainer(own, containerOf(claim.owner))
     known.set(claim.owner, same)
     return same
   }
 }
+
+const isContainer = (a: OwningContainer | undefined, b: OwningContainer | undefined): boolean =>
+  a !== undefined && b !== undefined && sameContainer(a, b)
 
 /** @throws TsnetError `conflict`, unless the claim is void */
 function refuse(claim: Claim, mappings: readonly PortMapping[]): void {

@@ -14,6 +14,7 @@ import { messageOf, TsnetError } from '../model/errors.ts'
 import { portRange } from '../model/port-mapping.ts'
 import { type PortSpec, parsePortSpec } from '../model/publication/port-spec.ts'
 import type { Container, Publication } from '../model/publication/publication.ts'
+import { sameNamespace } from '../netns/netns.ts'
 import { answersTo, tryParseReference } from '../runtime/runtime.ts'
 
 /** Finds a running container. @throws TsnetError */
@@ -85,7 +86,7 @@ function ways(word: string): Answers[] {
 const isNumeric = (word: string): boolean => /^[\d-]+$/.test(word)
 
 const isSame = (a: Container, b: Container): boolean =>
-  (a.netns.dev === b.netns.dev && a.netns.ino === b.netns.ino) || (a.runtime === b.runtime && a.id === b.id)
+  sameNamespace(a.netns, b.netns) || (a.runtime === b.runtime && a.id === b.id)
 
 /** As the runtime described it; the scope of its name is in the reference. */
 function foundOf({ runtime, id, name, reference }: Container) {

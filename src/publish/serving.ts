@@ -12,12 +12,13 @@
 
 import { closeSync } from 'node:fs'
 import { hasCode } from '../model/errors.ts'
-import type { NatBackend } from '../model/network.ts'
+import type { NamespaceId, NatBackend } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import type { Container, Publication, PublicationEnd } from '../model/publication/publication.ts'
 import { everyStep, type Undo } from '../model/undo.ts'
 import { endFlows } from '../nat/nat.ts'
 import { isThere } from '../netns/container.ts'
+import { sameNamespace } from '../netns/netns.ts'
 import { claimPorts, releasePorts } from '../ports/ports.ts'
 import { probePorts } from '../ports/probe.ts'
 import { removePublication, writePublication } from '../records/publications.ts'
@@ -29,7 +30,7 @@ export class Serving {
   readonly #front: Ports
   readonly #backend: NatBackend | undefined
   /** Which containers a publication leads to, as far as we have led it there. */
-  readonly #ledTo = new Map<string, string>()
+  readonly #ledTo = new Map<string, Places>()
 
   /** @param backend the firewall to use; absent: as chooseBackend decides */
   constructor(front: Ports, backend: NatBackend | undefined) {
@@ -79,8 +80,8 @@ export class Serving {
   /** True when these are the containers of a publication, and it leads to those of them that run. */
   leadsTo(publication: Publication, containers: readonly Container[]): boolean {
     const running = containers.filter(each => isThere(each.netns))
-    const isSame = placesOf(containers) === placesOf(publication.containers)
-    return isSame && this.#ledTo.get(publication.id) === placesOf(running)
+    const isSame = samePlaces(placesOf(containers), placesOf(publication.containers))
+    return isSame && samePlaces(placesOf(running), this.#ledTo.get(publication.id))
   }
 
   /**
@@ -208,9 +209,13 @@ const runningOnly = (publication: Publication, isRunning = isThere): Publication
   containers: publication.containers.filter(each => isRunning(each.netns)),
 })
 
-/** Where containers are, in a form that can be compared. */
-const placesOf = (containers: readonly Container[]): string =>
-  containers.map(({ netns }) => `${netns.dev}:${netns.ino}`).join()
+/** Where containers are. */
+const placesOf = (containers: readonly Container[]): Places => containers.map(({ netns }) => netns)
+
+type Places = readonly NamespaceId[]
+
+const samePlaces = (a: Places, b: Places | undefined): boolean =>
+  a.length === b?.length && a.every((place, i) => sameNamespace(place, b[i] ?? place))
 
 /** A disk that is full is no reason to keep anything. */
 function mark(publication: Publication): void {

@@ -1,16 +1,20 @@
 /** Who an owner tag stands for: an attachment, or a publication. */
 
-import { nameOfAttached } from '../model/network.ts'
+import { nameOfAttached, type Undertaking } from '../model/network.ts'
 import { calledAll } from '../model/publication/publication.ts'
+import { sameNamespace } from '../netns/netns.ts'
 import { readRecord } from './chained.ts'
 import { readPublication } from './publications.ts'
 import { readEntry } from './records.ts'
 
-/** The container that an owner is an attachment of, as a text that tells it from all others. */
-export function containerOf(owner: string): string | undefined {
-  const { containerId, netns } = attachmentOf(owner) ?? {}
-  return netns && `${containerId} ${netns.dev}:${netns.ino}`
-}
+/** The container that an owner is an attachment of. */
+export type OwningContainer = Pick<Undertaking, 'containerId' | 'netns'>
+
+export const containerOf = (owner: string): OwningContainer | undefined => attachmentOf(owner)
+
+/** One of the same id in another namespace is an earlier life of it, or somebody else. */
+export const sameContainer = (a: OwningContainer, b: OwningContainer): boolean =>
+  a.containerId === b.containerId && sameNamespace(a.netns, b.netns)
 
 const attachmentOf = (owner: string) => readEntry(owner)?.attachment ?? readRecord('portmap', owner)
 

@@ -34,10 +34,8 @@ import {
   createSocketStorage,
 } from '../bpf/map.ts'
 import { Fd } from '../ffi/fd.ts'
-import { libc, must } from '../ffi/ffi.ts'
-import { AF_INET } from '../ffi/sockaddr.ts'
-import { SOCK_CLOEXEC, SOCK_DGRAM, SOL_SOCKET } from '../ffi/socket.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { cookieHere } from '../netns/cookie.ts'
 import { currentNetns, inside, type Netns } from '../netns/netns.ts'
 import { attachPrograms } from './attach.ts'
 import { endConnections, redirectedBy, stillRedirected } from './connections.ts'
@@ -48,7 +46,6 @@ import { keysOf, type RedirectPlan, targetValue } from './plan.ts'
 const RANGES_MAX = 65_536
 /** Elements are allocated as they come. */
 const KEYS_MAX = 1 << 20
-const SO_NETNS_COOKIE = 71
 /** How often is looked whether those who may finish have. */
 const DRAIN_LOOK_MS = 100
 
@@ -88,7 +85,7 @@ export class Redirect implements Disposable {
       return map
     }
     try {
-      this.#cookie = netnsCookie()
+      this.#cookie = cookieHere()
       this.#asked = keep(
         asked === undefined ? createSocketStorage('tsnet_asked', ASKED.size) : new BpfMap(asked, ASKED.size),
       )
@@ -203,14 +200,6 @@ function slotKey(slot: number): Uint8Array {
   const key = new Uint8Array(4)
   new DataView(key.buffer).setUint32(0, slot, true)
   return key
-}
-
-/** Of the network namespace this thread is in (Linux 5.14). @throws SystemError */
-function netnsCookie(): bigint {
-  using socket = new Fd(must('socket', libc.socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)))
-  const [value, length] = [new Uint8Array(8), Uint8Array.of(8, 0, 0, 0)]
-  must('SO_NETNS_COOKIE', libc.getsockopt(socket.number, SOL_SOCKET, SO_NETNS_COOKIE, value, length))
-  return new DataView(value.buffer).getBigUint64(0, true)
 }
 
 function refusal(cause: unknown): TsnetError {

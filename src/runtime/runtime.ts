@@ -164,7 +164,7 @@ function byNamespace(runtime: 'pid' | 'netns', name: string): Container {
   })
 }
 
-const seen = (netns: Netns) => ({ netns: { path: netns.path, ...netns.id }, ...lookInto(netns) })
+const seen = (netns: Netns) => ({ netns: { path: netns.path, ...netns.identity }, ...lookInto(netns) })
 
 /** A container without a network of its own needs no publishing, and rules for it would be for the host. */
 function notOurs(container: Container): Container {

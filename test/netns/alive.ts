@@ -7,7 +7,8 @@ import { closeSync, openSync } from 'node:fs'
 import t from 'tap'
 import { type Host, lab, waitFor } from 'tsnet/lab'
 import { goneCheck, namespacesInUse, type RecordedNetns } from '../../src/netns/alive.ts'
-import { tryOpenNetns } from '../../src/netns/netns.ts'
+import { isThere, openRecorded } from '../../src/netns/container.ts'
+import { isRecorded, openNetns, tryOpenNetns } from '../../src/netns/netns.ts'
 
 /** A namespace on the host that the test process itself holds no descriptor of. */
 async function addNamespace(host: Host, name: string): Promise<RecordedNetns> {
@@ -71,6 +72,44 @@ t.test('another namespace under the same path is not the one that was recorded',
   await holder.stop()
   await waitFor(() => isGone(first), { what: 'the first one to go' })
   t.equal(isGone(second), false)
+})
+
+t.test('a namespace that has got the number of one that is gone is another one', async t => {
+  await using world = await lab()
+  const host = await world.host('host')
+  const identity = (place: RecordedNetns): RecordedNetns => {
+    using netns = openNetns(place.path)
+    return { path: place.path, ...netns.identity }
+  }
+  // The kernel gives the lowest number that is free, as a rule that of the one that has just gone.
+  const again = async (tries: number): Promise<[RecordedNetns, RecordedNetns]> => {
+    const first = identity(await addNamespace(host, 'pod'))
+    await removeNamespace(host, 'pod')
+    const second = identity(await addNamespace(host, 'pod'))
+    if (second.ino === first.ino) return [first, second]
+    if (tries === 0) throw new Error('no number was given again')
+    await removeNamespace(host, 'pod')
+    return again(tries - 1)
+  }
+  const [first, second] = await again(100)
+  const { cookie, ...byNumber } = first
+  t.match(cookie, /^\d+$/)
+  t.equal(second.dev, first.dev)
+
+  t.equal(isGone(first), true)
+  t.equal(isGone(second), false)
+  t.equal(isGone(byNumber), false, 'the control: by its number alone it lives')
+  t.equal(isGone({ ...first, path: '/run/netns/nowhere' }), true, 'found through a mount')
+  t.equal(isGone({ ...second, path: '/run/netns/nowhere' }), false)
+  t.equal(isThere(first), false)
+  t.equal(isThere(second), true)
+  t.equal(isThere(byNumber), true)
+  using netns = openNetns(second.path)
+  t.equal(isRecorded(netns, first), false)
+  t.equal(isRecorded(netns, second), true)
+  t.equal(openRecorded(first), undefined)
+  using _open = openRecorded(second)
+  t.ok(_open)
 })
 
 t.test('who is short of descriptors does not know, and takes nothing for gone', async t => {
