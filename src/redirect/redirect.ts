@@ -33,7 +33,7 @@ import {
   createMap,
   createSocketStorage,
 } from '../bpf/map.ts'
-import { Fd } from '../ffi/fd.ts'
+import type { Fd } from '../ffi/fd.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { cookieHere } from '../netns/cookie.ts'
 import { currentNetns, inside, type Netns } from '../netns/netns.ts'
