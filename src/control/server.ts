@@ -1,9 +1,9 @@
 /** The daemon's end of the control socket. */
 
 import type { Server, Socket } from 'node:net'
-import { peerPid } from '../ffi/peer.ts'
+import { isPeerThere, peerPid } from '../ffi/peer.ts'
 import { TsnetError } from '../model/errors.ts'
-import { asRequest, type Event, REQUEST_MAX, readLines, reportOf, writeLine } from './control.ts'
+import { asRequest, type Event, REQUEST_MAX, type Reply, readLines, reportOf, writeLine } from './control.ts'
 
 /** Who asks. */
 export interface Peer {
@@ -13,30 +13,38 @@ export interface Peer {
   onGone(work: () => void): void
   /** It means to stay, and does not count among those that may be connected at once. */
   stays(): void
-  /** Ends the connection. */
-  dismiss(): void
+  /** False once it has closed its end, whatever it said before. */
+  isThere(): boolean
+  /** Ends the connection. @param last what it hears before */
+  dismiss(last?: Event): void
 }
 
 /** What can be asked for, by name. */
 export type Handlers = Record<string, (parameters: unknown, peer: Peer) => unknown>
 
-/** How many peers may be connected at once, beside those that stay. */
+/** How many peers may be connected at once, beside those that stay; for one more, the one idle for longest is let go. */
 const CONNECTIONS_MAX = 1024
+
+/** Whoever has asked for nothing, and been told nothing, for so long is let go in any case. */
+const IDLE_MS = 300_000
 
 /** Connections of a server that answers with these handlers. */
 export class ControlServer {
-  readonly #server: Server
   readonly #handlers: Handlers
   readonly #watchers = new Set<Socket>()
   readonly #peers = new Set<Socket>()
   readonly #staying = new Set<Socket>()
+  readonly #known = new WeakMap<Socket, Peer>()
+  /** Those for whom nothing is being done, the one idle for longest first. */
+  readonly #idle = new Set<Socket>()
   #onLeave: () => void = () => {}
 
   constructor(server: Server, handlers: Handlers) {
-    this.#server = server
     this.#handlers = handlers
-    server.maxConnections = CONNECTIONS_MAX
-    server.on('connection', socket => this.#welcome(socket))
+    server.on('connection', socket => {
+      if (this.#peers.size - this.#staying.size < CONNECTIONS_MAX || this.#makeRoom()) this.#welcome(socket)
+      else socket.destroy()
+    })
   }
 
   /** Tells everyone who watches. */
@@ -67,24 +75,49 @@ export class ControlServer {
 
   #welcome(socket: Socket): void {
     this.#peers.add(socket)
+    this.#rest(socket)
     socket.on('close', () => {
-      this.#peers.delete(socket)
-      this.#watchers.delete(socket)
-      this.#staying.delete(socket)
-      this.#limit()
+      for (const set of [this.#peers, this.#watchers, this.#staying, this.#idle]) set.delete(socket)
       this.#onLeave()
     })
+    let asked = 0
     readLines(socket, REQUEST_MAX, value => {
       const request = asRequest(value)
       if (request === undefined) {
         socket.destroy()
         return
       }
+      this.#idle.delete(socket)
+      socket.setTimeout(0)
+      asked++
+      const answered = (reply: Reply) => {
+        writeLine(socket, reply)
+        if (--asked === 0) this.#rest(socket)
+      }
       void this.#answer(socket, request.do, request.with).then(
-        result => writeLine(socket, { id: request.id, result: result ?? null }),
-        thrown => writeLine(socket, { id: request.id, error: reportOf(thrown) }),
+        result => answered({ id: request.id, result: result ?? null }),
+        thrown => answered({ id: request.id, error: reportOf(thrown) }),
       )
     })
+  }
+
+  /** It may go, unless it means to stay. */
+  #rest(socket: Socket): void {
+    if (socket.destroyed || this.#watchers.has(socket) || this.#staying.has(socket)) return
+    this.#idle.add(socket)
+    socket.setTimeout(IDLE_MS, () => {
+      if (this.#idle.has(socket)) socket.destroy()
+    })
+  }
+
+  /** @returns false where something is being done for everyone */
+  #makeRoom(): boolean {
+    const [longest] = this.#idle
+    longest?.destroy()
+    // Its end is told a moment later.
+    if (longest !== undefined) this.#peers.delete(longest)
+    if (longest !== undefined) this.#idle.delete(longest)
+    return longest !== undefined
   }
 
   async #answer(socket: Socket, operation: string, parameters: unknown): Promise<unknown> {
@@ -102,7 +135,14 @@ export class ControlServer {
     return handler(parameters, this.#peerOf(socket))
   }
 
+  /** The same for each request of a connection. */
   #peerOf(socket: Socket): Peer {
+    const peer = this.#known.get(socket) ?? this.#meet(socket)
+    this.#known.set(socket, peer)
+    return peer
+  }
+
+  #meet(socket: Socket): Peer {
     return {
       pid: () => peerPid(socket),
       onGone: work => {
@@ -111,13 +151,12 @@ export class ControlServer {
       },
       stays: () => {
         if (!socket.destroyed) this.#staying.add(socket)
-        this.#limit()
       },
-      dismiss: () => socket.destroy(),
+      isThere: () => !socket.destroyed && isPeerThere(socket),
+      dismiss: last => {
+        if (last !== undefined) writeLine(socket, last)
+        socket.destroy()
+      },
     }
-  }
-
-  #limit(): void {
-    this.#server.maxConnections = CONNECTIONS_MAX + this.#staying.size
   }
 }

@@ -23,7 +23,6 @@ import { closeSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { connectControl } from '../control/client.ts'
 import { callSocket, controlSocket } from '../control/control.ts'
 import { ControlServer } from '../control/server.ts'
 import { readSettings, type Settings } from '../control/settings.ts'
@@ -44,10 +43,11 @@ import { makeRunDirectory, removeEmptyParents, runDirectory, unusable } from '..
 import { answerCalls } from './calls.ts'
 import { leaveControlGroup } from './control-group.ts'
 import { FastPath } from './fast-path.ts'
-import { type Handover, inherit, redirectKey } from './handover.ts'
+import { redirectKey } from './handover.ts'
 import { whenIdle } from './idle.ts'
-import { type Listening, listen, listenAt } from './listen.ts'
+import { type Listening, listen, listenAt, nameSocketsOf } from './listen.ts'
 import { Placeholders } from './placeholders.ts'
+import { Predecessor } from './predecessor.ts'
 import { notify } from './readiness.ts'
 import { handlersOf, personal } from './requests.ts'
 import { Succession } from './succession.ts'
@@ -73,11 +73,12 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   // Of a unit of its own it stays in that.
   if (idleMs !== undefined && process.env.NOTIFY_SOCKET === undefined) leaveControlGroup()
   makeRunDirectory()
-  using predecessor = replace ? await connectControl() : undefined
+  using predecessor = replace ? await Predecessor.find() : undefined
   let alone = predecessor === undefined ? await lockAlone() : undefined
   keepSockets()
-  const { workers } = ((await predecessor?.ask('ping')) as { workers: number } | undefined) ?? settings
-  const proxy = startProxy({
+  const { workers } = (await predecessor?.greet()) ?? settings
+  // Closed whatever happens: its threads would keep us there.
+  await using proxy = startProxy({
     workers,
     defaults: {
       maxSessions: settings.udpSessionsPerPort,
@@ -109,9 +110,15 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     tending.paceChanged()
   })
   const server = createServer()
+  const calls = createServer()
+  using _ = { [Symbol.dispose]: () => [server, calls].forEach(each => void each.close()) }
   let listening: Listening | undefined
   const succession = new Succession(proxy, placeholders, tending, {
     keys: () => present({ control: listening?.handed, lock: alone?.number, redirect: redirectKey(front) }),
+    give: pid => {
+      if (pid !== undefined) nameSocketsOf(pid)
+    },
+    log,
     leave: () => {
       if (listening?.handed !== undefined) server.close()
       front.close()
@@ -123,8 +130,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 
   // It takes nobody before its word is given: until then the predecessor may have to go on.
   if (predecessor !== undefined) await proxy.freeze()
-  const handover = await predecessor?.ask('hand-over', {}, HAND_OVER_WITHIN_MS)
-  const inherited = handover === undefined ? undefined : inherit(handover as Handover)
+  const inherited = await predecessor?.handOver()
   const sockets = inherited?.sockets ?? new Map<string, number[][]>()
   const handedIn = (id: string) => takeOut(sockets, id)
   if (inherited?.asked !== undefined) front.inherit(inherited.asked)
@@ -137,10 +143,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   if (inherited?.notify !== undefined) process.env.NOTIFY_SOCKET ??= inherited.notify
   listening = await listen(server, log, inherited?.control)
   const fastPath = new FastPath(attachments)
-  const calls = createServer()
   answerCalls(calls, asked => succession.unlessSucceeded(() => fastPath.handle(asked)), log)
   const called = await listenAt(calls, callSocket(), log)
-  await predecessor?.ask('handed-over', { pid: process.pid })
+  if (predecessor === undefined) for (const each of [called, listening]) each.name()
+  else await predecessor.replace([called, listening])
   if (inherited !== undefined) await proxy.thaw(inherited.clients)
   alone ??= await lockAlone(SUCCESSION_WITHIN_MS)
   succession.begin()
@@ -185,8 +191,6 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 /** How long another may need to end: one that runs on does not; a predecessor of an older version lingers first. */
 const END_WITHIN_MS = 2_000
 const SUCCESSION_WITHIN_MS = 30_000
-/** It first ends what it has begun: clients of what is being unpublished may finish. */
-const HAND_OVER_WITHIN_MS = 120_000
 
 function takeOut<T>(from: Map<string, T>, key: string): T | undefined {
   const value = from.get(key)

@@ -10,9 +10,14 @@
  *     ── handed-over ───────────────────────────▶ closes its copies, and ends when nobody waits for it
  *     begins to move
  *
- * While both stand still, clients wait in the kernel. If the successor dies before the last word, the
- * predecessor goes on as if nothing had been asked; so before that word the successor may not have taken a
- * client, nor moved a byte of what was in flight.
+ * While both stand still, clients wait in the kernel. If the successor dies before the last word, or has not said
+ * it after a deadline (it is stopped, swaps, hangs), the predecessor goes on as if nothing had been asked, says so and
+ * closes the connection; so before that word the successor may not have taken a client, nor moved a byte of what was
+ * in flight, and one that comes late ends.
+ *
+ * The last word is carried out by one rename(2), by which the predecessor gives the successor's sockets their names. If
+ * the predecessor dies without an answer, the successor goes on: it has the names, or takes them, since nobody else
+ * serves.
  *
  * Who connected to the predecessor's control socket is answered there, by the successor in truth, however
  * long that takes; who says nothing is let go after a while.
@@ -24,6 +29,9 @@ import type { FrozenClient, FrozenConnection, FrozenHalf, FrozenSession, PortPro
 import type { Front } from '../publish/front/front.ts'
 import { ASKED_LAYOUT } from '../redirect/layout.ts'
 import type { Calls } from './placeholders.ts'
+
+/** The event by which a predecessor says that it goes on. */
+export const TAKEN_BACK = 'taken-back'
 
 /** How long a predecessor stays for those who are just connecting. */
 export const LINGER_MS = 100
@@ -45,6 +53,8 @@ export interface Handover {
   notify?: string
   /** The lock that only one daemon holds, which is never free in between. Absent in older versions. */
   lock?: number
+  /** The predecessor gives the successor's sockets their names; in older versions the successor does. */
+  names?: true
   /** What redirected sockets asked for, a map, and how it is laid out. */
   redirect?: { asked: number; layout: number }
 }
@@ -71,6 +81,7 @@ export function describeHandover(
       .map(each => ({ ...each, up: toWire(each.up), down: toWire(each.down) })),
     sessions: clients.filter(each => each.kind === 'session'),
     placeholders,
+    names: true,
     ...door,
     ...(NOTIFY_SOCKET && { notify: NOTIFY_SOCKET }),
   }
@@ -78,6 +89,10 @@ export function describeHandover(
 
 /** What a successor goes on with. Numbers are its own. */
 export interface Inheritance {
+  /** The predecessor. */
+  from: Fd
+  /** It gives our sockets their names. */
+  names: boolean
   sockets: Map<string, number[][]>
   clients: FrozenClient[]
   placeholders: Calls
@@ -90,10 +105,12 @@ export interface Inheritance {
 /** Copies all that is handed over. @throws SystemError */
 export function inherit(handover: Handover): Inheritance {
   const { pid, sockets, connections, sessions = [], placeholders = {}, control, notify, lock } = handover
-  const { redirect } = handover
-  using predecessor: Fd = openProcess(pid)
-  const copy = (number: number) => copyDescriptor(predecessor, number)
+  const { redirect, names = false } = handover
+  const from = openProcess(pid)
+  const copy = (number: number) => copyDescriptor(from, number)
   return {
+    from,
+    names,
     sockets: new Map(Object.entries(sockets).map(([id, all]) => [id, all.map(each => each.map(copy))])),
     clients: [
       ...connections.map(

@@ -4,11 +4,14 @@
  * Ours is made under a name of this process and renamed: who connects finds the old one or the new one, and
  * never none. The name it was made under is what Node removes when it closes. A service manager's stays
  * where it is, and a successor gets its descriptor.
+ *
+ * A successor's is renamed by its predecessor (`nameSocketsOf`): so who has the name is who serves, whichever of the
+ * two dies, and none of them can be in doubt about it.
  */
 
-import { renameSync, rmSync } from 'node:fs'
+import { existsSync, renameSync, rmSync } from 'node:fs'
 import type { ListenOptions, Server } from 'node:net'
-import { controlSocket } from '../control/control.ts'
+import { callSocket, controlSocket } from '../control/control.ts'
 import { messageOf } from '../model/errors.ts'
 import { activatedSocket } from './readiness.ts'
 
@@ -18,8 +21,25 @@ const BACKLOG = 4096
 export interface Listening {
   /** The service manager's socket, which a successor has to be handed. */
   handed?: number
+  /** True once it can be found: a service manager's always. */
+  readonly isNamed: boolean
+  /** From now on whoever connects finds it. */
+  name(): void
   /** Removes the socket's name, where it is ours. */
   remove(): void
+}
+
+const underProcess = (path: string, pid: number): string => `${path}.${pid}`
+
+/**
+ * Gives the sockets of another daemon their names, as `name` does. The control socket is the last, and decides.
+ * @throws Node's error; the names are as they were then
+ */
+export function nameSocketsOf(pid: number): void {
+  for (const path of [callSocket(), controlSocket()]) {
+    // Not there: a service manager's, or of an earlier build, which has seen to it already.
+    if (existsSync(underProcess(path, pid))) renameSync(underProcess(path, pid), path)
+  }
 }
 
 /**
@@ -33,22 +53,27 @@ export async function listen(
 ): Promise<Listening> {
   if (handed === undefined) return listenAt(server, controlSocket(), log)
   await begin(server, { fd: handed }, log)
-  return { handed, remove() {} }
+  return { handed, isNamed: true, name() {}, remove() {} }
 }
 
-/** Listens on a socket of our own, for root alone. */
+/** Listens on a socket of our own, for root alone, which nobody finds before it is named. */
 export async function listenAt(
   server: Server,
   path: string,
   log: (line: string) => void,
 ): Promise<Listening> {
-  const temporary = `${path}.${process.pid}`
+  const temporary = underProcess(path, process.pid)
   const before = process.umask(0o177)
   const begun = begin(server, { path: temporary, backlog: BACKLOG }, log)
   process.umask(before)
   await begun
-  renameSync(temporary, path)
-  return { remove: () => rmSync(path, { force: true }) }
+  return {
+    get isNamed() {
+      return !existsSync(temporary)
+    },
+    name: () => renameSync(temporary, path),
+    remove: () => rmSync(path, { force: true }),
+  }
 }
 
 function begin(server: Server, where: ListenOptions | { fd: number }, log: (line: string) => void) {

@@ -1,14 +1,23 @@
 /**
  * The predecessor's side of a hand-over, see handover.ts.
  *
- * What is asked meanwhile waits, and is then asked of the successor; what has begun ends before it.
+ *     serving ─── hand-over ──▶ finishing ──▶ standing still ─── handed-over ──▶ handed over
+ *        ▲                          │               │
+ *        └── too much to finish ────┴── it leaves, ─┘
+ *                                       or is late
+ *
+ * While what has begun ends, all goes on as before, since a drain may take a minute. Only then everything stands still,
+ * and for no longer than a successor needs that lives: what is asked meanwhile waits, and is then asked of the successor,
+ * or done here if there is none.
  */
+
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import { connectControl } from '../control/client.ts'
 import type { Handlers, Peer } from '../control/server.ts'
 import { TsnetError } from '../model/errors.ts'
-import type { PortProxy } from '../proxy/proxy.ts'
-import { describeHandover, type Handover, LINGER_MS } from './handover.ts'
+import type { FrozenClient, PortProxy } from '../proxy/proxy.ts'
+import { describeHandover, type Handover, LINGER_MS, TAKEN_BACK } from './handover.ts'
 import type { Placeholders } from './placeholders.ts'
 import { notify } from './readiness.ts'
 import type { Tending } from './tend.ts'
@@ -17,9 +26,19 @@ import type { Tending } from './tend.ts'
 export interface Door {
   /** What a successor has to hold as well: a service manager's socket, and the lock. */
   keys(): Pick<Handover, 'control' | 'lock' | 'redirect'>
-  /** The successor listens: who connects from now on is its. */
+  /** Who connects from now on is the successor's. @throws SystemError; nothing has changed then */
+  give(pid: number | undefined): void
+  /** Nobody is to be welcomed here any more. */
   leave(): void
+  log(line: string): void
 }
+
+/** How long a successor may take from the answer to its last word, and for each thing that it is handed. */
+const TAKE_OVER_WITHIN_MS = 5_000
+const FOR_EACH_MS = 1
+
+/** How long what has begun in the last moment may hold up everything. */
+const STAND_WITHIN_MS = 3_000
 
 export class Succession {
   /** Settles when a successor serves everything, and whoever was connecting to us is connected. */
@@ -32,7 +51,9 @@ export class Succession {
   readonly #working = new Set<Promise<unknown>>()
   #decided: Promise<void> = Promise.resolve()
   #decide: () => void = () => {}
-  #state: 'starting' | 'serving' | 'standing still' | 'handed over' = 'starting'
+  #state: 'starting' | 'serving' | 'finishing' | 'standing still' | 'handed over' = 'starting'
+  #successor: Peer | undefined
+  #deadline: NodeJS.Timeout | undefined
 
   constructor(proxy: PortProxy, placeholders: Placeholders, tending: Tending, door: Door) {
     this.#proxy = proxy
@@ -59,7 +80,7 @@ export class Succession {
     return {
       ping: () => ({ pid: process.pid, workers: this.#proxy.workers }),
       'hand-over': (_, peer) => this.#handOver(peer),
-      'handed-over': words => this.#handedOver(words),
+      'handed-over': (words, peer) => this.#handedOver(words, peer),
     }
   }
 
@@ -100,30 +121,67 @@ export class Succession {
 
   async #handOver(peer: Peer): Promise<Handover> {
     if (this.#state !== 'serving') throw new TsnetError('try-again', 'another daemon is taking over already')
+    this.#state = 'finishing'
+    peer.stays()
+    const left = new Promise<void>(resolve => peer.onGone(resolve))
+    await Promise.race([Promise.allSettled(this.#working), left])
+    await this.#tending.stop()
+    if (!peer.isThere()) {
+      this.#goOn()
+      throw new TsnetError('try-again', 'the successor has gone')
+    }
+    this.#successor = peer
+    this.#standStill()
+    await Promise.race([Promise.allSettled(this.#working), sleep(STAND_WITHIN_MS, undefined, { ref: false })])
+    if (this.#working.size > 0) {
+      this.#goOn()
+      throw new TsnetError('try-again', 'the daemon that runs has too much to do to be replaced now')
+    }
+    const clients = await this.#proxy.freeze()
+    const handover = describeHandover(this.#proxy, clients, this.#placeholders.calls(), this.#door.keys())
+    const count = clients.length + Object.values(handover.sockets).flat(2).length
+    this.#deadline = setTimeout(
+      () => this.#takeBack(clients, 'hangs'),
+      TAKE_OVER_WITHIN_MS + count * FOR_EACH_MS,
+    )
+    peer.onGone(() => this.#takeBack(clients, 'ended'))
+    return handover
+  }
+
+  #standStill(): void {
     this.#state = 'standing still'
     this.#decided = new Promise(resolve => {
       this.#decide = resolve
     })
-    peer.stays()
-    await Promise.allSettled(this.#working)
-    await this.#tending.stop()
-    const clients = await this.#proxy.freeze()
-    peer.onGone(() => {
-      if (this.#state !== 'standing still') return
-      this.begin()
-      void this.#proxy.thaw(clients)
-      this.#decide()
-    })
-    return describeHandover(this.#proxy, clients, this.#placeholders.calls(), this.#door.keys())
   }
 
-  #handedOver(words: unknown): void {
-    if (this.#state !== 'standing still')
+  /** As if nothing had been asked. */
+  #goOn(): void {
+    this.#successor = undefined
+    this.begin()
+    this.#decide()
+  }
+
+  /** Its successor will not come. It hears so, lest it take our end for a reason to go on with what it was told. */
+  #takeBack(clients: readonly FrozenClient[], why: string): void {
+    if (this.#state !== 'standing still') return
+    clearTimeout(this.#deadline)
+    this.#door.log(`a successor ${why} in the middle of taking over: this daemon goes on`)
+    this.#successor?.dismiss({ event: TAKEN_BACK, about: null })
+    void this.#proxy.thaw(clients)
+    this.#goOn()
+  }
+
+  #handedOver(words: unknown, peer: Peer): void {
+    // What a successor said that has died since would be heard all the same.
+    if (this.#state !== 'standing still' || peer !== this.#successor || !peer.isThere())
       throw new TsnetError('invalid-environment', 'nothing was handed over')
+    const { pid } = (words ?? {}) as { pid?: unknown }
+    this.#door.give(Number.isSafeInteger(pid) ? (pid as number) : undefined)
+    clearTimeout(this.#deadline)
     this.#state = 'handed over'
     this.#door.leave()
     this.#placeholders.release()
-    const { pid } = (words ?? {}) as { pid?: unknown }
     // Only from its main process does a service manager take that there is another.
     if (Number.isSafeInteger(pid)) notify(`MAINPID=${pid}`)
     this.#decide()

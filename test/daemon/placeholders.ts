@@ -25,6 +25,9 @@ class TestPeer implements Peer {
     this.#gone.push(work)
   }
   stays(): void {}
+  isThere(): boolean {
+    return !this.dismissed
+  }
   dismiss(): void {
     this.dismissed = true
     this.leave()
