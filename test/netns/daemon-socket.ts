@@ -79,6 +79,26 @@ t.test('nobody who talks nonsense to the control socket is felt by others', asyn
   idle.destroy()
 })
 
+t.test('more who are connected and ask for nothing than may be there keep nobody out', async t => {
+  const { scene, tsnet } = await open(t)
+  await tsnet.daemon()
+  const asking = talkTo(scene.host)
+  await asking.connected
+  const idle = Array.from({ length: 1100 }, () => connect(scene.host.path(CONTROL)))
+  t.teardown(() => {
+    for (const each of idle) each.destroy()
+  })
+  await Promise.all(idle.map(each => once(each, 'connect')))
+  let letGo = 0
+  for (const each of idle) each.resume().on('close', () => letGo++)
+  t.same(await tsnet.ports(), [])
+  await waitFor(() => letGo > 0, { what: 'the one idle for longest to be let go' })
+  t.ok(letGo < 200, `${letGo} were let go, and no more than had to be`)
+  const [last] = idle.slice(-1)
+  last?.write(`${JSON.stringify({ id: 1, do: 'ping' })}\n`)
+  t.match(String((await once(last as Socket, 'data'))[0]), '"id":1', 'who came last is answered')
+})
+
 t.test('what is asked while a daemon follows another is done by one of them', async t => {
   const { scene, tsnet } = await open(t)
   await tsnet.daemon()
