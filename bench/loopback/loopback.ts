@@ -99,7 +99,7 @@ export async function benchLoopback(rounds: number, only: readonly string[] = ['
       notes: [
         `${rounds} turns in turn, ${SECONDS} s each; clients, proxies and the server share the processors`,
         `× peer is to docker-proxy of the same run; of “${BESIDE_DIRECT}” to the container's own address`,
-        'what a connect costs is the time in the program, as the kernel counts it',
+        'what a connect costs is the time in the program, as the kernel counts it, without what counting takes',
       ],
     }
   } finally {

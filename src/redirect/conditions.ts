@@ -1,6 +1,6 @@
 /**
  * What is led and what is not: each part of a program goes on where a socket can be led, and else to `pass`, which leaves
- * its connect(2) as it was.
+ * its connect(2) as it was, or to `elsewhere` for what is not loopback at all.
  */
 
 import {
@@ -38,7 +38,7 @@ const namedIp4: Line[] = [
   ldx('W', R2, CONTEXT, CTX.ip4),
   movReg(R3, R2),
   andImm32(R3, 0xff),
-  jmp32('JNE', R3, 127, 'pass'),
+  jmp32('JNE', R3, 127, 'elsewhere'),
   st('W', FP, KEY_AT + KEY.address, 0),
   st('W', FP, KEY_AT + KEY.address + 4, 0),
   st('W', FP, KEY_AT + KEY.address + 8, MAPPED),
@@ -50,19 +50,19 @@ const namedIp4: Line[] = [
 const namedIp6: Line[] = [
   ...[0, 1, 2, 3].flatMap(word => [
     ldx('W', R2, CONTEXT, CTX.ip6 + 4 * word),
-    ...(word < 2 ? [jmp32('JNE', R2, 0, 'pass')] : []),
+    ...(word < 2 ? [jmp32('JNE', R2, 0, 'elsewhere')] : []),
     stx('W', FP, KEY_AT + KEY.address + 4 * word, R2),
   ]),
   st('H', FP, KEY_AT + KEY.family, 4),
   ldx('W', R3, FP, KEY_AT + KEY.address + 8),
   jmp32('JEQ', R3, MAPPED, 'mapped'),
-  jmp32('JNE', R3, 0, 'pass'),
-  jmp32('JNE', R2, ONE, 'pass'),
+  jmp32('JNE', R3, 0, 'elsewhere'),
+  jmp32('JNE', R2, ONE, 'elsewhere'),
   st('H', FP, KEY_AT + KEY.family, 6),
   ja('loopback'),
   label('mapped'),
   andImm32(R2, 0xff),
-  jmp32('JNE', R2, 127, 'pass'),
+  jmp32('JNE', R2, 127, 'elsewhere'),
   label('loopback'),
 ]
 
@@ -95,6 +95,24 @@ export const passIfBound = (family: Family): Line[] => [
         jmp32('JNE', R3, 0, 'pass'),
         label('unbound'),
       ]),
+]
+
+/**
+ * A socket goes on holding whose address it had connected to, also when it is disconnected, and a new one holds none.
+ * In IPv6, either the first word is set or, of a mapped address, the third. Leaves the socket in R2.
+ */
+export const passIfNew = (family: Family): Line[] => [
+  ldx('DW', R2, CONTEXT, CTX.sk),
+  jmp('JEQ', R2, 0, 'pass'),
+  ...(family === 4
+    ? [ldx('W', R3, R2, SK.peerIp4)]
+    : [
+        ldx('W', R3, R2, SK.peerIp6),
+        jmp32('JNE', R3, 0, 'connected before'),
+        ldx('W', R3, R2, SK.peerIp6 + 8),
+      ]),
+  jmp32('JEQ', R3, 0, 'pass'),
+  label('connected before'),
 ]
 
 /** A socket of IPv4 reaches no IPv6, and one of IPv6 reaches IPv4 unless it is for IPv6 alone. */

@@ -5,7 +5,7 @@ import { R6, R7, R8 } from '../bpf/instructions.ts'
 /** struct bpf_sock_addr */
 export const CTX = { ip4: 4, ip6: 8, port: 24, protocol: 36, sk: 64 } as const
 /** struct bpf_sock */
-export const SK = { boundDevice: 0, ip4: 24, ip6: 28 } as const
+export const SK = { boundDevice: 0, ip4: 24, ip6: 28, peerIp4: 52, peerIp6: 56 } as const
 
 /** BPF_FUNC_* */
 export const HELPER = {

@@ -18,6 +18,7 @@ import {
   call,
   exit,
   FP,
+  ja,
   jmp,
   jmp32Reg,
   type Line,
@@ -41,6 +42,7 @@ import {
   named,
   passIfBound,
   passIfMptcp,
+  passIfNew,
   passIfOtherFamily,
   passUnlessTcp,
 } from './conditions.ts'
@@ -59,7 +61,6 @@ export const connectProgram = (family: Family, maps: Maps, knows: Knowledge): Li
   movReg(CONTEXT, R1),
   // First what most connects have that are none of ours.
   ...passUnlessTcp,
-  ...forget(maps.asked),
   ...named(family),
   ...passIfBound(family),
   st('W', FP, KEY_AT + KEY.prefix, FIXED_BITS + PORT_BITS + ADDRESS_BITS),
@@ -97,6 +98,11 @@ export const connectProgram = (family: Family, maps: Maps, knows: Knowledge): Li
   atomicAdd(R0, 0, R2),
 
   ...writePeer(family, ASKED.toAddress, ASKED.toPort),
+  ja('pass'),
+
+  label('elsewhere'),
+  ...passIfNew(family),
+  ...forget(maps.asked),
   ...pass,
 ]
 
@@ -132,14 +138,11 @@ const contextAt = (family: Family, word: number): number => (family === 4 ? CTX.
 /** A socket that was led once may connect to the container itself now: it is not to show whom it asked for then. */
 const forget = (asked: number): Line[] => [
   ...ldMap(R1, asked),
-  ldx('DW', R2, CONTEXT, CTX.sk),
-  jmp('JEQ', R2, 0, 'pass'),
   movImm(R3, 0),
   movImm(R4, 0),
   call(HELPER.sk_storage_get),
-  jmp('JEQ', R0, 0, 'new'),
+  jmp('JEQ', R0, 0, 'pass'),
   st('H', R0, ASKED.toPort, 0),
-  label('new'),
 ]
 
 /** Leaves what stands under a key in R0, a pointer to the value. */

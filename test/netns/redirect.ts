@@ -241,23 +241,40 @@ t.test('whoever comes once a port is published again is none of those who have t
   next.destroy()
 })
 
-/** Connects, resets the socket, and asks for the container itself. */
+/**
+ * Connects one socket to one address after the other, and prints its peer. In between it is disconnected, or was refused.
+ */
 const ANEW = `
-import ctypes, socket, struct
-s = socket.socket()
-s.connect(('127.0.0.1', 8080))
-print(*s.getpeername())
-ctypes.CDLL(None).connect(s.fileno(), struct.pack('H14x', socket.AF_UNSPEC), 16)
-s.connect(('10.10.0.2', 80))
-print(*s.getpeername())
+import ctypes, socket, struct, sys
+s = socket.socket(int(sys.argv[1]))
+for address, port in (word.rsplit('.', 1) for word in sys.argv[2:]):
+  try:
+    s.connect((address, int(port)))
+    print(*s.getpeername()[:2])
+    ctypes.CDLL(None).connect(s.fileno(), struct.pack('H26x', socket.AF_UNSPEC), 28)
+  except ConnectionRefusedError: print('refused')
 `
+const [INET, INET6] = ['2', '10']
 
 t.test('a socket that connects again, to the container itself, has the container as its peer', async t => {
   const { scene, redirect } = await open(t)
-  redirect.set('web', plan())
-  const { stdout } = await scene.host.run('python3', '-c', ANEW)
-  t.same(stdout.trim().split('\n'), ['127.0.0.1 8080', '10.10.0.2 80'])
-  t.equal(redirect.connections('web'), 1)
+  redirect.set('four', plan())
+  redirect.set('six', plan({ hostPort: 8086, target: { ip: parseIp('fd10::2'), port: 80 } }))
+  const SOCKETS: [family: string, ...to: string[]][] = [
+    [INET, '127.0.0.1.8080', '10.10.0.2.80'],
+    [INET, '127.0.0.1.8080', '127.0.0.1.8081', '10.10.0.2.9', '10.10.0.2.80'],
+    [INET6, '::ffff:127.0.0.1.8080', '::ffff:10.10.0.2.80'],
+    [INET6, '::1.8080', '::ffff:10.10.0.2.80'],
+    [INET6, '::1.8086', 'fd10::2.80'],
+    [INET6, '::1.8086', 'fd10::2.9', 'fd10::2.80', '::1.8080', '::ffff:10.10.0.2.80'],
+  ]
+  for (const [family, ...to] of SOCKETS) {
+    const { stdout } = await scene.host.run('python3', '-c', ANEW, family, ...to)
+    const peers = to.map(word => (/\.(9|8081)$/.test(word) ? 'refused' : word.replace(/\.(\d+)$/, ' $1')))
+    t.same(stdout.trim().split('\n'), peers, to.join(', '))
+  }
+  t.equal(redirect.connections('four'), 5)
+  t.equal(redirect.connections('six'), 2)
 })
 
 t.test('who has an address next gets no connection that was meant for the one before', async t => {
