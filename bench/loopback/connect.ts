@@ -30,6 +30,7 @@ const NOTHING = {
   name: 'nothing',
   type: BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
   attachType: BPF_CGROUP_INET4_CONNECT,
+  licence: 'Apache-2.0',
 }
 
 /** @param side with clients on the host, whose first process has the programs */

@@ -9,8 +9,6 @@ import { assemble, INSN_SIZE, type Line } from './instructions.ts'
 /** enum bpf_prog_type */
 export const BPF_PROG_TYPE_CGROUP_SOCK_ADDR = 18
 
-/** The kernel lets programs under the GPL alone read its structures; so these are to be had under that as well. */
-const LICENCE = pinnedCopy(new TextEncoder().encode('Dual MIT/GPL\0'))
 const LOG_SIZE = 1 << 20
 const NAME_AT = 48
 const NAME_SIZE = 16
@@ -22,19 +20,21 @@ export interface Purpose {
   type: number
   /** enum bpf_attach_type */
   attachType: number
+  /** Of its lines. What reads the kernel's structures has to be compatible with the GPL (linux/license.h). */
+  licence: string
 }
 
 /**
  * Loads a program.
  * @throws SystemError `EPERM`; TsnetError `kernel` with what the verifier says against it
  */
-export function loadProgram({ name, type, attachType }: Purpose, lines: readonly Line[]): Fd {
+export function loadProgram({ name, type, attachType, licence }: Purpose, lines: readonly Line[]): Fd {
   const code = pinnedCopy(assemble(lines))
   const union = attr(
     [0, type],
     [4, code.length / INSN_SIZE],
     [8, code],
-    [16, LICENCE],
+    [16, pinnedCopy(new TextEncoder().encode(`${licence}\0`))],
     [68, attachType], // expected_attach_type
   )
   union.set(new TextEncoder().encode(name).subarray(0, NAME_SIZE - 1), NAME_AT)

@@ -15,7 +15,7 @@ import type { Fd } from '../ffi/fd.ts'
 import type { Family } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
 import type { Knowledge } from './conditions.ts'
-import { connectProgram, type Maps, peerNameProgram } from './programs.ts'
+import { connectProgram, LICENCE, type Maps, peerNameProgram } from './programs.ts'
 
 /**
  * Attaches all, or none.
@@ -66,7 +66,7 @@ function loadAll(hook: Hook, linesFor: (family: Family) => readonly Line[]): Loa
   const loaded: Loaded[] = []
   try {
     for (const [family, name, attachType] of hook) {
-      const purpose = { name, type: BPF_PROG_TYPE_CGROUP_SOCK_ADDR, attachType }
+      const purpose = { name, type: BPF_PROG_TYPE_CGROUP_SOCK_ADDR, attachType, licence: LICENCE }
       loaded.push({ program: loadProgram(purpose, linesFor(family)), attachType })
     }
     return loaded

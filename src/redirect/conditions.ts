@@ -1,6 +1,8 @@
 /**
  * What is led and what is not: each part of a program goes on where a socket can be led, and else to `pass`, which leaves
  * its connect(2) as it was, or to `elsewhere` for what is not loopback at all.
+ *
+ * SPDX-License-Identifier: Apache-2.0 OR MIT OR GPL-2.0-only
  */
 
 import {

@@ -1,4 +1,8 @@
-/** What the programs' parts have in common: the context, the helpers, and what they keep where. */
+/**
+ * What the programs' parts have in common: the context, the helpers, and what they keep where.
+ *
+ * SPDX-License-Identifier: Apache-2.0 OR MIT OR GPL-2.0-only
+ */
 
 import { R6, R7, R8 } from '../bpf/instructions.ts'
 

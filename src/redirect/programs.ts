@@ -9,6 +9,10 @@
  * getpeername(2) is asked of another socket than the one that connects. A socket without room for the memory too.
  *
  * Source: linux/bpf.h, struct bpf_sock_addr, struct bpf_sock, the helpers' numbers.
+ *
+ * The kernel lets nobody read its own structures, as IPV6_V6ONLY takes, but programs that are compatible with the GPL. So
+ * what stands in this file, conditions.ts and frame.ts may be used under any of three licences.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT OR GPL-2.0-only
  */
 
 import {
@@ -48,6 +52,9 @@ import {
 } from './conditions.ts'
 import { CONTEXT, CTX, FOUND, HELPER, INDEX_AT, KEY_AT, MEMORY, SK_STORAGE_GET_F_CREATE } from './frame.ts'
 import { ADDRESS_BITS, ASKED, FIXED_BITS, KEY, PORT_BITS, TARGET } from './layout.ts'
+
+/** As the kernel is told it, which knows a few phrases. */
+export const LICENCE = 'Dual MIT/GPL'
 
 /** Descriptors of the maps, see layout.ts. */
 export interface Maps {

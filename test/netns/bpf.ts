@@ -4,14 +4,20 @@ import { mkdirSync, openSync, readFileSync, rmdirSync } from 'node:fs'
 import t from 'tap'
 import { attr, bpf } from '../../src/bpf/bpf.ts'
 import { attachToCgroup, BPF_CGROUP_INET4_CONNECT, openCgroupRoot } from '../../src/bpf/cgroup.ts'
-import { exit, type Line, ldx, movImm, R0, R1 } from '../../src/bpf/instructions.ts'
+import { call, exit, jmp, type Line, label, ldx, movImm, R0, R1 } from '../../src/bpf/instructions.ts'
 import { BPF_MAP_TYPE_ARRAY, createMap, createSocketStorage } from '../../src/bpf/map.ts'
 import { BPF_PROG_TYPE_CGROUP_SOCK_ADDR, loadProgram } from '../../src/bpf/program.ts'
 import { Fd } from '../../src/ffi/fd.ts'
+import { LICENCE } from '../../src/redirect/programs.ts'
 
-const load = (lines: Line[]): Fd =>
+const load = (lines: Line[], licence = 'Apache-2.0'): Fd =>
   loadProgram(
-    { name: 'tsnet_test', type: BPF_PROG_TYPE_CGROUP_SOCK_ADDR, attachType: BPF_CGROUP_INET4_CONNECT },
+    {
+      name: 'tsnet_test',
+      type: BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
+      attachType: BPF_CGROUP_INET4_CONNECT,
+      licence,
+    },
     lines,
   )
 const letPass = [movImm(R0, 1), exit()]
@@ -26,6 +32,22 @@ t.test('what the verifier says against a program is in the error', async t => {
     details: /invalid bpf_context access off=4096/,
   })
   load(letPass).close()
+})
+
+/** Reads a byte of struct tcp6_sock, by way of bpf_skc_to_tcp6_sock. */
+const READ: Line[] = [
+  ldx('DW', R1, R1, 64), // sk of struct bpf_sock_addr
+  jmp('JEQ', R1, 0, 'pass'),
+  call(136),
+  jmp('JEQ', R0, 0, 'pass'),
+  ldx('B', R0, R0, 0),
+  label('pass'),
+  ...letPass,
+]
+
+t.test("who reads the kernel's structures says a licence that goes with the GPL", async t => {
+  load(READ, LICENCE).close()
+  t.throws(() => load(READ), { code: 'kernel', details: /non-GPL compatible program/ })
 })
 
 t.test('a map holds what it is given, forgets it, and says when it is full', async t => {

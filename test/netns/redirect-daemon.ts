@@ -262,7 +262,12 @@ t.test('where the kernel does not allow it the proxy serves, and it is said once
   })
   // Somebody's program, that wants to be alone on what the daemon sees as the root.
   using program = loadProgram(
-    { name: 'alone', type: BPF_PROG_TYPE_CGROUP_SOCK_ADDR, attachType: BPF_CGROUP_INET4_CONNECT },
+    {
+      name: 'alone',
+      type: BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
+      attachType: BPF_CGROUP_INET4_CONNECT,
+      licence: 'Apache-2.0',
+    },
     [movImm(R0, 1), exit()],
   )
   using group = new Fd(openSync(folder, 'r'))
