@@ -1,7 +1,9 @@
 /** The asking end of the control socket. */
 
 import { connect, type Socket } from 'node:net'
+import { peerPid } from '../ffi/peer.ts'
 import { hasCode, TsnetError } from '../model/errors.ts'
+import { isStopped } from '../netns/processes.ts'
 import { controlSocket, type Event, errorOf, REPLY_MAX, type Reply, readLines, writeLine } from './control.ts'
 
 interface Waiting {
@@ -10,13 +12,24 @@ interface Waiting {
   timer: NodeJS.Timeout
 }
 
+/** Stopped is who is seen to be so twice: a debugger stops a process for a moment. */
+const LOOK_MS = 500
+const LOOKS = 2
+
 /** What takes long by itself (a drain) is given more by who asks for it. */
 export const ANSWER_WITHIN_MS = 30_000
+
+/** Of a daemon that is stopped, and what to do about it. */
+const stoppedError = (pid: number): TsnetError =>
+  new TsnetError('try-again', `the daemon (pid ${pid}) is stopped and answers nobody`, {
+    details: `continue it (kill -CONT ${pid}), or end it`,
+  })
 
 /** A connection to the daemon. */
 export class ControlClient implements Disposable {
   readonly #socket: Socket
   readonly #waiting = new Map<number, Waiting>()
+  readonly #looking: NodeJS.Timeout
   #nextId = 1
   /** Settles when the connection has ended, whoever ended it. */
   readonly closed: Promise<void>
@@ -29,20 +42,43 @@ export class ControlClient implements Disposable {
       else this.#settle(said)
     })
     this.closed = new Promise(resolve => socket.once('close', () => resolve()))
+    let seen = 0
+    this.#looking = setInterval(() => {
+      seen = this.#waiting.size > 0 && this.isStopped() ? seen + 1 : 0
+      if (seen === LOOKS) this.#rejectAll(stoppedError(this.#pid))
+    }, LOOK_MS).unref()
     socket.on('close', () => {
-      const error = new TsnetError('io', 'the daemon closed the connection before it answered')
-      for (const { reject, timer } of this.#waiting.values()) {
-        clearTimeout(timer)
-        reject(error)
-      }
-      this.#waiting.clear()
+      clearInterval(this.#looking)
+      this.#rejectAll(new TsnetError('io', 'the daemon closed the connection before it answered'))
     })
+  }
+
+  /** A signal has stopped the daemon: it will not answer before it is continued. */
+  isStopped(): boolean {
+    return this.#pid > 0 && isStopped(this.#pid)
+  }
+
+  /** @throws TsnetError `try-again` for a daemon that is stopped */
+  mustAnswer(): void {
+    if (this.isStopped()) throw stoppedError(this.#pid)
+  }
+
+  get #pid(): number {
+    return this.#socket.destroyed ? 0 : peerPid(this.#socket)
+  }
+
+  #rejectAll(error: Error): void {
+    for (const { reject, timer } of this.#waiting.values()) {
+      clearTimeout(timer)
+      reject(error)
+    }
+    this.#waiting.clear()
   }
 
   /**
    * Asks for one thing.
    * @param withinMs how long the answer may take
-   * @throws TsnetError as the daemon reports it; `try-again` where it does not answer in time
+   * @throws TsnetError as the daemon reports it; `try-again` where it does not answer in time, or is stopped
    */
   ask(operation: string, parameters?: unknown, withinMs = ANSWER_WITHIN_MS): Promise<unknown> {
     const id = this.#nextId++

@@ -59,10 +59,17 @@ async function attachWith(forPorts: (request: Attach[0]) => Promise<Held>, ...[r
 }
 
 /** The daemon that runs. That there is none is found out before anything is loaded for it. */
-async function running(): Promise<Held> {
+async function running(): Promise<ControlClient | undefined> {
   const mayRun = existsSync(join(runDirectory(), 'control.sock'))
-  const client = mayRun ? await connectControl() : undefined
-  return client && holderOf(client)
+  return mayRun ? await connectControl() : undefined
+}
+
+/** One that is stopped looks for itself when it goes on. */
+async function answering(): Promise<Held> {
+  const client = await running()
+  if (client === undefined || !client.isStopped()) return client && holderOf(client)
+  client[Symbol.dispose]()
+  return undefined
 }
 
 const holderOf = (client: ControlClient): PortHolder & Disposable => ({
@@ -74,13 +81,15 @@ const holderOf = (client: ControlClient): PortHolder & Disposable => ({
 /** A runtime waits for us, and from outside the port answers in any case. */
 const START_WITHIN_MS = 10_000
 
-/** The daemon, started where none runs. What keeps it from starting is said, and is no error. */
+/** The daemon, started where none runs. What keeps it from starting, or answering, is said, and is no error. */
 async function atHand({ ports }: Attach[0]): Promise<Held> {
   const there = await running()
-  if (there !== undefined || !mayStart()) return there
   try {
+    there?.mustAnswer()
+    if (there !== undefined || !mayStart()) return there && holderOf(there)
     return holderOf(await daemonAtHand(START_WITHIN_MS))
   } catch (thrown) {
+    there?.[Symbol.dispose]()
     const which = ports.map(describeHostPorts).join(', ')
     surroundings().complain(
       `tsnet: port ${which} does not answer on 127.0.0.1 and ::1 of this host: ${messageOf(thrown)}\n`,
@@ -99,4 +108,4 @@ function mayStart(): boolean {
   }
 }
 
-export const { attach, detach, check, collect, status } = operationsWith(running, atHand)
+export const { attach, detach, check, collect, status } = operationsWith(answering, atHand)

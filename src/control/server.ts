@@ -83,7 +83,8 @@ export class ControlServer {
     let asked = 0
     readLines(socket, REQUEST_MAX, value => {
       const request = asRequest(value)
-      if (request === undefined) {
+      // Having been stopped for a while, we hear what was given up long ago.
+      if (request === undefined || !isPeerThere(socket)) {
         socket.destroy()
         return
       }

@@ -7,6 +7,7 @@
 
 import type { Server, Socket } from 'node:net'
 import type { Answer } from '../cni/cni.ts'
+import { isPeerThere } from '../ffi/peer.ts'
 import { messageOf } from '../model/errors.ts'
 import { type CallingProcess, readCaller } from './caller.ts'
 
@@ -51,7 +52,8 @@ export function answerCalls(
     socket.setTimeout(PATIENCE_MS, () => socket.destroy())
     hear(socket, stdin => {
       socket.setTimeout(0)
-      const isGone = () => socket.readableEnded || socket.destroyed
+      // Having been stopped, we hear of its end later than of what it said before.
+      const isGone = () => socket.readableEnded || socket.destroyed || !isPeerThere(socket)
       const send = async (reply: Reply) => !isGone() && (await deliver(socket, reply))
       void handle({ caller, stdin, isGone, send })
         .catch(thrown => log(`a call of process ${caller.pid} is left to it: ${messageOf(thrown)}`))

@@ -15,8 +15,9 @@
  * the answer, that it was read.
  *
  * Whatever else happens, this becomes Node, with the stdin that was read: there is no daemon, it serves
- * another namespace and closes without a word, it is stuck, it answers garbage or half. A daemon that died
- * in the midst left a journal, and the process id stays, by which Node knows what was begun for it.
+ * another namespace and closes without a word, it is stuck or stopped, it answers garbage or half. A daemon that died
+ * in the midst left a journal, and the process id stays, by which Node knows what was begun for it. Only one that is
+ * stopped in the midst keeps what it has begun to itself: then the answer is to try again.
  *
  * What is no CNI call, or has a device for stdin, goes to Node at once. Built by `npm run build` where
  * there is `cc`; where there is none, launch.cjs does the same.
@@ -37,7 +38,7 @@
 #include <unistd.h>
 #include "launcher.h"
 
-enum { STDIN_MAX = 10000000, PATIENCE_S = 10 };
+enum { STDIN_MAX = 10000000, PATIENCE_MS = 10000, SEND_WITHIN_S = 2, LOOK_MS = 500, LOOKS = 2, TRY_AGAIN = 11 };
 
 struct text { char *at; size_t length; };
 
@@ -69,6 +70,23 @@ static int write_all(int fd, const char *at, size_t length)
 	return 0;
 }
 
+/*
+ * As read_to, for as long as whoever is at the other end runs, or for a time in which something has to come.
+ * Stopped is who is seen to be so twice: a debugger stops a process for a moment.
+ */
+static int hear(int daemon, struct text *answer, size_t enough, int within_ms, int *stopped)
+{
+	struct ucred peer = { 0 };
+	for (int waited_ms = 0, seen = 0; read_to(daemon, answer, enough) < 0; waited_ms += LOOK_MS) {
+		if (errno != EAGAIN) return -1;
+		getsockopt(daemon, SOL_SOCKET, SO_PEERCRED, &peer, &(socklen_t){ sizeof peer });
+		seen = peer.pid > 0 && is_stopped(peer.pid) ? seen + 1 : 0;
+		if (seen == LOOKS) return *stopped = peer.pid, -1;
+		if (within_ms > 0 && waited_ms >= within_ms) return -1;
+	}
+	return 0;
+}
+
 /* Comes back where there is no answer, with what was read of stdin. */
 static void ask_daemon(const char *command, struct text *input)
 {
@@ -78,9 +96,9 @@ static void ask_daemon(const char *command, struct text *input)
 	if (snprintf(address.sun_path, size, "%s/call.sock", folder ? folder : "/run/tsnet") >= size) return;
 	int daemon = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (daemon <= STDERR_FILENO) return;
-	struct timeval patience = { .tv_sec = PATIENCE_S }, forever = { 0 };
+	struct timeval patience = { .tv_sec = SEND_WITHIN_S }, look = { .tv_usec = LOOK_MS * 1000 };
 	setsockopt(daemon, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-	setsockopt(daemon, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	setsockopt(daemon, SOL_SOCKET, SO_RCVTIMEO, &look, sizeof look);
 	if (connect(daemon, (struct sockaddr *)&address, sizeof address) < 0) return;
 	for (int i = 0; i < 3 && (!strcmp(command, "DEL") || !strcmp(command, "GC")); i++)
 		signal((int[]){ SIGTERM, SIGINT, SIGHUP }[i], SIG_IGN); /* what they begin is finished */
@@ -89,11 +107,15 @@ static void ask_daemon(const char *command, struct text *input)
 	char length[32];
 	struct text answer = { 0 };
 	if (write_all(daemon, length, sprintf(length, "%zu\n", input->length)) < 0) return;
-	if (write_all(daemon, input->at, input->length) < 0 || read_to(daemon, &answer, 1) < 0) return;
-	setsockopt(daemon, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
 	unsigned code, out, err;
-	int head = 0;
-	if (read_to(daemon, &answer, SIZE_MAX) < 0) return;
+	int head = 0, stopped = 0;
+	if (write_all(daemon, input->at, input->length) < 0) return;
+	if (hear(daemon, &answer, 1, PATIENCE_MS, &stopped) < 0) return;
+	if (hear(daemon, &answer, SIZE_MAX, 0, &stopped) < 0 && stopped) {
+		say_error(input->at, TRY_AGAIN, "the daemon (pid %d) is stopped in the middle of this call; continue it "
+			"(kill -CONT %d), or end it, and try again", stopped, stopped);
+		exit(1);
+	}
 	if (sscanf(answer.at, "tsnet\n%u %u %u%n", &code, &out, &err, &head) != 3) return;
 	if (answer.at[head++] != '\n' || (size_t)head + out + err != answer.length) return;
 	write_all(STDERR_FILENO, answer.at + head + out, err);

@@ -1,11 +1,14 @@
 #!/usr/bin/env node
 // The launcher where there is no C compiler: the same as launch.c, which says what and why.
 'use strict'
-const { existsSync, fstatSync, readSync, writeSync } = require('node:fs')
+const { existsSync, fstatSync, readFileSync, readSync, writeSync } = require('node:fs')
 const { basename } = require('node:path')
 
 const STDIN_MAX = 10_000_000
 const PATIENCE_MS = 10_000
+const LOOK_MS = 500
+const LOOKS = 2
+const TRY_AGAIN = 11
 const { CNI_COMMAND, TSNET_DAEMON, TSNET_RUN_DIR = '/run/tsnet' } = process.env
 const path = `${TSNET_RUN_DIR}/call.sock`
 
@@ -24,7 +27,15 @@ function askDaemon() {
   const daemon = require('node:net').connect(path)
   const answer = []
   let input
-  daemon.setTimeout(PATIENCE_MS, () => daemon.destroy())
+  let [waitedMs, seen, stopped] = [0, 0]
+  // As in launch.c: one that is stopped is waited for no longer.
+  const looking = setInterval(() => {
+    waitedMs += LOOK_MS
+    const pid = listener()
+    seen = isStopped(pid) ? seen + 1 : 0
+    if (seen === LOOKS) stopped = pid
+    if (stopped !== undefined || (answer.length === 0 && waitedMs >= PATIENCE_MS)) daemon.destroy()
+  }, LOOK_MS)
   daemon.on('error', () => {})
   daemon.on('connect', () => {
     // What they begin is finished.
@@ -40,11 +51,10 @@ function askDaemon() {
     daemon.write(`${input.length}\n`)
     daemon.write(input)
   })
-  daemon.on('data', chunk => {
-    daemon.setTimeout(0)
-    answer.push(chunk)
-  })
+  daemon.on('data', chunk => answer.push(chunk))
   daemon.on('close', () => {
+    clearInterval(looking)
+    if (stopped !== undefined && answer.length > 0) return sayStopped(stopped, String(input))
     const whole = Buffer.concat(answer)
     const head = /^tsnet\n(\d+) (\d+) (\d+)\n/.exec(whole.toString('latin1', 0, 64))
     const [begin, code, out, err] = head === null ? [] : [head[0].length, ...head.slice(1).map(Number)]
@@ -58,6 +68,32 @@ function askDaemon() {
     }
     process.exit(code)
   })
+}
+
+/** Who listens: it bound its socket under a name with its number. Undefined where that is not to be seen. */
+function listener() {
+  try {
+    const names = readFileSync('/proc/net/unix', 'utf8').matchAll(/ (\/.*)\.(\d+)$/gm)
+    return [...names].find(([, name]) => name === path)?.[2]
+  } catch {
+    return undefined
+  }
+}
+
+function isStopped(pid) {
+  try {
+    return pid !== undefined && /\) T[^)]*$/.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))
+  } catch {
+    return false
+  }
+}
+
+function sayStopped(pid, input) {
+  const [, cniVersion = '1.1.0'] = /"cniVersion"\s*:\s*"([0-9.]{1,15})"/.exec(input) ?? []
+  const what = `the daemon (pid ${pid}) is stopped in the middle of this call`
+  const msg = `${what}; continue it (kill -CONT ${pid}), or end it, and try again`
+  writeAll(1, Buffer.from(`${JSON.stringify({ cniVersion, code: TRY_AGAIN, msg }, null, 4)}\n`))
+  process.exit(1)
 }
 
 function hasInput() {

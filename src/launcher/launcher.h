@@ -3,6 +3,12 @@
 /* Plays Docker's userland proxy. Comes back where Node has to. */
 void docker_proxy(char **words);
 
+/* True for a process that a signal has stopped, and nobody has continued since. */
+int is_stopped(int pid);
+
+/* Answers a CNI call with an error, in the version of its configuration. */
+void say_error(const char *input, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 /* A connection to the daemon's control socket; -1 where nobody listens. */
 int connect_daemon(void);
 
