@@ -3,6 +3,7 @@
 // linux/netfilter/nfnetlink.h: the type of a message is subsystem · 256 + message
 export const NFNL_SUBSYS_CTNETLINK = 1
 export const NFNL_SUBSYS_NFTABLES = 10
+export const NFNLGRP_NFTABLES = 7
 export const NFNL_MSG_BATCH_BEGIN = 16
 export const NFNL_MSG_BATCH_END = 17
 

@@ -23,6 +23,7 @@ export const NLM_F_APPEND = 0x800
 export const NLM_F_CAPPED = 0x100
 export const NLM_F_ACK_TLVS = 0x200
 export const SOL_NETLINK = 270
+export const NETLINK_ADD_MEMBERSHIP = 1
 export const NETLINK_CAP_ACK = 10
 export const NETLINK_EXT_ACK = 11
 export const NETLINK_GET_STRICT_CHK = 12
@@ -47,7 +48,13 @@ export const RTM_GETQDISC = 38
 export const RTM_NEWTFILTER = 44
 export const RTM_DELTFILTER = 45
 export const RTM_GETTFILTER = 46
+export const RTM_NEWNETCONF = 80
 export const RTM_GETNSID = 90
+export const RTNLGRP_LINK = 1
+export const RTNLGRP_IPV4_IFADDR = 5
+export const RTNLGRP_IPV6_IFADDR = 9
+export const RTNLGRP_IPV4_NETCONF = 24
+export const RTNLGRP_IPV6_NETCONF = 25
 
 // sys/socket.h
 export const AF_UNSPEC = 0

@@ -105,6 +105,11 @@ export class Netlink implements Disposable {
     return this.#transport.namespace?.() ?? 0
   }
 
+  /** By which the kernel knows its socket; 0 where there is none. */
+  get port(): number {
+    return this.#transport.port?.() ?? 0
+  }
+
   /**
    * Asks for a change and waits for the acknowledgement.
    * @throws NetlinkError; `ENOBUFS` when the kernel had no memory for its answer: the change may be made

@@ -30,6 +30,8 @@ export interface Transport extends Disposable {
   sendAside?(datagram: Uint8Array): Promise<void>
   /** The inode of its network namespace. */
   namespace?(): number
+  /** By which the kernel knows it. */
+  port?(): number
   /**
    * The next datagram; valid until the next call.
    * @param wait when nothing is there: a while, or not at all
@@ -105,6 +107,11 @@ export function openSocket(protocol: number): Transport {
       } finally {
         closeSync(namespace)
       }
+    },
+    port() {
+      const address = new Uint8Array(12) // struct sockaddr_nl
+      must('getsockname', libc.getsockname(fd.number, address, Uint8Array.of(address.length, 0, 0, 0)))
+      return new DataView(address.buffer).getUint32(4, true)
     },
     async sendAside(datagram) {
       const sent = await aside('send', fd.number, datagram, datagram.length, 0)
