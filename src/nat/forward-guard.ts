@@ -12,17 +12,21 @@ import { setForwardPolicy } from './iptables/iptables.ts'
 import { findIptables, listRules } from './iptables/run.ts'
 import { findChains, hasLegacyTables, header } from './kernel-chains.ts'
 import { addBase } from './nftables/base-messages.ts'
-import type { Element } from './nftables/document.ts'
-import { addElements, deleteElements } from './nftables/elements.ts'
+import { closing } from './nftables/document.ts'
+import { absentElements, addElements, deleteElements } from './nftables/elements.ts'
 import { deleteUnusedTable } from './nftables/nftables.ts'
-
-const closing = (family: Family): Element => ({ set: 'closed', key: `ipv${family}`, value: 'jump unrelated' })
 
 /** False where unrelated packets are dropped already. */
 export async function needsForwardGuard(backend: NatBackend, family: Family): Promise<boolean> {
   if (backend === 'nftables') return true
   if (hasLegacyTables(family)) return (await listRules(family)).policies.get('filter FORWARD') !== 'DROP'
   return !findChains([{ family, table: 'filter', name: 'FORWARD' }])[0]?.drops
+}
+
+/** True while what openForwardGuard made is there. */
+export async function isForwardGuarded(backend: NatBackend, family: Family): Promise<boolean> {
+  if (backend === 'iptables') return !(await needsForwardGuard(backend, family))
+  return absentElements(netfilterHere(), [closing(family)], undefined).length === 0
 }
 
 /** Equivalent to: iptables -P FORWARD DROP */

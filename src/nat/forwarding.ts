@@ -96,9 +96,7 @@ export async function keepForwarding(
   change: ForwardingChange,
 ): Promise<ForwardingChange> {
   for (const family of families) {
-    if (readSysctl(MAIN[family]) === '0') {
-      for (const { name, after } of plannedSettings(family)) write(name, after)
-    }
+    if (readSysctl(MAIN[family]) === '0') switchOn(family)
     if (change.guards.includes(family)) await closeForwardGuard(change.backend, family)
   }
   return {
@@ -106,6 +104,15 @@ export async function keepForwarding(
     settings: change.settings.filter(setting => !families.some(family => isOf(family, setting))),
     guards: change.guards.filter(family => !families.includes(family)),
   }
+}
+
+/** True for a change that turned forwarding of a family on. */
+export const changes = ({ settings }: ForwardingChange, family: Family): boolean =>
+  settings.some(({ name }) => name === MAIN[family])
+
+/** Turns on forwarding of a family, of which is written down already how it is taken back. @throws TsnetError `kernel` */
+export function switchOn(family: Family): void {
+  for (const { name, after } of plannedSettings(family)) write(name, after)
 }
 
 /** The families in which the host does not forward. */

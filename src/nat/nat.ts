@@ -53,8 +53,11 @@ import {
   verifyIptables,
   withdrawIptables,
 } from './iptables/iptables.ts'
+import { mendIptables } from './iptables/mend.ts'
 import { findIptables } from './iptables/run.ts'
 import { isLoopbackRouted, routeLoopback, unrouteLoopback } from './loopback.ts'
+import type { Hold, Loss } from './loss.ts'
+import { mendNft } from './nftables/mend.ts'
 import {
   describeNft,
   handOverNft,
@@ -69,15 +72,20 @@ import { planRules, type Rules } from './rules.ts'
 import { spoofGuardOwners } from './spoof.ts'
 
 export { endFlows, flushConntrack } from './conntrack.ts'
+export { isForwardGuarded } from './forward-guard.ts'
 export {
+  changes,
   closedFamilies,
   closeForwarding,
   type ForwardingChange,
   keepForwarding,
   openForwarding,
   restoreSettings,
+  switchOn,
 } from './forwarding.ts'
 export { iptablesVariant } from './iptables/run.ts'
+export { isLoopbackRouted } from './loopback.ts'
+export { type Hold, type Loss, losersOf } from './loss.ts'
 export {
   installMacGuard,
   type MacGuard,
@@ -92,7 +100,13 @@ export {
   verifyMasquerade,
   withdrawMasquerade,
 } from './reference/masquerade.ts'
-export { installSpoofGuard, type SpoofGuard, verifySpoofGuard, withdrawSpoofGuard } from './spoof.ts'
+export {
+  installSpoofGuard,
+  mendSpoofGuards,
+  type SpoofGuard,
+  verifySpoofGuard,
+  withdrawSpoofGuard,
+} from './spoof.ts'
 
 const backends = {
   iptables: {
@@ -103,6 +117,7 @@ const backends = {
     describe: describeIptables,
     loopbackBridges: loopbackBridgesIptables,
     handOver: handOverIptables,
+    mend: mendIptables,
   },
   nftables: {
     install: installNft,
@@ -112,6 +127,7 @@ const backends = {
     describe: describeNft,
     loopbackBridges: loopbackBridgesNft,
     handOver: handOverNft,
+    mend: mendNft,
   },
 } satisfies Record<NatBackend, unknown>
 
@@ -161,6 +177,12 @@ export async function install(backend: NatBackend, intent: NatIntent, hint: Inst
 export function openLoopback(intent: NatIntent): void {
   const rules = planRules(intent)
   if (isLoopback(rules)) routeLoopback(rules.bridge)
+}
+
+/** True where a port is published on 127.0.0.0/8, so that openLoopback does something. */
+export const needsLoopback = (intent: NatIntent): boolean => {
+  const rules = tryPlan(intent)
+  return rules !== undefined && isLoopback(rules)
 }
 
 /** What withdraw may use, none of which it needs. */
@@ -236,6 +258,24 @@ export async function verifyRules(backend: NatBackend, intent: NatIntent): Promi
   const problems = await backends[backend].verify(rules)
   const closed = isLoopback(rules) && !isLoopbackRouted(rules.bridge)
   return closed ? [...problems, `route_localnet of ${rules.bridge} is off`] : problems
+}
+
+/**
+ * Finds what is lacking of the rules of all these intents, and puts it back, guards first.
+ * @param intents in the order in which they were made
+ * @param closed families in which the host forwards for our containers alone
+ * @param hold absent: nothing is changed
+ * @returns what was lacking
+ * @throws TsnetError `try-again`, `kernel`, `missing`
+ */
+export async function mendRules(
+  backend: NatBackend,
+  intents: readonly NatIntent[],
+  closed: readonly Family[],
+  hold?: Hold,
+): Promise<Loss[]> {
+  const rules = intents.flatMap(intent => tryPlan(intent) ?? []).filter(({ families }) => families.length > 0)
+  return rules.length === 0 && closed.length === 0 ? [] : backends[backend].mend(rules, closed, hold)
 }
 
 /** The owner tags that have rules or a spoof guard. */

@@ -19,6 +19,7 @@ import { consistently, findChain, listRules, listTables } from '../netfilter/lis
 import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'
 import { denied, isMissing } from '../netfilter/refusal.ts'
 import { type TableRef, Transaction, tableText } from '../netfilter/transaction.ts'
+import { type Hold, type Loss, losersOf } from './loss.ts'
 import { isOwnerTag } from './rules.ts'
 
 export interface SpoofGuard {
@@ -137,6 +138,30 @@ export async function verifySpoofGuard(
     }),
   ]
 }
+
+/**
+ * Finds guards that are lacking or broken, and puts them back in one transaction. Those of ports that are not there
+ * cannot be put back.
+ * @param hold absent: nothing is changed
+ * @returns what was lacking
+ * @throws TsnetError `kernel`
+ */
+export async function mendSpoofGuards(guards: readonly SpoofGuard[], hold?: Hold): Promise<Loss[]> {
+  const losses: (Loss & { guard: SpoofGuard })[] = []
+  for (const guard of guards) {
+    const problems = await verifySpoofGuard(undefined, guard)
+    losses.push(...problems.map(what => ({ what, owner: guard.owner, guard })))
+  }
+  if (losses.length === 0 || hold === undefined) return losses.map(withoutGuard)
+  const may = hold(losersOf(losses))
+  const broken = [...new Set(losses.map(({ guard }) => guard))].filter(({ owner }) => may.has(owner))
+  const denial = transactionOf(broken.flatMap(documentOf)).commit(netfilterHere())
+  // One port that goes at this moment is not to keep the others without.
+  if (denial !== undefined) for (const guard of broken) await installSpoofGuard(undefined, guard)
+  return losses.map(withoutGuard)
+}
+
+const withoutGuard = ({ guard: _, ...loss }: Loss & { guard: SpoofGuard }): Loss => loss
 
 /** The owner tags that have a guard. */
 export async function spoofGuardOwners(): Promise<string[]> {

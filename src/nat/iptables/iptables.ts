@@ -97,7 +97,11 @@ export async function installIptables(rules: Rules, hint: InstallHint = {}): Pro
 }
 
 /** The tables of an attachment, as they are made in a family. */
-const placedTables = (rules: Rules, part: FamilyRules, byHandle = isByHandle(part.family)): Table[] => {
+export const placedTables = (
+  rules: Rules,
+  part: FamilyRules,
+  byHandle = isByHandle(part.family),
+): Table[] => {
   const tables = tablesOf(rules, part)
   return byHandle ? intoBuckets(tables, rules.owner) : tables
 }
@@ -133,7 +137,8 @@ const areJumpedTo = (family: Family, tables: Table[]): boolean =>
       .every(({ name, jumps }) => jumps.every(jump => leadsTo({ family, table, name: chainOf(jump) }, name))),
   )
 
-async function removeRepeatedJumps(family: Family, tables: Table[]): Promise<void> {
+/** Of jumps that stand more than once, all but one go. */
+export async function removeRepeatedJumps(family: Family, tables: Table[]): Promise<void> {
   for (const repeated of repeatedJumps(tables, await listRules(family))) {
     await restore(family, oneLess(repeated))
   }

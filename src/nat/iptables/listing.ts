@@ -27,7 +27,7 @@ export interface Listing {
 
 const isOurs = (chain: string): boolean => chain.startsWith('TSNET-')
 
-const targetOf = (rule: string): string => / -[jg] (\S+)/.exec(rule)?.[1] ?? ''
+export const targetOf = (rule: string): string => / -[jg] (\S+)/.exec(rule)?.[1] ?? ''
 
 export const chainOf = (rule: string): string => rule.slice(0, rule.indexOf(' '))
 
@@ -83,7 +83,12 @@ export const completion = (tables: Table[], listing: Listing, owner: string): st
     }),
   )
 
-function chainCompletion(chain: BaseChain, chains: Set<string> | undefined, there: string[]): string[] {
+/** What adds a chain, as far as it is lacking. */
+export function chainCompletion(
+  chain: BaseChain,
+  chains: ReadonlySet<string> | undefined,
+  there: readonly string[],
+): string[] {
   const fresh = !chains?.has(chain.name)
   return [
     ...(fresh ? [`-N ${chain.name}`] : []),

@@ -1,6 +1,6 @@
 /** What an attachment has in the sets and maps of our table (base.ts), in words. */
 
-import { lengthOf } from '../../model/address/address.ts'
+import { type Family, lengthOf } from '../../model/address/address.ts'
 import { commentOf, type FamilyRules, type Published, type Rules } from '../rules.ts'
 import { TABLE } from './base.ts'
 
@@ -33,6 +33,13 @@ function raised(text: string, by: number): string {
 
 /** The key of an owner in `owners`: two numbers of 32 bits. */
 export const ownerKey = (owner: string): string => `0x${owner.slice(0, 8)} . 0x${owner.slice(8)}`
+
+/** What closes the host to forwarding of others. */
+export const closing = (family: Family): Element => ({
+  set: 'closed',
+  key: `ipv${family}`,
+  value: 'jump unrelated',
+})
 
 /** All elements of an attachment, in the order of their making; ranges of ports as they are. */
 export function elementsOf({ owner, bridge, families }: Rules): Element[] {

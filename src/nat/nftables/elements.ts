@@ -50,8 +50,8 @@ export function deleteElements(tx: Transaction, elements: readonly Element[]): T
   return tx
 }
 
-function bySet(elements: readonly Element[]): Map<string, Element[]> {
-  const sets = new Map<string, Element[]>()
+function bySet<E extends Element>(elements: readonly E[]): Map<string, E[]> {
+  const sets = new Map<string, E[]>()
   for (const element of elements) {
     const own = sets.get(element.set) ?? []
     own.push(element)
@@ -60,21 +60,50 @@ function bySet(elements: readonly Element[]): Map<string, Element[]> {
   return sets
 }
 
-/** Those of an owner's elements that are not in the kernel as they should be. */
-export function absentElements(nl: Netlink, elements: readonly Element[], owner: string): Element[] {
+/** Those of an owner's elements, or of nobody's own, that are not in the kernel as they should be. */
+export function absentElements(
+  nl: Netlink,
+  elements: readonly Element[],
+  owner: string | undefined,
+): Element[] {
   return elements.flatMap(onePortEach).filter(element => {
     const wanted = encoder(element.set, owner)(element)
     const found = findElement(nl, TABLE, element.set, wanted.key)
-    return (
-      found?.comment !== wanted.comment ||
-      found?.verdict?.chain !== wanted.verdict?.chain ||
-      !same(found?.data, wanted.data)
-    )
+    return found === undefined || !isSame(found, wanted)
   })
 }
 
+const isSame = (found: SetElement, wanted: SetElement): boolean =>
+  found.comment === wanted.comment &&
+  found.verdict?.chain === wanted.verdict?.chain &&
+  same(found.data, wanted.data)
+
 const same = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
   a === undefined || b === undefined ? a === b : Buffer.compare(a, b) === 0
+
+/**
+ * Compares elements of many owners, one by one, with the kernel's: each set is listed once, however many there are.
+ * @returns those that are not there, and those under whose keys something else stands
+ */
+export function compareElements<E extends Element & { owner?: string }>(
+  nl: Netlink,
+  wanted: readonly E[],
+): { absent: E[]; wrong: E[] } {
+  const absent: E[] = []
+  const wrong: E[] = []
+  for (const [set, own] of bySet(wanted)) {
+    const held = new Map(listElements(nl, TABLE, set).map(each => [hexOf(each.key), each]))
+    for (const element of own) {
+      const made = encoder(set, element.owner)(element)
+      const found = held.get(hexOf(made.key))
+      if (found === undefined) absent.push(element)
+      else if (!isSame(found, made)) wrong.push(element)
+    }
+  }
+  return { absent, wrong }
+}
+
+const hexOf = (key: Uint8Array): string => Buffer.from(key).toString('hex')
 
 /** Everything in the kernel that carries an owner's comment. */
 export function elementsOfOwner(nl: Netlink, owner: string): Element[] {

@@ -101,23 +101,47 @@ export function deleteUnusedChains(families: Family[]): void {
 const listChain = (family: Family, chain: string): ListedRule[] =>
   listRules(netfilterHere(), { table: { family: header(family), name: 'filter' }, chain })
 
-/** What lacks of an attachment's accepts, in words. */
-export function missingForwardAccepts(rules: Rules): string[] {
-  const names = rules.families.map(({ family }) => family)
-  const forward = filterChains(names, 'FORWARD')
-  const problems: string[] = []
-  for (const [i, family] of names.entries()) {
-    if (!forward[i]?.drops) continue
-    const where = `${header(family)} filter`
-    const jumps = listChain(family, 'FORWARD').filter(rule => targetOf(rule) === CHAIN)
-    if (jumps.length === 0) problems.push(`nftables: ${where} FORWARD drops and has no jump to ${CHAIN}`)
-    const own = listChain(family, CHAIN).filter(({ comment }) => comment === commentOf(rules.owner))
-    const expected = acceptRules(rules, [family]).length
-    if (own.length < expected) {
-      problems.push(
-        `nftables: ${where} ${CHAIN} has ${own.length} of ${expected} accepts of ${commentOf(rules.owner)}`,
-      )
-    }
-  }
-  return problems
+/** What lacks of accepts, and the commands that make it. */
+export interface LostAccepts {
+  what: string
+  /** Absent: what leads to our chain. It comes before those of owners. */
+  owner?: string
+  commands: string[]
+}
+
+/** What lacks of the accepts of many. Each chain is listed once. */
+export function lostForwardAccepts(all: readonly Rules[]): LostAccepts[] {
+  const used = ([4, 6] as const).filter(family =>
+    all.some(({ families }) => families.some(part => part.family === family && !part.guest)),
+  )
+  const forward = filterChains(used, 'FORWARD')
+  return used
+    .filter((_, i) => forward[i]?.drops)
+    .flatMap(family => {
+      const where = `${header(family)} filter`
+      const [own] = filterChains([family], CHAIN)
+      const isLedTo = listChain(family, 'FORWARD').some(rule => targetOf(rule) === CHAIN)
+      const way = [
+        ...(own === undefined ? [`create chain ${where} ${CHAIN}`] : []),
+        ...(isLedTo ? [] : [`add rule ${where} FORWARD counter jump ${CHAIN}`]),
+      ]
+      const what = `nftables: ${where} FORWARD drops and has no jump to ${CHAIN}`
+      const held = own === undefined ? [] : listChain(family, CHAIN)
+      const shared = way.length > 0 ? [{ what, commands: way }] : []
+      return [...shared, ...all.flatMap(rules => lostAcceptsOf(rules, family, held))]
+    })
+}
+
+function lostAcceptsOf(rules: Rules, family: Family, held: readonly ListedRule[]): LostAccepts[] {
+  const { owner } = rules
+  const there = held.filter(({ comment }) => comment === commentOf(owner))
+  const expected = acceptRules(rules, [family])
+  if (there.length >= expected.length) return []
+  const chain = `${header(family)} filter ${CHAIN}`
+  const what = `nftables: ${chain} has ${there.length} of ${expected.length} accepts of ${commentOf(owner)}`
+  const commands = [
+    ...there.map(({ handle }) => `delete rule ${chain} handle ${handle}`),
+    ...forwardAccepts(rules, [family]),
+  ]
+  return [{ what, owner, commands }]
 }

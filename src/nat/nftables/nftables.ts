@@ -50,7 +50,7 @@ import {
   deleteUnusedChains,
   forwardAccepts,
   forwardRemovals,
-  missingForwardAccepts,
+  lostForwardAccepts,
   openForwardChains,
 } from './forward-accept.ts'
 import { inParts } from './parts.ts'
@@ -191,11 +191,12 @@ export async function verifyNft(rules: Rules): Promise<string[]> {
       element => `nftables: ${element.set} lacks ${elementText(element, rules.owner)}`,
     ),
     ...brokenChains(nl, rules),
-    ...missingForwardAccepts(rules),
+    ...lostForwardAccepts([rules]).map(({ what }) => what),
   ]
 }
 
-function brokenChains(nl: Netlink, rules: Rules): string[] {
+/** What is not as it should be of what all share, in words. */
+export function brokenChains(nl: Netlink, rules: Pick<Rules, 'families'>): string[] {
   const wanted = [...baseChains(rules)]
   const { names, there } = consistently(nl, () => ({
     names: wanted.map(([name]) => name).filter(name => findChain(nl, TABLE_REF, name) !== undefined),

@@ -1,0 +1,132 @@
+/**
+ * Puts back what somebody took away of our table: all of it in one transaction, so no packet meets half of it.
+ *
+ *     look     what the kernel holds of the table and its elements, each set listed once
+ *     mend     the base (its chains are emptied and filled again in the same transaction), elements that are not there
+ *              or are others, the guard against forwarding, accepts in FORWARD of iptables
+ *
+ * Our own installing and removing may go on meanwhile: where the kernel refuses an element, it is looked again.
+ */
+
+import type { Family } from '../../model/address/address.ts'
+import { addCommands } from '../../netfilter/commands.ts'
+import { findSet } from '../../netfilter/list.ts'
+import { netfilterHere } from '../../netfilter/netfilter.ts'
+import { denied, isMissing, isTaken } from '../../netfilter/refusal.ts'
+import { Transaction } from '../../netfilter/transaction.ts'
+import type { Netlink } from '../../netlink/netlink.ts'
+import { type Hold, type Loss, losersOf } from '../loss.ts'
+import type { Rules } from '../rules.ts'
+import { subnetsOf, TABLE_REF } from './base.ts'
+import { addBase } from './base-messages.ts'
+import { closing, type Element, elementsOf, elementText, onePortEach } from './document.ts'
+import { addElements, compareElements, createElements, deleteElements } from './elements.ts'
+import { type LostAccepts, lostForwardAccepts } from './forward-accept.ts'
+import { brokenChains } from './nftables.ts'
+
+const ATTEMPTS = 10
+
+type OfOwner = Element & { owner: string }
+
+interface Damage {
+  losses: Loss[]
+  /** The shared chains are not as they should be. */
+  base: boolean
+  absent: OfOwner[]
+  /** Under their keys something else stands. */
+  wrong: OfOwner[]
+  /** Families whose guard against forwarding of others is not there. */
+  open: Family[]
+  accepts: LostAccepts[]
+}
+
+/**
+ * Finds what is lacking of all these rules, and puts it back.
+ * @param closed families in which the host forwards for our containers alone
+ * @param hold absent: nothing is changed
+ * @returns what was lacking
+ * @throws TsnetError `kernel`, `missing`
+ */
+export async function mendNft(
+  all: readonly Rules[],
+  closed: readonly Family[],
+  hold?: Hold,
+): Promise<Loss[]> {
+  const nl = netfilterHere()
+  const found: Loss[] = []
+  for (let attempt = 1; ; attempt++) {
+    const damage = look(nl, all, closed)
+    if (attempt === 1) found.push(...damage.losses)
+    if (damage.losses.length === 0 || hold === undefined) return found
+    const denial = repair(nl, all, damage, hold(losersOf(damage.losses)))
+    if (denial === undefined) return found
+    const isRace = isMissing(denial) || isTaken(denial)
+    if (!isRace || attempt === ATTEMPTS) throw denied('putting rules back', denial)
+  }
+}
+
+function look(nl: Netlink, all: readonly Rules[], closed: readonly Family[]): Damage {
+  const broken = all.length === 0 ? [] : brokenChains(nl, together(all))
+  const wanted = all.flatMap(rules =>
+    elementsOf(rules)
+      .flatMap(onePortEach)
+      .map(element => ({ ...element, owner: rules.owner })),
+  )
+  const { absent, wrong } = compareElements(nl, wanted)
+  const open = closed.filter(family => isOpen(nl, family))
+  const accepts = lostForwardAccepts(all)
+  return {
+    base: broken.length > 0 || (open.length > 0 && findSet(nl, TABLE_REF, 'closed') === undefined),
+    absent,
+    wrong,
+    open,
+    accepts,
+    losses: [
+      ...broken.map(what => ({ what })),
+      ...open.map(family => ({ what: `nftables: the host forwards IPv${family} for others too` })),
+      ...[...absent, ...wrong].map(element => ({
+        what: `nftables: ${element.set} lacks ${elementText(element, element.owner)}`,
+        owner: element.owner,
+      })),
+      ...accepts.map(({ commands: _, ...loss }) => loss),
+    ],
+  }
+}
+
+/** Rules of all as far as the table depends on them: the subnets in use, each once. */
+function together(all: readonly Rules[]): Pick<Rules, 'families'> {
+  const families = all.flatMap(each => each.families)
+  const known = new Set<string>()
+  return {
+    families: families.flatMap(part =>
+      part.addresses.flatMap(address => {
+        const [subnet] = subnetsOf({ families: [{ ...part, addresses: [address] }] })
+        const name = `${subnet?.family}/${subnet?.length}`
+        if (known.has(name)) return []
+        known.add(name)
+        return [{ ...part, addresses: [address] }]
+      }),
+    ),
+  }
+}
+
+const isOpen = (nl: Netlink, family: Family): boolean =>
+  compareElements(nl, [closing(family)]).absent.length > 0
+
+function repair(nl: Netlink, all: readonly Rules[], damage: Damage, may: ReadonlySet<string>) {
+  const isAllowed = ({ owner }: { owner?: string | undefined }): boolean =>
+    owner === undefined || may.has(owner)
+  const tx = new Transaction()
+  if (damage.base) addBase(tx, together(all))
+  deleteElements(tx, damage.base ? [] : damage.wrong.filter(isAllowed))
+  for (const rules of all) {
+    const lacking = [...damage.absent, ...damage.wrong].filter(({ owner }) => owner === rules.owner)
+    if (isAllowed(rules)) createElements(tx, lacking, rules.owner)
+  }
+  addElements(tx, damage.open.map(closing))
+  addCommands(
+    tx,
+    damage.accepts.filter(isAllowed).flatMap(({ commands }) => commands),
+  )
+  return tx.commit(nl)
+}
