@@ -49,7 +49,8 @@ export function makeVeth(side: Side, plan: LinkPlan, bridge: BridgeRef, netnsFd:
 /** asm-generic/errno.h; Node has no name for it. */
 const EXFULL = 54
 
-function enslave(bridge: BridgeRef, work: () => void): void {
+/** Explains why a bridge takes no port. @throws TsnetError `exhausted` */
+export function enslave(bridge: BridgeRef, work: () => void): void {
   try {
     work()
   } catch (cause) {

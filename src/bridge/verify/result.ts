@@ -5,11 +5,11 @@
  * chain may have changed it since. The words are the reference's.
  */
 
-import type { Lease, Route } from '../model/network.ts'
-import { findLink, type Link } from '../netlink/link/link.ts'
-import { openNetlink } from '../netlink/netlink.ts'
-import { inside, type Netns } from '../netns/netns.ts'
-import { resolveRoutes } from './plan/routing.ts'
+import type { Lease, Route } from '../../model/network.ts'
+import { findLink, type Link } from '../../netlink/link/link.ts'
+import { openNetlink } from '../../netlink/netlink.ts'
+import { inside, type Netns } from '../../netns/netns.ts'
+import { resolveRoutes } from '../plan/routing.ts'
 import { missingAddresses, missingRoutes } from './verify.ts'
 
 /** What a result says. */

@@ -1,19 +1,21 @@
 /**
  * Compares an attachment's link with what the kernel holds.
  *
- * What should be there is the same plan that connect carries out, computed again from the record.
+ * What should be there is the same plan that connect carries out, computed again from the record. CHECK names what
+ * is not so; what of it is on the host's side can be put back (mend.ts). A result of the reference is compared in
+ * result.ts.
  */
 
-import { type Cidr, familyOf, type Ip } from '../model/address/address.ts'
-import { type Attachment, type BridgeOptions, type Interface, ownerTag } from '../model/network.ts'
-import { type Address, listAddresses } from '../netlink/address.ts'
-import { findLink, type Link } from '../netlink/link/link.ts'
-import { type Netlink, openNetlink } from '../netlink/netlink.ts'
-import { type KernelRoute, listRoutes } from '../netlink/route.ts'
-import { inside, type Netns } from '../netns/netns.ts'
-import { isHostEnd } from './names.ts'
-import { type LinkPlan, planLink } from './plan/plan.ts'
-import { type PlannedRoute, resolveRoutes } from './plan/routing.ts'
+import { type Cidr, familyOf, type Ip } from '../../model/address/address.ts'
+import { type Attachment, type BridgeOptions, type Interface, ownerTag } from '../../model/network.ts'
+import { type Address, listAddresses } from '../../netlink/address.ts'
+import { findLink, type Link } from '../../netlink/link/link.ts'
+import { type Netlink, openNetlink } from '../../netlink/netlink.ts'
+import { type KernelRoute, listRoutes } from '../../netlink/route.ts'
+import { inside, type Netns } from '../../netns/netns.ts'
+import { isHostEnd } from '../names.ts'
+import { type LinkPlan, planLink } from '../plan/plan.ts'
+import { type PlannedRoute, resolveRoutes } from '../plan/routing.ts'
 
 /** Without an MTU, any will do. */
 export type ExpectedInterface = Omit<Interface, 'mtu'> & { mtu?: number }
@@ -43,7 +45,8 @@ export function verifyLink(
   ]
 }
 
-function planAgain(attachment: Attachment, options: BridgeOptions): LinkPlan {
+/** The plan that the link was made by, computed again. */
+export function planAgain(attachment: Attachment, options: BridgeOptions): LinkPlan {
   return planLink({
     options,
     owner: ownerTag(attachment),

@@ -1,0 +1,158 @@
+/**
+ * The host's side of an attachment that exists: what somebody took away of it, and how it comes back.
+ *
+ *     bridge gone, down, without its addresses      made again, with the MAC that neighbours know
+ *     port taken off, down, with other settings     put back; an isolated port is down until it is isolated
+ *     port gone                                     nothing: with it went the container's end
+ *
+ * What is in the container is the container's.
+ */
+
+import { TsnetError } from '../../model/errors.ts'
+import { type Attachment, type BridgeOptions, ownerTag } from '../../model/network.ts'
+import { withUndo } from '../../model/undo.ts'
+import { changeLink, findLink, type Link, type LinkChange } from '../../netlink/link/link.ts'
+import { type Netlink, openNetlink } from '../../netlink/netlink.ts'
+import { currentNetns } from '../../netns/netns.ts'
+import { readSysctl } from '../../netns/sysctl.ts'
+import { type BridgeLoan, ensureBridge } from '../ensure.ts'
+import { isHostEnd, isOurBridge } from '../names.ts'
+import type { LinkPlan } from '../plan/plan.ts'
+import { applyToExisting, hostSettings, type Setting } from '../settings.ts'
+import { enslave } from '../veth.ts'
+import { setPortVlans } from '../vlan.ts'
+import { missingAddresses, planAgain } from './verify.ts'
+
+/** An attachment, and the options of its network when it was made. */
+export interface HostSide {
+  attachment: Attachment
+  options: BridgeOptions
+}
+
+export interface HostSideLoss {
+  what: string
+  /** It cannot be put back. */
+  isFinal?: true
+}
+
+/** What is not as it was made, a sentence each; nothing when all is well. */
+export function lostHostSide(nl: Netlink, { attachment, options }: HostSide): HostSideLoss[] {
+  const plan = planAgain(attachment, options)
+  const bridge = findLink(nl, { name: plan.bridge.name })
+  const port = findLink(nl, { name: attachment.hostInterface.name })
+  return [...lossesOfBridge(nl, attachment, plan, bridge), ...lossesOfPort(attachment, plan, bridge, port)]
+}
+
+function lossesOfBridge(
+  nl: Netlink,
+  { bridge: made, dropIn }: Attachment,
+  { bridge: plan }: LinkPlan,
+  bridge: Link | undefined,
+): HostSideLoss[] {
+  const { name, gateways, gatewayVlan, promiscuous } = plan
+  if (bridge === undefined) {
+    const isOurs = dropIn !== undefined || wasOurs(made)
+    return [
+      isOurs ? { what: `bridge ${name} is gone` } : lost(`bridge ${name}, which is not tsnet's, is gone`),
+    ]
+  }
+  if (bridge.kind !== 'bridge') return [lost(`${name} is no bridge any more`)]
+  const holder = gatewayVlan ? findLink(nl, { name: gatewayVlan.name }) : bridge
+  const settings = isOurBridge(bridge) ? plan.settings : plan.adoptedSettings
+  return [
+    ...(bridge.up ? [] : [`bridge ${name} is down`]),
+    ...(promiscuous && !bridge.promiscuous ? [`bridge ${name} is not promiscuous`] : []),
+    ...(holder === undefined ? [`interface ${gatewayVlan?.name} is gone`] : []),
+    ...(holder === undefined || gateways.length === 0 ? [] : missingAddresses(nl, holder, gateways)),
+    ...otherSettings(settings),
+  ].map(what => ({ what }))
+}
+
+function lossesOfPort(
+  attachment: Attachment,
+  { host }: LinkPlan,
+  bridge: Link | undefined,
+  port: Link | undefined,
+): HostSideLoss[] {
+  const { name, mac, mtu } = attachment.hostInterface
+  if (port === undefined) return [lost(`interface ${name} is gone, and the container's with it`)]
+  if (!isHostEnd(port, ownerTag(attachment))) return [lost(`interface ${name} belongs to somebody else`)]
+  const isPort = bridge !== undefined && port.masterIndex === bridge.index
+  const settings = isPort
+    ? (['hairpin', 'isolated'] as const).filter(key => port.port?.[key] !== host[key])
+    : []
+  return [
+    ...(isPort ? [] : [`${name} is no port of ${attachment.bridge.name}`]),
+    ...settings.map(key => `${key} of ${name} is ${port.port?.[key]}`),
+    ...(port.up ? [] : [`${name} is down`]),
+    ...(port.mac === mac ? [] : [`${name} has MAC ${port.mac} instead of ${mac}`]),
+    ...(port.mtu === mtu ? [] : [`${name} has MTU ${port.mtu} instead of ${mtu}`]),
+    ...(port.alias === host.alias ? [] : [`${name} has lost its alias`]),
+    ...otherSettings(hostSettings(name)),
+  ].map(what => ({ what }))
+}
+
+const lost = (what: string): HostSideLoss => ({ what, isFinal: true })
+
+/** A bridge without an alias is told by its MAC. */
+const wasOurs = ({ mac }: { mac: string }): boolean => isOurBridge({ kind: 'bridge', mac })
+
+/** A setting that this kernel does not have is no loss. */
+const otherSettings = (settings: readonly Setting[]): string[] =>
+  settings.flatMap(({ name, value }) => {
+    const now = readSysctl(name)
+    return now === undefined || now === value ? [] : [`${name} is ${now} instead of ${value}`]
+  })
+
+/**
+ * Puts back what of the host's side can be. The caller holds the lock on the bridge's name, and the attachment's.
+ * @param onLoan hears what is about to be changed on a bridge that is not ours
+ * @throws TsnetError `mismatch`: it cannot be put back; `conflict`: something else stands in its place
+ */
+export async function mendHostSide(
+  { attachment, options }: HostSide,
+  onLoan?: (loan: BridgeLoan) => void,
+): Promise<void> {
+  using netns = currentNetns()
+  using nl = openNetlink()
+  const final = lostHostSide(nl, { attachment, options }).find(({ isFinal }) => isFinal)
+  if (final !== undefined) throw new TsnetError('mismatch', `${final.what}; attach the container anew`)
+  await withUndo(async undo => {
+    const side = { nl, netns, undo, trace: () => {} }
+    const plan = planAgain(attachment, options)
+    const isThere = findLink(nl, { name: plan.bridge.name }) !== undefined
+    // One that is there keeps the MAC that it has by now.
+    const bridgePlan = isThere ? plan.bridge : { ...plan.bridge, mac: attachment.bridge.mac }
+    const { bridge } = ensureBridge(side, bridgePlan, onLoan)
+    const { index } = findLink(nl, { name: plan.bridge.name }) ?? bridge
+    mendPort(nl, attachment, plan, index)
+    applyToExisting(side, hostSettings(attachment.hostInterface.name))
+  })
+}
+
+function mendPort(
+  nl: Netlink,
+  { hostInterface, bridge }: Attachment,
+  { host }: LinkPlan,
+  master: number,
+): void {
+  const { name, mac, mtu } = hostInterface
+  const port = findLink(nl, { name })
+  if (port === undefined) return
+  const { alias, hairpin, isolated, vlans } = host
+  const isPort = port.masterIndex === master
+  if (!isPort) {
+    if (port.up && (isolated || vlans !== undefined)) changeLink(nl, port, { up: false })
+    enslave({ index: master, name: bridge.name }, () => changeLink(nl, port, { master }))
+    if (vlans !== undefined) setPortVlans(nl, port, bridge.name, vlans)
+  }
+  if (!isPort || port.port?.hairpin !== hairpin || port.port.isolated !== isolated)
+    changeLink(nl, port, { port: { hairpin, isolated } })
+  const change: LinkChange = {
+    ...(port.mac !== mac && { mac }),
+    ...(port.mtu !== mtu && { mtu }),
+    ...(port.alias !== alias && { alias }),
+    up: true,
+  }
+  changeLink(nl, port, change)
+}
