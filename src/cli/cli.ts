@@ -5,6 +5,7 @@
  *     tsnet unpublish 8080         and off it again
  *     tsnet ports                  what is published
  *     tsnet daemon                 serves what is published
+ *     tsnet reconcile              puts back what others took away of all that
  *     tsnet attach front web       puts a container that exists on a network
  *     tsnet detach front web       and takes it off again
  *     tsnet oci-hook               does both for containers of plain runc and crun
@@ -78,7 +79,9 @@ export function commands(terminal: Terminal): Command {
 /** @throws TsnetError `missing` */
 function needRoot(command: Command, uid: number | undefined): void {
   const { root, dryRun } = command.opts<InstallOptions>()
-  if (uid === 0 || root !== undefined || dryRun === true) return
+  // What the kernel holds, only root sees.
+  const isOfFiles = dryRun === true && command.name() !== 'reconcile'
+  if (uid === 0 || root !== undefined || isOfFiles) return
   const line = ['sudo', 'tsnet', command.name(), ...(command.parent?.args.slice(1) ?? [])].join(' ')
   throw new TsnetError('missing', `tsnet ${command.name()} needs root: ${line}`)
 }
@@ -156,6 +159,15 @@ function addPublishing(program: Command, terminal: Terminal): void {
     .action(async (options: { json?: true; all?: true }) => {
       const { ports } = await import('./ports.ts')
       await ports(terminal, { json: options.json === true, all: options.all === true })
+    })
+  program
+    .command('reconcile')
+    .description('put back rules, bridges and settings that others took away')
+    .option('--dry-run', 'only say what is lacking')
+    .option('--json', 'print it as JSON')
+    .action(async (options: { dryRun?: true; json?: true }) => {
+      const { reconcileByHand } = await import('./reconcile.ts')
+      await reconcileByHand(terminal, { json: options.json === true, isDry: options.dryRun === true })
     })
   program
     .command('daemon')

@@ -45,6 +45,7 @@ import { leaveControlGroup } from './control-group.ts'
 import { FastPath } from './fast-path.ts'
 import { redirectKey } from './handover.ts'
 import { whenIdle } from './idle.ts'
+import { keepWhole } from './keep-whole.ts'
 import { type Listening, listen, listenAt, nameSocketsOf } from './listen.ts'
 import { Placeholders } from './placeholders.ts'
 import { Predecessor } from './predecessor.ts'
@@ -150,6 +151,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   if (inherited !== undefined) await proxy.thaw(inherited.clients)
   alone ??= await lockAlone(SUCCESSION_WITHIN_MS)
   succession.begin()
+  const whole = keepWhole(log)
+  whole?.begin()
 
   // Heard from the moment that somebody may send it.
   const ended = endSignal()
@@ -166,6 +169,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   log(`${why}: stopping`)
   const late = sleep(settings.drainMs, undefined, { ref: false })
   calls.close()
+  await Promise.race([whole?.stop(), late])
   if (succession.isOver) {
     alone.leave()
     server.close()

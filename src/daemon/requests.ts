@@ -4,6 +4,7 @@ import type { Handlers } from '../control/server.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { Publication } from '../model/publication/publication.ts'
 import { parsePublishRequest } from '../model/publication/request.ts'
+import { reconcile } from '../network/reconcile/reconcile.ts'
 import type { AttachmentPorts } from '../publish/attachment-ports.ts'
 import type { Publisher, Served } from '../publish/publish.ts'
 import type { Placeholders } from './placeholders.ts'
@@ -22,6 +23,7 @@ export const handlersOf = (
     return selected
   },
   ports: () => publisher.list(),
+  reconcile: words => reconcile({ isDry: (words as { isDry?: unknown } | undefined)?.isDry === true }),
   held: () => [...attachments.list(), ...placeholders.list()],
   serve: words => attachments.serve(ownerOf(words)),
   release: words => attachments.release(ownerOf(words)),

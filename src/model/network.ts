@@ -248,6 +248,8 @@ export interface Attachment extends Undertaking {
   gatewayInterface?: Interface
   routes: Route[]
   dns?: Dns
+  /** Of its network's bridge, as they were when it was made; absent in records of earlier versions. */
+  bridgeOptions?: BridgeOptions
   /** The ifb device that shapes what the container sends. */
   ifb?: Interface
 }

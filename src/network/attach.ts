@@ -184,6 +184,7 @@ async function build(
     ...undertaking,
     ...connection,
     routes: plan.routes,
+    bridgeOptions: options,
     ...present({ dns: network.dns ?? dns, ifb: shapeLink(request, owner, connection, context, undo) }),
   }
   await guardLink(finished, owner, undo)

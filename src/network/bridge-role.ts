@@ -98,6 +98,7 @@ export async function buildDropIn(
     ...undertaking,
     ...connection,
     routes: plan.routes,
+    bridgeOptions: options,
     ...present({ dns: network.dns ?? dns, natObstacle }),
   }
   writeEntry(owner, { state: 'attached', attachment: finished })

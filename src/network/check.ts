@@ -2,11 +2,11 @@
 
 import { verifyLink } from '../bridge/bridge.ts'
 import { verifyLeases } from '../ipam/ipam.ts'
-import { ipOf } from '../model/address/address.ts'
+import { familiesOf, ipOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { type Attachment, type AttachRequest, ownerTag } from '../model/network.ts'
 import type { Previous } from '../model/previous.ts'
-import { verifyRules, verifySpoofGuard } from '../nat/nat.ts'
+import { closedFamilies, isForwardGuarded, verifyRules, verifySpoofGuard } from '../nat/nat.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { openContainer } from '../netns/container.ts'
 import { isRecorded } from '../netns/netns.ts'
@@ -15,6 +15,7 @@ import { ifbName, verifyShaping } from '../shaping/shaping.ts'
 import { checkDropIn } from './bridge-role-check.ts'
 import type { Context } from './context.ts'
 import { refuseProblems } from './mismatch.ts'
+import { guardedFamilies } from './shared.ts'
 import { asHeld } from './shared-ports.ts'
 
 /** @throws TsnetError `mismatch` naming everything that is not as it was made */
@@ -43,6 +44,7 @@ export async function check(
     ...verifyLink(attachment, netns, network.bridge, expectedInterface(attachment, previous)),
     ...(await verifyLeases(attachment.ipam, attachment, request.netns, attachment.leases, previous.raw)),
     ...(await verifyFirewall(attachment, owner)),
+    ...(await verifyForwarding(attachment)),
     ...verifyLimits(attachment, owner),
   ]
   refuseProblems(problems, attachment)
@@ -84,6 +86,19 @@ async function verifyFirewall(attachment: Attachment, owner: string): Promise<st
     ...(nat === undefined ? [] : await verifyRules(nat.backend, asHeld(owner, nat))),
     ...(macspoofchk ? await verifySpoofGuard(nat?.backend, guard) : []),
   ]
+}
+
+/** The host has to forward, and where it does so for our containers alone, for nobody else. */
+async function verifyForwarding({ nat }: Attachment): Promise<string[]> {
+  if (nat === undefined) return []
+  const { backend, intent } = nat
+  const families = familiesOf(intent.addresses)
+  const problems = closedFamilies(families).map(family => `the host does not forward IPv${family}`)
+  for (const family of guardedFamilies(backend)) {
+    if (families.includes(family) && !(await isForwardGuarded(backend, family)))
+      problems.push(`the host forwards IPv${family} for others too`)
+  }
+  return problems
 }
 
 function verifyLimits({ bandwidth, hostInterface }: Attachment, owner: string): string[] {

@@ -16,12 +16,14 @@ import { type Family, familiesOf } from '../model/address/address.ts'
 import type { NatBackend, NatIntent } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import {
+  changes,
   closedFamilies,
   type ForwardingChange,
   install,
   keepForwarding as keep,
   openForwarding,
   restoreSettings,
+  switchOn,
   withdraw,
 } from '../nat/nat.ts'
 import { addUser, isLastUser, readState, removeUser, whileLocked, writeState } from '../records/records.ts'
@@ -176,5 +178,34 @@ export async function dismissGuest(backend: NatBackend, guest: NatIntent, user: 
     removeUser(resource, user)
   })
 }
+
+/** Families in which the host forwards for our containers alone, by a guard that this backend has. */
+export const guardedFamilies = (backend: NatBackend): Family[] => [
+  ...new Set(readChanges().flatMap(change => (change.backend === backend ? change.guards : []))),
+]
+
+/**
+ * Turns forwarding on again where somebody has turned it off while it is used. What was not turned on by us before is
+ * from now on, and guarded.
+ * @returns the families in which it was off
+ * @throws TsnetError `kernel`
+ */
+export async function reopenForwarding(backend: NatBackend, families: readonly Family[]): Promise<Family[]> {
+  if (closedFamilies(families).length === 0) return []
+  return whileLocked(FORWARDING, async () => {
+    const closed = closedFamilies(families)
+    if (isLastUser(FORWARDING, NOBODY)) return []
+    for (const family of closed) {
+      const isOurs = readChanges().some(change => changes(change, family))
+      const record = (change: ForwardingChange) => writeState(HOST, [...readChanges(), change])
+      if (isOurs) switchOn(family)
+      else await openForwarding(backend, [family], { record })
+    }
+    return closed
+  })
+}
+
+/** No owner tag. */
+const NOBODY = ''
 
 const readChanges = (): ForwardingChange[] => readState<ForwardingChange[]>(HOST) ?? []

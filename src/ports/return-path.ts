@@ -83,8 +83,8 @@ export function strictReturnPath(netns: Netns): string | undefined {
   return isCrooked && isInTheWay ? answersBy : undefined
 }
 
-/** The kernel takes the larger of two values. */
-const isStrict = (ifname: string): boolean =>
+/** True where answers that arrive by another way than they would leave are dropped. The kernel takes the larger of two values. */
+export const isStrict = (ifname: string): boolean =>
   Math.max(...['all', ifname].map(name => Number(readSysctl(settingOf(name)) ?? 0))) === Number(STRICT)
 
 /**

@@ -1,0 +1,226 @@
+/**
+ * Hears that something of ours is gone, and has it put back (network/reconcile/).
+ *
+ *     kernel ─▶ listeners ─▶ what it may mean ─▶ a pass over that, one at a time ─▶ log
+ *
+ * A pass begins at once. What comes while one goes on is the next one's, and so is what somebody was busy with. A
+ * subject that is taken away again and again rests in between (rests.ts). Whatever fails is said once, until it is
+ * another failure or nothing lacks any more.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Readable } from '../ffi/readable.ts'
+import { hasCode, messageOf } from '../model/errors.ts'
+import { NFNLGRP_NFTABLES } from '../netfilter/constants.ts'
+import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'
+import * as k from '../netlink/constants.ts'
+import { Listener } from '../netlink/listener.ts'
+import { openNetlink } from '../netlink/netlink.ts'
+import { concernsRules, type Notice, noticeOf } from '../network/reconcile/notices.ts'
+import { BUSY } from '../network/reconcile/part.ts'
+import { concernedBridge, type Found, reconcile, type Scope } from '../network/reconcile/reconcile.ts'
+import { Rests } from '../network/reconcile/rests.ts'
+
+/** What comes in one burst is heard together. */
+const BURST_MS = 10
+/** When those are looked at again that somebody was busy with. */
+const AGAIN_MS = 50
+/** Ports of bridges tell much of themselves while they come. */
+const PORTS_MS = 1_000
+
+const ROUTE_GROUPS = [
+  k.RTNLGRP_LINK,
+  k.RTNLGRP_IPV4_IFADDR,
+  k.RTNLGRP_IPV6_IFADDR,
+  k.RTNLGRP_IPV4_NETCONF,
+  k.RTNLGRP_IPV6_NETCONF,
+]
+
+export class KeepWhole {
+  readonly #log: (line: string) => void
+  readonly #rests = new Rests()
+  readonly #listeners: { listener: Listener; hear: (listener: Listener) => boolean }[] = []
+  readonly #readable: Readable
+  #rules = false
+  #settings = false
+  #bridges: Set<string> | 'all' = new Set()
+  /** Ports that are looked at with the next pass, or after a while. */
+  #ports = new Set<number>()
+  #laterPorts = new Set<number>()
+  #timer: NodeJS.Timeout | undefined
+  #passing: Promise<void> | undefined
+  #hearing: Promise<void> | undefined
+  #said = new Set<string>()
+  #isOver = false
+
+  /** Hears from now on; what it hears is looked at from `begin` on. @throws SystemError */
+  constructor(log: (line: string) => void) {
+    this.#log = log
+    this.#listeners.push({
+      listener: new Listener({ protocol: k.NETLINK_ROUTE, groups: ROUTE_GROUPS }),
+      hear: listener => listener.drain(message => this.#take(noticeOf(message))),
+    })
+    if (hasNfTables()) {
+      this.#listeners.push({
+        listener: new Listener({
+          protocol: k.NETLINK_NETFILTER,
+          groups: [NFNLGRP_NFTABLES],
+          ignoring: netfilterHere().port,
+        }),
+        hear: listener =>
+          listener.drain(message => {
+            if (concernsRules(message)) this.#rules = true
+          }),
+      })
+    }
+    this.#readable = new Readable(this.#listeners.map(({ listener }) => listener.number))
+  }
+
+  /** Looks at everything once, and from then on at what the kernel tells. */
+  begin(): void {
+    this.#everything()
+    this.#soon(0)
+    this.#hearing = this.#hear().catch(thrown =>
+      this.#log(`what is taken away from now on is not noticed: ${messageOf(thrown)}`),
+    )
+  }
+
+  async stop(): Promise<void> {
+    this.#isOver = true
+    clearTimeout(this.#timer)
+    await this.#readable.end()
+    await this.#hearing
+    await this.#passing
+    for (const { listener } of this.#listeners) listener[Symbol.dispose]()
+  }
+
+  async #hear(): Promise<void> {
+    while (await this.#readable.wait()) {
+      for (const { listener, hear } of this.#listeners) if (!hear(listener)) this.#everything()
+      if (this.#isConcerned()) this.#soon(0)
+      await sleep(BURST_MS)
+    }
+  }
+
+  #take(notice: Notice | undefined): void {
+    if (notice === undefined) return
+    if (notice.what === 'settings') this.#settings = true
+    else if (notice.what === 'bridge') this.#addBridge(notice.name)
+    else if (notice.what !== 'port-settings') this.#ports.add(notice.index)
+    else if (this.#laterPorts.add(notice.index).size === 1)
+      setTimeout(() => this.#lookAtPorts(), PORTS_MS).unref()
+  }
+
+  #lookAtPorts(): void {
+    for (const index of this.#laterPorts) this.#ports.add(index)
+    this.#laterPorts = new Set()
+    this.#soon(0)
+  }
+
+  #addBridge(name: string): void {
+    if (this.#bridges !== 'all') this.#bridges.add(name)
+  }
+
+  #everything(): void {
+    this.#rules = this.#settings = true
+    this.#bridges = 'all'
+  }
+
+  #isConcerned(): boolean {
+    return (
+      this.#rules ||
+      this.#settings ||
+      this.#ports.size > 0 ||
+      this.#bridges === 'all' ||
+      this.#bridges.size > 0
+    )
+  }
+
+  #soon(afterMs: number): void {
+    clearTimeout(this.#timer)
+    if (this.#isOver || this.#passing !== undefined) return
+    const pass = () => {
+      this.#passing = this.#pass()
+        .catch(thrown => this.#log(`looking for what is gone failed: ${messageOf(thrown)}`))
+        .finally(() => {
+          this.#passing = undefined
+          if (this.#isConcerned()) this.#soon(this.#waitMs)
+        })
+    }
+    if (afterMs === 0) pass()
+    else this.#timer = setTimeout(pass, afterMs).unref()
+  }
+
+  /** When what is left is looked at. */
+  #waitMs = 0
+
+  async #pass(): Promise<void> {
+    this.#waitMs = 0
+    this.#bridgesOfPorts()
+    const scope: Scope = { rules: this.#rules, settings: this.#settings, bridges: this.#bridges }
+    if (!this.#isConcerned()) return
+    this.#rules = this.#settings = false
+    this.#bridges = new Set()
+    let restMs = Number.POSITIVE_INFINITY
+    const mayMend = (subject: string): boolean => {
+      const rest = this.#rests.restMs(subject)
+      if (rest > 0) restMs = Math.min(restMs, rest)
+      return rest === 0
+    }
+    const found = await reconcile({ scope, mayMend })
+    this.#tell(found)
+    const left = found.filter(({ outcome, isFinal }) => outcome === 'kept' && isFinal !== true)
+    for (const { subject } of left) restMs = Math.min(restMs, Math.max(AGAIN_MS, this.#rests.restMs(subject)))
+    if (restMs === Number.POSITIVE_INFINITY) return
+    this.#rules ||= scope.rules
+    this.#settings ||= scope.settings
+    if (scope.bridges === 'all') this.#bridges = 'all'
+    else for (const name of scope.bridges) this.#addBridge(name)
+    this.#waitMs = restMs
+  }
+
+  /** Of links that told something, those matter that are ports of ours and not as they were made, and bridges. */
+  #bridgesOfPorts(): void {
+    const indices = [...this.#ports]
+    this.#ports = new Set()
+    if (indices.length === 0 || this.#bridges === 'all') return
+    using nl = openNetlink()
+    for (const index of indices) {
+      const bridge = concernedBridge(nl, index)
+      if (bridge !== undefined) this.#addBridge(bridge)
+    }
+  }
+
+  #tell(found: readonly Found[]): void {
+    const said = new Set<string>()
+    for (const subject of new Set(found.map(each => each.subject))) {
+      const of = found.filter(each => each.subject === subject)
+      const restored = of.filter(({ outcome }) => outcome === 'restored')
+      const kept = of.filter(({ outcome, why }) => outcome === 'kept' && why !== BUSY)
+      const times = restored.length + kept.length > 0 ? this.#rests.wasMended(subject) : undefined
+      if (restored.length > 0 && times !== 'many') this.#log(`put back ${subject}: ${summaryOf(restored)}`)
+      if (restored.length > 0 && times === 'too-many')
+        this.#log(`${subject}: somebody takes it away again and again, so it is put back less and less often`)
+      for (const { what, why } of kept) {
+        const line = `${what}: ${why}`
+        said.add(line)
+        if (!this.#said.has(line)) this.#log(`${subject} stays as it is: ${line}`)
+      }
+    }
+    this.#said = said
+  }
+}
+
+const summaryOf = ([first, ...others]: readonly Found[]): string =>
+  `${first?.what}${others.length > 0 ? `, and ${others.length} more` : ''}`
+
+/** Undefined where the kernel lets nobody hear. */
+export function keepWhole(log: (line: string) => void): KeepWhole | undefined {
+  try {
+    return new KeepWhole(log)
+  } catch (thrown) {
+    if (!hasCode(thrown, 'EPERM', 'EACCES', 'EMFILE', 'ENFILE', 'missing')) throw thrown
+    log(`what others take away is not noticed: ${messageOf(thrown)}`)
+    return undefined
+  }
+}

@@ -1,0 +1,70 @@
+/** What shall be there, as the records say it. */
+
+import { ipOf } from '../../model/address/address.ts'
+import type { Attachment, NatBackend, NatIntent } from '../../model/network.ts'
+import type { Publication } from '../../model/publication/publication.ts'
+import type { SpoofGuard } from '../../nat/nat.ts'
+import { listPublications, readPublication } from '../../records/publications.ts'
+import { listOwners, readEntry } from '../../records/records.ts'
+import { asHeld } from '../shared-ports.ts'
+
+/** An attachment that is complete. */
+export interface Attached {
+  owner: string
+  attachment: Attachment
+}
+
+export interface Intents {
+  /** In the order in which they were made: of two that have a port, the first has it. */
+  attached: Attached[]
+  published: Publication[]
+}
+
+/** @param owners absent: of the whole host */
+export function readIntents(owners: Iterable<string> = listOwners()): Intents {
+  const attached = [...owners].flatMap(owner => readAttached(owner) ?? [])
+  return {
+    attached: attached.sort((a, b) => compare(a.attachment.createdAt, b.attachment.createdAt)),
+    published: listPublications().filter(isCurrent),
+  }
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : Number(a > b))
+
+const isCurrent = ({ ending }: Publication): boolean => ending === undefined
+
+/** Undefined for what is being made or taken down. */
+export function readAttached(owner: string): Attached | undefined {
+  const entry = readEntry(owner)
+  return entry?.state === 'attached' ? { owner, attachment: entry.attachment } : undefined
+}
+
+/** What rules of a backend have to achieve: of attachments, of guests once each, of publications. */
+export function natIntentsOf({ attached, published }: Intents, backend: NatBackend): NatIntent[] {
+  const own = attached.flatMap(({ owner, attachment: { nat } }) =>
+    nat?.backend === backend ? [asHeld(owner, nat)] : [],
+  )
+  const publications = published.flatMap(({ nat }) => (nat?.backend === backend ? [nat] : []))
+  const guests = new Map(publications.flatMap(nat => nat.guests.map(guest => [guest.owner, guest])))
+  return [...own, ...guests.values(), ...publications.map(({ ports }) => ports)]
+}
+
+/** True while a publication, or one of those that share a guest, still is what it was. */
+export const isStillPublished = ({ published }: Intents, owner: string): boolean =>
+  published.some(each => {
+    const isMeant = each.id === owner || each.nat?.guests.some(guest => guest.owner === owner)
+    if (!isMeant) return false
+    const now = readPublication(each.id)
+    return now !== undefined && isCurrent(now) && JSON.stringify(now.nat) === JSON.stringify(each.nat)
+  })
+
+/** The spoof guards, with the backend that each is asked of. */
+export const guardsOf = ({ attached }: Intents): SpoofGuard[] =>
+  attached
+    .filter(({ attachment }) => attachment.macspoofchk && attachment.dropIn === undefined)
+    .map(({ owner, attachment: { hostInterface, containerInterface, leases } }) => ({
+      owner,
+      hostInterface: hostInterface.name,
+      mac: containerInterface.mac,
+      addresses: leases.map(({ address }) => ipOf(address)),
+    }))

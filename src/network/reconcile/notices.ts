@@ -1,0 +1,97 @@
+/**
+ * Of all that the kernel tells, what may mean that something of ours is gone. Most of it is told while we attach and
+ * detach, so a message is judged by a few of its bytes.
+ *
+ *     nf_tables    a table, chain, rule, set or element went that has our name in it; a policy of FORWARD was set
+ *     links        a bridge went or is down, a port left its bridge, is down, or has other settings
+ *     addresses    a link lost one
+ *     settings     forwarding, or reverse path filtering, was set
+ */
+
+import * as nft from '../../netfilter/constants.ts'
+import * as k from '../../netlink/constants.ts'
+import { readLink } from '../../netlink/link/link.ts'
+import type { Message } from '../../netlink/message.ts'
+
+const GONE: readonly number[] = [
+  nft.NFT_MSG_DELTABLE,
+  nft.NFT_MSG_DELCHAIN,
+  nft.NFT_MSG_DELRULE,
+  nft.NFT_MSG_DELSET,
+  nft.NFT_MSG_DELSETELEM,
+]
+
+/** True where rules or guards of ours may be gone. */
+export function concernsRules({ type, payload }: Message): boolean {
+  if (type !== nft.NFT_MSG_NEWCHAIN && !GONE.includes(type)) return false
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
+  // The chain is iptables' own; ours are named in no policy.
+  if (type === nft.NFT_MSG_NEWCHAIN) return bytes.includes('FORWARD\0')
+  return bytes.includes('tsnet') || bytes.includes('TSNET-')
+}
+
+/** What a message of rtnetlink may mean. */
+export type Notice =
+  | { what: 'bridge'; name: string }
+  /** A port may have left its bridge, or be down: to be looked at at once, by its index. */
+  | { what: 'port'; index: number }
+  /** A port may have other settings. */
+  | { what: 'port-settings'; index: number }
+  /** A link lost an address. */
+  | { what: 'address'; index: number }
+  | { what: 'settings' }
+
+/** Undefined for what does not concern us. */
+export function noticeOf(message: Message): Notice | undefined {
+  const { type, payload } = message
+  switch (type) {
+    case k.RTM_DELADDR:
+      return { what: 'address', index: indexIn(payload) }
+    case k.RTM_NEWNETCONF:
+      return concernsSettings(payload) ? { what: 'settings' } : undefined
+    case k.RTM_DELLINK:
+      if (payload[0] === k.AF_BRIDGE) return { what: 'port', index: indexIn(payload) }
+      return bridgeIn(message)
+    case k.RTM_NEWLINK:
+      if (payload[0] === k.AF_BRIDGE) return { what: 'port-settings', index: indexIn(payload) }
+      return (flagsIn(payload) & k.IFF_UP) === 0 ? downIn(message) : undefined
+    default:
+      return undefined
+  }
+}
+
+const viewOf = ({ buffer, byteOffset, length }: Uint8Array): DataView =>
+  new DataView(buffer, byteOffset, length)
+
+/** In struct ifinfomsg and struct ifaddrmsg alike. */
+const indexIn = (payload: Uint8Array): number => viewOf(payload).getInt32(4, true)
+/** struct ifinfomsg. */
+const flagsIn = (payload: Uint8Array): number => viewOf(payload).getUint32(8, true)
+
+/** A bridge, or what stands for one of its VLANs: BRIDGE.ID. */
+function bridgeIn(message: Message): Notice | undefined {
+  const { kind, name } = readLink(message)
+  if (kind === 'bridge') return { what: 'bridge', name }
+  return kind === 'vlan' ? { what: 'bridge', name: name.replace(/\.\d+$/, '') } : undefined
+}
+
+function downIn(message: Message): Notice | undefined {
+  const { alias, index } = readLink(message)
+  if (alias === undefined || !alias.startsWith('tsnet')) return undefined
+  return alias.startsWith('tsnet:') ? { what: 'port', index } : bridgeIn(message)
+}
+
+/** linux/netconf.h: struct netconfmsg, then attributes of 32 bits. */
+const [IFINDEX, FORWARDING, RP_FILTER] = [1, 2, 3]
+const OF_ALL = -1
+
+/** Of a new link all settings are told at once; of what is set, that one. */
+function concernsSettings(payload: Uint8Array): boolean {
+  const view = viewOf(payload)
+  const values = new Map<number, number>()
+  for (let at = 4; at + 8 <= payload.length; at += 8)
+    values.set(view.getUint16(at + 2, true), view.getInt32(at + 4, true))
+  const isOfAll = values.get(IFINDEX) === OF_ALL
+  if (values.has(FORWARDING)) return isOfAll && values.get(FORWARDING) === 0
+  return values.has(RP_FILTER)
+}

@@ -1,0 +1,85 @@
+/**
+ * What others took away of ours comes back: rules, guards, bridges, ports, settings.
+ *
+ *     records ─▶ intents ─▶ parts: look ─▶ what is lacking ─▶ leave, by locks ─▶ one change ─▶ differences
+ *
+ *     spoof guards, rules      before any packet can pass that they are for
+ *     a part for each bridge   the bridge, its addresses, its ports
+ *     settings                 forwarding last
+ *
+ * A firewall's reload, `nft flush ruleset`, `iptables-restore`, `sysctl --system`, whoever deletes a bridge or takes
+ * an address from it: all of them know nothing of us. What there shall be is what the records say; what there is says
+ * the kernel; and only what lacks is made, so it can be done at any time and by several at once. The daemon does it
+ * when it hears that something went (daemon/keep-whole.ts), and `tsnet reconcile` by hand.
+ *
+ * What is deleted stays deleted: an attachment whose DEL has begun says so in its record, and whoever is busy with one
+ * has its lock. What others added, and what is in the containers, is theirs. A bridge that was somebody else's, and a
+ * port that is gone with the container's end, are named and cannot be put back.
+ *
+ * Each part fails alone, and what is in its way is said of it.
+ */
+
+import { type Attachment, type AttachmentKey, nameOfAttached } from '../../model/network.ts'
+import { present } from '../../model/present.ts'
+import { type Intents, readIntents } from './intents.ts'
+import { linkParts } from './links.ts'
+import { type Difference, doPart, type Part } from './part.ts'
+import { guardPart, ruleParts } from './rules.ts'
+import { settingParts } from './settings.ts'
+
+export { concernedBridge } from './links.ts'
+export type { Difference } from './part.ts'
+
+/** Where something may be lacking. */
+export interface Scope {
+  rules: boolean
+  settings: boolean
+  /** Names of bridges; `all`. */
+  bridges: ReadonlySet<string> | 'all'
+}
+
+export const EVERYTHING: Scope = { rules: true, settings: true, bridges: 'all' }
+
+/** A difference and whom it is about. */
+export type Found = Difference & Partial<AttachmentKey> & { name?: string }
+
+export interface ReconcileOptions {
+  /** Only say what is lacking. */
+  isDry?: boolean
+  scope?: Scope
+  /** False for a subject that is to be left alone for now. */
+  mayMend?: (subject: string) => boolean
+}
+
+/** Compares all in a scope with the records, and puts back what is lacking. */
+export async function reconcile({
+  isDry = false,
+  scope = EVERYTHING,
+  mayMend = () => true,
+}: ReconcileOptions = {}): Promise<Found[]> {
+  const intents = readIntents()
+  const found: Difference[] = []
+  for (const part of partsOf(intents, scope)) {
+    if (isDry || mayMend(part.subject)) found.push(...(await doPart(part, isDry)))
+  }
+  const attached = new Map(intents.attached.map(({ owner, attachment }) => [owner, attachment]))
+  return found.map(each => ({ ...each, ...keyOf(attached.get(each.owner ?? '')) }))
+}
+
+function partsOf(intents: Intents, { rules, settings, bridges }: Scope): Part[] {
+  const links = linkParts(intents, bridges === 'all' ? undefined : bridges)
+  return [
+    ...(rules ? [...guardPart(intents), ...ruleParts(intents)] : []),
+    ...links,
+    ...(settings ? settingParts(intents) : []),
+  ]
+}
+
+const keyOf = (attachment: Attachment | undefined) =>
+  attachment &&
+  present({
+    network: attachment.network,
+    containerId: attachment.containerId,
+    ifname: attachment.ifname,
+    name: nameOfAttached(attachment),
+  })

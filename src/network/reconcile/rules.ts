@@ -1,0 +1,70 @@
+/**
+ * Rules and spoof guards, compared and put back.
+ *
+ * Who is being taken down must get nothing back. So between the look and the change the locks of those are taken whose
+ * rules are lacking, without waiting: whoever is busy with one finds or makes its rules by itself, and is looked at
+ * later. Publications have no lock; they are the daemon's, which does one thing at a time, and what takes longer is
+ * looked at again afterwards.
+ */
+
+import type { NatBackend } from '../../model/network.ts'
+import { type Hold, type Loss, losersOf, mendRules, mendSpoofGuards, withdraw } from '../../nat/nat.ts'
+import { HeldOwners } from '../../records/hold.ts'
+import { guardedFamilies } from '../shared.ts'
+import { guardsOf, type Intents, isStillPublished, natIntentsOf, readAttached } from './intents.ts'
+import { BUSY, type Part, type PartLoss } from './part.ts'
+
+/** The spoof guards of all, before anything else. */
+export function guardPart(intents: Intents): Part[] {
+  const guards = guardsOf(intents)
+  if (guards.length === 0) return []
+  const mend = (isDry: boolean) => whileHolding(intents, isDry, hold => mendSpoofGuards(guards, hold))
+  return [{ subject: 'spoof guards', mend }]
+}
+
+/** The rules of each backend that is in use. */
+export const ruleParts = (intents: Intents): Part[] =>
+  (['nftables', 'iptables'] as const).flatMap(backend => {
+    const nat = natIntentsOf(intents, backend)
+    const closed = guardedFamilies(backend)
+    if (nat.length === 0 && closed.length === 0) return []
+    const mend = async (isDry: boolean) => {
+      const losses = await whileHolding(intents, isDry, hold => mendRules(backend, nat, closed, hold))
+      if (!isDry) await withdrawEnded(intents, backend, losses)
+      return losses
+    }
+    return [{ subject: `rules (${backend})`, mend }]
+  })
+
+/** Does something with leave for those that nobody else is busy with. */
+async function whileHolding(
+  intents: Intents,
+  isDry: boolean,
+  work: (hold?: Hold) => Promise<Loss[]>,
+): Promise<PartLoss[]> {
+  if (isDry) return work()
+  using held = new HeldOwners()
+  const busy = new Set<string>()
+  const known = new Map(intents.attached.map(({ owner, attachment }) => [owner, attachment]))
+  const isFree = (owner: string): boolean => {
+    const attachment = known.get(owner)
+    if (attachment === undefined) return isStillPublished(intents, owner)
+    const now = held.take(owner) ? readAttached(owner) : undefined
+    return now !== undefined && JSON.stringify(now.attachment) === JSON.stringify(attachment)
+  }
+  // Awaited here: the locks are held until all is done.
+  const losses = await work(owners => {
+    busy.clear()
+    const free = owners.filter(isFree)
+    for (const owner of owners) if (!free.includes(owner)) busy.add(owner)
+    return new Set(free)
+  })
+  return losses.map(loss => (busy.has(loss.owner ?? '') ? { ...loss, why: BUSY } : loss))
+}
+
+/** Takes away again what was put back for publications that ended while a command ran. */
+async function withdrawEnded(intents: Intents, backend: NatBackend, losses: PartLoss[]): Promise<void> {
+  const attached = new Set(intents.attached.map(({ owner }) => owner))
+  const ended = losersOf(losses).filter(owner => !attached.has(owner) && !isStillPublished(intents, owner))
+  for (const owner of ended) await withdraw(backend, owner, { last: false })
+}

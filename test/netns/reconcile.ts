@@ -1,0 +1,177 @@
+/**
+ * What others take away of ours comes back while a daemon runs, and stays away without one. Whoever takes it knows
+ * nothing of us.
+ */
+
+import t, { type Test } from 'tap'
+import { waitFor } from 'tsnet/lab'
+import type { NatBackend } from '../../src/model/network.ts'
+import type { Found } from '../../src/network/reconcile/reconcile.ts'
+import { Command } from '../support/daemon.ts'
+import { linkNames } from '../support/kernel-links.ts'
+import type { Result } from '../support/libcni.ts'
+import type { CallOptions, Plugin, Port } from '../support/plugin.ts'
+import { BACKENDS, HOST, Scene } from '../support/scene.ts'
+
+t.setTimeout(300_000)
+
+const WITHIN_MS = 5_000
+const ports: Port[] = [
+  { hostPort: 8001, containerPort: 80 },
+  { hostPort: 8002, containerPort: 80, protocol: 'udp' },
+]
+
+class Stage {
+  readonly scene: Scene
+  readonly front: Plugin
+  readonly #results = new Map<string, Result>()
+  readonly #options: Record<string, CallOptions> = { a: { ports }, b: {} }
+
+  constructor(scene: Scene) {
+    this.scene = scene
+    this.front = scene.network('front', 10, { macspoofchk: true, portIsolation: true })
+  }
+
+  async attach(): Promise<void> {
+    for (const [name, options] of Object.entries(this.#options))
+      this.#results.set(name, await this.front.add(this.scene.get(name), options))
+  }
+
+  /** Throws while anything is lacking. */
+  async check(): Promise<void> {
+    const checks = Object.entries(this.#options).map(([name, options]) =>
+      this.front.check(this.scene.get(name), this.#results.get(name) as Result, options),
+    )
+    await Promise.all(checks)
+  }
+
+  async detach(): Promise<void> {
+    for (const [name, options] of Object.entries(this.#options))
+      await this.front.delete(this.scene.get(name), options)
+  }
+
+  /** Waits until nothing is lacking. @throws what is */
+  async isWhole(): Promise<void> {
+    let lacking: unknown
+    const look = () =>
+      this.check().then(
+        () => true,
+        thrown => {
+          lacking = thrown
+          return false
+        },
+      )
+    await waitFor(look, { what: 'all to be there', withinMs: WITHIN_MS }).catch(() => {
+      throw lacking
+    })
+  }
+}
+
+async function open(t: Test, backend: NatBackend): Promise<Stage> {
+  const scene = await Scene.open(backend, 'a', 'b')
+  t.teardown(() => scene.close())
+  return new Stage(scene)
+}
+
+const sh = (script: string) => (scene: Scene) => scene.host.run('sh', '-ec', script)
+
+const port = async (scene: Scene) => (await linkNames(scene.host)).find(name => name.startsWith('veth')) ?? ''
+
+/** Whoever takes something away, and for which firewalls of ours that is anything. */
+const takers: Record<string, { take: (scene: Scene) => Promise<unknown>; of?: NatBackend }> = {
+  'nft flush ruleset': { take: sh('nft flush ruleset') },
+  'our table deleted': { take: sh('nft delete table inet tsnet'), of: 'nftables' },
+  'our table flushed': { take: sh('nft flush table inet tsnet'), of: 'nftables' },
+  'one set flushed': { take: sh('nft flush set inet tsnet guarded4'), of: 'nftables' },
+  'one published port deleted': {
+    take: sh('nft delete element inet tsnet ports4 { tcp . 8001 }'),
+    of: 'nftables',
+  },
+  'a firewall that makes FORWARD drop': {
+    take: sh(
+      'nft "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }"',
+    ),
+    of: 'nftables',
+  },
+  'iptables -F in every table': {
+    take: sh('for t in raw mangle filter nat; do iptables -t $t -F; ip6tables -t $t -F; done'),
+    of: 'iptables',
+  },
+  'iptables -F and -X in every table': {
+    take: sh('for t in raw mangle filter nat; do iptables -t $t -F; iptables -t $t -X; done'),
+    of: 'iptables',
+  },
+  'iptables -t nat -F': { take: sh('iptables -t nat -F'), of: 'iptables' },
+  'iptables-restore without --noflush': {
+    take: sh(
+      'printf "*filter\\n:FORWARD ACCEPT [0:0]\\nCOMMIT\\n*nat\\nCOMMIT\\n*raw\\nCOMMIT\\n" | iptables-restore',
+    ),
+    of: 'iptables',
+  },
+  'iptables -P FORWARD ACCEPT': { take: sh('iptables -P FORWARD ACCEPT'), of: 'iptables' },
+  'a jump of ours deleted': { take: sh('iptables -t raw -D PREROUTING -j TSNET-RAW'), of: 'iptables' },
+  'the guards at ports deleted': {
+    take: sh('nft list tables netdev | while read -r _ _ name; do nft delete table netdev "$name"; done'),
+  },
+  'sysctl turns forwarding off': {
+    take: sh('sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0'),
+  },
+  'the address taken off the bridge': { take: sh('ip address flush dev br-front') },
+  'the bridge down': { take: sh('ip link set br-front down') },
+  'the bridge deleted': { take: sh('ip link delete br-front') },
+  'a port taken off its bridge': {
+    take: async scene => scene.host.run('ip', 'link', 'set', await port(scene), 'nomaster'),
+  },
+  'a port down': { take: async scene => scene.host.run('ip', 'link', 'set', await port(scene), 'down') },
+  'a port isolated no more': {
+    take: async scene =>
+      scene.host.run('ip', 'link', 'set', await port(scene), 'type', 'bridge_slave', 'isolated', 'off'),
+  },
+}
+
+const takersOf = (backend: NatBackend) =>
+  Object.entries(takers).filter(([, { of = backend }]) => of === backend)
+
+for (const backend of BACKENDS) {
+  t.test(`${backend}: what is taken away comes back, and all goes with the last DEL`, async t => {
+    const stage = await open(t, backend)
+    const { scene } = stage
+    const tsnet = new Command(scene.host, backend)
+    const daemon = await tsnet.daemon()
+    await scene.remember()
+    await stage.attach()
+    for (const [what, { take }] of takersOf(backend)) {
+      await take(scene)
+      await t.resolves(stage.isWhole(), what)
+      await t.resolves(scene.client.ask('tcp', HOST[4], 8001), `${what}: the port answers`)
+    }
+    t.match(daemon.stderr, /put back /)
+    t.equal((await tsnet.run('reconcile', '--dry-run')).stdout, 'nothing is lacking\n')
+    await stage.detach()
+    // Of the firewall that came in between.
+    if (backend === 'nftables') await scene.host.run('nft', 'delete', 'table', 'ip', 'filter')
+    t.strictSame(await scene.residue(), [])
+    t.equal((await daemon.stop('SIGTERM')).code, 0)
+  })
+
+  t.test(`${backend}: without a daemon nothing comes back but by hand`, async t => {
+    const stage = await open(t, backend)
+    const tsnet = new Command(stage.scene.host, backend)
+    await stage.attach()
+    for (const [what, { take }] of takersOf(backend)) {
+      await take(stage.scene)
+      await t.rejects(stage.check(), { code: 102 }, `${what}: CHECK says so`)
+      const found = async (...words: string[]): Promise<Found[]> =>
+        JSON.parse((await tsnet.run('reconcile', '--json', ...words)).stdout)
+      const dry = await found('--dry-run')
+      t.ok(dry.length > 0 && dry.every(({ outcome }) => outcome === 'found'), `${what}: it is named`)
+      const mended = await found()
+      t.ok(
+        mended.every(({ outcome }) => outcome === 'restored'),
+        `${what}: it is put back`,
+      )
+      await t.resolves(stage.check(), `${what}: nothing is lacking any more`)
+    }
+    await stage.detach()
+  })
+}
