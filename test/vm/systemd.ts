@@ -20,6 +20,28 @@ const mainPid = () => Number(sh('systemctl show --property=MainPID --value tsnet
 const state = (unit: string) => sh(`systemctl is-active ${unit} || true`).trim()
 const page = () => sh('curl -s -m 5 http://127.0.0.1:8080/')
 
+/** With everything that takes a capability or a file of the kernel's. */
+const listOf = (ipMasqBackend: string) => ({
+  cniVersion: '1.1.0',
+  name: 'front',
+  type: 'tsnet',
+  bridge: 'tsnet9',
+  isGateway: true,
+  ipMasq: true,
+  ipMasqBackend,
+  macspoofchk: true,
+  ipam: { type: 'host-local', ranges: [[{ subnet: '10.77.0.0/24' }]] },
+  runtimeConfig: {
+    portMappings: [{ hostPort: 8090, containerPort: 80, protocol: 'tcp' }],
+    bandwidth: {
+      ingressRate: 8_000_000,
+      ingressBurst: 8_000_000,
+      egressRate: 8_000_000,
+      egressBurst: 8_000_000,
+    },
+  },
+})
+
 t.before(() => {
   sh(`ip netns add web
     ip link add name br0 type bridge; ip link add name veth0 type veth peer name eth0 netns web
@@ -42,6 +64,33 @@ t.test(
     sh(`${EXECUTABLE} publish 8080:80 netns:web`)
     t.equal(state('tsnetd.service'), 'active')
     t.equal(page(), 'hi\n')
+
+    t.test('its sandbox lets it do all of its work, and little else', async t => {
+      sh(`${EXECUTABLE} publish --mode redirect 8081:80 netns:web`)
+      const served: { hostPort: number; by: string[] }[] = JSON.parse(sh(`${EXECUTABLE} ports --json`))
+      const redirected = served.filter(({ by }) => by.includes('redirect'))
+      t.strictSame(
+        redirected.map(({ hostPort }) => hostPort),
+        [8081],
+      )
+      for (const backend of ['iptables', 'nftables']) {
+        const netns = `/run/netns/ctr-${backend}`
+        sh(`ip netns add ctr-${backend}`)
+        const call = (command: string, prevResult?: unknown) =>
+          sh(`CNI_COMMAND=${command} CNI_CONTAINERID=ctr CNI_IFNAME=eth0 CNI_NETNS=${netns} ${EXECUTABLE} <<'END'
+${JSON.stringify({ ...listOf(backend), prevResult })}
+END`)
+        const result = JSON.parse(call('ADD'))
+        t.match(result, { ips: [{ address: /^10\.77\.0\.\d+\/24$/ }] }, backend)
+        t.equal(call('CHECK', result), '')
+        t.equal(call('DEL', result), '')
+        sh(`ip netns del ctr-${backend}`)
+      }
+      sh(`${EXECUTABLE} unpublish 8081`)
+      const exposure = sh('systemd-analyze security --no-pager tsnetd.service | tail -1')
+      const [, figure] = /: ([\d.]+) /.exec(exposure) ?? []
+      t.ok(Number(figure) < 5.5, exposure)
+    })
 
     const first = mainPid()
     sh('systemctl reload tsnetd.service')
