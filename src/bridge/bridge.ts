@@ -46,7 +46,7 @@
 
 export { type ConnectContext, type Connection, connect, retract } from './connect.ts'
 export { describePlan } from './describe.ts'
-export { type Departure, disconnect, silence } from './disconnect.ts'
+export { type Departure, disconnect, findHostEnd, silence } from './disconnect.ts'
 export type { BridgeLoan } from './ensure.ts'
 export { checkBridgeOptions } from './plan/options.ts'
 export { type LinkPlan, type LinkRequest, planLink } from './plan/plan.ts'

@@ -25,7 +25,7 @@ export const IDLE = '1m'
 
 /** What means something to a daemon. NOTIFY_SOCKET, say, speaks of the process that we were started by. */
 const INHERITED =
-  /^(PATH|HOME|LANG|TSNET_\w+|XTABLES_LOCKFILE|DOCKER_HOST|CONTAINER_HOST|CONTAINERD_ADDRESS|CONTAINERS_STORAGE_CONF)$/
+  /^(PATH|HOME|LANG|TSNET_(?!WORKS_FOR$)\w+|XTABLES_LOCKFILE|DOCKER_HOST|CONTAINER_HOST|CONTAINERD_ADDRESS|CONTAINERS_STORAGE_CONF)$/
 
 /**
  * The daemon that runs, or one that is started in the background.

@@ -34,6 +34,7 @@ import { present } from '../model/present.ts'
 import { calledAll, type Publication, type PublicationEvent } from '../model/publication/publication.ts'
 import { everyOne } from '../model/undo.ts'
 import { keepSockets } from '../netlink/warm-sockets.ts'
+import { endOrphans } from '../netns/orphans.ts'
 import { startProxy } from '../proxy/proxy.ts'
 import { AttachmentPorts } from '../publish/attachment-ports.ts'
 import { Front } from '../publish/front/front.ts'
@@ -206,7 +207,9 @@ const lockPath = (): string => join(runDirectory(), 'daemon.lock')
 
 async function lockAlone(withinMs = END_WITHIN_MS): Promise<FileLock> {
   try {
-    return await lockFile(lockPath(), { withinMs, removeAfter: true })
+    const lock = await lockFile(lockPath(), { withinMs, removeAfter: true })
+    if (lock.wasLeft) await endOrphans()
+    return lock
   } catch (cause) {
     if (!hasCode(cause, 'try-again')) throw unusable(cause)
     throw new TsnetError(

@@ -11,7 +11,7 @@
 
 import { constants, fstatSync, openSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { messageOf, TsnetError } from '../model/errors.ts'
+import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { surroundings } from '../model/surroundings.ts'
 import { errno, libc, SystemError } from './ffi.ts'
 import { removeFile } from './remove.ts'
@@ -29,14 +29,20 @@ export interface LockOptions {
 export class FileLock implements Disposable {
   readonly #path: string
   readonly #removeAfter: boolean
+  /**
+   * The file was there, and nobody held it: of a lock whose file goes with its holder, the last one died. Now and
+   * then true of a file that somebody has just made.
+   */
+  readonly wasLeft: boolean
   /** Called once it is released. */
   onRelease: () => void = () => {}
   #fd: number
 
-  constructor(path: string, fd: number, removeAfter: boolean) {
+  constructor(path: string, fd: number, removeAfter: boolean, wasLeft = false) {
     this.#path = path
     this.#fd = fd
     this.#removeAfter = removeAfter
+    this.wasLeft = wasLeft
   }
 
   /** The open file that holds it. Whoever has a copy holds it too, until the last copy is closed. */
@@ -74,14 +80,25 @@ export class FileLock implements Disposable {
 export function tryLockFile(path: string, options: LockOptions = {}): FileLock | undefined {
   // A FIFO in its place would be waited for.
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK
-  const fd = openSync(path, flags, 0o600)
+  const fresh = openNew(path, flags)
+  const fd = fresh ?? openSync(path, flags, 0o600)
   let isOurs = false
   try {
     isOurs = tryFlock(fd) && !wasRemoved(fd)
   } finally {
     if (!isOurs) libc.close(fd)
   }
-  return isOurs ? new FileLock(path, fd, options.removeAfter ?? false) : undefined
+  return isOurs ? new FileLock(path, fd, options.removeAfter ?? false, fresh === undefined) : undefined
+}
+
+/** Undefined where the file is there. */
+function openNew(path: string, flags: number): number | undefined {
+  try {
+    return openSync(path, flags | constants.O_EXCL, 0o600)
+  } catch (thrown) {
+    if (hasCode(thrown, 'EEXIST')) return undefined
+    throw thrown
+  }
 }
 
 function tryFlock(fd: number): boolean {

@@ -11,6 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { present } from '../model/present.ts'
 import { type Surroundings, surroundings } from '../model/surroundings.ts'
+import { worksForUs } from '../netns/orphans.ts'
 
 export interface PluginCall {
   /** The plugin's file name, and the directories where it may lie. */
@@ -90,7 +91,7 @@ async function start(file: string, env: Record<string, string>, subject: string)
   for (let attempt = 1; ; attempt++) {
     const { env: all, directory } = surroundings()
     const child = spawn(file, [], {
-      env: { ...withoutCall(all), ...env },
+      env: { ...withoutCall(all), ...worksForUs(), ...env },
       stdio: 'pipe',
       ...present({ cwd: directory }),
     })

@@ -47,7 +47,7 @@ static void become_daemon(int ready)
 	for (char **each = environ; *each; each++) {
 		const char *const *prefix = meant;
 		while (*prefix && strncmp(*each, *prefix, strlen(*prefix))) prefix++;
-		if (*prefix) environ[count++] = *each;
+		if (*prefix && strncmp(*each, "TSNET_WORKS_FOR=", 16)) environ[count++] = *each;
 	}
 	environ[count] = NULL;
 	dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);

@@ -7,6 +7,7 @@ import { accessSync, constants } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { type Finished, runCommand } from '../ffi/command.ts'
 import { surroundings } from '../model/surroundings.ts'
+import { worksForUs } from '../netns/orphans.ts'
 
 /** Administrators' commands are not on everybody's PATH, least of all a container runtime's. */
 const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin', '/usr/bin', '/bin']
@@ -32,12 +33,23 @@ function isExecutable(path: string): boolean {
 export function cleanEnvironment(): string[] {
   const { env: theirs } = surroundings()
   const { PATH = SYSTEM_FOLDERS.join(':') } = theirs
-  const env = ['LC_ALL=C', `PATH=${PATH}`]
+  const env = ['LC_ALL=C', `PATH=${PATH}`, ...Object.entries(worksForUs()).map(([k, v]) => `${k}=${v}`)]
   for (const name of ['XTABLES_LOCKFILE', 'DBUS_SYSTEM_BUS_ADDRESS']) {
     const value = theirs[name]
     if (value !== undefined) env.push(`${name}=${value}`)
   }
   return env
+}
+
+export const wasKilled = ({ code }: Finished): boolean => code > 128
+
+/** What a command said when it failed; never nothing. */
+export function wordsOf(failure: Finished): string {
+  const { code, stderr } = failure
+  const lines = stderr.split('\n').filter(line => line.trim() !== '' && !line.startsWith('Try `'))
+  if (lines.length > 0) return lines.join(' ').trim()
+  const end = wasKilled(failure) ? `was ended by signal ${code - 128}` : `ended with ${code}`
+  return `it ${end}, without a word`
 }
 
 /**

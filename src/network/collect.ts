@@ -19,6 +19,7 @@ import {
   unlessLocked,
 } from '../records/records.ts'
 import { takeDownForeign } from './bridge-role-end.ts'
+import { collectRules } from './collect-rules.ts'
 import type { Context } from './context.ts'
 import { takeDown, takeDownUnrecorded } from './take-down.ts'
 
@@ -70,6 +71,9 @@ export async function collect(
           : takeDownUnrecorded(key, undefined, undefined, context))
         collected.push(key)
       }
+    },
+    async () => {
+      if (valid !== undefined) await collectRules(context)
     },
     async () => {
       if (!network.dropIn || valid === undefined) return

@@ -26,7 +26,15 @@ import {
   switchOn,
   withdraw,
 } from '../nat/nat.ts'
-import { addUser, isLastUser, readState, removeUser, whileLocked, writeState } from '../records/records.ts'
+import {
+  addUser,
+  isLastUser,
+  listUsers,
+  readState,
+  removeUser,
+  whileLocked,
+  writeState,
+} from '../records/records.ts'
 
 const bridgeOf = (name: string): string => `bridge-${name}`
 const loanOf = (name: string): string => `bridges/${name}.json`
@@ -133,6 +141,10 @@ export async function stopForwarding(owner: string): Promise<void> {
     for (const change of readChanges().toReversed()) await restoreSettings(change)
   })
 }
+
+/** True for one that is counted among those who have rules. */
+export const hasRules = (backend: NatBackend, owner: string): boolean =>
+  listUsers(rulesOf(backend)).includes(owner)
 
 /** Takes an attachment's rules away, and with the last one all that was changed for them. Idempotent. */
 export async function withdrawRules(backend: NatBackend, owner: string, intent?: NatIntent): Promise<void> {

@@ -22,6 +22,7 @@ import { type FileLock, lockFile, tryLockFile } from '../ffi/lock.ts'
 import { removeFile } from '../ffi/remove.ts'
 import { hasCode } from '../model/errors.ts'
 import type { Attachment, Undertaking } from '../model/network.ts'
+import { endOrphans } from '../netns/orphans.ts'
 import {
   inDirectory,
   inDirectorySync,
@@ -165,6 +166,8 @@ export async function unlessLocked<T>(name: string, work: () => T | Promise<T>):
 
 async function release<T>(lock: FileLock, name: string, work: () => T | Promise<T>): Promise<T> {
   try {
+    // What the one before us had started may still work for it, and would undo what we do.
+    if (lock.wasLeft) await endOrphans()
     return await work()
   } finally {
     lock[Symbol.dispose]()

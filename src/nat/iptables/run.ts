@@ -9,7 +9,7 @@ import type { Finished } from '../../ffi/command.ts'
 import type { Family } from '../../model/address/address.ts'
 import { TsnetError } from '../../model/errors.ts'
 import { inodeHere } from '../../netns/netns.ts'
-import { cleanEnvironment, findCommand, run } from '../commands.ts'
+import { cleanEnvironment, findCommand, run, wasKilled, wordsOf } from '../commands.ts'
 import { hasLegacyTables } from '../kernel-chains.ts'
 import { restoreFile, type TableName } from './document.ts'
 import { type Listing, readListing } from './listing.ts'
@@ -20,6 +20,9 @@ export const LOCK_WAIT_S = 60
 
 /** How often a change is tried again when others change the shared chains at the same time. */
 const ATTEMPTS = 40
+
+/** How often a listing is tried again that fails without a word. */
+const SAVE_ATTEMPTS = 5
 
 export const toolName = (family: Family): string => `ip${family === 4 ? '' : '6'}tables`
 
@@ -81,16 +84,20 @@ export async function restore(family: Family, file: string): Promise<Finished | 
  * @throws TsnetError `missing`, `kernel`
  */
 export async function save(family: Family, table?: TableName): Promise<string> {
-  const { code, stdout, stderr } = await run(need(family, 'save'), table === undefined ? [] : ['-t', table])
-  if (code !== 0) throw new TsnetError('kernel', `${commandName(family, 'save')}: ${stderr.trim()}`)
-  return stdout
+  for (let attempt = 1; ; attempt++) {
+    const saved = await run(need(family, 'save'), table === undefined ? [] : ['-t', table])
+    if (saved.code === 0) return saved.stdout
+    // Rules that change while it reads them can end it without a word; it has changed nothing.
+    const isSilent = saved.stderr.trim() === '' && !wasKilled(saved)
+    if (!isSilent || attempt === SAVE_ATTEMPTS)
+      throw new TsnetError('kernel', `${commandName(family, 'save')}: ${wordsOf(saved)}`)
+  }
 }
 
 export const listRules = async (family: Family): Promise<Listing> => readListing(await save(family))
 
-function iptablesError(family: Family, what: string, { stderr }: Finished): TsnetError {
-  const words = stderr.split('\n').filter(line => line !== '' && !line.startsWith('Try `'))
-  return new TsnetError('kernel', `${commandName(family, 'restore')}, ${what}: ${words.join(' ')}`)
+function iptablesError(family: Family, what: string, failure: Finished): TsnetError {
+  return new TsnetError('kernel', `${commandName(family, 'restore')}, ${what}: ${wordsOf(failure)}`)
 }
 
 /** As restore. @throws TsnetError `kernel` when it was not taken */

@@ -9,7 +9,7 @@ import { existsSync } from 'node:fs'
 import { type Cidr, familyOf, ipOf } from '../../model/address/address.ts'
 import { TsnetError } from '../../model/errors.ts'
 import { surroundings } from '../../model/surroundings.ts'
-import { findCommand, run } from '../commands.ts'
+import { findCommand, run, wordsOf } from '../commands.ts'
 
 const NAME = 'org.fedoraproject.FirewallD1'
 const SOCKET = '/run/dbus/system_bus_socket'
@@ -31,7 +31,7 @@ async function call(
 ): Promise<Answer> {
   const busctl = findCommand('busctl')
   const send = findCommand('dbus-send')
-  const { code, stdout, stderr } =
+  const done =
     busctl !== undefined
       ? await run(busctl, [
           '--system',
@@ -51,10 +51,10 @@ async function call(
           `${interfaceName}.${method}`,
           ...words.map(word => `string:${word}`),
         ])
-  if (code !== 0) return { ok: false, text: stderr.trim() }
+  if (done.code !== 0) return { ok: false, text: wordsOf(done) }
   return {
     ok: true,
-    text: stdout
+    text: done.stdout
       .trim()
       .replace(/^(b|s|boolean|string) /, '')
       .replace(/^"(.*)"$/, '$1'),

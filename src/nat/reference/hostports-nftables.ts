@@ -31,7 +31,7 @@ import { denied, isBusy, isMissing, isOutdated } from '../../netfilter/refusal.t
 import { isMadeOf } from '../../netfilter/same-rule.ts'
 import { type TableRef, Transaction, tableText } from '../../netfilter/transaction.ts'
 import type { Netlink } from '../../netlink/netlink.ts'
-import { findCommand, run } from '../commands.ts'
+import { findCommand, run, wordsOf } from '../commands.ts'
 import { header as ip } from '../kernel-chains.ts'
 import { portsOf } from './hostports-iptables.ts'
 
@@ -160,11 +160,11 @@ async function installByCommand(
       },
     )
   }
-  const { code, stderr } = await run(nft, ['-f', '-'], { stdin: `${commands.join('\n')}\n` })
-  if (code === 0) return
+  const done = await run(nft, ['-f', '-'], { stdin: `${commands.join('\n')}\n` })
+  if (done.code === 0) return
   throw new TsnetError(
     'kernel',
-    `nft, ports of container ${containerId} with conditions ${words}: ${stderr.trim()}`,
+    `nft, ports of container ${containerId} with conditions ${words}: ${wordsOf(done)}`,
   )
 }
 
