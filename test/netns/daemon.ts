@@ -81,6 +81,10 @@ t.test('the thread that moves the bytes of strangers is confined, and no other',
   const { scene, tsnet } = await open(t)
   settle(scene, { workers: 2 })
   const daemon = await tsnet.daemon('--config', SETTINGS)
+  t.notOk(
+    threadsOf(daemon.pid ?? 0).some(({ confined }) => confined),
+    'none before there is something to serve',
+  )
   await tsnet.run('publish', '--mode', 'proxy', '8080:80', 'netns:web')
   t.match(await scene.client.ask('tcp', '192.168.50.1', 8080), { place: 'web' })
   const threads = threadsOf(daemon.pid ?? 0)

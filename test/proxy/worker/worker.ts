@@ -53,7 +53,8 @@ t.test('a worker that dies is replaced: no client is refused, nothing leaks', as
 t.test('a worker that ends closes nothing that somebody else has opened meanwhile', async t => {
   const [before, others] = [openFiles(), threads()]
   await using ending = new TestProxy()
-  await ending.proxy.freeze() // it is there
+  const served = ending.publish(1) // nobody starts before there is something to serve
+  await ending.proxy.withdraw(served.id)
   const workers = threads().filter(each => !others.includes(each))
   t.equal(workers.length, 1)
   const its = [...openFiles().keys()].filter(fd => !before.has(fd))
