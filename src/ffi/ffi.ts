@@ -19,6 +19,9 @@ import { exit } from './exit.ts'
 /** A C `void *` argument: memory that the callee may read or fill; null where C takes NULL. */
 export type Memory = Uint8Array | null
 
+/** Memory of C's own. */
+export type Pointer = bigint & { readonly isPointer: unique symbol }
+
 /** Signatures as TypeScript sees them. */
 export interface Libc {
   socket(domain: number, type: number, protocol: number): number
@@ -86,6 +89,9 @@ export interface Libc {
   fsmount(number: number, fd: number, flags: number, attributes: number): number
   fstatfs(fd: number, buffer: Memory): number
   unlink(path: string): number
+  opendir(path: string): Pointer | null
+  readdir(folder: Pointer): Pointer | null
+  closedir(folder: Pointer): number
   rmdir(path: string): number
   getrandom(buffer: Memory, length: number, flags: number): number
   strerror(number: number): string
@@ -148,6 +154,9 @@ const prototypes: { [name in keyof Libc]: string } = {
   fsmount: 'long syscall(long number, int fd, unsigned int flags, unsigned int attributes)',
   fstatfs: 'int fstatfs(int fd, void *buf)',
   unlink: 'int unlink(const char *path)',
+  opendir: 'void *opendir(const char *path)',
+  readdir: 'void *readdir(void *folder)',
+  closedir: 'int closedir(void *folder)',
   rmdir: 'int rmdir(const char *path)',
   getrandom: 'int64_t getrandom(void *buf, size_t len, unsigned int flags)',
   strerror: 'const char *strerror(int errnum)',
@@ -199,6 +208,9 @@ function bindLazily<Library extends object>(table: { [name in keyof Library]: st
  * Not for arrays under 64 bytes: V8 may move those.
  */
 export const addressOf = (memory: Uint8Array): bigint => koffi.address(memory)
+
+/** The text that ends with a zero, so many bytes behind where a pointer of C's leads. */
+export const textAt = (pointer: Pointer, offset: number): string => koffi.decode(pointer, offset, 'char', -1)
 
 /** errno of the last libc call of this thread. */
 export const errno = (): number => koffi.errno()

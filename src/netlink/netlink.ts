@@ -87,11 +87,18 @@ type Outcome =
   /** The kernel says that it has no such thing. */
   | 'absent'
 
+/** Gets each object of an answer. @returns true where nothing more is to come */
+type Take = (message: Message) => boolean
+
+const passOver: Take = () => false
+
 export class Netlink implements Disposable {
   readonly #transport: Transport
   readonly #trace: ((equivalent: string) => void) | undefined
   #sequence: number
   #over = false
+  /** Requests of which the end of the answer was not heard: something of it may still be in the socket. */
+  #open = 0
 
   /** @param trace hears the equivalent command of every change */
   constructor(transport: Transport, trace?: (equivalent: string) => void) {
@@ -116,7 +123,7 @@ export class Netlink implements Disposable {
    */
   change(request: Request): void {
     this.#trace?.(wordsOf(request))
-    this.#ask(request, k.NLM_F_ACK, () => {})
+    this.#ask(request, k.NLM_F_ACK)
   }
 
   /**
@@ -128,7 +135,7 @@ export class Netlink implements Disposable {
     const datagram = this.#encode(request, k.NLM_F_ACK)
     if (this.#transport.sendAside === undefined) this.#transport.send(datagram)
     else await this.#transport.sendAside(datagram)
-    this.#conclude(request, () => {})
+    this.#conclude(request)
   }
 
   /** Asks for one object. @throws NetlinkError, such as `ENODEV` */
@@ -146,10 +153,12 @@ export class Netlink implements Disposable {
    */
   find(request: Request, absent?: keyof typeof constants.errno): Message | undefined {
     let reply: Message | undefined
-    const take = (message: Message): void => {
-      reply ??= { ...message, payload: message.payload.slice() }
+    const take = (message: Message): boolean => {
+      reply = { ...message, payload: message.payload.slice() }
+      return true
     }
-    const isThere = this.#ask(request, k.NLM_F_ACK, take, absent && constants.errno[absent])
+    // The object itself says that it is found: an acknowledgement would be one more datagram to read.
+    const isThere = this.#ask(request, 0, take, absent && constants.errno[absent])
     if (isThere && reply === undefined) throw failure(request, 'ENODATA')
     return reply
   }
@@ -161,6 +170,7 @@ export class Netlink implements Disposable {
       this.#send(request, k.NLM_F_DUMP)
       const outcome = this.#hear(request, message => {
         replies.push({ ...message, payload: message.payload.slice() })
+        return false
       })
       if (outcome === 'whole') return replies
     }
@@ -206,16 +216,17 @@ export class Netlink implements Disposable {
   [Symbol.dispose](): void {
     this.#over = true
     this.#transport.sequence = this.#sequence
+    this.#transport.isQuiet = this.#open === 0
     this.#transport[Symbol.dispose]()
   }
 
   /** @returns false where the kernel said `absent` */
-  #ask(request: Request, flags: number, take: (message: Message) => void, absent?: number): boolean {
+  #ask(request: Request, flags: number, take?: Take, absent?: number): boolean {
     this.#send(request, flags)
     return this.#conclude(request, take, absent)
   }
 
-  #conclude(request: Request, take: (message: Message) => void, absent?: number): boolean {
+  #conclude(request: Request, take: Take = passOver, absent?: number): boolean {
     const outcome = this.#hear(request, take, absent)
     if (outcome === 'lost') throw failure(request, 'ENOBUFS', 'the kernel had no memory for its answer')
     return outcome !== 'absent'
@@ -229,6 +240,7 @@ export class Netlink implements Disposable {
     // Its socket may be another conversation's by now.
     if (this.#over) throw new TsnetError('internal', `${wordsOf(request)}: the conversation is over`)
     this.#sequence = (this.#sequence + 1) >>> 0
+    this.#open++
     return encodeMessage({
       type: request.type,
       flags: k.NLM_F_REQUEST | flags | (request.flags ?? 0),
@@ -239,7 +251,7 @@ export class Netlink implements Disposable {
   }
 
   /** As #collect; when the answer makes no sense, the rest of it is thrown away, or the next dump is EBUSY. */
-  #hear(request: Request, take: (message: Message) => void, absent?: number): Outcome {
+  #hear(request: Request, take: Take, absent?: number): Outcome {
     try {
       return this.#collect(request, take, absent)
     } catch (thrown) {
@@ -257,12 +269,12 @@ export class Netlink implements Disposable {
   }
 
   /**
-   * Hands over every object of the answer until the kernel's verdict.
+   * Hands over every object of the answer until the kernel's verdict, or the one that was asked for.
    *
    * After ENOBUFS it reads on, since the kernel takes no other dump before the last is read to its end. But
    * it waits no more: what was lost may have been the end.
    */
-  #collect(request: Request, take: (message: Message) => void, absent?: number): Outcome {
+  #collect(request: Request, take: Take, absent?: number): Outcome {
     let outcome: Outcome = 'whole'
     let overrun = false
     for (;;) {
@@ -284,11 +296,14 @@ export class Netlink implements Disposable {
         if ((message.flags & k.NLM_F_DUMP_INTR) !== 0) outcome = 'holed'
         if (message.type === k.NLMSG_ERROR || message.type === k.NLMSG_DONE) {
           const verdict = readVerdict(message)
+          this.#open--
           if (verdict.errno === absent) return 'absent'
           if (verdict.errno !== 0) throw new NetlinkError(wordsOf(request), verdict)
           return outcome
         }
-        if (message.type !== k.NLMSG_NOOP) take(message)
+        if (message.type === k.NLMSG_NOOP || !take(message)) continue
+        this.#open--
+        return outcome
       }
     }
   }

@@ -24,6 +24,8 @@ import * as k from './constants.ts'
 export interface Transport extends Disposable {
   /** Of the last message that was sent on it, where it is not new. */
   sequence?: number
+  /** Of a conversation that has ended: nothing of its answers is left in it. */
+  isQuiet?: boolean
   /** @throws SystemError `EMSGSIZE`: more than the socket may take at once */
   send(datagram: Uint8Array): void
   /** As send, on another thread: for requests over which the kernel waits. Absent: there is no other thread. */

@@ -43,19 +43,11 @@ export function takeSocket(protocol: number): Transport {
     [Symbol.dispose]() {
       socket.sequence = taken.sequence ?? 0
       const isOpen = kept.get(netns) === sockets
-      if (isOpen && idle.length < KEPT_AT_MOST && isDrained(socket)) idle.push(socket)
+      // Where something is left unread, who knows what else is to come.
+      if (isOpen && idle.length < KEPT_AT_MOST && taken.isQuiet) idle.push(socket)
       else socket[Symbol.dispose]()
       taken[Symbol.dispose] = () => {}
     },
   }
   return taken
-}
-
-/** False where a conversation that failed left something unread: who knows what else is to come. */
-function isDrained(socket: Transport): boolean {
-  try {
-    return socket.poll() === undefined
-  } catch {
-    return false
-  }
 }

@@ -16,11 +16,11 @@
  * Directories are made when needed and removed when empty (run-directory.ts).
  */
 
-import { type Dir, opendirSync, renameSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { hasName } from '../ffi/folder.ts'
 import { type FileLock, lockFile, tryLockFile } from '../ffi/lock.ts'
 import { removeFile } from '../ffi/remove.ts'
-import { hasCode } from '../model/errors.ts'
 import type { Attachment, Undertaking } from '../model/network.ts'
 import { endOrphans } from '../netns/orphans.ts'
 import {
@@ -98,35 +98,29 @@ export const listEntries = (): NamedEntry[] =>
 
 /** Counts an owner among the users of something shared. */
 export function addUser(resource: string, owner: string): void {
-  writeWhole(join(runDirectory(), 'users', resource, owner), '')
+  // Nothing is in it, so it is whole from its first moment.
+  inDirectorySync(userPath(resource, owner), path => closeSync(openSync(path, 'w', 0o600)))
 }
 
 /** Takes an owner from the users of something shared. */
-export const removeUser = (resource: string, owner: string): void =>
-  remove(join(runDirectory(), 'users', resource, owner))
+export function removeUser(resource: string, owner: string): void {
+  const path = userPath(resource, owner)
+  removeFile(path)
+  removeEmptyParents(path)
+}
 
 /** Who uses something shared. */
-export const listUsers = (resource: string): string[] =>
-  listNames(join('users', resource)).filter(name => !name.endsWith(TEMPORARY))
+export const listUsers = (resource: string): string[] => listNames(join('users', resource)).filter(isUser)
+
+/** False for what a process of an earlier version left that was killed: it wrote such files as others are written. */
+const isUser = (name: string): boolean => !name.endsWith(TEMPORARY)
+
+const folderOfUsers = (resource: string): string => join(runDirectory(), 'users', resource)
+const userPath = (resource: string, owner: string): string => join(folderOfUsers(resource), owner)
 
 /** True when nobody but this owner uses it. Costs the same however many do. */
-export function isLastUser(resource: string, owner: string): boolean {
-  let users: Dir
-  try {
-    users = opendirSync(join(runDirectory(), 'users', resource))
-  } catch (thrown) {
-    if (hasCode(thrown, 'ENOENT')) return true
-    throw thrown
-  }
-  try {
-    for (let user = users.readSync(); user !== null; user = users.readSync()) {
-      if (user.name !== owner && !user.name.endsWith(TEMPORARY)) return false
-    }
-    return true
-  } finally {
-    users.closeSync()
-  }
-}
+export const isLastUser = (resource: string, owner: string): boolean =>
+  !hasName(folderOfUsers(resource), user => user !== owner && isUser(user))
 
 /** A file of the run directory read as JSON; undefined where there is none or it is damaged. */
 export function readState<T>(name: string): T | undefined {

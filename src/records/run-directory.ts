@@ -33,10 +33,10 @@ export async function inDirectory<T>(path: string, work: (path: string) => Promi
 }
 
 /** As inDirectory, for work that waits for nothing. */
-export function inDirectorySync(path: string, work: () => void): void {
+export function inDirectorySync(path: string, work: (path: string) => void): void {
   for (let attempt = 1; ; attempt++) {
     try {
-      work()
+      work(path)
       return
     } catch (thrown) {
       prepareAgain(path, thrown, attempt)

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { makeFolder } from '../../src/ffi/folder.ts'
+import { hasName, makeFolder } from '../../src/ffi/folder.ts'
 
 const top = mkdtempSync(join(tmpdir(), 'folder-'))
 t.teardown(() => rmSync(top, { recursive: true }))
@@ -21,4 +21,26 @@ t.test('where none can be made, that is an error at once', async t => {
   writeFileSync(file, '')
   t.throws(() => makeFolder(file, 0o700), { code: 'EEXIST' })
   t.throws(() => makeFolder(join(file, 'below'), 0o700), { code: 'ENOTDIR' })
+})
+
+t.test('a name is looked for in a folder of any size, and no further than it is found', async t => {
+  const path = join(top, 'names')
+  t.notOk(
+    hasName(path, () => true),
+    'no such folder',
+  )
+  makeFolder(path, 0o700)
+  t.notOk(
+    hasName(path, () => true),
+    'nothing is in it',
+  )
+  const names = Array.from({ length: 2000 }, (_, i) => `ä name ${i} ${'x'.repeat(i % 200)}`)
+  for (const name of names) writeFileSync(join(path, name), '')
+  const seen: string[] = []
+  t.notOk(hasName(path, name => seen.push(name) < 0))
+  t.same(seen.sort(), names.sort())
+  let looked = 0
+  t.ok(hasName(path, () => ++looked === 3))
+  t.equal(looked, 3)
+  t.throws(() => hasName(join(top, 'file'), () => true), { code: 'ENOTDIR' })
 })

@@ -77,16 +77,54 @@ t.test("a refusal is an error with the operation, the code and the kernel's own 
   })
 })
 
-t.test('one object is answered by a message and an acknowledgement', async t => {
+t.test('one object is the whole answer: no acknowledgement is asked for, nor waited for', async t => {
   const kernel = new ScriptedKernel(
-    request => [object(request, bytes(1)), ack(request)],
+    request => [object(request, bytes(1))],
     request => [refusal(request, 'ENODEV')],
     request => [ack(request)],
   )
   const nl = new Netlink(kernel)
   t.strictSame([...nl.get(list).payload], [1])
+  t.equal(kernel.requests[0]?.flags, k.NLM_F_REQUEST)
   t.throws(() => nl.get(list), { code: 'ENODEV' })
   t.throws(() => nl.get(list), { code: 'ENODATA' }, 'an acknowledgement alone is no object')
+})
+
+t.test('a conversation leaves a quiet socket unless an answer was not heard to its end', async t => {
+  type Turns = ConstructorParameters<typeof ScriptedKernel>
+  const isQuiet = (work: (nl: Netlink) => void, ...turns: Turns): boolean | undefined => {
+    const kernel = new ScriptedKernel(...turns)
+    const nl = new Netlink(kernel)
+    work(nl)
+    nl[Symbol.dispose]()
+    return kernel.isQuiet
+  }
+  const { change, get, dump } = {
+    change: (nl: Netlink) => nl.change(request),
+    get: (nl: Netlink) => nl.get(list),
+    dump: (nl: Netlink) => nl.dump(list),
+  }
+  const fails = (work: (nl: Netlink) => unknown) => (nl: Netlink) => t.throws(() => work(nl))
+  t.ok(
+    isQuiet(() => {}),
+    'nothing was asked',
+  )
+  t.ok(isQuiet(change, request => [ack(request)]))
+  t.ok(isQuiet(get, request => [object(request, bytes(1))]))
+  t.ok(isQuiet(dump, request => [part(request, bytes(1)), done(request)]))
+  t.ok(isQuiet(fails(change), request => [refusal(request, 'EPERM')]))
+  t.notOk(
+    isQuiet(fails(change), () => []),
+    'no answer came',
+  )
+  t.notOk(
+    isQuiet(fails(change), () => [systemError('ENOBUFS')]),
+    'it was lost',
+  )
+  t.notOk(
+    isQuiet(fails(dump), request => [part(request, bytes(1, 2, 3, 4)).subarray(0, 18), done(request)]),
+    'it makes no sense',
+  )
 })
 
 t.test('a dump is collected over several datagrams with several messages each', async t => {

@@ -25,6 +25,7 @@ export class ScriptedKernel implements Transport {
   /** How many were sent; several messages may be one. */
   datagrams = 0
   disposed = 0
+  isQuiet?: boolean
   readonly #turns: Turn[]
   readonly #events: Event[] = []
 
