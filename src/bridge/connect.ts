@@ -10,7 +10,7 @@ import { getLink } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { currentNetns, inside, type Netns, sameNamespace } from '../netns/netns.ts'
 import { announce, waitForPort } from './announce.ts'
-import { configure, refuseExisting, waitForAddresses } from './container.ts'
+import { configure, waitForAddresses } from './container.ts'
 import { disconnect } from './disconnect.ts'
 import { abandonBridge, type BridgeLoan, ensureBridge } from './ensure.ts'
 import type { LinkPlan } from './plan/plan.ts'
@@ -91,8 +91,7 @@ async function build(
   container: Side,
   onLoan: ConnectContext['onLoan'],
 ): Promise<Connection> {
-  refuseExisting(container, plan.container.name)
-  const { bridge: made, gateway } = ensureBridge(host, plan.bridge, onLoan)
+  const { bridge: made, ours, gateway } = ensureBridge(host, plan.bridge, onLoan)
   const bridge = { index: made.index, name: made.name }
   const port = makeVeth(host, plan, bridge, container.netns.fd)
   const link = { index: port.peerIndex ?? 0, name: plan.container.name }
@@ -102,7 +101,9 @@ async function build(
     await waitForAddresses(container, link, plan.container)
     announce(container, link, plan.container)
   }
-  const { mac, mtu } = getLink(host.nl, bridge)
+  // Ours has a MAC of its own, and the MTU of a bridge is the least of its ports', unless somebody chose one. One
+  // that is not ours may take the MAC of a port.
+  const { mac, mtu } = ours && port.mtu === made.mtu ? made : getLink(host.nl, bridge)
   return {
     bridge: { name: bridge.name, mac, mtu },
     hostInterface: { name: port.name, mac: port.mac, mtu: port.mtu },

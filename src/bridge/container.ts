@@ -5,7 +5,7 @@
 import { familyOf, ipOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { addAddress, listAddresses } from '../netlink/address.ts'
-import { changeLink, findLink, type LinkRef } from '../netlink/link/link.ts'
+import { changeLink, type LinkRef } from '../netlink/link/link.ts'
 import { NetlinkError } from '../netlink/netlink.ts'
 import { appendRoute } from '../netlink/route.ts'
 import { newAddress } from './gateway.ts'
@@ -17,15 +17,6 @@ import { until } from './wait.ts'
 
 /** RFC 4862 takes a second or two: a random delay and RetransTimer. */
 const DAD_WITHIN_MS = 5000
-
-/** @throws TsnetError `conflict` when the container has an interface of this name */
-export function refuseExisting({ nl, netns }: Side, name: string): void {
-  if (findLink(nl, { name }) === undefined) return
-  throw new TsnetError(
-    'conflict',
-    `interface ${name} exists already in ${netns.path}; detach it first or choose another name`,
-  )
-}
 
 /** Settings, addresses, link up, routes. */
 export function configure(side: Side, link: LinkRef, plan: ContainerPlan): void {

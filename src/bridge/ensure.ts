@@ -30,14 +30,14 @@ export interface BridgeLoan {
 /**
  * Makes sure that the bridge is there, up, and as the plan wants it.
  * @param onLoan hears what is about to be changed on a bridge that is not ours
- * @returns the bridge, and the interface that stands for one of its VLANs if that has the gateways
+ * @returns the bridge, whether we made it, and the interface that stands for one of its VLANs if that has the gateways
  * @throws TsnetError `conflict`: something else has that name, or an address stands against a gateway
  */
 export function ensureBridge(
   side: Side,
   plan: BridgePlan,
   onLoan?: (loan: BridgeLoan) => void,
-): { bridge: Link; gateway?: Link } {
+): { bridge: Link; ours: boolean; gateway?: Link } {
   const { nl } = side
   const { name, gatewayVlan } = plan
   const bridge = findLink(nl, { name }) ?? makeBridge(side, plan)
@@ -65,7 +65,7 @@ export function ensureBridge(
   changeGateways(side, holder, gateways)
   // A bridge without a fixed MAC takes that of a port, and its neighbours would lose their gateway.
   if (!ours && gateways.add.length > 0) changeLink(nl, bridge, { mac: bridge.mac })
-  return holder === bridge ? { bridge } : { bridge, gateway: holder }
+  return holder === bridge ? { bridge, ours } : { bridge, ours, gateway: holder }
 }
 
 function announceLoan(onLoan: ((loan: BridgeLoan) => void) | undefined, loan: BridgeLoan): void {

@@ -30,18 +30,18 @@ export type BridgeRef = Required<LinkRef>
 export function makeVeth(side: Side, plan: LinkPlan, bridge: BridgeRef, netnsFd: number): Link {
   const { nl } = side
   const { alias, hairpin, isolated, vlans } = plan.host
-  const link = addPair(side, plan, netnsFd)
+  const link = addPair(side, plan, bridge, netnsFd)
   applyToNew(side, hostSettings(link.name))
-  const change = { alias, master: bridge.index }
-  if (hairpin || isolated || vlans !== undefined) {
-    enslave(bridge, () => changeLink(nl, link, change))
-    if (hairpin || isolated) {
-      changeLink(nl, link, { port: { ...(hairpin && { hairpin }), ...(isolated && { isolated }) } })
-    }
-    if (vlans !== undefined) setPortVlans(nl, link, bridge.name, vlans)
-    changeLink(nl, link, { up: true })
+  const settings = (hairpin || isolated) && {
+    port: { ...(hairpin && { hairpin }), ...(isolated && { isolated }) },
+  }
+  if (vlans === undefined) {
+    // Of one request the kernel makes what concerns the port first.
+    changeLink(nl, link, { alias, ...settings, up: true })
   } else {
-    enslave(bridge, () => changeLink(nl, link, { ...change, up: true }))
+    changeLink(nl, link, { alias, ...settings })
+    setPortVlans(nl, link, bridge.name, vlans)
+    changeLink(nl, link, { up: true })
   }
   return link
 }
@@ -50,9 +50,9 @@ export function makeVeth(side: Side, plan: LinkPlan, bridge: BridgeRef, netnsFd:
 const EXFULL = 54
 
 /** Explains why a bridge takes no port. @throws TsnetError `exhausted` */
-export function enslave(bridge: BridgeRef, work: () => void): void {
+export function enslave<T>(bridge: BridgeRef, work: () => T): T {
   try {
-    work()
+    return work()
   } catch (cause) {
     if (!(cause instanceof NetlinkError && cause.errno === EXFULL)) throw cause
     throw new TsnetError('exhausted', `bridge ${bridge.name} has as many ports as a bridge can have (1023)`, {
@@ -62,7 +62,12 @@ export function enslave(bridge: BridgeRef, work: () => void): void {
   }
 }
 
-function addPair({ nl, undo }: Side, { owner, host, container }: LinkPlan, netnsFd: number): Link {
+function addPair(
+  { nl, undo }: Side,
+  { owner, host, container }: LinkPlan,
+  bridge: BridgeRef,
+  netnsFd: number,
+): Link {
   const mtu = host.mtu !== undefined && { mtu: host.mtu }
   const peer = { name: container.name, mac: container.mac, netnsFd, ...mtu }
   for (const name of host.names) {
@@ -72,7 +77,9 @@ function addPair({ nl, undo }: Side, { owner, host, container }: LinkPlan, netns
       if (made !== undefined && isHostEnd(made, owner)) deleteLink(nl, made)
     }
     try {
-      const link = addVeth(nl, { name, mac: host.mac, ...mtu, peer })
+      const link = enslave(bridge, () =>
+        addVeth(nl, { name, mac: host.mac, ...mtu, master: bridge.index, peer }),
+      )
       undo.push(`veth ${name}`, takeBack)
       return link
     } catch (thrown) {
