@@ -43,7 +43,7 @@ import { findUplinks } from './uplinks.ts'
 import type { Own } from './walk.ts'
 
 export type { Certainty, Obstacle } from './judge.ts'
-export { asOwnTransaction, generationHere, hasLegacyRules } from './ruleset-here.ts'
+export { asOnePicture, generationHere, hasLegacyRules } from './ruleset-here.ts'
 
 /** Where our own rules accept what we want to get through: in FORWARD of iptables, of one variant. */
 export interface Accepts {

@@ -1,14 +1,15 @@
 /**
  * All rules of the network namespace that the thread is in, as one picture. What nf_tables holds is remembered as
- * long as it is of the same generation; what legacy iptables holds has none, and is read anew.
+ * long as nobody but us has made another generation: our own transactions change none of the rules of others. What legacy iptables holds has none, and is read anew.
  */
 
 import type { Family } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
-import { generation } from '../netfilter/list.ts'
+import { generation, isOnlyOurs } from '../netfilter/generations.ts'
 import { netfilterHere } from '../netfilter/netfilter.ts'
 import type { TableRef } from '../netfilter/transaction.ts'
 import type { Netlink } from '../netlink/netlink.ts'
+import type { Sync } from '../netns/netns.ts'
 import { NftRuleset } from './nft/nft.ts'
 import type { BaseChain, ChainName, Ruleset } from './rule.ts'
 import { LegacyRuleset, legacyTables } from './xtables/xtables.ts'
@@ -27,8 +28,12 @@ const pictures = new WeakMap<Netlink, Picture>()
 /** How often it is judged again when rules change meanwhile. Who then changes them still, changes them again. */
 const ATTEMPTS = 5
 
+/** While several things are judged by one picture. */
+let current: Ruleset | undefined
+
 /** What is judged by all rules as they are at one moment. @throws NetlinkError, SystemError */
 export function withRules<T>(judge: (rules: Ruleset) => T): T {
+  if (current !== undefined) return judge(current)
   const nl = conversation()
   if (nl === undefined) return judge(together(undefined))
   for (let attempt = 1; ; attempt++) {
@@ -40,18 +45,17 @@ export function withRules<T>(judge: (rules: Ruleset) => T): T {
   }
 }
 
-/**
- * Does what is one transaction of our own: it changes none of the rules of others, so what is known of them stays
- * known. Where the rule set is more than one generation on then, somebody else has changed something.
- */
-export async function asOwnTransaction(work: () => Promise<void>): Promise<void> {
-  const nl = conversation()
-  const picture = nl && pictures.get(nl)
-  if (nl === undefined || picture === undefined || generation(nl) !== picture.generation) return work()
-  await work()
-  const next = (picture.generation + 1) >>> 0
-  if (generation(nl) === next) pictures.set(nl, { ...picture, generation: next })
-}
+/** All that is judged within `work`, in the namespace that the thread is in, is judged by the rules of one moment. */
+export const asOnePicture = <T>(work: () => Sync<T>): Sync<T> =>
+  withRules(rules => {
+    const outer = current
+    current = rules
+    try {
+      return work()
+    } finally {
+      current = outer
+    }
+  })
 
 /** The number of the rule set here, which each change makes another; of kernels without nf_tables undefined. */
 export function generationHere(): number | undefined {
@@ -74,10 +78,10 @@ function conversation(): Netlink | undefined {
 function pictureOf(nl: Netlink): Picture & { isNew: boolean } {
   const now = generation(nl)
   const kept = pictures.get(nl)
-  if (kept?.generation === now) return { ...kept, isNew: false }
-  const picture = { generation: now, rules: new NftRuleset(nl, isOwn) }
+  const isNew = kept === undefined || !isOnlyOurs(nl, kept.generation, now)
+  const picture = { generation: now, rules: isNew ? new NftRuleset(nl, isOwn) : kept.rules }
   pictures.set(nl, picture)
-  return { ...picture, isNew: true }
+  return { ...picture, isNew }
 }
 
 /** Of nf_tables and of both families of legacy iptables, which are read when they are asked for. */

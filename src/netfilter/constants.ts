@@ -27,6 +27,7 @@ export const NFT_MSG_DELSET = nft(11)
 export const NFT_MSG_NEWSETELEM = nft(12)
 export const NFT_MSG_GETSETELEM = nft(13)
 export const NFT_MSG_DELSETELEM = nft(14)
+export const NFT_MSG_NEWGEN = nft(15)
 export const NFT_MSG_GETGEN = nft(16)
 
 // enum nft_table_flags

@@ -2,25 +2,17 @@
  * What is there: tables, chains, rules, sets and elements, ours and others'.
  *
  * Each list is one picture, read again where the rule set changed meanwhile; `consistently` makes one of
- * several. What is asked for and not there is an empty list.
+ * several (generations.ts). What is asked for and not there is an empty list.
  */
 
-import { constants } from 'node:os'
 import { hasCode } from '../model/errors.ts'
 import { present } from '../model/present.ts'
-import { type Netlink, NetlinkError } from '../netlink/netlink.ts'
+import type { Netlink } from '../netlink/netlink.ts'
 import * as k from './constants.ts'
 import { readElement, type SetElement } from './elements.ts'
 import type { Expression } from './expression-tables.ts'
 import { type HookName, hookName } from './hooks.ts'
-import {
-  chainMessage,
-  elementsMessage,
-  generationMessage,
-  ruleMessage,
-  setMessage,
-  tableMessage,
-} from './tables.ts'
+import { chainMessage, elementsMessage, ruleMessage, setMessage, tableMessage } from './tables.ts'
 import { type TableRef, tableText } from './transaction.ts'
 import { commentIn } from './userdata.ts'
 import type { TableFamily } from './values.ts'
@@ -303,30 +295,4 @@ export function findElement(
     'ENOENT',
   )
   return found && readElements(found.payload)[0]
-}
-
-/** The number of the rule set, which each transaction changes, whoever makes it. */
-export function generation(nl: Netlink): number {
-  const { payload } = nl.get({
-    equivalent: 'nft list ruleset',
-    type: k.NFT_MSG_GETGEN,
-    payload: [generationMessage.encode({ header: {}, attributes: {} })],
-  })
-  return generationMessage.decode(payload).attributes.id ?? 0
-}
-
-/** How often a picture is taken again when the rule set changes meanwhile. */
-const ATTEMPTS = 20
-
-/** Several lists as one picture. @throws NetlinkError `EINTR`: the rule set changes all the time */
-export function consistently<T>(nl: Netlink, read: () => T): T {
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const before = generation(nl)
-    const picture = read()
-    if (generation(nl) === before) return picture
-  }
-  throw new NetlinkError('nft list ruleset', {
-    errno: constants.errno.EINTR,
-    text: `the rules changed while they were read, ${ATTEMPTS} times in a row`,
-  })
 }

@@ -6,7 +6,7 @@
  *
  *     bytes          values, tables, expression-tables, userdata, set-types     tables ⇄ bytes
  *     plans          expressions, elements, rule, transaction, refusal          what is to be done, and what is refused
- *     objects        list                                                       what is there
+ *     objects        list, generations                                          what is there, and who changed it
  *
  * A table belongs to a family (`inet` has IPv4 and IPv6). A base chain hangs on a hook of the kernel, others are
  * jumped to. A rule is a list of expressions that hand values to each other in registers; a set or a map is
@@ -26,7 +26,7 @@ import { hasCode, TsnetError } from '../model/errors.ts'
 import { NETLINK_NETFILTER } from '../netlink/constants.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { inodeHere } from '../netns/netns.ts'
-import { generation } from './list.ts'
+import { generation } from './generations.ts'
 import { explainSocket } from './refusal.ts'
 
 const conversations = new Map<number, Netlink>()

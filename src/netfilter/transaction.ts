@@ -8,11 +8,12 @@
  */
 
 import { concatenate } from '../netlink/codecs.ts'
-import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST } from '../netlink/constants.ts'
-import { encodeMessage } from '../netlink/message.ts'
+import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REQUEST } from '../netlink/constants.ts'
+import { addFlags, encodeMessage, lengthAt } from '../netlink/message.ts'
 import type { Netlink } from '../netlink/netlink.ts'
 import * as k from './constants.ts'
 import { type ElementRun, groupElements } from './elements.ts'
+import { noteOwnGeneration, readGeneration } from './generations.ts'
 import { type HookName, hookNumber } from './hooks.ts'
 import { type Denial, denialOf, type Part } from './refusal.ts'
 import { encodeRule, type RulePlan } from './rule.ts'
@@ -51,11 +52,15 @@ export interface SetPlan {
 /** The ids by which messages of a transaction name its new sets begin here, unless it says otherwise. */
 const FIRST_SET_ID = 1
 const ANONYMOUS_NAME = '__set%d'
+/** Bytes of a message that the kernel is asked to repeat; the elements of a long list are not. */
+const ECHOED_AT_MOST = 4096
 
 export class Transaction {
   readonly #messages: Uint8Array[] = []
   readonly #parts: Part[] = []
   #setId: number
+  /** It changes what becomes of packets of others. */
+  #isOfOthers = false
 
   /** @param setId the first id for new sets, where messages made elsewhere are included */
   constructor(setId = FIRST_SET_ID) {
@@ -126,6 +131,7 @@ export class Transaction {
 
   /** Equivalent to: nft chain inet TABLE NAME { policy … ; } */
   setPolicy(table: TableRef, name: string, policy: 'accept' | 'drop'): this {
+    this.#isOfOthers = true
     return this.#add(
       table,
       'chain',
@@ -227,12 +233,23 @@ export class Transaction {
   commit(nl: Netlink, generation?: number): Denial | undefined {
     if (this.#messages.length === 0) return undefined
     const header = { resource: k.NFNL_SUBSYS_NFTABLES }
+    const begin = message(
+      k.NFNL_MSG_BATCH_BEGIN,
+      0,
+      batchMessage.encode({ header, attributes: { generation } }),
+    )
     const datagram = concatenate([
-      message(k.NFNL_MSG_BATCH_BEGIN, 0, batchMessage.encode({ header, attributes: { generation } })),
+      begin,
       ...this.#messages,
       message(k.NFNL_MSG_BATCH_END, 0, batchMessage.encode({ header, attributes: {} })),
     ])
-    const [refusal] = nl.transact(this.#parts[0]?.what ?? '', datagram)
+    // The echo of the first message, which is no part of the answer that matters, and the generation that was made.
+    if (lengthAt(datagram, begin.length) <= ECHOED_AT_MOST) addFlags(datagram, begin.length, NLM_F_ECHO)
+    let made: number | undefined
+    const [refusal] = nl.transact(this.#parts[0]?.what ?? '', datagram, ({ type, payload }) => {
+      if (type === k.NFT_MSG_NEWGEN) made = readGeneration(payload)
+    })
+    if (made !== undefined && !this.#isOfOthers) noteOwnGeneration(nl, made)
     return refusal && denialOf(refusal, this.#parts[refusal.index - 1])
   }
 

@@ -34,6 +34,15 @@ export function encodeMessage(message: Message): Uint8Array {
   return bytes
 }
 
+/** How long the message is that begins there. */
+export const lengthAt = (datagram: Uint8Array, at: number): number => viewOf(datagram).getUint32(at, true)
+
+/** Sets flags of the message that begins there. */
+export function addFlags(datagram: Uint8Array, at: number, flags: number): void {
+  const view = viewOf(datagram)
+  view.setUint16(at + 6, view.getUint16(at + 6, true) | flags, true)
+}
+
 /** Gives the messages of a datagram numbers from `first` on. @returns how many there are */
 export function numberMessages(datagram: Uint8Array, first: number): number {
   const view = viewOf(datagram)

@@ -181,10 +181,11 @@ export class Netlink implements Disposable {
    * Sends messages of which the kernel does all or none. It is done with them when they are sent, and answers
    * only what it refuses: so nothing is waited for.
    * @param datagram the messages, one after the other; they are numbered here
+   * @param hear gets what else the kernel says of them, where one asks for that
    * @returns what was refused, in order; nothing where all is done
    * @throws NetlinkError `ENOBUFS` when a refusal was lost, SystemError when nothing was sent
    */
-  transact(equivalent: string, datagram: Uint8Array): Refusal[] {
+  transact(equivalent: string, datagram: Uint8Array, hear: (message: Message) => void = () => {}): Refusal[] {
     this.#trace?.(equivalent)
     const first = (this.#sequence + 1) >>> 0
     const count = numberMessages(datagram, first)
@@ -198,9 +199,10 @@ export class Netlink implements Disposable {
         if (datagram === undefined) break
         for (const message of eachMessage(datagram)) {
           const index = (message.sequence - first) >>> 0
-          if (index >= count || message.type !== k.NLMSG_ERROR) continue
-          const verdict = readVerdict(message)
-          if (verdict.errno !== 0) refusals.push({ ...verdict, index })
+          if (index >= count) continue
+          const verdict = message.type === k.NLMSG_ERROR ? readVerdict(message) : undefined
+          if (verdict === undefined) hear(message)
+          else if (verdict.errno !== 0) refusals.push({ ...verdict, index })
         }
       } catch (thrown) {
         if (!hasCode(thrown, 'ENOBUFS')) throw thrown

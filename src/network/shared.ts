@@ -11,7 +11,6 @@
  */
 
 import { type BridgeLoan, disconnect } from '../bridge/bridge.ts'
-import { asOwnTransaction } from '../foreign/foreign.ts'
 import { type Family, familiesOf } from '../model/address/address.ts'
 import type { NatBackend, NatIntent } from '../model/network.ts'
 import { present } from '../model/present.ts'
@@ -95,7 +94,7 @@ export async function installRules(backend: NatBackend, intent: NatIntent): Prom
   const families = familiesOf(intent.addresses)
   const forwards = closedFamilies(families).length === 0
   addUser(users, intent.owner)
-  if (forwards) await inOneTransaction(backend, () => install(backend, intent, { first }))
+  if (forwards) await install(backend, intent, { first })
   // Only now: the guards are in place before the first packet can be forwarded.
   await whileLocked(FORWARDING, async () => {
     addUser(FORWARDING, intent.owner)
@@ -112,10 +111,6 @@ export async function installRules(backend: NatBackend, intent: NatIntent): Prom
     if (!installed) await install(backend, intent, { first })
   })
 }
-
-/** With iptables it is one for each table; what is known of others' rules is read again then. */
-const inOneTransaction = (backend: NatBackend, work: () => Promise<void>): Promise<void> =>
-  backend === 'nftables' ? asOwnTransaction(work) : work()
 
 /** Turns forwarding on for good: from now on nobody takes it back. */
 export async function keepForwarding(families: Family[]): Promise<void> {
@@ -153,7 +148,7 @@ export async function withdrawRules(backend: NatBackend, owner: string, intent?:
   const leave = async (changes: ForwardingChange[]) => {
     asLast = isLastUser(users, owner)
     const hint = { last: asLast, changes, ...present({ intent }) }
-    await inOneTransaction(backend, () => withdraw(backend, owner, hint))
+    await withdraw(backend, owner, hint)
   }
   const isDone = await whileLocked(FORWARDING, async () => {
     const last = isLastUser(FORWARDING, owner)

@@ -2,6 +2,7 @@
 
 import {
   type Accepts,
+  asOnePicture,
   describeObstacle,
   guardOfLoopback,
   type Obstacle,
@@ -128,7 +129,7 @@ export const judgeLoopback = ({ on, hostPort, count }: LoopbackPorts): string | 
 
 function said(find: () => (Obstacle | undefined)[]): string | undefined {
   try {
-    const found = find().filter(each => each !== undefined)
+    const found = asOnePicture(find).filter(each => each !== undefined)
     return found.length === 0 ? undefined : found.map(describeObstacle).join('; and ')
   } catch (thrown) {
     return unread(thrown)

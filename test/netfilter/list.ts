@@ -5,8 +5,8 @@ import fc from 'fast-check'
 import t from 'tap'
 import { readElement } from '../../src/netfilter/elements.ts'
 import { expressionList } from '../../src/netfilter/expression-tables.ts'
+import { consistently } from '../../src/netfilter/generations.ts'
 import {
-  consistently,
   findChain,
   findElement,
   listElements,

@@ -10,7 +10,6 @@ import t from 'tap'
 import { type Host, lab } from 'tsnet/lab'
 import {
   type Accepts,
-  asOwnTransaction,
   describeObstacle,
   type Obstacle,
   obstacleToEgress,
@@ -19,6 +18,8 @@ import {
 } from '../../src/foreign/foreign.ts'
 import { type Family, parseCidr, parseIp } from '../../src/model/address/address.ts'
 import type { Protocol } from '../../src/model/port-mapping.ts'
+import { transactionOf } from '../../src/netfilter/commands.ts'
+import { netfilterHere } from '../../src/netfilter/netfilter.ts'
 import { docker28, firewalld, ufw } from '../support/firewalls.ts'
 
 const CONTAINER = { 4: parseIp('10.5.0.2'), 6: parseIp('fd05::2') }
@@ -369,16 +370,32 @@ t.test(
     await host.run('nft', 'add table ip other; add chain ip other f { type filter hook forward priority 0; }')
     const drop = ['nft', 'add', 'rule', 'ip', 'other', 'f', 'drop'] as const
     t.equal(toPort(host), undefined)
-    const ours = (name: string) => host.run('nft', `add table inet tsnet-${name}`)
-    // In the namespace up to the first wait, and after it: the conversation is the namespace's.
-    const together = (work: () => Promise<unknown>) =>
-      host.inside(() => ({ done: asOwnTransaction(async () => void (await work())) })).done
-    await together(() => ours('a'))
-    t.equal(toPort(host), undefined)
-    await together(async () => {
-      await ours('b')
-      await host.run(...drop)
-    })
+    const nl = host.inside(netfilterHere)
+    let lists = 0
+    const dump = nl.dump.bind(nl)
+    nl.dump = request => {
+      lists++
+      return dump(request)
+    }
+    const ours = (name: string) => t.notOk(transactionOf([`add table inet tsnet-${name}`]).commit(nl))
+    const isKnown = () => {
+      const before = lists
+      t.equal(toPort(host), undefined)
+      return lists === before
+    }
+    t.ok(isKnown(), 'nothing was changed')
+    ours('a')
+    ours('b')
+    t.ok(isKnown())
+    ours('b')
+    t.ok(isKnown(), 'it was there already, which makes no other generation')
+    await host.run('nft', 'add table ip somebody')
+    ours('c')
+    t.notOk(isKnown(), 'somebody else has changed something before ours')
+    ours('d')
+    t.ok(isKnown())
+    await host.run(...drop)
+    ours('e')
     t.equal(toPort(host)?.certainty, 'all', 'somebody else has changed something meanwhile')
   },
 )

@@ -18,11 +18,10 @@ import {
   registerAt,
   verdict,
 } from '../../src/netfilter/expressions.ts'
+import { consistently, generation } from '../../src/netfilter/generations.ts'
 import {
-  consistently,
   findChain,
   findElement,
-  generation,
   listChains,
   listElements,
   listRules,

@@ -13,14 +13,8 @@
 import type { Family } from '../../model/address/address.ts'
 import { TsnetError } from '../../model/errors.ts'
 import { addCommands, transactionOf } from '../../netfilter/commands.ts'
-import {
-  consistently,
-  findChain,
-  findElement,
-  findSet,
-  type ListedRule,
-  listRules,
-} from '../../netfilter/list.ts'
+import { consistently } from '../../netfilter/generations.ts'
+import { findChain, findElement, findSet, type ListedRule, listRules } from '../../netfilter/list.ts'
 import { netfilterHere } from '../../netfilter/netfilter.ts'
 import { type Denial, denied, isBusy, isMissing, isTaken } from '../../netfilter/refusal.ts'
 import { Transaction } from '../../netfilter/transaction.ts'
