@@ -16,7 +16,7 @@ import { parseInterfaceName } from '../model/interface-name.ts'
 import type { NatBackend } from '../model/network.ts'
 import { transactionOf } from '../netfilter/commands.ts'
 import { consistently } from '../netfilter/generations.ts'
-import { findChain, listRules, listTables } from '../netfilter/list.ts'
+import { findChain, hasTable, listRules, listTables } from '../netfilter/list.ts'
 import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'
 import { denied, isMissing } from '../netfilter/refusal.ts'
 import { type TableRef, Transaction, tableText } from '../netfilter/transaction.ts'
@@ -110,7 +110,7 @@ export async function installSpoofGuard(_backend: NatBackend | undefined, guard:
 
 /** Removes a guard. Idempotent; needs the owner alone. */
 export async function withdrawSpoofGuard(_backend: NatBackend | undefined, owner: string): Promise<void> {
-  if (!hasNfTables()) return
+  if (!hasNfTables() || !hasTable(netfilterHere(), tableOf(owner))) return
   const denial = new Transaction().deleteTable(tableOf(owner)).commit(netfilterHere())
   if (denial !== undefined && !isMissing(denial)) throw denied(`removing the spoof guard of ${owner}`, denial)
 }

@@ -98,6 +98,17 @@ export function listTables(nl: Netlink, filter: Pick<Filter, 'family'> = {}): Li
   })
 }
 
+/** Asked before one is deleted: over a transaction that it refuses, the kernel waits for an RCU grace period. */
+export const hasTable = (nl: Netlink, table: TableRef): boolean =>
+  nl.find(
+    {
+      equivalent: () => `nft list table ${tableText(table)}`,
+      type: k.NFT_MSG_GETTABLE,
+      payload: [tableMessage.encode({ header: { family: table.family }, attributes: { name: table.name } })],
+    },
+    'ENOENT',
+  ) !== undefined
+
 /** Equivalent to: nft list chains */
 export function listChains(nl: Netlink, filter: Filter = {}): ListedChain[] {
   const request = chainMessage.encode({ header: familyOf(filter), attributes: {} })

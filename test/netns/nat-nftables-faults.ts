@@ -14,6 +14,7 @@ import {
 } from '../../src/netfilter/tables.ts'
 import type { Netlink } from '../../src/netlink/netlink.ts'
 import {
+  type Call,
   intentOf,
   NatSite,
   neighbourIntent,
@@ -114,6 +115,46 @@ t.test('a table that somebody deletes at any moment is made again, and no call i
   await site.host.run('nft', 'delete', 'table', 'inet', 'tsnet')
   t.match(await site.call('verifyRules', 'nftables', intent), [/ports4? lacks|lacks/])
   await site.withdraw(intent.owner, { intent, last: true })
+  t.equal(await site.rules(), before)
+})
+
+t.test('what the kernel would refuse is not asked of it: for a refusal it waits 15 ms and more', async t => {
+  const site = await NatSite.open(nftables)
+  t.teardown(site.close)
+  await site.forwarding('0')
+  const before = await site.rules()
+  const intent = intentOf({ ports: publishBoth(8080) })
+  const neighbour = neighbourIntent({ ports: [publish(9000, { count: 20 })] })
+  const { owner } = intent
+  const quietly = async (...calls: Call[]) => {
+    const results = await site.all(...calls)
+    for (const [i, { error, refused }] of results.entries())
+      t.strictSame([error, refused], [undefined, 0], calls[i]?.[0])
+    return results
+  }
+  await quietly(
+    ['withdraw', 'nftables', owner, { last: true }],
+    ['withdrawSpoofGuard', 'nftables', owner],
+    ['withdrawMacGuard', { containerId: 'web', ifname: 'eth0' }],
+    ['removeUnusedNft'],
+  )
+  t.equal(await site.rules(), before, 'nobody has anything')
+  const [, change] = await quietly(
+    ['install', 'nftables', intent, { first: true }],
+    ['openForwarding', 'nftables', [4, 6]],
+    ['install', 'nftables', neighbour, { first: false }],
+    ['withdraw', 'nftables', owner, { intent, last: false }],
+    ['withdraw', 'nftables', owner, { last: false }],
+    ['install', 'nftables', intent, { first: false }],
+  )
+  await quietly(
+    ['withdraw', 'nftables', owner, { intent, last: false }],
+    ['withdraw', 'nftables', neighbour.owner, { intent: neighbour, last: true, changes: [change?.value] }],
+  )
+  t.equal(await site.rules(), before)
+  const [install] = await site.all(['install', 'nftables', intent, { first: false }])
+  t.strictSame([install?.error, install?.refused], [undefined, 1], 'the table is gone, for all that is known')
+  await site.withdraw(owner, { intent, last: true })
   t.equal(await site.rules(), before)
 })
 

@@ -69,7 +69,13 @@ export interface Failure {
 }
 
 export type Call = readonly [name: string, ...values: unknown[]]
-export type Result = { value?: unknown; error?: Failure; ms: number }
+export interface Result {
+  value?: unknown
+  error?: Failure
+  ms: number
+  /** Transactions that the kernel refused meanwhile. */
+  refused: number
+}
 
 export class NatSite {
   readonly world: World

@@ -20,9 +20,12 @@ import type { Rules } from '../rules.ts'
 export const TABLE = 'inet tsnet'
 export const TABLE_REF: TableRef = { family: 'inet', name: 'tsnet' }
 
+/** Every owner's element leads to it. */
+export const IN_USE = 'in_use'
+
 /** Deletes the table unless an owner or a forwarding guard is left in it. */
 export const deleteTable = [
-  `delete chain ${TABLE} in_use`,
+  `delete chain ${TABLE} ${IN_USE}`,
   `flush chain ${TABLE} unrelated`,
   `delete chain ${TABLE} unrelated`,
   `delete table ${TABLE}`,
@@ -138,7 +141,7 @@ export const base = [
     map(`guest_hairpin${family}`, `${address} : verdict`),
   ]),
   '',
-  ...chain('in_use'),
+  ...chain(IN_USE),
   '',
   '# loopback addresses come from the host itself, containers are addressed by it and on their bridge',
   ...hooked(

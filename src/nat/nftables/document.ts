@@ -2,7 +2,7 @@
 
 import { type Family, lengthOf } from '../../model/address/address.ts'
 import { commentOf, type FamilyRules, type Published, type Rules } from '../rules.ts'
-import { TABLE } from './base.ts'
+import { IN_USE, TABLE } from './base.ts'
 
 /** What one attachment has in one of the sets or maps. */
 export interface Element {
@@ -44,7 +44,7 @@ export const closing = (family: Family): Element => ({
 /** All elements of an attachment, in the order of their making; ranges of ports as they are. */
 export function elementsOf({ owner, bridge, families }: Rules): Element[] {
   return [
-    { set: 'owners', key: ownerKey(owner), value: 'jump in_use' },
+    { set: 'owners', key: ownerKey(owner), value: `jump ${IN_USE}` },
     ...families.flatMap(rules => [
       ...rules.addresses.flatMap(({ ip, network }) =>
         addressElements(rules, bridge, ip, network.slice(0, network.indexOf('/')), lengthOf(network)),

@@ -67,11 +67,17 @@ const acceptRules = (
       ]),
     )
 
-/** The commands that remove an owner's accepts, and the families that have our chain. */
-export function forwardRemovals(owner: string): { commands: string[]; families: Family[] } {
-  const both: Family[] = [4, 6]
-  const chains = filterChains(both, CHAIN)
-  const families = both.filter((_, i) => chains[i] !== undefined)
+/**
+ * The commands that remove an owner's accepts, and the families that have our chain.
+ * @param of the families that the owner has; absent: nobody knows
+ */
+export function forwardRemovals(
+  owner: string,
+  of?: Rules['families'],
+): { commands: string[]; families: Family[] } {
+  const possible: readonly Family[] = of?.map(({ family }) => family) ?? [4, 6]
+  const chains = filterChains(possible, CHAIN)
+  const families = possible.filter((_, i) => chains[i] !== undefined)
   const commands: string[] = []
   for (const family of families) {
     const rules = listChain(family, CHAIN)

@@ -14,13 +14,20 @@ import type { Family } from '../../model/address/address.ts'
 import { TsnetError } from '../../model/errors.ts'
 import { addCommands, transactionOf } from '../../netfilter/commands.ts'
 import { consistently } from '../../netfilter/generations.ts'
-import { findChain, findElement, findSet, type ListedRule, listRules } from '../../netfilter/list.ts'
+import {
+  findChain,
+  findElement,
+  findSet,
+  type ListedRule,
+  listRules,
+  usesOfChain,
+} from '../../netfilter/list.ts'
 import { netfilterHere } from '../../netfilter/netfilter.ts'
 import { type Denial, denied, isBusy, isMissing, isTaken } from '../../netfilter/refusal.ts'
 import { Transaction } from '../../netfilter/transaction.ts'
 import type { Netlink } from '../../netlink/netlink.ts'
 import { commentOf, type Rules } from '../rules.ts'
-import { baseChains, baseDocument, deleteTable, TABLE, TABLE_REF } from './base.ts'
+import { baseChains, baseDocument, deleteTable, IN_USE, TABLE, TABLE_REF } from './base.ts'
 import { addBase } from './base-messages.ts'
 import {
   createText,
@@ -55,15 +62,19 @@ const OWNERS = 'owners'
 /** How often a change is tried again when others change the shared parts at the same time. */
 const ATTEMPTS = 10
 
-/** @throws TsnetError `conflict`, `missing`, `kernel` */
-export async function installNft(rules: Rules): Promise<void> {
+/**
+ * @param first false: others have rules, as far as one knows, so the table is there
+ * @throws TsnetError `conflict`, `missing`, `kernel`
+ */
+export async function installNft(rules: Rules, { first = true }: { first?: boolean } = {}): Promise<void> {
   const nl = netfilterHere()
+  const isThere = !first || isTableThere(nl)
   const elements = elementsOf(rules)
   for (let attempt = 1; ; attempt++) {
     const accepts = forwardAccepts(rules, openForwardChains(rules))
     const denial = inParts(
       elements,
-      (part, isLast) => create(nl, rules, part, isLast ? accepts : []),
+      (part, isLast) => create(nl, rules, part, { isThere, accepts: isLast ? accepts : [] }),
       part => void deleteElements(new Transaction(), part).commit(nl),
       onePortEach,
     )
@@ -75,18 +86,20 @@ export async function installNft(rules: Rules): Promise<void> {
 }
 
 /**
- * Creates elements in one transaction, together with the table where that is missing. That is asked before: over a
- * transaction that it refuses, the kernel waits for a grace period of RCU, 15 ms and more.
+ * Asked before what would be refused without it: over a transaction that it refuses, the kernel waits for a grace
+ * period of RCU, 15 ms and more.
  */
+const isTableThere = (nl: Netlink): boolean => findSet(nl, TABLE_REF, OWNERS) !== undefined
+
+/** Creates elements in one transaction, together with the table where that is missing. */
 function create(
   nl: Netlink,
   rules: Rules,
   elements: readonly Element[],
-  accepts: readonly string[],
+  { isThere, accepts }: { isThere: boolean; accepts: readonly string[] },
 ): Denial | undefined {
   const commit = (tx: Transaction) =>
     addCommands(createElements(tx, elements, rules.owner), accepts).commit(nl)
-  const isThere = findSet(nl, TABLE_REF, OWNERS) !== undefined
   const denial = commit(isThere ? new Transaction() : addBase(new Transaction(), rules))
   return isThere && isMissing(denial) ? commit(addBase(new Transaction(), rules)) : denial
 }
@@ -99,7 +112,7 @@ export async function withdrawNft(
   const nl = netfilterHere()
   for (let attempt = 1; ; attempt++) {
     const elements = rules !== undefined && attempt === 1 ? elementsOf(rules) : elementsOfOwner(nl, owner)
-    const accepts = forwardRemovals(owner)
+    const accepts = forwardRemovals(owner, rules?.families)
     const remove = (part: readonly Element[], isLast: boolean, more: readonly string[]) =>
       addCommands(deleteElements(new Transaction(), part), [
         ...(isLast ? accepts.commands : []),
@@ -112,7 +125,7 @@ export async function withdrawNft(
         () => {}, // What is gone is gone; the rest is looked for.
         onePortEach,
       )
-    let denial = removeAll(last ? deleteTable : [])
+    let denial = removeAll(last && isTableThere(nl) ? deleteTable : [])
     // Somebody else is there, or the table is gone already.
     if (last && denial !== undefined) denial = removeAll([])
     if (denial === undefined) return deleteUnusedChains(accepts.families)
@@ -153,7 +166,10 @@ export async function handOverNft(owner: string | undefined, heirs: readonly Rul
 
 /** Deletes the table unless somebody uses it. */
 export function deleteUnusedTable(): void {
-  const denial = transactionOf(deleteTable).commit(netfilterHere())
+  const nl = netfilterHere()
+  const isUsed = () => usesOfChain(nl, TABLE_REF, IN_USE) > 0 || listKeys(nl, 'closed').length > 0
+  if (!isTableThere(nl) || isUsed()) return
+  const denial = transactionOf(deleteTable).commit(nl)
   if (denial !== undefined && !isBusy(denial) && !isMissing(denial))
     throw denied(`deleting table ${TABLE}`, denial)
 }

@@ -26,7 +26,7 @@ import { TsnetError } from '../../model/errors.ts'
 import { transactionOf } from '../../netfilter/commands.ts'
 import { consistently, generation } from '../../netfilter/generations.ts'
 import { compileRule, isKnown } from '../../netfilter/language/language.ts'
-import { type ListedRule, listRules, targetOf } from '../../netfilter/list.ts'
+import { hasTable, type ListedRule, listRules, targetOf } from '../../netfilter/list.ts'
 import { netfilterHere } from '../../netfilter/netfilter.ts'
 import { denied, isBusy, isMissing, isOutdated } from '../../netfilter/refusal.ts'
 import { isMadeOf } from '../../netfilter/same-rule.ts'
@@ -207,7 +207,7 @@ export function removeUnusedNft(): void {
   for (const family of [4, 6] as const) {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const then = generation(nl)
-      if (listPorts(family).length > 0) break
+      if (!hasTable(nl, refOf(family)) || listPorts(family).length > 0) break
       // Refused where somebody has changed anything since: it may have been here.
       const denial = new Transaction().deleteTable(refOf(family)).commit(nl, then)
       if (denial === undefined || isMissing(denial) || isBusy(denial)) break
