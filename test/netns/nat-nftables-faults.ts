@@ -129,7 +129,7 @@ t.test('what the kernel would refuse is not asked of it: for a refusal it waits 
   const quietly = async (...calls: Call[]) => {
     const results = await site.all(...calls)
     for (const [i, { error, refused }] of results.entries())
-      t.strictSame([error, refused], [undefined, 0], calls[i]?.[0])
+      t.strictSame([error, refused], [undefined, 0], calls[i]?.[0] ?? '')
     return results
   }
   await quietly(
