@@ -18,7 +18,10 @@ t.test("what follows each other is one span, which somebody else's ends", async 
   noteOwnGeneration(nl, 9)
   t.notOk(isOnlyOurs(nl, 7, 9))
   t.ok(isOnlyOurs(nl, 8, 9))
-  t.notOk(isOnlyOurs(new Netlink(new ScriptedKernel()), 8, 9), 'those of one namespace say nothing of another')
+  t.notOk(
+    isOnlyOurs(new Netlink(new ScriptedKernel()), 8, 9),
+    'those of one namespace say nothing of another',
+  )
 })
 
 t.test('the number goes round', async t => {
