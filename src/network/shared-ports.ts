@@ -149,13 +149,13 @@ function heldIntent(owner: string, intent: NatIntent, gone?: string): NatIntent 
  * @throws TsnetError as installRules
  */
 export async function installSharing(owner: string, nat: Nat, record: () => void): Promise<void> {
-  const install = async () => {
+  const install = async (intent: NatIntent) => {
     record()
-    await installRules(nat.backend, asHeld(owner, nat))
+    await installRules(nat.backend, intent)
   }
   // Whoever comes behind us takes nothing from us.
   const isAlone = rivalsOf(owner, nat.intent.ports).length === 0
-  await (isAlone ? install() : whileClaimsLocked(install))
+  await (isAlone ? install(nat.intent) : whileClaimsLocked(() => install(asHeld(owner, nat))))
 }
 
 /** Takes an attachment's rules away, its ports first, for whoever of its container is next. Idempotent. */
