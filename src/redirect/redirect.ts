@@ -38,7 +38,7 @@ import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { cookieHere } from '../netns/cookie.ts'
 import { currentNetns, inside, type Netns } from '../netns/netns.ts'
 import { attachPrograms } from './attach.ts'
-import { endConnections, redirectedBy, stillRedirected } from './connections.ts'
+import { endConnections, isLedBy, redirectedBy, stillRedirected } from './connections.ts'
 import { ASKED, COUNT_SIZE, KEY, TARGET } from './layout.ts'
 import { keysOf, type RedirectPlan, targetValue } from './plan.ts'
 
@@ -48,6 +48,8 @@ const RANGES_MAX = 65_536
 const KEYS_MAX = 1 << 20
 /** How often is looked whether those who may finish have. */
 const DRAIN_LOOK_MS = 100
+/** When is looked for those who were on their way as their entry went; no processor is kept from one for so long. */
+const LATE_MS = 1000
 
 /** Something that is redirected. */
 interface Entry {
@@ -71,6 +73,8 @@ export class Redirect implements Disposable {
   readonly #counts: BpfMap
   readonly #asked: BpfMap
   readonly #links: readonly Fd[]
+  /** Sockets that have time, by what names them to the kernel. */
+  readonly #mayFinish = new Set<bigint>()
   #isOver = false
 
   /**
@@ -163,13 +167,36 @@ export class Redirect implements Disposable {
   async end(plan: RedirectPlan, drainMs: number): Promise<void> {
     const until = performance.now() + drainMs
     let led = this.#isOver ? [] : inside(this.#home, () => redirectedBy(plan, this.#asked))
-    while (led.length > 0) {
-      const left = until - performance.now()
-      if (left <= 0) return inside(this.#home, () => endConnections(led))
-      await sleep(Math.min(left, DRAIN_LOOK_MS))
-      if (this.#isOver) return
-      led = inside(this.#home, () => stillRedirected(led, plan, this.#asked))
+    const cookies = led.map(({ id }) => id.cookie)
+    for (const cookie of cookies) this.#mayFinish.add(cookie)
+    try {
+      while (led.length > 0) {
+        const left = until - performance.now()
+        if (left <= 0) return inside(this.#home, () => endConnections(led))
+        await sleep(Math.min(left, DRAIN_LOOK_MS))
+        if (this.#isOver) return
+        led = inside(this.#home, () => stillRedirected(led, plan, this.#asked))
+      }
+    } finally {
+      for (const cookie of cookies) this.#mayFinish.delete(cookie)
     }
+  }
+
+  /**
+   * Ends, a moment later, who was led by a plan that is gone and is in none of the lists that `end` looked through: between
+   * the program and its first packet a socket stands in no list.
+   * @throws as end
+   */
+  async endLate(plan: RedirectPlan): Promise<void> {
+    await sleep(LATE_MS, undefined, { ref: false })
+    if (this.#isOver) return
+    const plans = [...this.#entries.values()].map(entry => entry.plan)
+    inside(this.#home, () => {
+      const late = redirectedBy(plan, this.#asked).filter(
+        socket => !this.#mayFinish.has(socket.id.cookie) && !plans.some(each => isLedBy(each, socket)),
+      )
+      if (late.length > 0) endConnections(late)
+    })
   }
 
   #takeSlot(): number {

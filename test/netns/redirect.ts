@@ -241,6 +241,33 @@ t.test('whoever comes once a port is published again is none of those who have t
   next.destroy()
 })
 
+t.test('who was on the way as an end began is ended a moment later, and nobody who is led again', async t => {
+  const { scene, redirect } = await open(t, 'other')
+  const other = plan({ hostPort: 8081, target: { ip: parseIp('10.10.0.3'), port: 80 } })
+  redirect.set('other', other)
+  redirect.set('web', plan())
+  // No list has shown it: to `end` it was not there.
+  const unseen = await dial(scene.host, '127.0.0.1', 8080)
+  redirect.remove('web')
+  redirect.set('web', plan({ on: [6] }))
+  const [next, apart] = [await dial(scene.host, '::1', 8080), await dial(scene.host, '127.0.0.1', 8081)]
+  redirect.set('brief', plan({ on: [parseIp('127.0.0.9')] }))
+  const finishing = await dial(scene.host, '127.0.0.9', 8080)
+  const brief = redirect.remove('brief')
+  if (brief === undefined) throw new Error('it was not there')
+  const drained = redirect.end(brief, 60_000)
+  const over = Promise.all([plan(), brief, other].map(each => redirect.endLate(each)))
+  const [[error]] = await Promise.all([once(unseen, 'error'), over])
+  t.match(error, { code: 'ECONNABORTED' })
+  for (const socket of [next, apart, finishing]) {
+    const reply = once(socket, 'data')
+    socket.write('again\n')
+    t.match(String((await reply)[0]), 'again', `${socket.remoteAddress} goes on`)
+    socket.destroy()
+  }
+  await drained
+})
+
 /**
  * Connects one socket to one address after the other, and prints its peer. In between it is disconnected, or was refused.
  */

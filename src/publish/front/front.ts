@@ -188,10 +188,15 @@ export class Front implements Ports {
     return this.#redirect
   }
 
-  /** Where the kernel cannot end them, they live until either side does. */
+  /** Returns as those are ended who are in the kernel's lists. Where it cannot end them, they live until either side does. */
   async #end(plan: RedirectPlan, drainMs: number): Promise<void> {
+    await this.#noted(this.#redirect?.end(plan, drainMs))
+    void this.#noted(this.#redirect?.endLate(plan))
+  }
+
+  async #noted(ended: Promise<void> | undefined): Promise<void> {
     try {
-      await this.#redirect?.end(plan, drainMs)
+      await ended
     } catch (thrown) {
       if (!hasCode(thrown, 'EOPNOTSUPP') || !this.#cannotEnd)
         this.#log(`redirected connections could not be ended: ${messageOf(thrown)}`)
