@@ -59,9 +59,14 @@ export class Command {
     this.#settings = ['--config', resolve(`test/support/redirect-${redirect}.json`)]
   }
 
+  /** Starts the daemon. */
+  start(...words: string[]): Running {
+    return this.host.start(EXECUTABLE, 'daemon', ...this.#settings, ...words, { env: this.#env })
+  }
+
   /** Starts the daemon and waits until it is ready. */
   async daemon(...words: string[]): Promise<Running> {
-    const daemon = this.host.start(EXECUTABLE, 'daemon', ...this.#settings, ...words, { env: this.#env })
+    const daemon = this.start(...words)
     await waitFor(() => daemon.stdout.includes('ready'), { what: 'the daemon to be ready', withinMs: 60_000 })
     return daemon
   }
