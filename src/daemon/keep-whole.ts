@@ -20,6 +20,7 @@ import { concernsRules, type Notice, noticeOf } from '../network/reconcile/notic
 import { BUSY } from '../network/reconcile/part.ts'
 import { concernedBridge, type Found, reconcile, type Scope } from '../network/reconcile/reconcile.ts'
 import { Rests } from '../network/reconcile/rests.ts'
+import { LegacyWatch } from './legacy-watch.ts'
 
 /** What comes in one burst is heard together. */
 const BURST_MS = 10
@@ -76,6 +77,12 @@ export class KeepWhole {
     this.#readable = new Readable(this.#listeners.map(({ listener }) => listener.number))
   }
 
+  /** Legacy iptables says nothing of its changes. */
+  readonly #legacy = new LegacyWatch(() => {
+    this.#rules = true
+    this.#soon(0)
+  })
+
   /** Looks at everything once, and from then on at what the kernel tells. */
   begin(): void {
     this.#everything()
@@ -88,6 +95,7 @@ export class KeepWhole {
   async stop(): Promise<void> {
     this.#isOver = true
     clearTimeout(this.#timer)
+    this.#legacy[Symbol.dispose]()
     await this.#readable.end()
     await this.#hearing
     await this.#passing

@@ -44,6 +44,7 @@ import type { Own } from './walk.ts'
 
 export type { Certainty, Obstacle } from './judge.ts'
 export { asOnePicture, generationHere, hasLegacyRules } from './ruleset-here.ts'
+export { legacyMark } from './xtables/xtables.ts'
 
 /** Where our own rules accept what we want to get through: in FORWARD of iptables, of one variant. */
 export interface Accepts {

@@ -83,7 +83,7 @@ export {
   restoreSettings,
   switchOn,
 } from './forwarding.ts'
-export { iptablesVariant } from './iptables/run.ts'
+export { iptablesVariant, ownChanges } from './iptables/run.ts'
 export { isLoopbackRouted } from './loopback.ts'
 export { type Hold, type Loss, losersOf } from './loss.ts'
 export {

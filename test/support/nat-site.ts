@@ -63,6 +63,15 @@ export const nftables: Variant = { name: 'nftables', backend: 'nftables', env: {
 
 export const variants = [iptablesNft, iptablesLegacy, nftables]
 
+/** Gives a host the commands of legacy iptables, under the names that everybody calls, where `iptablesLegacy` looks. */
+export async function linkLegacy(host: Host): Promise<void> {
+  const script = `mkdir /run/legacy
+    for name in iptables ip6tables ${COMMANDS.join(' ')}; do
+      ln -s "/usr/sbin/$(echo "$name" | sed s/tables/tables-legacy/)" "/run/legacy/$name"
+    done`
+  await host.run('sh', '-c', script)
+}
+
 export interface Failure {
   code: ErrorCode | 'unexpected'
   message: string
@@ -108,14 +117,7 @@ export class NatSite {
     await site.#container('stranger', 'br2')
     host.bridge('br1', { addresses: prefixed('br1'), ports: ['to-web', 'to-neighbour'] })
     host.bridge('br2', { addresses: prefixed('br2'), ports: ['to-stranger'] })
-    await host.run(
-      'sh',
-      '-c',
-      `mkdir /run/legacy
-       for name in ${COMMANDS.join(' ')}; do
-         ln -s "/usr/sbin/$(echo "$name" | sed s/tables-/tables-legacy-/)" "/run/legacy/$name"
-       done`,
-    )
+    await linkLegacy(host)
     await site.forwarding('1')
     return site
   }

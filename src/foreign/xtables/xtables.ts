@@ -43,25 +43,42 @@ export function legacyTables(family: Family): string[] {
   }
 }
 
+/**
+ * What becomes another text when rules are added to the tables of a family, or taken from them: number and size of the
+ * entries, and where the hooks begin. It costs some microseconds, and nothing is read of the rules.
+ * @throws SystemError
+ */
+export function legacyMark(family: Family): string {
+  const tables = legacyTables(family)
+  if (tables.length === 0) return ''
+  using fd = rawSocket(family)
+  return tables
+    .map(table => {
+      const info = askFor(fd.number, family, GET_INFO, table, INFO_LENGTH)
+      return `${table} ${Buffer.from(info.subarray(NAME_LENGTH)).toString('base64')}`
+    })
+    .join()
+}
+
+function rawSocket(family: Family): Fd {
+  const socket = libc.socket(family === 4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW)
+  return new Fd(must('socket', socket))
+}
+
 /** @throws SystemError */
 function readBlock(family: Family, table: string): TableBlock {
-  const socket = libc.socket(family === 4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW)
-  const fd = new Fd(must('socket', socket))
-  try {
-    for (let attempt = 1; ; attempt++) {
-      const info = askFor(fd.number, family, GET_INFO, table, INFO_LENGTH)
-      const u32 = (at: number): number => new DataView(info.buffer).getUint32(at, true)
-      try {
-        const size = u32(INFO_LENGTH - 4)
-        const entries = askFor(fd.number, family, GET_ENTRIES, table, ENTRIES_AT + size, size)
-        return { hooks: hooksOf(u32), entries: entries.subarray(ENTRIES_AT) }
-      } catch (thrown) {
-        // Somebody has changed it meanwhile, and its size.
-        if (!hasCode(thrown, 'EAGAIN') || attempt === ATTEMPTS) throw thrown
-      }
+  using fd = rawSocket(family)
+  for (let attempt = 1; ; attempt++) {
+    const info = askFor(fd.number, family, GET_INFO, table, INFO_LENGTH)
+    const u32 = (at: number): number => new DataView(info.buffer).getUint32(at, true)
+    try {
+      const size = u32(INFO_LENGTH - 4)
+      const entries = askFor(fd.number, family, GET_ENTRIES, table, ENTRIES_AT + size, size)
+      return { hooks: hooksOf(u32), entries: entries.subarray(ENTRIES_AT) }
+    } catch (thrown) {
+      // Somebody has changed it meanwhile, and its size.
+      if (!hasCode(thrown, 'EAGAIN') || attempt === ATTEMPTS) throw thrown
     }
-  } finally {
-    fd.close()
   }
 }
 

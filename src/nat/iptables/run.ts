@@ -67,12 +67,20 @@ function restorerOf(family: Family): Restorer {
   return restorer
 }
 
+let changes = 0
+
+/** Another number while, and after, this process has changed rules by the command: who watches them knows whose it was. */
+export const ownChanges = (): number => changes
+
 /**
  * Feeds a file to iptables-restore.
  * @returns nothing when it was taken, else what iptables said
  */
 export async function restore(family: Family, file: string): Promise<Finished | undefined> {
-  const failure = await restorerOf(family).restore(file)
+  changes++
+  const failure = await restorerOf(family)
+    .restore(file)
+    .finally(() => changes++)
   if (failure?.code === RESOURCE_PROBLEM && failure.stderr.includes('xtables lock')) {
     throw new TsnetError('try-again', `iptables: somebody held the xtables lock for ${LOCK_WAIT_S} s`)
   }

@@ -1,0 +1,106 @@
+/** Which of the kernel's messages may mean that something of ours is gone. */
+
+import t from 'tap'
+import * as nft from '../../../src/netfilter/constants.ts'
+import { chainMessage, tableMessage } from '../../../src/netfilter/tables.ts'
+import * as k from '../../../src/netlink/constants.ts'
+import { linkMessage } from '../../../src/netlink/link/tables.ts'
+import type { Message } from '../../../src/netlink/message.ts'
+import { concernsRules, noticeOf } from '../../../src/network/reconcile/notices.ts'
+
+const message = (type: number, payload: Uint8Array): Message => ({
+  type,
+  flags: 0,
+  sequence: 0,
+  port: 0,
+  payload,
+})
+
+const table = (name: string) => tableMessage.encode({ header: { family: 'inet' }, attributes: { name } })
+const chain = (name: string, chain: string) =>
+  chainMessage.encode({ header: { family: 'ip' }, attributes: { table: name, name: chain } })
+
+t.test('of rules, what went and has our name, and a policy of FORWARD', async t => {
+  t.ok(concernsRules(message(nft.NFT_MSG_DELTABLE, table('tsnet'))))
+  t.ok(concernsRules(message(nft.NFT_MSG_DELCHAIN, chain('nat', 'TSNET-DNAT'))))
+  t.ok(concernsRules(message(nft.NFT_MSG_NEWCHAIN, chain('filter', 'FORWARD'))))
+  t.notOk(concernsRules(message(nft.NFT_MSG_NEWTABLE, table('tsnet'))), 'what comes')
+  t.notOk(concernsRules(message(nft.NFT_MSG_DELTABLE, table('firewalld'))), 'what is somebody else’s')
+  t.notOk(concernsRules(message(nft.NFT_MSG_NEWCHAIN, chain('filter', 'DOCKER'))))
+})
+
+const UP = k.IFF_UP
+const link = (family: number, flags: number, attributes: { name: string; alias?: string; kind?: string }) => {
+  const { kind, ...rest } = attributes
+  return linkMessage.encode({
+    header: { family, index: 7, flags },
+    attributes: { ...rest, linkInfo: kind === undefined ? undefined : { kind } },
+  })
+}
+
+t.test(
+  'of links, bridges that went, ports that left or are down; not what is made or goes by itself',
+  async t => {
+    const cases: [string, number, Uint8Array, ReturnType<typeof noticeOf>][] = [
+      [
+        'a bridge',
+        k.RTM_DELLINK,
+        link(0, 0, { name: 'br0', kind: 'bridge' }),
+        { what: 'bridge', name: 'br0' },
+      ],
+      [
+        'a VLAN of one',
+        k.RTM_DELLINK,
+        link(0, 0, { name: 'br0.7', kind: 'vlan' }),
+        { what: 'bridge', name: 'br0' },
+      ],
+      ['a veth', k.RTM_DELLINK, link(0, 0, { name: 'veth1', kind: 'veth' }), undefined],
+      ['a port', k.RTM_DELLINK, link(k.AF_BRIDGE, UP, { name: 'veth1' }), { what: 'port', index: 7 }],
+      [
+        'a port’s setting',
+        k.RTM_NEWLINK,
+        link(k.AF_BRIDGE, UP, { name: 'veth1' }),
+        { what: 'port-settings', index: 7 },
+      ],
+      [
+        'a port down',
+        k.RTM_NEWLINK,
+        link(0, 0, { name: 'veth1', alias: 'tsnet:00' }),
+        { what: 'port', index: 7 },
+      ],
+      ['somebody’s link down', k.RTM_NEWLINK, link(0, 0, { name: 'eth9' }), undefined],
+      [
+        'our bridge down',
+        k.RTM_NEWLINK,
+        link(0, 0, { name: 'br0', alias: 'tsnet', kind: 'bridge' }),
+        { what: 'bridge', name: 'br0' },
+      ],
+      ['a link up', k.RTM_NEWLINK, link(0, UP, { name: 'veth1', alias: 'tsnet:00' }), undefined],
+    ]
+    for (const [what, type, payload, notice] of cases)
+      t.strictSame(noticeOf(message(type, payload)), notice, what)
+  },
+)
+
+/** struct netconfmsg and attributes of 32 bits. */
+function netconf(values: Record<number, number>): Uint8Array {
+  const entries = Object.entries(values)
+  const bytes = new Uint8Array(4 + 8 * entries.length)
+  const view = new DataView(bytes.buffer)
+  for (const [i, [type, value]] of entries.entries()) {
+    view.setUint16(4 + 8 * i, 8, true)
+    view.setUint16(6 + 8 * i, Number(type), true)
+    view.setInt32(8 + 8 * i, value, true)
+  }
+  return bytes
+}
+
+t.test('of settings, forwarding of all that is off, and reverse path filtering by itself', async t => {
+  const [index, forwarding, rpFilter] = [1, 2, 3]
+  const concerns = (values: Record<number, number>) => noticeOf(message(k.RTM_NEWNETCONF, netconf(values)))
+  t.strictSame(concerns({ [index]: -1, [forwarding]: 0 }), { what: 'settings' })
+  t.equal(concerns({ [index]: -1, [forwarding]: 1 }), undefined)
+  t.equal(concerns({ [index]: 7, [forwarding]: 0 }), undefined)
+  t.strictSame(concerns({ [index]: 7, [rpFilter]: 1 }), { what: 'settings' })
+  t.equal(concerns({ [index]: 7, [forwarding]: 1, [rpFilter]: 1 }), undefined, 'a new link tells all')
+})
