@@ -94,7 +94,8 @@ export function flushConntrack(addresses: Ip[], mappings: PortMapping[]): void {
 export const endFlows = (mappings: PortMapping[]): void => forget([], mappings)
 
 function forget(addresses: Ip[], mappings: PortMapping[]): void {
-  if (readSysctl('net/netfilter/nf_conntrack_count') === undefined) return
+  // Undefined where nothing is tracked. To list nothing takes as long as to list: all buckets are looked into.
+  if (Number(readSysctl('net/netfilter/nf_conntrack_count') ?? 0) === 0) return
   forgetConnections(netfilterHere(), addresses, mappings, localAddresses)
 }
 
