@@ -3,9 +3,11 @@
  * `/var/lib/cni/results/<network>-<container>-<interface>`, readable by root alone.
  */
 
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeFolder } from '../ffi/folder.ts'
+import { readGiven } from '../ffi/regular-file.ts'
+import { listOf, object, optional, record, type Shape, text } from '../model/json/shape.ts'
 import type { AttachmentKey } from '../model/network.ts'
 import { namesIn } from './folder.ts'
 import type { ListCall } from './run-list.ts'
@@ -53,12 +55,24 @@ export function listCached(folder: string): CachedAttachment[] {
   })
 }
 
+/** What may be absent, is null where Go has nothing to write. */
+const absentOr = (shape: Shape): Shape => optional(value => (value === null ? undefined : shape(value)))
+
+const SHAPE = record({
+  netns: absentOr(text),
+  cniArgs: absentOr(listOf(listOf(text))),
+  capabilityArgs: absentOr(object),
+  config: absentOr(text),
+  result: absentOr(object),
+})
+
 function read(path: string): CachedAttachment | undefined {
   try {
-    const entry = JSON.parse(readFileSync(path, 'utf8'))
+    const entry = JSON.parse(readGiven(path))
     const { kind, containerId, ifName, networkName, netns, cniArgs, capabilityArgs, config, result } = entry
     const names = [containerId, ifName, networkName]
     if (kind !== KIND || !names.every(each => typeof each === 'string' && each !== '')) return undefined
+    if (SHAPE(entry) !== undefined) return undefined
     return {
       network: networkName,
       containerId,

@@ -6,9 +6,10 @@
  * A file that cannot be read is nobody's network, and is named when the one asked for is not found.
  */
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
 import { newest, type Version, versions } from '../cni/versions.ts'
+import { readGiven } from '../ffi/regular-file.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { type Json, parseJson } from '../model/json/json.ts'
 import { namesIn } from './folder.ts'
@@ -80,7 +81,7 @@ function filesIn(folder: string): string[] {
 }
 
 function readList(file: string): NetworkList {
-  const text = readFileSync(file, 'utf8')
+  const text = readGiven(file)
   checkKind(file, parseJson(text, 'it'))
   const list = parseNetworkList(text)
   const more =
@@ -143,7 +144,7 @@ function pluginsBeside(file: string, name: string): PluginConfig[] {
   const files = namesIn(folder)
     .filter(each => extname(each) === '.conf')
     .map(each => join(folder, each))
-  return files.map(each => readPlugin(parseJson(readFileSync(each, 'utf8'), each)))
+  return files.map(each => readPlugin(parseJson(readGiven(each), each)))
 }
 
 function withPlugins(text: string, list: NetworkList, more: PluginConfig[]): NetworkList {

@@ -1,6 +1,6 @@
 /** The daemon's settings file, `/etc/tsnet/tsnetd.json`: every key optional, every value checked. */
 
-import { readFileSync } from 'node:fs'
+import { readGiven } from '../ffi/regular-file.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { defaultOptions } from '../proxy/publication.ts'
 
@@ -55,7 +55,7 @@ export const SETTINGS_FILE = '/etc/tsnet/tsnetd.json'
 export function readSettings(path: string): Settings {
   let text: string
   try {
-    text = readFileSync(path, 'utf8')
+    text = readGiven(path)
   } catch (cause) {
     if (hasCode(cause, 'ENOENT')) return defaults
     throw new TsnetError('io', `cannot read ${path}: ${messageOf(cause)}`, { cause })

@@ -2,7 +2,7 @@
  * resolv.conf(5) as a CNI result wants it.
  */
 
-import { readFileSync } from 'node:fs'
+import { readGiven } from '../ffi/regular-file.ts'
 import { messageOf, TsnetError } from '../model/errors.ts'
 import type { Dns } from '../model/network.ts'
 
@@ -13,7 +13,7 @@ import type { Dns } from '../model/network.ts'
 export function readResolvConf(path: string): Dns {
   let text: string
   try {
-    text = readFileSync(path, 'utf8')
+    text = readGiven(path)
   } catch (cause) {
     throw new TsnetError('io', `ipam.resolvConf: cannot read ${JSON.stringify(path)}: ${messageOf(cause)}`, {
       cause,

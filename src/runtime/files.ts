@@ -3,11 +3,16 @@
  * the kernel is short of something it is an error: nobody shall take that for a container that is gone.
  */
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
+import { readRegular } from '../ffi/regular-file.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 
+/** A list of all of podman's containers, say. */
+const LARGEST = 256 * 1024 * 1024
+
 export function readText(path: string): string | undefined {
-  return ifThere(() => readFileSync(path, 'utf8'))
+  const content = ifThere(() => readRegular(path, { follow: true, atMost: LARGEST }))
+  return content !== undefined && 'text' in content ? content.text : undefined
 }
 
 export function readJson(path: string): Record<string, unknown> | undefined {

@@ -4,7 +4,7 @@
  * another side than who runs the host.
  */
 
-import { readFileSync } from 'node:fs'
+import { readGiven } from '../ffi/regular-file.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 
 /** Where the reference has it too. */
@@ -30,7 +30,7 @@ export function checkAllowed(keys: readonly string[], path = ALLOWLIST): void {
 
 function readLines(path: string): string[] | undefined {
   try {
-    const lines = readFileSync(path, 'utf8').split('\n')
+    const lines = readGiven(path).split('\n')
     return lines.map(line => line.trim()).filter(line => line !== '')
   } catch (cause) {
     if (hasCode(cause, 'ENOENT', 'ENOTDIR')) return undefined

@@ -7,11 +7,13 @@
  * Under `tsnet`, which the reference skips, stands whose it is: the network, and the namespace by its inode.
  */
 
-import { readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { lstatSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { makeFolder } from '../ffi/folder.ts'
+import { readRegular } from '../ffi/regular-file.ts'
 import { hasCode } from '../model/errors.ts'
 import { Json } from '../model/json/json.ts'
+import { optional, record, text, whole } from '../model/json/shape.ts'
 import { readMac } from '../model/json/values.ts'
 import type { AttachmentKey, NamespaceId } from '../model/network.ts'
 import { present } from '../model/present.ts'
@@ -42,12 +44,14 @@ const ATTEMPTS = 10
 /** Writes the file whole, over one that is there: that was of an interface that is no more. */
 export function writeBackup(folder: string, settings: LinkSettings, origin: Origin): void {
   const { mac, promiscuous: promisc, mtu, allmulti, txQueueLength: txQLen } = settings
-  const text = JSON.stringify(present({ mac, promisc, mtu, allmulti, txQLen, tsnet: origin }), null, 1)
+  const written = JSON.stringify(present({ mac, promisc, mtu, allmulti, txQLen, tsnet: origin }), null, 1)
   const path = pathOf(folder, origin)
   for (let attempt = 1; ; attempt++) {
     try {
       makeFolder(folder, 0o700)
-      writeFileSync(`${path}.tmp`, text, { mode: 0o600 })
+      remove(`${path}.tmp`)
+      writeFileSync(`${path}.tmp`, written, { mode: 0o600, flag: 'wx' })
+      if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) remove(path)
       renameSync(`${path}.tmp`, path)
       return
     } catch (thrown) {
@@ -61,10 +65,13 @@ export function readBackup(folder: string, name: Name): Backup | undefined {
   return readFile(pathOf(folder, name))
 }
 
+/** Whatever stands there: nobody else has a name of this form. */
+const remove = (path: string): void => rmSync(path, { recursive: true, force: true })
+
 /** Removes the file, and the folder with the last one. */
 export function removeBackup(folder: string, name: Name): void {
-  rmSync(pathOf(folder, name), { force: true })
-  rmSync(`${pathOf(folder, name)}.tmp`, { force: true })
+  remove(pathOf(folder, name))
+  remove(`${pathOf(folder, name)}.tmp`)
   // The default's parent is the plugins' too, and as empty.
   for (const each of folder === DATA_DIR ? [folder, dirname(folder)] : [folder]) {
     try {
@@ -89,16 +96,18 @@ export function listOrigins(folder: string): Origin[] {
   }
 }
 
+const ORIGIN = record({
+  network: text,
+  containerId: text,
+  ifname: text,
+  netns: record({ path: text, dev: whole, ino: whole, cookie: optional(text) }),
+})
+
 function readFile(path: string): Backup | undefined {
-  let text: string
+  const content = readRegular(path)
+  if (content === undefined) return undefined
   try {
-    text = readFileSync(path, 'utf8')
-  } catch (thrown) {
-    if (hasCode(thrown, 'ENOENT')) return undefined
-    throw thrown
-  }
-  try {
-    const file = new Json(JSON.parse(text), '')
+    const file = new Json(JSON.parse('text' in content ? content.text : ''), '')
     const settings = present({
       mac: readMac(file.get('mac')),
       promiscuous: file.get('promisc').flag(),
@@ -107,7 +116,8 @@ function readFile(path: string): Backup | undefined {
       txQueueLength: file.get('txQLen').number(0, 0x7fff_ffff),
     })
     const origin = file.get('tsnet')
-    return { settings, ...(origin.present && { origin: origin.value as Origin }) }
+    const isOrigin = origin.present && ORIGIN(origin.value) === undefined
+    return { settings, ...(isOrigin && { origin: origin.value as Origin }) }
   } catch {
     return { settings: {} }
   }
