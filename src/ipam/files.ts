@@ -7,7 +7,7 @@ import { type FileLock, lockFile } from '../ffi/lock.ts'
 import type { Ip } from '../model/address/address.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { AttachmentKey } from '../model/network.ts'
-import { type LeaseRecord, RecordStore } from './record.ts'
+import { type KnownRecord, RecordStore } from './record.ts'
 import { type Holder, type LeaseContent, LeaseStore } from './store.ts'
 
 export class NetworkFiles {
@@ -61,8 +61,8 @@ export class NetworkFiles {
    * The addresses that an attachment holds. Our record names them; where it is missing, or the leases are
    * not as it says because host-local worked here since, all leases are searched.
    */
-  heldBy(key: AttachmentKey, record: LeaseRecord | 'unreadable' | undefined): Ip[] {
-    if (record !== undefined && record !== 'unreadable') {
+  heldBy(key: AttachmentKey, record: KnownRecord | undefined): Ip[] {
+    if (typeof record === 'object') {
       if (record.addresses.every(ip => isHolder(this.leases.read(ip), key))) return record.addresses
     }
     return heldIn(this.#readAll(), key)
@@ -77,7 +77,7 @@ export class NetworkFiles {
     this.records.remove(key)
   }
 
-  #allHeldBy(key: AttachmentKey, record: LeaseRecord | 'unreadable' | undefined): Ip[] {
+  #allHeldBy(key: AttachmentKey, record: KnownRecord | undefined): Ip[] {
     if (this.#allOurs) return this.heldBy(key, record)
     const all = this.#readAll()
     const held = heldIn(all, key)
@@ -86,14 +86,14 @@ export class NetworkFiles {
   }
 
   #readAll(): Read[] {
-    return [...this.leases.list()].map(ip => ({ ip, content: this.leases.readListed(ip) }))
+    return [...this.leases.list()].map(ip => ({ ip, content: this.leases.read(ip) }))
   }
 
   /** True for what has our record, and for what names nobody. */
   #isOurs({ ip, content }: Read): boolean {
     if (!isHolderObject(content)) return true
-    const record = this.records.read(keyOf(this.network, content))
-    return record !== undefined && record !== 'unreadable' && record.addresses.includes(ip)
+    const record = this.records.peek(keyOf(this.network, content))
+    return typeof record === 'object' && record.addresses.includes(ip)
   }
 }
 

@@ -67,7 +67,8 @@ function dropOldSelf(files: NetworkFiles, owner: LeaseOwner): void {
   const record = files.records.read(owner)
   if (record === undefined) return
   const [held] = files.heldBy(owner, record)
-  if (held !== undefined && !deadCheck(owner.bootId)(record)) {
+  // Of whom nothing is known but that it is the same, who asks knows that it is over.
+  if (held !== undefined && record !== 'lost' && !deadCheck(owner.bootId)(record)) {
     throw new TsnetError(
       'conflict',
       `${failed(0)}: ${held} has been allocated to ${owner.containerId}, duplicate allocation is not allowed`,
@@ -115,7 +116,7 @@ function makeFree(
     return
   }
   const holder = keyOf(files.network, content)
-  const record = files.records.read(holder)
+  const record = files.records.peek(holder)
   if (record === undefined || !isSpent(record, bootId)) {
     throw new TsnetError(
       'exhausted',

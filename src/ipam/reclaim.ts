@@ -8,21 +8,22 @@
  * *Dead* is also what an owner had whose namespace is gone. Rules and ports of this boot may still lead to
  * its addresses, and would lead to whoever gets them next; so they are not taken back in passing, but by
  * a collection, before which the rules go.
- * A lease without our record is foreign: host-local gave it. Only a GC with a list takes it back.
+ * A lease without our record is foreign: host-local gave it. Only a GC with a list takes it back, and one whose
+ * record is lost.
  */
 
 import type { Ip } from '../model/address/address.ts'
 import type { AttachmentKey } from '../model/network.ts'
 import { goneCheck } from '../netns/alive.ts'
 import { keyOf, type NetworkFiles } from './files.ts'
-import type { LeaseRecord } from './record.ts'
+import type { KnownRecord } from './record.ts'
 import type { Holder } from './store.ts'
 
 /** A lease as a survey finds it. Without a holder it is garbage. */
 export interface Found {
   ip: Ip
   holder?: Holder
-  record?: LeaseRecord | 'unreadable'
+  record?: KnownRecord
 }
 
 /**
@@ -31,33 +32,30 @@ export interface Found {
  */
 export function survey({ network, leases, records }: NetworkFiles, withRecords = true): Found[] {
   return [...leases.list()].flatMap(ip => {
-    const content = leases.readListed(ip)
+    const content = leases.read(ip)
     if (content === undefined) return []
     if (content === 'garbage') return [{ ip }]
     if (!withRecords) return [{ ip, holder: content }]
-    const record = records.read(keyOf(network, content))
+    const record = records.peek(keyOf(network, content))
     return [record === undefined ? { ip, holder: content } : { ip, holder: content, record }]
   })
 }
 
 /** True for the record of an owner that did not survive the last boot. */
-export const isSpent = (record: LeaseRecord | 'unreadable', bootId: string): boolean =>
-  record === 'unreadable' || record.bootId !== bootId
+export const isSpent = (record: KnownRecord, bootId: string): boolean =>
+  record === 'torn' || (record !== 'lost' && record.bootId !== bootId)
 
 /** A check of records: true when the owner is provably dead. */
-export function deadCheck(bootId: string): (record: LeaseRecord | 'unreadable') => boolean {
+export function deadCheck(bootId: string): (record: KnownRecord) => boolean {
   const isGone = goneCheck()
   return record => {
-    if (record === 'unreadable' || isSpent(record, bootId)) return true
-    return record.netns !== undefined && isGone(record.netns)
+    if (isSpent(record, bootId)) return true
+    return typeof record === 'object' && record.netns !== undefined && isGone(record.netns)
   }
 }
 
 /** The leases of a survey that name nobody, or somebody for whom this is true. */
-export const heldOnlyBy = (
-  found: Found[],
-  isOver: (record: LeaseRecord | 'unreadable') => boolean,
-): Found[] =>
+export const heldOnlyBy = (found: Found[], isOver: (record: KnownRecord) => boolean): Found[] =>
   found.filter(({ holder, record }) => holder === undefined || (record !== undefined && isOver(record)))
 
 /** An attachment as lists of GC name it. */

@@ -3,18 +3,24 @@
  *
  * It says which addresses the owner has, so that releasing needs no search, and by what its end can be
  * recognised. It is written before the leases and removed after them: there is never a lease of ours
- * without it. It replaces the last one by rename(2), so within a boot it is whole; one that cannot be read
- * survived a power loss, and its owner did not. No network can be called `.tsnet`.
+ * without it. It replaces the last one by rename(2), so within a boot it is whole. One that cannot be read and is
+ * older than this boot was *torn* by a power loss, which its owner did not survive. Any other is *lost*: somebody
+ * damaged it, its owner may well live, and its lease is kept as those of host-local are. No network can be called
+ * `.tsnet`.
  */
 
-import { readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { lstatSync, readdirSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeFolder } from '../ffi/folder.ts'
-import { removeFile } from '../ffi/remove.ts'
+import { readRegular } from '../ffi/regular-file.ts'
 import { type Ip, tryParseIp } from '../model/address/address.ts'
-import { hasCode } from '../model/errors.ts'
+import { hasCode, TsnetError } from '../model/errors.ts'
+import { listOf, optional, parsed, record, text, whole } from '../model/json/shape.ts'
+import { readStored, storedText } from '../model/json/stored.ts'
 import { type AttachmentKey, type NamespaceId, ownerTag } from '../model/network.ts'
-import { leaseText, readIfThere } from './store.ts'
+import { bootedAtMs } from '../netns/alive.ts'
+import { clearPlace, isSetAside, writeNew } from './places.ts'
+import { leaseText } from './store.ts'
 
 /** Who asks for addresses, and how its end can be recognised. */
 export interface LeaseOwner extends AttachmentKey {
@@ -29,6 +35,9 @@ export interface LeaseRecord extends LeaseOwner {
   addresses: Ip[]
 }
 
+/** A record, or why there is none to be read. */
+export type KnownRecord = LeaseRecord | 'torn' | 'lost'
+
 export class RecordStore {
   readonly directory: string
 
@@ -36,51 +45,73 @@ export class RecordStore {
     this.directory = directory
   }
 
-  /** @returns `unreadable` for one that a power loss tore; undefined where there is none */
-  read(key: AttachmentKey): LeaseRecord | 'unreadable' | undefined {
-    const text = readIfThere(this.#path(key))
-    if (text === undefined) return undefined
-    const record = parseRecord(text)
-    return record !== undefined && isSameOwner(record, key) ? record : 'unreadable'
+  /**
+   * Undefined where there is none.
+   * @throws TsnetError `io` for one that a newer build wrote
+   */
+  read(key: AttachmentKey): KnownRecord | undefined {
+    const path = this.#path(key)
+    const content = readRegular(path)
+    if (content === undefined) return undefined
+    const stored = 'text' in content ? readStored<LeaseRecord>(content.text, SHAPE, path) : content
+    if ('value' in stored && isSameOwner(stored.value, key)) return stored.value
+    const { mtimeMs } = lstatSync(path, { throwIfNoEntry: false }) ?? { mtimeMs: 0 }
+    return mtimeMs < bootedAtMs() ? 'torn' : 'lost'
+  }
+
+  /** As read, of somebody else's: what a newer build wrote is as good as lost to us, and stays. */
+  peek(key: AttachmentKey): KnownRecord | undefined {
+    try {
+      return this.read(key)
+    } catch (thrown) {
+      if (thrown instanceof TsnetError) return 'lost'
+      throw thrown
+    }
   }
 
   write(record: LeaseRecord): void {
     const path = this.#path(record)
-    const text = JSON.stringify(record)
+    const write = () => writeNew(`${path}.new`, storedText(record))
     try {
-      writeFileSync(`${path}.new`, text, { mode: 0o600 })
+      write()
     } catch (thrown) {
       if (!hasCode(thrown, 'ENOENT')) throw thrown
       makeFolder(this.directory, 0o700)
-      writeFileSync(`${path}.new`, text, { mode: 0o600 })
+      write()
     }
-    renameSync(`${path}.new`, path)
+    try {
+      renameSync(`${path}.new`, path)
+    } catch (thrown) {
+      if (!hasCode(thrown, 'EISDIR', 'ENOTEMPTY', 'EEXIST')) throw thrown
+      clearPlace(path)
+      renameSync(`${path}.new`, path)
+    }
   }
 
   /** Writes a lease's text to a file that can be linked to its place, and returns the file's path. */
   prepareLease(key: AttachmentKey): string {
     const path = `${this.#path(key)}.lease`
     // One left by a kill may be a lease already, by link: it must not be written to.
-    removeFile(path)
-    writeFileSync(path, leaseText(key), { mode: 0o600, flag: 'wx' })
+    clearPlace(path)
+    writeNew(path, leaseText(key))
     return path
   }
 
   discardLease(key: AttachmentKey): void {
-    removeFile(`${this.#path(key)}.lease`)
+    clearPlace(`${this.#path(key)}.lease`)
   }
 
   remove(key: AttachmentKey): void {
     this.discardLease(key)
-    removeFile(`${this.#path(key)}.new`)
-    removeFile(this.#path(key))
+    clearPlace(`${this.#path(key)}.new`)
+    clearPlace(this.#path(key))
   }
 
   /** Removes all files but the records of these owners; only under the lock. */
   keepOnly(keys: AttachmentKey[]): void {
     const kept = new Set(keys.map(ownerTag))
     for (const name of this.#names()) {
-      if (!kept.has(name)) removeFile(join(this.directory, name))
+      if (!kept.has(name) && !isSetAside(name)) clearPlace(join(this.directory, name))
     }
   }
 
@@ -101,22 +132,11 @@ export class RecordStore {
 const isSameOwner = (a: AttachmentKey, b: AttachmentKey): boolean =>
   a.network === b.network && a.containerId === b.containerId && a.ifname === b.ifname
 
-function parseRecord(text: string): LeaseRecord | undefined {
-  let value: Partial<LeaseRecord> | null
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return undefined
-  }
-  const { network, containerId, ifname, bootId, netns, addresses } = value ?? {}
-  const strings = [network, containerId, ifname, bootId].every(field => typeof field === 'string')
-  const whole = strings && Array.isArray(addresses) && addresses.every(ip => tryParseIp(String(ip)) === ip)
-  if (!whole || (netns !== undefined && !isNetns(netns))) return undefined
-  return value as LeaseRecord
-}
-
-function isNetns(value: unknown): boolean {
-  const { path, dev, ino, cookie } = (value ?? {}) as Record<string, unknown>
-  const hasCookie = cookie === undefined || typeof cookie === 'string'
-  return typeof path === 'string' && Number.isInteger(dev) && Number.isInteger(ino) && hasCookie
-}
+const SHAPE = record({
+  network: text,
+  containerId: text,
+  ifname: text,
+  bootId: text,
+  netns: optional(record({ path: text, dev: whole, ino: whole, cookie: optional(text) })),
+  addresses: listOf(parsed(ip => tryParseIp(ip) === ip || undefined, 'an address')),
+})

@@ -7,21 +7,13 @@
  * readable owner was left by a host-local that was killed, or by a power loss.
  */
 
-import {
-  existsSync,
-  linkSync,
-  lstatSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs'
+import { linkSync, lstatSync, readdirSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeFolder } from '../ffi/folder.ts'
-import { removeFile } from '../ffi/remove.ts'
+import { readRegular } from '../ffi/regular-file.ts'
 import { type Ip, tryParseIp } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
+import { clearPlace, writeNew, writeOver } from './places.ts'
 
 /** Who a lease file says has the address. The oldest host-locals wrote no interface. */
 export interface Holder {
@@ -65,14 +57,7 @@ export class LeaseStore {
 
   /** @returns undefined when the address is not leased */
   read(ip: Ip): LeaseContent | undefined {
-    const text = readIfThere(join(this.directory, ip))
-    return text === undefined ? undefined : parseLease(text)
-  }
-
-  /** As read, for an address that has just been listed. */
-  readListed(ip: Ip): LeaseContent | undefined {
-    const text = quietIfAbsent(() => readFileSync(join(this.directory, ip), 'utf8'))
-    return text === undefined ? undefined : parseLease(text)
+    return readLease(join(this.directory, ip))
   }
 
   /**
@@ -90,17 +75,24 @@ export class LeaseStore {
   }
 
   free(ip: Ip): void {
-    removeFile(join(this.directory, ip))
+    clearPlace(join(this.directory, ip))
   }
 
   /** The address of the set given out last, if the file says so. */
   last(set: number): Ip | undefined {
-    return tryParseIp(readIfThere(this.#lastPath(set)) ?? '')
+    const content = readRegular(this.#lastPath(set))
+    return content !== undefined && 'text' in content ? tryParseIp(content.text) : undefined
   }
 
   // Torn by a kill it is no address, and the round robin starts anew: not worth a rename.
   setLast(set: number, ip: Ip): void {
-    writeFileSync(this.#lastPath(set), ip, { mode: 0o600 })
+    const path = this.#lastPath(set)
+    try {
+      writeOver(path, ip)
+    } catch (thrown) {
+      if (!hasCode(thrown, 'EISDIR', 'ENXIO', 'ELOOP')) throw thrown
+      writeNew(path, ip)
+    }
   }
 
   /**
@@ -136,16 +128,12 @@ export function parseLease(text: string): LeaseContent {
   return ifname === undefined ? { containerId } : { containerId, ifname }
 }
 
-/** A file's text; undefined where there is none, which is looked at first: an exception costs more than the look. */
-export function readIfThere(path: string): string | undefined {
-  return quietIfAbsent(() => (existsSync(path) ? readFileSync(path, 'utf8') : undefined))
+/** What stands in the place of a lease and is no file names nobody, and is never waited for. */
+function readLease(path: string): LeaseContent | undefined {
+  const content = readRegular(path, { atMost: LARGEST_LEASE })
+  if (content === undefined) return undefined
+  return 'text' in content ? parseLease(content.text) : 'garbage'
 }
 
-function quietIfAbsent<T>(work: () => T): T | undefined {
-  try {
-    return work()
-  } catch (thrown) {
-    if (!hasCode(thrown, 'ENOENT')) throw thrown
-    return undefined
-  }
-}
+/** An id has no length limit, but a file of a megabyte names nobody. */
+const LARGEST_LEASE = 1024 * 1024

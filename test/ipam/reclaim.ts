@@ -1,4 +1,4 @@
-import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { collectLeases, giveBack, ipamStatus, type LeaseOwner, obtain } from '../../src/ipam/ipam.ts'
@@ -119,6 +119,13 @@ t.test('lease files that name nobody are free again', async t => {
   t.equal(leaseFiles(options.dataDir)['10.1.0.5'], 'reserved for the printer')
 })
 
+/** What a power loss leaves is older than the boot after it. */
+function tear(options: HostLocal, who: string, text: string): void {
+  const path = join(options.dataDir, '.tsnet', NETWORK, ownerTag(owner(who)))
+  writeFileSync(path, text)
+  utimesSync(path, 1, 1)
+}
+
 t.test('a lease whose record a power loss tore is free again', async t => {
   const options = network(t)
   await fill(options, { bootId })
@@ -128,7 +135,7 @@ t.test('a lease whose record a power loss tore is free again', async t => {
     c: '{"network":"net"',
     d: '{"network":"net","containerId":"e","ifname":"eth0","bootId":"x","addresses":["10.1.0.2"]}',
   })) {
-    writeFileSync(join(options.dataDir, '.tsnet', NETWORK, ownerTag(owner(who))), text)
+    tear(options, who, text)
   }
   await obtain(options, owner('f', { bootId }), [])
   t.same(holders(options), ['e', 'f'])
@@ -137,8 +144,7 @@ t.test('a lease whose record a power loss tore is free again', async t => {
 t.test('the owner of a torn record can be released and can come back', async t => {
   const options = network(t)
   await fill(options, { bootId }, ['a', 'b'])
-  for (const who of ['a', 'b'])
-    writeFileSync(join(options.dataDir, '.tsnet', NETWORK, ownerTag(owner(who))), '')
+  for (const who of ['a', 'b']) tear(options, who, '')
   await giveBack(options, owner('a'), undefined)
   t.same(holders(options), ['b'])
   await obtain(options, owner('b', { bootId }), [])

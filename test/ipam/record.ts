@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
@@ -26,20 +26,25 @@ t.test('a record comes back as it was written, under the tag of its owner', asyn
   t.equal(store.read(owner('db')), undefined)
 })
 
-t.test('a record that is not whole, or is that of somebody else, is unreadable', async t => {
-  const store = storeIn(t)
-  store.write(web)
-  const path = join(store.directory, ownerTag(web))
-  const whole = readFileSync(path, 'utf8')
-  const broken = ['', 'null', '[]', '7', whole.slice(0, -1), whole.replace('"web"', '"db"')]
-  broken.push(whole.replace('10.1.0.2', '10.1.0.256'), whole.replace('"dev":4', '"dev":"4"'))
-  broken.push(whole.replace('"netns":{', '"netns":7,"x":{'), whole.replace('"this boot"', '1'))
-  broken.push(whole.replace(/"addresses":.*/, '"addresses":"10.1.0.2"}'))
-  for (const text of broken) {
-    writeFileSync(path, text)
-    t.equal(store.read(web), 'unreadable', text)
-  }
-})
+t.test(
+  'a record that is not whole, or is that of somebody else, is lost, or torn where it is of an earlier boot',
+  async t => {
+    const store = storeIn(t)
+    store.write(web)
+    const path = join(store.directory, ownerTag(web))
+    const whole = readFileSync(path, 'utf8')
+    const broken = ['', 'null', '[]', '7', whole.slice(0, -1), whole.replace('"web"', '"db"')]
+    broken.push(whole.replace('10.1.0.2', '10.1.0.256'), whole.replace('"dev":4', '"dev":"4"'))
+    broken.push(whole.replace('"netns":{', '"netns":7,"x":{'), whole.replace('"this boot"', '1'))
+    broken.push(whole.replace(/"addresses":.*/, '"addresses":"10.1.0.2"}'))
+    for (const text of broken) {
+      writeFileSync(path, text)
+      t.equal(store.read(web), 'lost', text)
+      utimesSync(path, 1, 1)
+      t.equal(store.read(web), 'torn', text)
+    }
+  },
+)
 
 t.test('no bytes make reading a record fail', async t => {
   const store = storeIn(t)
@@ -47,7 +52,7 @@ t.test('no bytes make reading a record fail', async t => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.json()), text => {
       writeFileSync(join(store.directory, ownerTag(web)), text)
-      return store.read(web) === 'unreadable'
+      return store.read(web) === 'lost'
     }),
     { numRuns: 200 },
   )
