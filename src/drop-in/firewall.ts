@@ -94,6 +94,8 @@ export async function letThroughNoMore(
   await whileLocked(LOCK, async () => {
     const record = readRecord('firewall', owner)
     if (record !== undefined) return takeBack(record)
+    // Of one whose record was damaged.
+    removeUser(USERS, owner)
     if (hint === undefined || hint.intent.addresses.length === 0) return
     const backend = await choose(hint.backend)
     const made = { backend, zone: hint.zone, intent: hint.intent }

@@ -30,6 +30,7 @@ import {
 import { openRecorded } from '../netns/container.ts'
 import { refuseProblems } from '../network/mismatch.ts'
 import { heldOf, leaveLocked, yieldLocked } from '../network/shared-ports.ts'
+import { claimsOf } from '../ports/claim-files.ts'
 import { judgeMapped, warn } from '../ports/foreign-rules.ts'
 import { closeHairpin, isolationObstacle, openHairpin } from '../ports/hairpin.ts'
 import { closeLocalnet, interfaceTo, isLocalnetOpen } from '../ports/localnet.ts'
@@ -45,7 +46,7 @@ import { claimPorts } from '../ports/ports.ts'
 import { loosenReturnPath, restoreReturnPath, strictReturnPath } from '../ports/return-path.ts'
 import { listRecords, readRecord, removeRecord, writeRecord } from '../records/chained.ts'
 import { deadCheck } from '../records/dead.ts'
-import { addUser, isLastUser, listUsers, removeUser } from '../records/records.ts'
+import { addUser, isLastUser, isUser, listUsers, namesUsed, removeUser } from '../records/records.ts'
 import { bridgePortOf } from '../runtime/network-view.ts'
 import { type ChainedCall, recordOf, recordsToCollect } from './drop-in.ts'
 
@@ -175,10 +176,33 @@ export async function unpublishPorts(key: AttachmentKey, hint: PortmapHint = {})
     const record = readRecord('portmap', owner)
     if (record !== undefined) return takeBack(record)
     // The chain may be that of another attachment of this container.
-    if (othersOf(key, owner).length > 0) return
-    await withdrawUnknownPorts(key.network, key.containerId, hint.addresses)
-    flushConntrack((hint.addresses ?? []).map(ipOf), mappingsOf(hint.ports ?? []))
+    if (othersOf(key, owner).length === 0) {
+      await withdrawUnknownPorts(key.network, key.containerId, hint.addresses)
+      flushConntrack((hint.addresses ?? []).map(ipOf), mappingsOf(hint.ports ?? []))
+    }
+    if (isUser(usersOf('iptables'), owner) || isUser(usersOf('nftables'), owner)) await leaveShared(owner)
   })
+}
+
+/** What an owner shares with others, where its record was damaged. To be called under the lock. */
+async function leaveShared(owner: string): Promise<void> {
+  const isLast = (backend: NatBackend) =>
+    isUser(usersOf(backend), owner) && isLastUser(usersOf(backend), owner)
+  await everyStep([
+    ...(['iptables', 'nftables'] as const).map(
+      backend => () => (isLast(backend) ? tidy(backend) : undefined),
+    ),
+    ...namesUsed('hairpin-', owner).map(port => () => closeHairpin(port, owner)),
+    ...namesUsed('return-path-', owner).map(ifname => () => restoreReturnPath(ifname, owner)),
+    () => {
+      const claims = claimsOf(owner).filter(({ portmap }) => portmap !== undefined)
+      return claims.length > 0 ? leaveLocked(owner, claims) : undefined
+    },
+  ])
+  const backends = ['iptables', 'nftables'] as const
+  const chains = namesUsed('portmap-', owner).filter(name => !backends.some(backend => backend === name))
+  // Which backend it was tells last that there is something to do.
+  for (const name of [...chains, ...backends]) removeUser(`portmap-${name}`, owner)
 }
 
 /** @throws TsnetError `mismatch` naming everything that is not as it was made */

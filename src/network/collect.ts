@@ -4,10 +4,12 @@
  * Whatever is being made or taken down at this moment (its lock is held) is left alone.
  */
 
+import { findHostEnd } from '../bridge/disconnect.ts'
 import { collectLeases } from '../ipam/ipam.ts'
 import { type AttachmentKey, type Network, nameInNetwork } from '../model/network.ts'
 import { everyStep } from '../model/undo.ts'
 import { collectMasquerades } from '../nat/nat.ts'
+import { openNetlink } from '../netlink/netlink.ts'
 import { deadCheck } from '../records/dead.ts'
 import {
   type Entry,
@@ -18,10 +20,12 @@ import {
   removeEntry,
   unlessLocked,
 } from '../records/records.ts'
+import { tidyRunDirectory } from '../records/tidy.ts'
 import { takeDownForeign } from './bridge-role-end.ts'
 import { collectRules } from './collect-rules.ts'
 import type { Context } from './context.ts'
-import { takeDown, takeDownUnrecorded } from './take-down.ts'
+import { lostOwners } from './shared.ts'
+import { takeDown, takeDownLost, takeDownUnrecorded } from './take-down.ts'
 
 /**
  * @param valid attachments that live; all others of this network go. Absent: only what is provably dead
@@ -80,8 +84,19 @@ export async function collect(
       const kept = recordedNow()
       await collectMasquerades(network.name, [...valid, ...kept])
     },
+    ...lostOwners().map(owner => () => collectLost(owner, context)),
+    () => tidyRunDirectory(),
   ])
   return collected
+}
+
+/** Of whose record nothing is left: its link goes with its namespace, so where there is none it is dead. */
+async function collectLost(owner: string, context: Context): Promise<void> {
+  await unlessLocked(owner, async () => {
+    using nl = openNetlink(context.trace)
+    if (readEntry(owner) !== undefined || findHostEnd(nl, owner) !== undefined) return
+    await takeDownLost(owner, () => [], context)
+  })
 }
 
 const keyOf = ({ network, containerId, ifname }: AttachmentKey): AttachmentKey => ({

@@ -32,14 +32,7 @@ import {
   portsOutside,
 } from '../model/port-mapping.ts'
 import { handOver } from '../nat/nat.ts'
-import {
-  bucketsOf,
-  type Claim,
-  changeClaims,
-  claimsOf,
-  readClaims,
-  whileClaimsLocked,
-} from '../ports/claim-files.ts'
+import { bucketsOf, type Claim, changeClaims, readClaims, whileClaimsLocked } from '../ports/claim-files.ts'
 import { leadPorts, mappingsOf, whilePortmapLocked } from '../ports/portmap-rules.ts'
 import { forgetClaims, rivalsOf } from '../ports/ports.ts'
 import { readRecord } from '../records/chained.ts'
@@ -244,10 +237,3 @@ const isLastInLine = (owner: string, mappings: readonly PortMapping[]): boolean 
     const behind = at < 0 ? [] : claims.slice(at).filter(claim => claim.owner !== owner)
     return !behind.some(claim => mappings.some(mapping => portsMeet(claim, mapping)))
   })
-
-/** As yieldPorts, of all that an owner has claimed, of which nothing else is known; then the claims go. */
-export async function yieldUnrecorded(owner: string): Promise<void> {
-  const claims = claimsOf(owner)
-  await yieldPorts(owner, claims)
-  await leavePorts(owner, claims)
-}

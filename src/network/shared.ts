@@ -28,12 +28,15 @@ import {
 import {
   addUser,
   isLastUser,
+  listOwners,
+  listResources,
   listUsers,
-  readState,
+  namesUsed,
   removeUser,
   whileLocked,
-  writeState,
 } from '../records/records.ts'
+import { forwardingShape, loanShape } from '../records/shapes.ts'
+import { readKept, writeKept } from '../records/state-files.ts'
 
 const bridgeOf = (name: string): string => `bridge-${name}`
 const loanOf = (name: string): string => `bridges/${name}.json`
@@ -51,9 +54,9 @@ export const joinBridge = (name: string, owner: string): void => addUser(bridgeO
 
 /** Remembers what is about to be changed on a bridge that is not ours. */
 export function recordLoan(name: string, loan: BridgeLoan): void {
-  const earlier = readState<BridgeLoan>(loanOf(name)) ?? { addresses: [], promiscuous: false, settings: [] }
+  const earlier = readLoan(name) ?? { addresses: [], promiscuous: false, settings: [] }
   const known = new Set(earlier.settings.map(setting => setting.name))
-  writeState(loanOf(name), {
+  writeKept(loanOf(name), {
     addresses: [...new Set([...earlier.addresses, ...loan.addresses])],
     promiscuous: earlier.promiscuous || loan.promiscuous,
     // The first value a setting had is the one to go back to.
@@ -72,9 +75,9 @@ export async function leaveBridge(
 ): Promise<void> {
   const { gone } = await whileBridgeLocked(name, async () => {
     if (isLastUser(bridgeOf(name), owner)) {
-      const loan = readState<BridgeLoan>(loanOf(name))
+      const loan = readLoan(name)
       await disconnect({ owner, lastOn: { bridge: name, loan } }, trace)
-      writeState(loanOf(name), undefined)
+      writeKept(loanOf(name), undefined)
       removeUser(bridgeOf(name), owner)
       return { gone: undefined }
     }
@@ -85,6 +88,16 @@ export async function leaveBridge(
   })
   // Not under the lock, so that many who leave one bridge share a wait.
   await gone
+}
+
+/** Bridges that an owner has a link on, for want of a record that says it. */
+export const bridgesOf = (owner: string): string[] => namesUsed(bridgeOf(''), owner)
+
+/** Owners that are on a bridge, and of which no record speaks: it was damaged. */
+export function lostOwners(): string[] {
+  const recorded = new Set(listOwners())
+  const onBridges = listResources(bridgeOf('')).flatMap(listUsers)
+  return [...new Set(onBridges)].filter(owner => !recorded.has(owner))
 }
 
 /** Installs an attachment's rules and lets the host forward. */
@@ -105,7 +118,7 @@ export async function installRules(backend: NatBackend, intent: NatIntent): Prom
       await install(backend, intent, { first, guards })
       return backend === 'iptables' ? guards : []
     }
-    const record = (change: ForwardingChange) => writeState(HOST, [...readChanges(), change])
+    const record = (change: ForwardingChange) => writeKept(HOST, [...readChanges(), change])
     await openForwarding(backend, families, { record, guard })
     // Somebody else has turned it on meanwhile.
     if (!installed) await install(backend, intent, { first })
@@ -118,7 +131,7 @@ export async function keepForwarding(families: Family[]): Promise<void> {
     const changes: ForwardingChange[] = []
     for (const change of [...readChanges(), NO_CHANGE]) changes.push(await keep(families, change))
     const left = changes.filter(({ settings, guards }) => settings.length + guards.length > 0)
-    writeState(HOST, left.length === 0 ? undefined : left)
+    writeKept(HOST, left.length === 0 ? undefined : left)
   })
 }
 
@@ -154,7 +167,7 @@ export async function withdrawRules(backend: NatBackend, owner: string, intent?:
     const last = isLastUser(FORWARDING, owner)
     if (last) {
       await leave(readChanges())
-      writeState(HOST, undefined)
+      writeKept(HOST, undefined)
     }
     removeUser(FORWARDING, owner)
     return last
@@ -204,7 +217,7 @@ export async function reopenForwarding(backend: NatBackend, families: readonly F
     if (isLastUser(FORWARDING, NOBODY)) return []
     for (const family of closed) {
       const isOurs = readChanges().some(change => changes(change, family))
-      const record = (change: ForwardingChange) => writeState(HOST, [...readChanges(), change])
+      const record = (change: ForwardingChange) => writeKept(HOST, [...readChanges(), change])
       if (isOurs) switchOn(family)
       else await openForwarding(backend, [family], { record })
     }
@@ -215,4 +228,6 @@ export async function reopenForwarding(backend: NatBackend, families: readonly F
 /** No owner tag. */
 const NOBODY = ''
 
-const readChanges = (): ForwardingChange[] => readState<ForwardingChange[]>(HOST) ?? []
+const readChanges = (): ForwardingChange[] => readKept<ForwardingChange[]>(HOST, forwardingShape) ?? []
+
+const readLoan = (name: string): BridgeLoan | undefined => readKept<BridgeLoan>(loanOf(name), loanShape)

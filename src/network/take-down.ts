@@ -14,8 +14,8 @@
  */
 
 import { disconnect, silence } from '../bridge/bridge.ts'
-import { giveBack } from '../ipam/ipam.ts'
-import { ipOf } from '../model/address/address.ts'
+import { giveBack, heldLeases } from '../ipam/ipam.ts'
+import { type Ip, ipOf } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
 import {
   type AttachmentKey,
@@ -30,12 +30,14 @@ import { chooseBackend, flushConntrack, withdrawSpoofGuard } from '../nat/nat.ts
 import { condemnLinks, deleteLinks } from '../netlink/link/delete.ts'
 import { findLink } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
+import { claimsOf } from '../ports/claim-files.ts'
 import { restoreReturnPath } from '../ports/return-path.ts'
+import { namesUsed } from '../records/records.ts'
 import { ifbName } from '../shaping/shaping.ts'
 import { takeDownDropIn } from './bridge-role-end.ts'
 import type { Context } from './context.ts'
-import { leaveBridge, stopForwarding, withdrawRules } from './shared.ts'
-import { leavePorts, yieldPorts, yieldUnrecorded } from './shared-ports.ts'
+import { bridgesOf, leaveBridge, stopForwarding, withdrawRules } from './shared.ts'
+import { leavePorts, yieldPorts } from './shared-ports.ts'
 
 /**
  * Whoever holds the ports of attachments, beside their rules, lets those of an owner go. Before the address
@@ -77,33 +79,54 @@ export async function takeDown(undertaking: Undertaking, context: Context = {}):
 
 /**
  * Takes down what may be left of an attachment that no record speaks of: its link and its rules carry the
- * owner tag, its leases the container's id.
+ * owner tag, its leases the container's id, and what it shares with others has it among the users.
  */
 export async function takeDownUnrecorded(
   key: AttachmentKey,
   ipam: IpamOptions | undefined,
   netnsPath: string | undefined,
+  context: Context = {},
+): Promise<void> {
+  const addresses = () => (ipam === undefined ? [] : heldLeases(ipam, key))
+  await takeDownLost(ownerTag(key), addresses, context)
+  if (ipam !== undefined) await giveBack(ipam, key, netnsPath)
+}
+
+/**
+ * As takeDownUnrecorded, of what is known by the owner tag alone; the addresses stay taken.
+ * @param addresses finds them, which takes a search; only where there was an attachment
+ */
+export async function takeDownLost(
+  owner: string,
+  addresses: () => Ip[],
   { trace }: Context = {},
 ): Promise<void> {
-  const owner = ownerTag(key)
+  const [bridges, claims] = [bridgesOf(owner), claimsOf(owner)]
   await everyStep([
     () => portHolder.release(owner),
-    () => yieldUnrecorded(owner),
+    () => yieldPorts(owner, claims),
     () => silence(owner, trace),
     () => stopForwarding(owner),
     () =>
       sideBySide(
-        () => withShaping(true, owner, () => disconnect({ owner }, trace), trace),
+        () => withShaping(true, owner, () => leaveBridges(bridges, owner, trace), trace),
         () =>
           everyStep([
             () => ifInstalled('iptables', backend => withdrawRules(backend, owner)),
             () => ifInstalled('nftables', backend => withdrawRules(backend, owner)),
             () => ifInstalled('nftables', backend => withdrawSpoofGuard(backend, owner)),
+            () => flushConntrack(bridges.length > 0 ? addresses() : [], claims),
+            () => leavePorts(owner, claims),
+            ...namesUsed('return-path-', owner).map(ifname => () => restoreReturnPath(ifname, owner)),
           ]),
       ),
   ])
-  if (ipam !== undefined) await giveBack(ipam, key, netnsPath)
 }
+
+const leaveBridges = (bridges: string[], owner: string, trace: Context['trace']): Promise<void> =>
+  bridges.length === 0
+    ? disconnect({ owner }, trace)
+    : everyStep(bridges.map(name => () => leaveBridge(name, owner, trace)))
 
 /** Where a backend is not installed, nothing was ever made with it. */
 async function ifInstalled(backend: NatBackend, work: (backend: NatBackend) => Promise<void>): Promise<void> {

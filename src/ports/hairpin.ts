@@ -11,16 +11,20 @@
  */
 
 import type { Family } from '../model/address/address.ts'
+import { record, whole } from '../model/json/shape.ts'
 import { setBridgePort } from '../netlink/link/bridge-port.ts'
 import { findLink } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { readSysctl } from '../netns/sysctl.ts'
-import { addUser, isLastUser, readState, removeUser, whileLocked, writeState } from '../records/records.ts'
+import { addUser, isLastUser, removeUser, whileLocked } from '../records/records.ts'
+import { readKept, writeKept } from '../records/state-files.ts'
 
 /** What was changed. A name may be another link's by now, its index is not. */
 interface Change {
   index: number
 }
+
+const SHAPE = record({ index: whole })
 
 const resourceOf = (port: string): string => `hairpin-${port}`
 const fileOf = (port: string): string => `hairpin/${port}.json`
@@ -32,7 +36,7 @@ export async function openHairpin(port: string, user: string): Promise<void> {
     const link = findLink(nl, { name: port })
     addUser(resourceOf(port), user)
     if (link?.port === undefined || link.port.hairpin === true) return
-    writeState(fileOf(port), { index: link.index } satisfies Change)
+    writeKept(fileOf(port), { index: link.index } satisfies Change)
     setBridgePort(nl, link, { hairpin: true })
   })
 }
@@ -46,12 +50,12 @@ export async function closeHairpin(port: string, user: string): Promise<void> {
 }
 
 function restore(port: string): void {
-  const change = readState<Change>(fileOf(port))
+  const change = readKept<Change>(fileOf(port), SHAPE)
   if (change === undefined) return
   using nl = openNetlink()
   const link = findLink(nl, { name: port })
   if (link?.index === change.index && link.port?.hairpin) setBridgePort(nl, link, { hairpin: false })
-  writeState(fileOf(port), undefined)
+  writeKept(fileOf(port), undefined)
 }
 
 const CALLS: Record<Family, string> = {

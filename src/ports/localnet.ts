@@ -6,12 +6,13 @@
 
 import { type Cidr, type Ip, ipOf, lengthOf } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
+import { mapOf, text } from '../model/json/shape.ts'
 import { isLoopbackRouted, routeLoopback } from '../nat/loopback.ts'
 import { findLink } from '../netlink/link/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { routeTo } from '../netlink/route.ts'
 import { readSysctl, writeSysctl } from '../netns/sysctl.ts'
-import { readState, writeState } from '../records/records.ts'
+import { readKept, writeKept } from '../records/state-files.ts'
 
 const FILE = 'localnet.json'
 
@@ -42,17 +43,17 @@ function indexTo(nl: Netlink, ip: Ip): number | undefined {
 export function openLocalnet(address: Cidr): void {
   const ifname = interfaceTo(address)
   if (ifname === undefined || isLoopbackRouted(ifname)) return
-  const before = readState<Before>(FILE) ?? {}
-  writeState(FILE, { ...before, [ifname]: before[ifname] ?? readSysctl(settingOf(ifname)) ?? '0' })
+  const before = readKept<Before>(FILE, mapOf(text)) ?? {}
+  writeKept(FILE, { ...before, [ifname]: before[ifname] ?? readSysctl(settingOf(ifname)) ?? '0' })
   routeLoopback(ifname)
 }
 
 /** Takes back what was changed. Idempotent. */
 export function closeLocalnet(): void {
-  const before = readState<Before>(FILE)
+  const before = readKept<Before>(FILE, mapOf(text))
   if (before === undefined) return
   for (const [ifname, value] of Object.entries(before)) writeSysctl(settingOf(ifname), value)
-  writeState(FILE, undefined)
+  writeKept(FILE, undefined)
 }
 
 /** True where loopback addresses are let over the interface to a container, or nothing leads there. */

@@ -12,11 +12,13 @@
 
 import { type Family, familyOf, type Ip, ipOf } from '../model/address/address.ts'
 import { messageOf } from '../model/errors.ts'
+import { optional, record, text } from '../model/json/shape.ts'
 import { type Address, listAddresses } from '../netlink/address.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { inside, type Netns } from '../netns/netns.ts'
 import { readSysctl, writeSysctl } from '../netns/sysctl.ts'
-import { addUser, isLastUser, readState, removeUser, whileLocked, writeState } from '../records/records.ts'
+import { addUser, isLastUser, removeUser, whileLocked } from '../records/records.ts'
+import { readKept, writeKept } from '../records/state-files.ts'
 import { defaultLinks } from '../runtime/network-view.ts'
 import { warn } from './foreign-rules.ts'
 import { interfaceTo } from './localnet.ts'
@@ -79,7 +81,7 @@ export function strictReturnPath(netns: Netns): string | undefined {
   const reachedBy = ofIpv4(addresses).map(({ address }) => interfaceTo(address))
   const isCrooked = reachedBy.some(by => by !== undefined && by !== answersBy)
   // Who needs it first has made it loose for the next one, who needs it too.
-  const isInTheWay = isStrict(answersBy) || readState(fileOf(answersBy)) !== undefined
+  const isInTheWay = isStrict(answersBy) || readChange(answersBy) !== undefined
   return isCrooked && isInTheWay ? answersBy : undefined
 }
 
@@ -95,7 +97,7 @@ export async function loosenReturnPath(ifname: string, user: string): Promise<vo
   await whileLocked(resourceOf(ifname), () => {
     addUser(resourceOf(ifname), user)
     if (!isStrict(ifname)) return
-    writeState(fileOf(ifname), { before: readSysctl(settingOf(ifname)) })
+    writeKept(fileOf(ifname), { before: readSysctl(settingOf(ifname)) })
     try {
       writeSysctl(settingOf(ifname), LOOSE)
     } catch (thrown) {
@@ -116,11 +118,14 @@ export async function restoreReturnPath(ifname: string, user: string): Promise<v
   })
 }
 
+const readChange = (ifname: string) =>
+  readKept<{ before?: string }>(fileOf(ifname), record({ before: optional(text) }))
+
 function restore(ifname: string): void {
-  const change = readState<{ before?: string }>(fileOf(ifname))
+  const change = readChange(ifname)
   if (change === undefined) return
   // Not what we wrote: somebody else has decided since, or it is another interface.
   if (change.before !== undefined && readSysctl(settingOf(ifname)) === LOOSE)
     writeSysctl(settingOf(ifname), change.before)
-  writeState(fileOf(ifname), undefined)
+  writeKept(fileOf(ifname), undefined)
 }

@@ -5,7 +5,7 @@ import { calledAll } from '../model/publication/publication.ts'
 import { sameNamespace } from '../netns/netns.ts'
 import { readRecord } from './chained.ts'
 import { readPublication } from './publications.ts'
-import { readEntry } from './records.ts'
+import { isUser, readEntry } from './records.ts'
 
 /** The container that an owner is an attachment of. */
 export type OwningContainer = Pick<Undertaking, 'containerId' | 'netns'>
@@ -24,5 +24,11 @@ export function describeOwner(owner: string): string | undefined {
   if (attachment !== undefined)
     return `container ${nameOfAttached(attachment)} on network ${attachment.network}`
   const publication = readPublication(owner)
-  return publication && `container ${calledAll(publication.containers)} by tsnet publish`
+  if (publication !== undefined) return `container ${calledAll(publication.containers)} by tsnet publish`
+  return hasRules(owner) ? `a container whose record is lost (${owner}): DEL of that one frees it` : undefined
 }
+
+const RULES = ['nat-iptables', 'nat-nftables', 'portmap-iptables', 'portmap-nftables']
+
+/** Rules may still lead there, whatever has become of the record. */
+const hasRules = (owner: string): boolean => RULES.some(resource => isUser(resource, owner))

@@ -3,7 +3,9 @@
 import type { NatIntent } from '../model/network.ts'
 import type { Publication } from '../model/publication/publication.ts'
 import { FolderIndex } from './folder-index.ts'
-import { listStates, readState, writeState } from './records.ts'
+import { listNames } from './run-directory.ts'
+import { publicationShape } from './shapes.ts'
+import { readKept, writeKept } from './state-files.ts'
 
 const FOLDER = 'publications'
 const fileOf = (id: string): string => `${FOLDER}/${id}.json`
@@ -23,17 +25,17 @@ function understand({ nat, ...rest }: Written): Publication {
 }
 
 export function readPublication(id: string): Publication | undefined {
-  const written = readState<Written>(fileOf(id))
+  const written = readKept<Written>(fileOf(id), publicationShape)
   return written && understand(written)
 }
 
 export const writePublication = (publication: Publication): void =>
-  writeState(fileOf(publication.id), publication)
-export const removePublication = (id: string): void => writeState(fileOf(id), undefined)
-export const listPublications = (): Publication[] => listStates<Written>(FOLDER).map(understand)
+  writeKept(fileOf(publication.id), publication)
+export const removePublication = (id: string): void => writeKept(fileOf(id), undefined)
+export const listPublications = (): Publication[] => listNames(FOLDER).flatMap(name => readFile(name) ?? [])
+
+const readFile = (name: string): Publication | undefined =>
+  name.endsWith('.json') ? readPublication(name.slice(0, -'.json'.length)) : undefined
 
 /** All publications, for a process that asks again and again. */
-export const publicationIndex = (): FolderIndex<Publication> =>
-  new FolderIndex(FOLDER, name =>
-    name.endsWith('.json') ? readPublication(name.slice(0, -'.json'.length)) : undefined,
-  )
+export const publicationIndex = (): FolderIndex<Publication> => new FolderIndex(FOLDER, readFile)

@@ -5,7 +5,10 @@
  *     users/<resource>/<owner>     who uses something shared: a bridge, a rule set, forwarding
  *     ports/<protocol>-<n>.json    who publishes the 256 ports from n·256 on
  *     portmap/<owner>.json         what the plugin of a chain did for an attachment, and firewall/ the same
- *     host.json                    what was changed on the host itself
+ *     publications/<id>.json       what `tsnet publish` published
+ *     host.json                    what was changed on the host itself; bridges/, hairpin/ … on other things
+ *     copies/…                     a second one of what nothing else tells (state-files.ts)
+ *     damaged/…                    what could not be understood; nobody reads it
  *     *.lock                       held while something is changed; gone afterwards
  *
  * The state of an attachment is the journal: it is written before the first change and taken away after
@@ -16,21 +19,16 @@
  * Directories are made when needed and removed when empty (run-directory.ts).
  */
 
-import { closeSync, openSync, renameSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, existsSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { hasName } from '../ffi/folder.ts'
 import { type FileLock, lockFile, tryLockFile } from '../ffi/lock.ts'
-import { removeFile } from '../ffi/remove.ts'
+import { hasCode } from '../model/errors.ts'
 import type { Attachment, Undertaking } from '../model/network.ts'
 import { endOrphans } from '../netns/orphans.ts'
-import {
-  inDirectory,
-  inDirectorySync,
-  listNames,
-  readText,
-  removeEmptyParents,
-  runDirectory,
-} from './run-directory.ts'
+import { inDirectory, inDirectorySync, listNames, removeEmptyParents, runDirectory } from './run-directory.ts'
+import { entryShape } from './shapes.ts'
+import { readState, removeNamed, removeState, TEMPORARY, writeState } from './state-files.ts'
 
 export { removeEmptyParents, runDirectory } from './run-directory.ts'
 
@@ -48,13 +46,8 @@ export interface NamedEntry {
   entry: Entry
 }
 
-const FORMAT = 1
-
 /** The folder of the entries. */
 export const ENTRIES = 'attachments'
-
-/** Ending of a file that is being written. The same name each time: what a killed writer left is overwritten. */
-const TEMPORARY = '.tmp'
 
 /** Where the entries are. */
 export const entriesFolder = (): string => join(runDirectory(), ENTRIES)
@@ -65,26 +58,15 @@ export const entryPath = (owner: string): string => join(entriesFolder(), `${own
 /** The owner tag that a file of the folder of entries is called by. */
 export const ownerIn = (name: string): string | undefined => /^([0-9a-f]{16})\.json$/.exec(name)?.[1]
 
+const entryName = (owner: string): string => `${ENTRIES}/${owner}.json`
+
 /** The entry of an attachment. A file that cannot be understood is set aside and counts as none. */
-export function readEntry(owner: string): Entry | undefined {
-  const path = entryPath(owner)
-  const text = readText(path)
-  if (text === undefined) return undefined
-  try {
-    const { format, ...entry } = JSON.parse(text) as Entry & { format: number }
-    if (format === FORMAT && typeof entry.attachment.containerId === 'string') return entry
-  } catch {
-    // set aside below
-  }
-  renameSync(path, `${path}.damaged`)
-  return undefined
-}
+export const readEntry = (owner: string): Entry | undefined =>
+  readState<Entry>(entryName(owner), entryShape(owner))
 
-export function writeEntry(owner: string, entry: Entry): void {
-  writeWhole(entryPath(owner), JSON.stringify({ format: FORMAT, ...entry }))
-}
+export const writeEntry = (owner: string, entry: Entry): void => writeState(entryName(owner), entry)
 
-export const removeEntry = (owner: string): void => remove(entryPath(owner))
+export const removeEntry = (owner: string): void => removeState(entryName(owner))
 
 /** Owner tags of all that has an entry. */
 export const listOwners = (): string[] => listNames(ENTRIES).flatMap(name => ownerIn(name) ?? [])
@@ -99,52 +81,53 @@ export const listEntries = (): NamedEntry[] =>
 /** Counts an owner among the users of something shared. */
 export function addUser(resource: string, owner: string): void {
   // Nothing is in it, so it is whole from its first moment.
-  inDirectorySync(userPath(resource, owner), path => closeSync(openSync(path, 'w', 0o600)))
+  inDirectorySync(userPath(resource, owner), path => {
+    try {
+      closeSync(openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600))
+    } catch (thrown) {
+      // Whatever stands there: its name is what counts.
+      if (!hasCode(thrown, 'EISDIR', 'ENXIO', 'ELOOP')) throw thrown
+    }
+  })
 }
+
+const { O_WRONLY, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants
 
 /** Takes an owner from the users of something shared. */
 export function removeUser(resource: string, owner: string): void {
-  const path = userPath(resource, owner)
-  removeFile(path)
-  removeEmptyParents(path)
+  removeNamed(`users/${resource}/${owner}`)
+  removeEmptyParents(userPath(resource, owner))
 }
 
 /** Who uses something shared. */
-export const listUsers = (resource: string): string[] => listNames(join('users', resource)).filter(isUser)
+export const listUsers = (resource: string): string[] => listNames(join('users', resource)).filter(isUserName)
 
 /** False for what a process of an earlier version left that was killed: it wrote such files as others are written. */
-const isUser = (name: string): boolean => !name.endsWith(TEMPORARY)
+const isUserName = (name: string): boolean => !name.endsWith(TEMPORARY)
 
 const folderOfUsers = (resource: string): string => join(runDirectory(), 'users', resource)
 const userPath = (resource: string, owner: string): string => join(folderOfUsers(resource), owner)
 
 /** True when nobody but this owner uses it. Costs the same however many do. */
 export const isLastUser = (resource: string, owner: string): boolean =>
-  !hasName(folderOfUsers(resource), user => user !== owner && isUser(user))
+  !hasName(folderOfUsers(resource), user => user !== owner && isUserName(user))
 
-/** A file of the run directory read as JSON; undefined where there is none or it is damaged. */
-export function readState<T>(name: string): T | undefined {
-  const text = readText(join(runDirectory(), name))
-  try {
-    return text === undefined ? undefined : (JSON.parse(text) as T)
-  } catch {
-    return undefined
-  }
-}
+/** True for one of those who use it. */
+export const isUser = (resource: string, owner: string): boolean => existsSync(userPath(resource, owner))
 
-/** Writes a file of the run directory; undefined removes it. */
-export function writeState(name: string, value: unknown): void {
-  const path = join(runDirectory(), name)
-  if (value === undefined) remove(path)
-  else writeWhole(path, JSON.stringify(value))
-}
+/**
+ * What an owner uses of one kind: what its record would tell, where that is lost.
+ * @param kind `bridge-`
+ * @returns the names behind it
+ */
+export const namesUsed = (kind: string, owner: string): string[] =>
+  listResources(kind)
+    .filter(resource => isUser(resource, owner))
+    .map(resource => resource.slice(kind.length))
 
-/** The files of a folder of the run directory, read as JSON. */
-export const listStates = <T>(folder: string): T[] =>
-  listNames(folder).flatMap(name => {
-    const value = name.endsWith(TEMPORARY) ? undefined : readState<T>(`${folder}/${name}`)
-    return value === undefined ? [] : [value]
-  })
+/** Whatever somebody uses of one kind. */
+export const listResources = (kind: string): string[] =>
+  listNames('users').filter(resource => resource.startsWith(kind))
 
 /** Runs `work` while nobody else in the host does anything under the same lock. */
 export async function whileLocked<T>(name: string, work: () => T | Promise<T>): Promise<T> {
@@ -170,17 +153,3 @@ async function release<T>(lock: FileLock, name: string, work: () => T | Promise<
 }
 
 const lockPath = (name: string): string => join(runDirectory(), `${name}.lock`)
-
-function writeWhole(path: string, text: string): void {
-  const temporary = path + TEMPORARY
-  inDirectorySync(temporary, () => {
-    writeFileSync(temporary, text, { mode: 0o600 })
-    renameSync(temporary, path)
-  })
-}
-
-function remove(path: string): void {
-  removeFile(path)
-  removeFile(path + TEMPORARY)
-  removeEmptyParents(path)
-}

@@ -5,7 +5,7 @@
  * written there is an error that names the directory: without it nothing of what is done could be taken back.
  */
 
-import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { makeFolder } from '../ffi/folder.ts'
 import { removeFolder } from '../ffi/remove.ts'
@@ -74,18 +74,6 @@ export function requireRunDirectory(): void {
   const wasThere = existsSync(folder)
   makeRunDirectory()
   if (!wasThere) removeFolder(folder)
-}
-
-/** Undefined where there is no such file. @throws TsnetError `io` */
-export function readText(path: string): string | undefined {
-  try {
-    // Most are looked for before they are there, and an error takes longer than the look.
-    const isThere = statSync(path, { throwIfNoEntry: false }) !== undefined
-    return isThere ? readFileSync(path, 'utf8') : undefined
-  } catch (thrown) {
-    if (hasCode(thrown, 'ENOENT')) return undefined
-    throw unusable(thrown)
-  }
 }
 
 /** Of a folder of the run directory; none where it is not there. @throws TsnetError `io` */

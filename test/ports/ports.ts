@@ -3,11 +3,12 @@ import { readdirSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import t from 'tap'
 import { parseIp } from '../../src/model/address/address.ts'
-import type { NatIntent, Undertaking } from '../../src/model/network.ts'
+import type { NatIntent } from '../../src/model/network.ts'
 import type { PortMapping } from '../../src/model/port-mapping.ts'
 import { asHeld, portsToServe } from '../../src/network/shared-ports.ts'
 import { claimPorts, releasePorts } from '../../src/ports/ports.ts'
 import { writeEntry } from '../../src/records/records.ts'
+import { natOf, tagOf, undertaking } from '../support/records.ts'
 
 const tcp = (hostPort: number, rest: Partial<PortMapping> = {}): PortMapping => ({
   protocol: 'tcp',
@@ -17,32 +18,27 @@ const tcp = (hostPort: number, rest: Partial<PortMapping> = {}): PortMapping => 
   ...rest,
 })
 
-/** A run directory of the test's own with one entry an owner, each of a container of its own. */
-function withOwners(t: { testdir(): string }, ...owners: string[]): string {
+/** A run directory of the test's own with one entry for each of these containers. */
+function withOwners(t: { testdir(): string }, ...names: string[]): string {
   const folder = t.testdir()
   process.env.TSNET_RUN_DIR = folder
-  for (const owner of owners) attach(owner, { containerId: owner })
+  for (const name of names) attach(name)
   return folder
 }
 
-function attach(owner: string, { containerId, network = 'front', ino = 4_026_530_000 }: Attached): void {
+function attach(containerId: string, network = 'front', ino = 4_026_530_000): void {
+  const owner = tagOf(containerId, network)
   const netns = { path: `/run/netns/${containerId}`, dev: 4, ino }
-  const nat = { backend: 'nftables', intent: { owner, addresses: ['10.1.0.2/24'], ports: [] } }
-  const attachment = { network, containerId, netns, nat, ports: [] } as unknown as Undertaking
+  const attachment = undertaking(containerId, { network, netns, nat: natOf(owner) })
   writeEntry(owner, { state: 'attaching', attachment })
 }
 
-interface Attached {
-  containerId: string
-  network?: string
-  ino?: number
-}
+const [first, second] = [tagOf('web'), tagOf('web', 'back')]
 
 /** A container on two networks, and another. */
 function withTwoNetworks(t: { testdir(): string }): void {
-  withOwners(t, 'other')
-  attach('first', { containerId: 'web' })
-  attach('second', { containerId: 'web', network: 'back' })
+  withOwners(t, 'other', 'web')
+  attach('web', 'back')
 }
 
 const rules = 'nftables'
@@ -56,40 +52,40 @@ function held(owner: string, ...ports: PortMapping[]): [number, number][] | 'all
 
 t.test('a port that another container publishes is refused, naming that container', async t => {
   withOwners(t, 'web', 'api')
-  await claimPorts('web', [tcp(31001, { count: 300 })])
-  await t.rejects(claimPorts('api', [tcp(31200)]), {
+  await claimPorts(tagOf('web'), [tcp(31001, { count: 300 })])
+  await t.rejects(claimPorts(tagOf('api'), [tcp(31200)]), {
     code: 'conflict',
     message: /port 31200\/tcp is already published for container web on network front/,
   })
-  await claimPorts('api', [tcp(31200, { protocol: 'udp' }), tcp(31301)])
+  await claimPorts(tagOf('api'), [tcp(31200, { protocol: 'udp' }), tcp(31301)])
 })
 
 t.test('a refused claim leaves no trace', async t => {
   const folder = withOwners(t, 'web', 'api')
-  await claimPorts('web', [tcp(31001)])
-  await t.rejects(claimPorts('api', [tcp(31002), tcp(31001)]))
-  await releasePorts('web', [tcp(31001)])
+  await claimPorts(tagOf('web'), [tcp(31001)])
+  await t.rejects(claimPorts(tagOf('api'), [tcp(31002), tcp(31001)]))
+  await releasePorts(tagOf('web'), [tcp(31001)])
   t.same(readdirSync(folder), ['attachments'])
 })
 
 t.test('one address may be published beside another, but not beside all of them', async t => {
   withOwners(t, 'one', 'two', 'all')
-  await claimPorts('one', [tcp(31003, { hostIp: parseIp('127.0.0.1') })])
-  await claimPorts('two', [tcp(31003, { hostIp: parseIp('127.0.0.2') })])
-  await t.rejects(claimPorts('all', [tcp(31003)]), { code: 'conflict' })
+  await claimPorts(tagOf('one'), [tcp(31003, { hostIp: parseIp('127.0.0.1') })])
+  await claimPorts(tagOf('two'), [tcp(31003, { hostIp: parseIp('127.0.0.2') })])
+  await t.rejects(claimPorts(tagOf('all'), [tcp(31003)]), { code: 'conflict' })
 })
 
 t.test('a claim of an owner that is no more is taken over', async t => {
   withOwners(t, 'web')
-  await claimPorts('gone', [tcp(31004)])
-  await claimPorts('web', [tcp(31004)])
-  await t.rejects(claimPorts('gone', [tcp(31004)]), { code: 'conflict' })
+  await claimPorts(tagOf('gone'), [tcp(31004)])
+  await claimPorts(tagOf('web'), [tcp(31004)])
+  await t.rejects(claimPorts(tagOf('gone'), [tcp(31004)]), { code: 'conflict' })
 })
 
 t.test('of fifty that ask for one port at once, exactly one gets it', async t => {
   const owners = Array.from({ length: 50 }, (_, i) => `racer${i}`)
   withOwners(t, ...owners)
-  const outcomes = await Promise.allSettled(owners.map(owner => claimPorts(owner, [tcp(31005)])))
+  const outcomes = await Promise.allSettled(owners.map(owner => claimPorts(tagOf(owner), [tcp(31005)])))
   t.equal(outcomes.filter(outcome => outcome.status === 'fulfilled').length, 1)
 })
 
@@ -99,13 +95,13 @@ t.test('a port that a process listens on is refused, naming the process', async 
   await new Promise(resolve => server.once('listening', resolve))
   t.teardown(() => server.close())
   const { port } = server.address() as AddressInfo
-  await t.rejects(claimPorts('web', [tcp(port)]), {
+  await t.rejects(claimPorts(tagOf('web'), [tcp(port)]), {
     code: 'conflict',
     message: new RegExp(
       `port ${port}/tcp is already in use by \\S+ \\(pid ${process.pid}\\); choose another`,
     ),
   })
-  await claimPorts('web', [tcp(port, { protocol: 'udp' })])
+  await claimPorts(tagOf('web'), [tcp(port, { protocol: 'udp' })])
 })
 
 t.test('a UDP port that a process has bound is refused', async t => {
@@ -113,12 +109,14 @@ t.test('a UDP port that a process has bound is refused', async t => {
   const socket = createSocket('udp4')
   await new Promise<void>(resolve => socket.bind(0, '127.0.0.1', resolve))
   t.teardown(() => socket.close())
-  await t.rejects(claimPorts('web', [tcp(socket.address().port, { protocol: 'udp' })]), { code: 'conflict' })
+  await t.rejects(claimPorts(tagOf('web'), [tcp(socket.address().port, { protocol: 'udp' })]), {
+    code: 'conflict',
+  })
 })
 
 t.test('an address that is not of this host is refused', async t => {
   withOwners(t, 'web')
-  await t.rejects(claimPorts('web', [tcp(31006, { hostIp: parseIp('192.0.2.1') })]), {
+  await t.rejects(claimPorts(tagOf('web'), [tcp(31006, { hostIp: parseIp('192.0.2.1') })]), {
     code: 'invalid-config',
     message: 'hostIP 192.0.2.1 of port 192.0.2.1:31006/tcp is not an address of this host',
   })
@@ -127,52 +125,52 @@ t.test('an address that is not of this host is refused', async t => {
 t.test('attachments of one container stand in line for a port; nobody else does', async t => {
   withTwoNetworks(t)
   const ports = [tcp(31010), tcp(31011, { protocol: 'udp' })]
-  await claimPorts('first', ports, { rules })
-  t.equal(held('first', ...ports), 'all')
-  await claimPorts('second', ports, { rules })
-  t.same(held('first', ...ports), [
+  await claimPorts(first, ports, { rules })
+  t.equal(held(first, ...ports), 'all')
+  await claimPorts(second, ports, { rules })
+  t.same(held(first, ...ports), [
     [31010, 1],
     [31011, 1],
   ])
-  t.same(held('second', ...ports), [])
-  t.same(portsToServe('second', ports), [])
-  await t.rejects(claimPorts('other', ports, { rules }), {
+  t.same(held(second, ...ports), [])
+  t.same(portsToServe(second, ports), [])
+  await t.rejects(claimPorts(tagOf('other'), ports, { rules }), {
     code: 'conflict',
     message: /port 31010\/tcp is already published for container \S+ on network front/,
   })
-  await releasePorts('first', ports)
-  t.equal(held('second', ...ports), 'all')
-  t.same(portsToServe('second', ports), ports)
-  await releasePorts('second', ports)
-  await claimPorts('other', ports)
+  await releasePorts(first, ports)
+  t.equal(held(second, ...ports), 'all')
+  t.same(portsToServe(second, ports), ports)
+  await releasePorts(second, ports)
+  await claimPorts(tagOf('other'), ports)
 })
 
 t.test('a container of the same id in another namespace is another one', async t => {
   withTwoNetworks(t)
-  attach('second', { containerId: 'web', network: 'back', ino: 4_026_530_001 })
-  await claimPorts('first', [tcp(31012)], { rules })
-  await t.rejects(claimPorts('second', [tcp(31012)], { rules }), { code: 'conflict' })
+  attach('web', 'back', 4_026_530_001)
+  await claimPorts(first, [tcp(31012)], { rules })
+  await t.rejects(claimPorts(second, [tcp(31012)], { rules }), { code: 'conflict' })
 })
 
 t.test('of lists that differ each attachment has what the other does not', async t => {
   withTwoNetworks(t)
-  const [first, second] = [tcp(31200, { count: 100 }), tcp(31250, { count: 100 })]
-  await claimPorts('first', [first], { rules })
-  await claimPorts('second', [second], { rules })
-  t.same(held('second', second), [[31300, 50]])
-  t.match(portsToServe('second', [second]), [{ hostPort: 31300, containerPort: 130, count: 50 }])
+  const [low, high] = [tcp(31200, { count: 100 }), tcp(31250, { count: 100 })]
+  await claimPorts(first, [low], { rules })
+  await claimPorts(second, [high], { rules })
+  t.same(held(second, high), [[31300, 50]])
+  t.match(portsToServe(second, [high]), [{ hostPort: 31300, containerPort: 130, count: 50 }])
 })
 
 t.test('a port of one address stands beside that of all as a rule, but not as a socket', async t => {
   withTwoNetworks(t)
   const one = tcp(31020, { hostIp: parseIp('127.0.0.1') })
-  await claimPorts('first', [one], { rules })
-  await claimPorts('second', [tcp(31020)], { rules })
-  t.same(held('second', tcp(31020)), [[31020, 1]])
-  t.same(portsToServe('second', [tcp(31020)]), [])
-  await releasePorts('first', [one])
-  await claimPorts('first', [one], { rules })
-  t.same(held('first', one), [], 'behind that of all')
+  await claimPorts(first, [one], { rules })
+  await claimPorts(second, [tcp(31020)], { rules })
+  t.same(held(second, tcp(31020)), [[31020, 1]])
+  t.same(portsToServe(second, [tcp(31020)]), [])
+  await releasePorts(first, [one])
+  await claimPorts(first, [one], { rules })
+  t.same(held(first, one), [], 'behind that of all')
 })
 
 t.test('who listens on a port that the container has already is no obstacle', async t => {
@@ -181,7 +179,7 @@ t.test('who listens on a port that the container has already is no obstacle', as
   await new Promise(resolve => server.once('listening', resolve))
   t.teardown(() => server.close())
   const { port } = server.address() as AddressInfo
-  await t.rejects(claimPorts('second', [tcp(port)], { rules }), { code: 'conflict' })
-  await claimPorts('first', [tcp(port)], { rules, probe: false })
-  await claimPorts('second', [tcp(port)], { rules })
+  await t.rejects(claimPorts(second, [tcp(port)], { rules }), { code: 'conflict' })
+  await claimPorts(first, [tcp(port)], { rules, probe: false })
+  await claimPorts(second, [tcp(port)], { rules })
 })

@@ -1,14 +1,14 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import type { Attachment } from '../../src/model/network.ts'
 import { EntryIndex } from '../../src/records/entry-index.ts'
 import { entriesFolder, entryPath, removeEntry, writeEntry } from '../../src/records/records.ts'
+import { links, tagOf, undertaking } from '../support/records.ts'
 
-const tag = (n: number): string => n.toString(16).padStart(16, '0')
+const tag = (n: number): string => tagOf(`c${n}`)
 
 function write(n: number, ports: number, state: 'attached' | 'detaching' = 'attached'): void {
-  const mapping = { hostPort: 8080, containerPort: 80, protocol: 'tcp', count: 1 }
-  const attachment = { containerId: `c${n}`, ports: Array(ports).fill(mapping) } as unknown as Attachment
+  const mapping = { hostPort: 8080, containerPort: 80, protocol: 'tcp', count: 1 } as const
+  const attachment = { ...undertaking(`c${n}`, { ports: Array(ports).fill(mapping) }), ...links }
   writeEntry(tag(n), { state, attachment })
 }
 
@@ -26,7 +26,7 @@ function open(t: Test): EntryIndex {
 
 t.test('an index says what the files say, however soon after a change it is asked', async t => {
   const index = open(t)
-  const says = (...owners: number[]) => t.same(index.attachedWithPorts().sort(), owners.map(tag))
+  const says = (...owners: number[]) => t.same(index.attachedWithPorts().sort(), owners.map(tag).sort())
   says()
   for (const pause of [async () => {}, settle]) {
     write(1, 1)
@@ -58,7 +58,7 @@ t.test('an entry that somebody changes in its place is seen too', async t => {
   const nothing = JSON.stringify({
     format: 1,
     state: 'attached',
-    attachment: { containerId: 'c1', ports: [] },
+    attachment: { ...undertaking('c1'), ...links },
   })
   writeFileSync(entryPath(tag(1)), nothing)
   await settle()

@@ -2,8 +2,9 @@ import { mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync 
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { tryWatch } from '../../src/ffi/watch.ts'
+import { number } from '../../src/model/json/shape.ts'
 import { FolderIndex } from '../../src/records/folder-index.ts'
-import { readState, writeState } from '../../src/records/records.ts'
+import { readState, writeState } from '../../src/records/state-files.ts'
 
 /** Long ago, as seen from now: what was changed then is not looked at again. */
 const LONG_AGO = new Date(Date.now() - 60_000)
@@ -25,7 +26,7 @@ function openIndex(t: Test, watch: typeof tryWatch) {
     name => {
       if (!name.endsWith('.json')) return undefined
       read.push(name)
-      return readState<number>(`things/${name}`)
+      return readState<number>(`things/${name}`, number)
     },
     watch,
   )

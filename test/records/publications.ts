@@ -1,13 +1,17 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import type { Publication } from '../../src/model/publication/publication.ts'
 import { listPublications, publicationIndex, readPublication } from '../../src/records/publications.ts'
+import { publication } from '../support/publications.ts'
 
 const id = '0123456789abcdef'
 const guest = {
   owner: 'fedcba9876543210',
   bridge: 'br0',
   addresses: ['10.0.0.2/24'],
+  ipMasq: false,
+  guardDirect: false,
   ports: [],
   part: 'guest',
 }
@@ -18,15 +22,15 @@ t.test('what a build wrote for which a container was one guest is read as one of
   const write = (nat: object) =>
     writeFileSync(
       join(process.env.TSNET_RUN_DIR ?? '', 'publications', `${id}.json`),
-      JSON.stringify({ id, nat }),
+      JSON.stringify(publication({ id, nat: nat as Publication['nat'] & object })),
     )
-  const nat = { backend: 'iptables', ports: { owner: id } }
+  const nat = { backend: 'iptables', ports: { ...guest, owner: id, part: 'ports' } }
   for (const written of [
     { ...nat, guest },
     { ...nat, guests: [guest] },
   ]) {
     write(written)
-    const expected = { id, nat: { ...nat, guests: [guest] } }
+    const expected = publication({ id, nat: { ...nat, guests: [guest] } as Publication['nat'] & object })
     t.strictSame(readPublication(id), expected)
     t.strictSame(listPublications(), [expected])
     const index = publicationIndex()

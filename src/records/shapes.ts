@@ -1,0 +1,202 @@
+/** What records have to look like: all that taking down and serving rely on (model/json/shape.ts). */
+
+import { parseCidr, parseIp } from '../model/address/address.ts'
+import { tryParseHostIp } from '../model/address/host.ts'
+import {
+  all,
+  flag,
+  listOf,
+  number,
+  object,
+  oneOf,
+  optional,
+  parsed,
+  record,
+  type Shape,
+  text,
+  whole,
+  within,
+} from '../model/json/shape.ts'
+import { ownerTag } from '../model/network.ts'
+
+const cidr = parsed(parseCidr, 'an address with the length of its subnet')
+const ip = parsed(parseIp, 'an address')
+const hostIp = parsed(tryParseHostIp, 'an address of the host')
+const port = within(1, 65_535)
+const protocol = oneOf('tcp', 'udp', 'sctp')
+export const backend = oneOf('iptables', 'nftables')
+
+const netns = record({ path: text, dev: whole, ino: whole, cookie: optional(text) })
+const key = { network: text, containerId: text, ifname: text }
+const made = { ...key, netns, bootId: text, createdAt: text }
+
+const mappingMembers = {
+  protocol,
+  hostIp: optional(hostIp),
+  hostPort: port,
+  containerPort: port,
+  count: port,
+}
+export const mapping = record(mappingMembers)
+
+/** @param members more than a mapping has */
+export const mappingWith = (members: Record<string, Shape>): Shape =>
+  record({ ...mappingMembers, ...members })
+
+const intent = record({
+  owner: text,
+  bridge: text,
+  addresses: listOf(cidr),
+  ipMasq: flag,
+  guardDirect: flag,
+  ports: listOf(mapping),
+  held: optional(listOf(mapping)),
+  otherAddresses: optional(listOf(ip)),
+  answersBy: optional(listOf(text)),
+})
+
+const nat = record({ backend, intent })
+const link = record({ name: text, mac: text })
+
+const ipam: Shape = value =>
+  ipams[(value as { kind?: keyof typeof ipams })?.kind ?? 'none']?.(value) ?? kind(value)
+const kind = record({ kind: oneOf('none', 'host-local', 'delegated') })
+const ipams: Record<string, Shape> = {
+  'host-local': record({
+    dataDir: text,
+    ranges: listOf(listOf(record({ subnet: cidr }))),
+    routes: listOf(object),
+  }),
+  delegated: record({ delegation: record({ plugin: text, path: listOf(text), args: text, config: object }) }),
+}
+
+const undertaking = record({
+  ...made,
+  bridgeName: text,
+  ipam,
+  leases: listOf(record({ address: cidr, gateway: optional(ip) })),
+  nat: optional(nat),
+  ports: listOf(mapping),
+  macspoofchk: flag,
+  returnPath: optional(text),
+  bandwidth: optional(object),
+  aliases: listOf(text),
+  caller: optional(text),
+  dropIn: optional(record({ masquerade: optional(backend) })),
+})
+
+const attachment = all(
+  undertaking,
+  record({
+    bridge: link,
+    hostInterface: link,
+    containerInterface: link,
+    routes: listOf(object),
+    ifb: optional(link),
+  }),
+)
+
+/** Whose file it is says its name; one that was copied there speaks of somebody else. */
+const isOf =
+  (owner: string): Shape =>
+  value =>
+    ownerTag(value as Parameters<typeof ownerTag>[0]) === owner ? undefined : ' speaks of another attachment'
+
+/** An entry of `attachments/`. */
+export const entryShape = (owner: string): Shape => {
+  const complete = record({ state: oneOf('attached'), attachment: all(attachment, isOf(owner)) })
+  const begun = record({ state: oneOf('attaching', 'detaching'), attachment: all(undertaking, isOf(owner)) })
+  return value => ((value as { state?: unknown })?.state === 'attached' ? complete : begun)(value)
+}
+
+const hostPort = record({ protocol, hostIp: optional(ip), hostPort: port, containerPort: port })
+const either =
+  (...shapes: Shape[]): Shape =>
+  value => {
+    const wrongs = shapes.map(shape => shape(value))
+    return wrongs.includes(undefined) ? undefined : wrongs[0]
+  }
+
+/** What the plugins of a chain have done, by role. */
+export const chainedShapes = {
+  portmap: record({
+    ...made,
+    backend,
+    intent: record({
+      network: text,
+      containerId: text,
+      addresses: listOf(cidr),
+      ports: listOf(hostPort),
+      snat: flag,
+      masqAll: flag,
+      mark: either(record({ bit: whole }), record({ chain: text })),
+      conditions: record({ '4': listOf(text), '6': listOf(text) }),
+    }),
+    bridgePort: optional(text),
+    returnPath: optional(text),
+  }),
+  firewall: record({
+    ...made,
+    backend: oneOf('iptables', 'firewalld'),
+    intent: record({
+      addresses: listOf(cidr),
+      adminChain: text,
+      ingressPolicy: text,
+      bridge: optional(text),
+    }),
+    zone: text,
+  }),
+}
+
+const container = record({
+  runtime: text,
+  id: text,
+  name: text,
+  reference: text,
+  pid: optional(whole),
+  netns,
+  addresses: listOf(cidr),
+  bridge: optional(text),
+  bridgePort: optional(text),
+})
+
+/** A publication, as it is written now or by builds for which the addresses of a container were one guest. */
+export const publicationShape = record({
+  id: text,
+  protocol,
+  hostIp: optional(hostIp),
+  // Before it is chosen it is 0.
+  hostPort: within(0, 65_535),
+  count: port,
+  target: either(record({ port }), record({ socket: text })),
+  containers: listOf(container),
+  createdAt: text,
+  mode: text,
+  via: text,
+  allow: listOf(cidr),
+  deny: listOf(cidr),
+  waitMs: number,
+  drainMs: number,
+  nat: optional(
+    either(
+      record({ backend, ports: intent, guests: listOf(intent) }),
+      record({ backend, ports: intent, guest: intent }),
+    ),
+  ),
+})
+
+/** What was lent by a bridge that is not ours. */
+export const loanShape = record({
+  addresses: listOf(cidr),
+  promiscuous: flag,
+  settings: listOf(record({ name: text, value: text })),
+})
+
+/** What was changed so that the host forwards. */
+export const forwardingShape = listOf(
+  record({
+    backend,
+    settings: listOf(record({ name: text, before: text, after: text })),
+    guards: listOf(oneOf(4, 6)),
+  }),
+)

@@ -1,0 +1,194 @@
+/**
+ * Files of the run directory that hold state: how they are read, written, and what becomes of a damaged one.
+ *
+ *     read     look, never wait (ffi/regular-file.ts) ─▶ JSON ─▶ format ─▶ shape (model/json/shape.ts) ─▶ value
+ *     write    whole, under another name ─▶ rename
+ *
+ * What cannot be understood is *damaged*: it is moved to `damaged/`, where nobody reads, and one line on stderr says
+ * what was wrong and where it went. Then it counts as absent, and whoever needs it makes it anew from what else there
+ * is (the kernel, other files). What nothing else tells, the values that things of others had before us and what
+ * people asked for, is written twice (`copies/`), and comes back from there.
+ *
+ * What a *newer* build wrote is not damaged: it is refused, by its number (model/json/stored.ts), and left alone, or going
+ * back to an older build would lose it.
+ */
+
+import { constants, linkSync, openSync, renameSync, writeSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { libc } from '../ffi/ffi.ts'
+import { makeFolder } from '../ffi/folder.ts'
+import { readRegular } from '../ffi/regular-file.ts'
+import { removeFile } from '../ffi/remove.ts'
+import { hasCode, messageOf } from '../model/errors.ts'
+import type { Shape } from '../model/json/shape.ts'
+import { readStored, type Stored, storedText } from '../model/json/stored.ts'
+import { surroundings } from '../model/surroundings.ts'
+import { inDirectorySync, listNames, removeEmptyParents, runDirectory, unusable } from './run-directory.ts'
+
+/** Ending of a file that is being written. The same name each time: what a killed writer left is overwritten. */
+export const TEMPORARY = '.tmp'
+
+export const DAMAGED = 'damaged'
+export const COPIES = 'copies'
+
+const pathOf = (name: string): string => join(runDirectory(), name)
+
+/**
+ * A file of the run directory; undefined where there is none, or it was damaged and has been set aside.
+ * @param name `ports/tcp-31.json`
+ * @throws TsnetError `io`: the directory cannot be used, or a newer build wrote the file
+ */
+export function readState<T>(name: string, shape: Shape): T | undefined {
+  const found = lookAtState<T>(name, shape)
+  if (found === undefined || 'value' in found) return found?.value
+  setAside(name, found.damage)
+  return undefined
+}
+
+/** As readState, but a damaged file stays where it is, for whoever may replace it. */
+export function lookAtState<T>(name: string, shape: Shape): Stored<T> | undefined {
+  try {
+    const content = readRegular(pathOf(name))
+    return content !== undefined && 'text' in content
+      ? readStored<T>(content.text, shape, pathOf(name))
+      : content
+  } catch (thrown) {
+    if (hasCode(thrown, 'EIO')) return { damage: `cannot be read: ${messageOf(thrown)}` }
+    throw unusable(thrown)
+  }
+}
+
+/** Writes a file of the run directory; undefined removes it. An object gets the number of its format. */
+export function writeState(name: string, value: unknown): void {
+  if (value === undefined) removeState(name)
+  else writeWhole(name, storedText(value))
+}
+
+/** The files of a folder of the run directory. */
+export const listStates = <T>(folder: string, shape: Shape): T[] =>
+  listNames(folder).flatMap(name => {
+    const value = name.endsWith('.json') ? readState<T>(`${folder}/${name}`, shape) : undefined
+    return value === undefined ? [] : [value]
+  })
+
+/** As readState, of what is written twice: a damaged file comes back from its copy. */
+export function readKept<T>(name: string, shape: Shape): T | undefined {
+  const found = lookAtState<T>(name, shape)
+  if (found === undefined || 'value' in found) return found?.value
+  const copy = lookAtCopy<T>(name, shape)
+  if (copy === undefined) setAside(name, found.damage, 'what it told is lost')
+  else replaceDamaged(name, found.damage, copy, 'it is restored from its copy')
+  return copy
+}
+
+function lookAtCopy<T>(name: string, shape: Shape): T | undefined {
+  const copy = lookAtState<T>(join(COPIES, name), shape)
+  return copy !== undefined && 'value' in copy ? copy.value : undefined
+}
+
+/** As writeState, twice. The copy first: what the file itself says counts. */
+export function writeKept(name: string, value: unknown): void {
+  if (value !== undefined) writeState(join(COPIES, name), value)
+  writeState(name, value)
+  if (value === undefined) removeState(join(COPIES, name))
+}
+
+/** Removes a file, and what a killed writer left beside it. Idempotent. */
+export function removeState(name: string): void {
+  removeNamed(name)
+  removeNamed(name + TEMPORARY)
+  removeEmptyParents(pathOf(name))
+}
+
+/** Takes whatever stands there away; a directory is set aside, since who knows what is in it. */
+export function removeNamed(name: string): void {
+  try {
+    removeFile(pathOf(name))
+  } catch (thrown) {
+    if (!hasCode(thrown, 'EISDIR')) throw unusable(thrown)
+    setAside(name, 'is a directory')
+  }
+}
+
+/** Writes a file so that it appears whole. Whatever is in its place, or under the name it is written by, goes. */
+export function writeWhole(name: string, text: string): void {
+  const [path, temporary] = [pathOf(name), pathOf(name) + TEMPORARY]
+  inDirectorySync(path, () => {
+    writeNew(name + TEMPORARY, text)
+    try {
+      renameSync(temporary, path)
+    } catch (thrown) {
+      if (!hasCode(thrown, 'EISDIR', 'ENOTEMPTY', 'EEXIST')) throw thrown
+      setAside(name, 'is a directory')
+      renameSync(temporary, path)
+    }
+  })
+}
+
+const FRESH = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+
+function writeNew(name: string, text: string): void {
+  const fd = openNew(name)
+  try {
+    const bytes = Buffer.from(text)
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
+  } catch (thrown) {
+    removeFile(pathOf(name)) // of a full disk, say
+    throw thrown
+  } finally {
+    libc.close(fd)
+  }
+}
+
+function openNew(name: string): number {
+  try {
+    return openSync(pathOf(name), FRESH, 0o600)
+  } catch (thrown) {
+    if (!hasCode(thrown, 'EEXIST')) throw thrown
+    removeState(name)
+    makeFolder(dirname(pathOf(name)), 0o700)
+    return openSync(pathOf(name), FRESH, 0o600)
+  }
+}
+
+/** Moves a damaged file away and says so. @param then what comes of it, a sentence */
+export function setAside(name: string, damage: string, then?: string): void {
+  moveAway(name, damage, then, renameSync)
+}
+
+/**
+ * As setAside, with something else in its place; undefined: nothing. There is no moment at which nobody stands there,
+ * unless it is a directory.
+ */
+export function replaceDamaged(name: string, damage: string, value: unknown, then: string): void {
+  moveAway(name, damage, then, (from, to) => {
+    try {
+      linkSync(from, to)
+    } catch (thrown) {
+      if (!hasCode(thrown, 'EPERM')) throw thrown
+      renameSync(from, to)
+    }
+  })
+  writeState(name, value)
+}
+
+function moveAway(
+  name: string,
+  damage: string,
+  then: string | undefined,
+  move: (from: string, to: string) => void,
+): void {
+  const stamp = new Date().toISOString().replace(/[-:.]/g, '')
+  const aside = pathOf(join(DAMAGED, `${name.replaceAll('/', '-')}.${stamp}`))
+  try {
+    makeFolder(dirname(aside), 0o700)
+    move(pathOf(name), aside)
+  } catch (thrown) {
+    // Somebody else was faster.
+    if (hasCode(thrown, 'ENOENT', 'EEXIST')) return
+    throw unusable(thrown)
+  }
+  removeEmptyParents(pathOf(name))
+  const more = then === undefined ? '' : `; ${then}`
+  surroundings().complain(`tsnet: warning: ${pathOf(name)} ${damage}; it was moved to ${aside}${more}\n`)
+}

@@ -1,0 +1,55 @@
+/**
+ * Takes away what killed processes left in the run directory and nobody reads: files that were being written, locks
+ * that nobody holds, copies of what is no more.
+ *
+ * Whoever is writing such a file at this moment finds it gone when he gives it its name, and writes it again
+ * (run-directory.ts); and whoever waits for a lock finds that its file has no name any more (ffi/lock.ts).
+ */
+
+import { type Dirent, existsSync, readdirSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { hasCode } from '../model/errors.ts'
+import { everyStep } from '../model/undo.ts'
+import { unlessLocked } from './records.ts'
+import { runDirectory, unusable } from './run-directory.ts'
+import { COPIES, DAMAGED, removeState, TEMPORARY } from './state-files.ts'
+
+/** The daemon's own: who starts takes it over, and shall not meet us there. */
+const NOT_OURS = ['daemon.lock', 'start.lock']
+
+/** @throws the error, or an AggregateError, after having done all that can be done */
+export async function tidyRunDirectory(): Promise<void> {
+  await everyStep(
+    filesIn(runDirectory()).map(name => async () => {
+      if (name.endsWith(TEMPORARY)) removeState(name)
+      else if (name.endsWith(LOCK) && !NOT_OURS.includes(name)) await letGo(name.slice(0, -LOCK.length))
+      else if (isLeftCopy(name)) removeState(name)
+    }),
+  )
+}
+
+const LOCK = '.lock'
+
+/** Whoever lets go of a lock takes its file along. */
+const letGo = (name: string): Promise<void> => unlessLocked(name, () => {})
+
+const isLeftCopy = (name: string): boolean =>
+  name.startsWith(`${COPIES}/`) && !existsSync(join(runDirectory(), relative(COPIES, name)))
+
+/** All files below a folder but what was set aside, by their paths from there. */
+function filesIn(top: string, folder = ''): string[] {
+  return entriesOf(join(top, folder)).flatMap(entry => {
+    const name = join(folder, entry.name)
+    if (name === DAMAGED) return []
+    return entry.isDirectory() ? filesIn(top, name) : [name]
+  })
+}
+
+function entriesOf(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOENT', 'ENOTDIR')) return []
+    throw unusable(thrown)
+  }
+}
