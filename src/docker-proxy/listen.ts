@@ -1,5 +1,6 @@
 /** The socket of a placeholder, as docker-proxy's would be, down to the words for what went wrong. */
 
+import { isBroadcast } from '../ffi/broadcast.ts'
 import { errno, errnoName, libc } from '../ffi/ffi.ts'
 import { AF_INET6, domainOf, hostSockaddr } from '../ffi/sockaddr.ts'
 import {
@@ -11,7 +12,7 @@ import {
   setOption,
   socketKinds,
 } from '../ffi/socket.ts'
-import { lacksZone, needsZone } from '../model/address/host.ts'
+import { BROADCAST_PROBLEM, lacksZone, manysProblem, needsZone } from '../model/address/host.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { ProxyCall } from '../model/proxy-call.ts'
 import { describeEndpoint } from './arguments.ts'
@@ -20,7 +21,7 @@ const BACKLOG = 4096
 /**
  * Binds the port, of one family, and listens.
  * @returns the descriptor
- * @throws TsnetError `invalid-config` for a link-local address without its interface, or with one that is not
+ * @throws TsnetError `invalid-config` for an address of many, a link-local address without its interface, or with one that is not
  *   there; `conflict` for a port in use, else `kernel`:
  *   `listen tcp4 127.0.0.1:80: bind: address already in use`
  */
@@ -28,6 +29,11 @@ export function listen({ protocol, hostIp, hostPort }: ProxyCall): number {
   if (needsZone(hostIp)) {
     const where = describeEndpoint(protocol, hostIp, hostPort)
     throw new TsnetError('invalid-config', `listen ${where}: ${hostIp} ${lacksZone(hostIp)}`)
+  }
+  const problem = manysProblem(hostIp) ?? (isBroadcast(hostIp) ? BROADCAST_PROBLEM : undefined)
+  if (problem !== undefined) {
+    const where = describeEndpoint(protocol, hostIp, hostPort)
+    throw new TsnetError('invalid-config', `listen ${where}: ${hostIp} ${problem}`)
   }
   const failed = (what: string): TsnetError => {
     const number = errno()

@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
@@ -94,8 +95,21 @@ static int read_flags(char **words)
 	return *host.ip && host.port && *container.ip && container.port;
 }
 
+/* An address of many hosts, by itself or by the routes of this one: bind(2) takes it, and nobody would be served. */
+static int is_of_many(void)
+{
+	if (host.at.any.sa_family == AF_INET6) return IN6_IS_ADDR_MULTICAST(&host.at.v6.sin6_addr);
+	in_addr_t bits = ntohl(host.at.v4.sin_addr.s_addr);
+	if (IN_MULTICAST(bits) || bits == INADDR_BROADCAST) return 1;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int denied = connect(fd, &host.at.any, sizeof host.at.v4) < 0 && errno == EACCES;
+	close(fd);
+	return denied;
+}
+
 static int open_socket(void)
 {
+	if (is_of_many()) return -1;
 	int udp = !strcmp(protocol, "udp"), v6 = host.at.any.sa_family == AF_INET6, on = 1;
 	int number = udp ? IPPROTO_UDP : strcmp(protocol, "tcp") ? IPPROTO_SCTP : IPPROTO_TCP;
 	int fd = socket(host.at.any.sa_family, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, number);

@@ -17,6 +17,9 @@
  * its namespace: one of the same id in another namespace is an earlier life of it, or somebody else.
  */
 
+import { isBroadcast } from '../ffi/broadcast.ts'
+import type { HostIp } from '../model/address/address.ts'
+import { BROADCAST_PROBLEM } from '../model/address/host.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { NatBackend } from '../model/network.ts'
 import { describeHostPorts, type PortMapping, portsMeet, portsOutside } from '../model/port-mapping.ts'
@@ -45,6 +48,7 @@ export async function claimPorts(
   { probe = true, rules, portmap, ...options }: ClaimOptions = {},
 ): Promise<void> {
   if (mappings.length === 0) return
+  for (const ip of new Set(mappings.map(({ hostIp }) => hostIp))) if (ip !== undefined) refuseBroadcast(ip)
   await whileClaimsLocked(() => {
     const isSame = ofContainer(owner)
     const rivals = rivalsOf(owner, mappings)
@@ -69,6 +73,11 @@ export async function claimPorts(
       return [...others, ...ours.map(mapping => ({ ...mapping, owner, ...present({ rules, portmap }) }))]
     })
   })
+}
+
+/** @throws TsnetError `invalid-config` */
+function refuseBroadcast(ip: HostIp): void {
+  if (isBroadcast(ip)) throw new TsnetError('invalid-config', `hostIP: ${ip} ${BROADCAST_PROBLEM}`)
 }
 
 /** Gives the ports back. Idempotent. */

@@ -1,7 +1,7 @@
 /** The keys of the reference portmap plugin, with its defaults. */
 
 import type { Cidr, Ip } from '../../model/address/address.ts'
-import { tryParseHostIp, zoneOf } from '../../model/address/host.ts'
+import { isLinkLocal, manysProblem, tryParseHostIp } from '../../model/address/host.ts'
 import type { HostPort, HostPortIntent } from '../../model/chained.ts'
 import { forcedBackend, natBackends } from '../../model/environment.ts'
 import type { Json } from '../../model/json/json.ts'
@@ -94,10 +94,11 @@ function readHostPort(entry: Json): HostPort {
 /** An address that rules can lead from; a process that could serve a link-local one of an interface there is not here. */
 function readRuleIp(json: Json): Ip | undefined {
   const host = tryParseHostIp(json.text() ?? '')
-  if (host !== undefined && zoneOf(host) !== undefined) {
+  if (host !== undefined && isLinkLocal(host)) {
     json.refuse('is link-local, and the rules of portmap lead nothing from there; use another address')
   }
-  return readIp(json)
+  const problem = host && manysProblem(host)
+  return problem === undefined ? readIp(json) : json.refuse(problem)
 }
 
 function readMark(config: Json): HostPortIntent['mark'] {

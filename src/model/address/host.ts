@@ -20,13 +20,23 @@ export function tryParseHostIp(text: string): HostIp | undefined {
 /** Why a text is no address to listen on, in words that follow it: `is …`; undefined where it is one. */
 export function hostIpProblem(text: string): string | undefined {
   const host = tryParseHostIp(text)
-  if (host !== undefined) return needsZone(host) ? lacksZone(host) : undefined
+  if (host !== undefined) return manysProblem(host) ?? (needsZone(host) ? lacksZone(host) : undefined)
   const [address = '', zone] = text.split('%')
   const ip = tryParseIp(address)
   if (ip === undefined || zone === undefined) return 'is not an IP address'
   if (isLinkLocal(ip)) return 'has no interface behind its percent sign'
   return 'is not link-local (fe80::/10), and has no interface of its own'
 }
+
+/** Sockets can be bound to an address of many (RFC 5771, RFC 4291), and no client would be answered from it. */
+export function manysProblem(host: HostIp): string | undefined {
+  const bare = host.replace(/^::ffff:(?=\d+\.)/, '')
+  if (/^(22[4-9]|23\d)\.|^ff[0-9a-f]{2}:/.test(bare)) return 'is a multicast address, and not one of a host'
+  return bare === '255.255.255.255' ? BROADCAST_PROBLEM : undefined
+}
+
+/** Of a subnet's broadcast address as well, which is known by looking at the host. */
+export const BROADCAST_PROBLEM = 'is a broadcast address, and not one of a host'
 
 /** What is missing, in words that follow the address. */
 export const lacksZone = (ip: HostIp): string =>

@@ -36,6 +36,11 @@ t.test('what cannot be listened on is told apart', async t => {
   for (const [text, problem] of [
     ['fe80::1', /it needs the interface that it is on, such as fe80::1%eth0/],
     ['febf::1', /link-local/],
+    ['224.0.0.1', /is a multicast address/],
+    ['239.255.255.255', /is a multicast address/],
+    ['::ffff:224.0.0.1', /is a multicast address/],
+    ['ff02::1', /is a multicast address/],
+    ['255.255.255.255', /is a broadcast address/],
     ['fe80::1%', /has no interface behind its percent sign/],
     ['fe80::1%e th', /has no interface/],
     ['fe80::1%eth0%eth1', /has no interface/],
@@ -46,5 +51,7 @@ t.test('what cannot be listened on is told apart', async t => {
   ] as const) {
     t.match(hostIpProblem(text), problem, text)
   }
+  for (const text of ['223.255.255.255', '240.0.0.1', 'fe00::1', '127.0.0.1', '0.0.0.0', '::'])
+    t.equal(hostIpProblem(text), undefined, text)
   t.ok(needsZone(tryParseHostIp('fe80::1') as HostIp), 'it is an address all the same')
 })
