@@ -1,6 +1,7 @@
 /** Our error codes as the spec's numbers, and the error object that goes to stdout. */
 
 import { type ErrorCode, messageOf, TsnetError } from '../model/errors.ts'
+import { type SystemFailure, systemFailure } from '../model/system-failure.ts'
 import { type Command, newest, type Version } from './versions.ts'
 
 /** CNI 1.1.0, "Error": below 100 the spec's, from 100 on ours, 999 a fault of ours. */
@@ -52,21 +53,28 @@ export function errorObject(
   version: Version = newest,
 ): ErrorObject {
   const first = firstTsnetError(thrown)
-  const details = detailsOf(thrown)
+  const system = systemFailure(firstError(thrown))
+  const details = [detailsOf(thrown, system), system?.details].filter(Boolean).join('; ') || undefined
   return {
     cniVersion: version,
-    code: numberOf(first, command),
+    code: numberOf(first, system, command),
     msg: messageOf(thrown) || 'no message',
     ...(details === undefined ? {} : { details }),
   }
 }
 
-function numberOf(error: TsnetError | undefined, command: Command | undefined): number {
-  if (error === undefined) return numbers.internal
-  return (
-    error.pluginCode ?? (command === 'STATUS' ? statusNumbers[error.code] : undefined) ?? numbers[error.code]
-  )
+function numberOf(
+  error: TsnetError | undefined,
+  system: SystemFailure | undefined,
+  command: Command | undefined,
+): number {
+  // What is used up now may be there later, whatever it was needed for.
+  const code = system?.code === 'try-again' ? system.code : (error?.code ?? system?.code ?? 'internal')
+  return error?.pluginCode ?? (command === 'STATUS' ? statusNumbers[code] : undefined) ?? numbers[code]
 }
+
+const firstError = (thrown: unknown): unknown =>
+  thrown instanceof AggregateError ? firstError(thrown.errors[0]) : thrown
 
 // An AggregateError tells of several failures; the first is what the others followed from.
 function firstTsnetError(thrown: unknown): TsnetError | undefined {
@@ -79,10 +87,16 @@ function firstTsnetError(thrown: unknown): TsnetError | undefined {
   return undefined
 }
 
-function detailsOf(thrown: unknown): string | undefined {
+function detailsOf(thrown: unknown, system: SystemFailure | undefined): string | undefined {
   if (thrown instanceof AggregateError)
-    return thrown.errors.map(detailsOf).filter(Boolean).join('; ') || undefined
+    return (
+      thrown.errors
+        .map(one => detailsOf(one, systemFailure(one)))
+        .filter(Boolean)
+        .join('; ') || undefined
+    )
   if (thrown instanceof TsnetError) return thrown.details
+  if (system !== undefined) return undefined
   // Not foreseen, so a fault of ours: say where.
   return thrown instanceof Error ? thrown.stack : undefined
 }

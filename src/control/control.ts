@@ -17,6 +17,7 @@ import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import ndjson from 'ndjson'
 import { type ErrorCode, messageOf, TsnetError } from '../model/errors.ts'
+import { systemFailure } from '../model/system-failure.ts'
 import { runDirectory } from '../records/records.ts'
 import { WholeLines } from './whole-lines.ts'
 
@@ -109,7 +110,7 @@ export function reportOf(thrown: unknown): ErrorReport {
   const known = thrown instanceof TsnetError ? thrown : undefined
   const details = known?.details
   return {
-    code: known?.code ?? 'internal',
+    code: known?.code ?? systemFailure(thrown)?.code ?? 'internal',
     message: messageOf(thrown),
     ...(details !== undefined && { details }),
   }

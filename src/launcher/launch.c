@@ -38,7 +38,7 @@
 #include <unistd.h>
 #include "launcher.h"
 
-enum { STDIN_MAX = 10000000, PATIENCE_MS = 10000, SEND_WITHIN_S = 2, LOOK_MS = 500, LOOKS = 2, TRY_AGAIN = 11 };
+enum { STDIN_MAX = 10000000, PATIENCE_MS = 10000, SEND_WITHIN_S = 2, LOOK_MS = 500, LOOKS = 2, TRY_AGAIN = 11, OTHERWISE = 999 };
 
 struct text { char *at; size_t length; };
 
@@ -124,6 +124,14 @@ static void ask_daemon(const char *command, struct text *input)
 	exit(1);
 }
 
+/* Answers a call that nobody can do, as its configuration wants to be answered. */
+static int fail(struct text *input, int code, const char *why)
+{
+	if (input->length == 0) read_to(STDIN_FILENO, input, STDIN_MAX);
+	say_error(input->at, code, "%s", why);
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	const char *command = getenv("CNI_COMMAND"), *daemon = getenv("TSNET_DAEMON");
@@ -134,6 +142,8 @@ int main(int argc, char **argv)
 	if (!strcmp(name, "docker-proxy")) docker_proxy(argv);
 	int is_call = command && *command && !(daemon && !strcmp(daemon, "off"));
 	if (is_call && fstat(STDIN_FILENO, &in) == 0 && !S_ISCHR(in.st_mode)) ask_daemon(command, &input);
+	char lack[512] = "";
+	if (command && *command && !has_room(lack, sizeof lack)) return fail(&input, TRY_AGAIN, lack);
 	if (input.length > 0) {
 		int again = memfd_create("stdin", 0);
 		if (write_all(again, input.at, input.length) < 0 || lseek(again, 0, SEEK_SET) < 0 || dup2(again, 0) < 0)
@@ -155,5 +165,7 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) *word++ = argv[i];
 	*word = NULL;
 	execvp("node", words);
-	return perror("tsnet: node"), 127;
+	snprintf(lack, sizeof lack, "node cannot be started: %s", strerror(errno));
+	if (command && *command) return fail(&input, errno == EAGAIN || errno == ENOMEM ? TRY_AGAIN : OTHERWISE, lack);
+	return fprintf(stderr, "tsnet: %s\n", lack), 127;
 }

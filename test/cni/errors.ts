@@ -59,6 +59,24 @@ t.test('what nobody foresaw is a fault of ours, and says where', async t => {
   t.match(errorObject(new Error(''), undefined), { msg: 'no message' })
 })
 
+t.test('what is used up, and what the system said, is no fault of ours', async t => {
+  const system = (code: string, syscall: string) =>
+    Object.assign(new Error(`${syscall}: ${code}`), { code, syscall })
+  for (const [code, syscall, why] of [
+    ['EMFILE', 'open', /ulimit -n/],
+    ['ENFILE', 'socket', /fs\.file-max/],
+    ['ENOMEM', 'setns', /memory/],
+    ['EAGAIN', 'starting /usr/sbin/iptables-save', /pids\.max/],
+  ] as const) {
+    const thrown = system(code, syscall)
+    t.match(errorObject(thrown, 'ADD'), { code: 11, msg: thrown.message, details: why }, code)
+    t.match(errorObject(new TsnetError('io', 'x', { cause: thrown }), 'DEL'), { code: 11, details: why })
+    t.equal(errorObject(new AggregateError([thrown, new Error('y')]), 'DEL').code, 11)
+  }
+  t.match(errorObject(system('EIO', 'read'), 'ADD'), { code: 5, msg: 'read: EIO', details: undefined })
+  t.match(errorObject(system('EAGAIN', 'flock'), 'ADD'), { code: 5 })
+})
+
 t.test('an error object says the version of the question, or the newest', async t => {
   t.equal(errorObject(new TsnetError('io', 'x'), 'ADD', '0.3.1').cniVersion, '0.3.1')
   t.equal(errorObject(new TsnetError('io', 'x'), 'ADD').cniVersion, '1.1.0')
