@@ -21,7 +21,8 @@
  *
  * Limits: the packets pass neither `lo` nor its rules. Linux 5.14 or later, CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN.
  * Without CAP_PERFMON and BTF, IPv6 sockets are not led to IPv4. Before Linux 5.19 sockets of MPTCP are not known, and
- * show the container as their peer.
+ * show the container as their peer. A socket that was led where there was no route at all, and connects to the container
+ * itself later, shows whom it had asked for first.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -6,16 +6,19 @@
  */
 
 import { readdirSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { type Host, waitFor } from 'tsnet/lab'
 import { parseIp } from '../../src/model/address/address.ts'
 import { Front } from '../../src/publish/front/front.ts'
+import type { ListedPort } from '../../src/publish/list.ts'
 import { Redirect } from '../../src/redirect/redirect.ts'
 import { type BpfObject, bpfObjectsOf, isThere, keysOf } from '../support/bpf-objects.ts'
-import { Command, REDIRECT_ON } from '../support/daemon.ts'
+import { Command, EXECUTABLE, REDIRECT_ON } from '../support/daemon.ts'
 import { DockerProxy, flags } from '../support/docker-proxy.ts'
 import { memoryOf } from '../support/memory.ts'
+import { NO_DAEMON } from '../support/no-daemon.ts'
 import { TestProxy } from '../support/published.ts'
 import { Scene } from '../support/scene.ts'
 
@@ -191,3 +194,85 @@ t.test(
     await control.stop()
   },
 )
+
+/** A host that a user without rights has made: a container behind a bridge, a daemon, and a port each way of asking. */
+const OF_A_USER = `
+mount -t tmpfs none /run; mkdir /run/netns; touch /run/netns/web
+ip link set lo up
+ip link add br0 type bridge; ip addr add 10.77.0.1/24 dev br0; ip link set br0 up
+unshare --net=/run/netns/web true
+ip link add veth0 type veth peer name veth1
+nsenter --net=/run/netns/web sleep 60 &
+until [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do :; done
+ip link set veth1 netns $!; ip link set veth0 master br0 up
+nsenter --net=/run/netns/web sh -ec 'ip addr add 10.77.0.2/24 dev veth1; ip link set veth1 up; ip link set lo up'
+nsenter --net=/run/netns/web socat TCP-LISTEN:80,fork,reuseaddr "SYSTEM:echo hello" &
+"$@" >/run/log 2>&1 &
+until grep -q ready /run/log; do sleep 0.1; done
+"$1" publish --mode redirect 8080:80 netns:web
+"$1" publish 8081:80 netns:web
+for port in 8080 8081; do
+  until socat -u TCP:127.0.0.1:$port - | grep hello; do sleep 0.1; done
+done
+"$1" ports --json
+cat /run/log >&2
+`
+
+t.test('a daemon in a user namespace serves by the proxy, and says once which rights it takes', async t => {
+  const { scene } = await open(t)
+  const inside = [
+    '--user',
+    '--map-root-user',
+    '--net',
+    '--mount',
+    '--pid',
+    '--fork',
+    '--kill-child',
+    '--mount-proc',
+  ]
+  const daemon = [EXECUTABLE, 'daemon', ...REDIRECT_ON]
+  const { stdout, stderr } = await scene.host.run(
+    'unshare',
+    ...inside,
+    'sh',
+    '-ec',
+    OF_A_USER,
+    'sh',
+    ...daemon,
+    {
+      env: { ...NO_DAEMON, TSNET_NAT: 'nftables' },
+    },
+  )
+  const told = /not permitted \(EPERM\): it takes CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN/
+  t.equal(stderr.match(/the proxy alone serves clients on loopback/g)?.length, 1)
+  t.match(stderr, told)
+  const [said = ''] = stdout.split('\n').filter(line => line.startsWith('['))
+  const ports = JSON.parse(said) as ListedPort[]
+  t.match(ports, [
+    { hostPort: 8080, state: 'serving', why: told, redirected: undefined, counters: { accepted: 1 } },
+    { hostPort: 8081, state: 'serving', why: undefined, redirected: undefined, counters: { accepted: 1 } },
+  ])
+  for (const { by } of ports) t.notOk(by.includes('redirect'), 'and BY says who serves')
+})
+
+t.test('each right that it takes is missed, and nothing is left of the attempt', async t => {
+  const { scene } = await open(t)
+  const script = `
+    const { Redirect } = await import(${JSON.stringify(resolve('dist/lib/src/redirect/redirect.js'))})
+    const { readdirSync } = await import('node:fs')
+    const begin = () => { try { return new Redirect() } catch (thrown) { return thrown.message } }
+    const open = () => readdirSync('/proc/self/fd').length
+    const [first, before] = [begin(), open()]
+    begin()
+    console.log(typeof first === 'string' ? first : 'begun', open() - before)
+  `
+  const begin = async (less: string) => {
+    const rights = ['--bounding-set', less, '--inh-caps', less]
+    const node = [process.execPath, '--input-type=module', '-e', script]
+    return (await scene.host.run('setpriv', ...rights, ...node)).stdout.trim()
+  }
+  // Who may administer the machine may also load programs.
+  for (const less of ['-sys_admin', '-bpf,-sys_admin', '-net_admin,-sys_admin'])
+    t.match(await begin(less), /^the kernel does not let sockets be redirected: .*EPERM.* 0$/, less)
+  t.match(await begin('-syslog'), /^begun [1-9]/, 'the control')
+})

@@ -135,9 +135,23 @@ t.test('sockets that could not be led stay on this host', async t => {
     t.match(stderr, 'ConnectionRefusedError', name)
   }
   t.equal(redirect.connections('web'), 0)
-  const bound = "import socket; s = socket.socket(); s.bind(('', 0)); s.connect(('127.0.0.1', 8080))"
-  await scene.host.run('python3', '-c', bound)
-  t.equal(redirect.connections('web'), 1, 'the control: bound to a port alone, it is led')
+  // The control: bound to a port alone, or to an address of this host that others reach, they are led.
+  const BOUND = [
+    "s.bind(('', 0))",
+    "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('', 4321))",
+    "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1); s.bind(('0.0.0.0', 4322))",
+    "s.bind(('192.168.50.1', 0))",
+  ]
+  for (const bind of BOUND) {
+    const connect = "s.connect(('127.0.0.1', 8080)); print(*s.getpeername())"
+    const { stdout } = await scene.host.run(
+      'python3',
+      '-c',
+      `import socket; s = socket.socket(); ${bind}; ${connect}`,
+    )
+    t.equal(stdout, '127.0.0.1 8080\n', bind)
+  }
+  t.equal(redirect.connections('web'), BOUND.length)
 })
 
 t.test("a container's own loopback is its own, and so is another host's", async t => {
@@ -302,6 +316,36 @@ t.test('a socket that connects again, to the container itself, has the container
   }
   t.equal(redirect.connections('four'), 5)
   t.equal(redirect.connections('six'), 2)
+})
+
+/** A socket that was led, then listens itself, and lets in who calls from the very port that it was led to. */
+const SERVER = `
+import ctypes, socket, struct
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.connect(('127.0.0.1', 8080))
+print(*s.getpeername())
+ctypes.CDLL(None).connect(s.fileno(), struct.pack('H14x', socket.AF_UNSPEC), 16)
+s.bind(('10.10.0.1', 9000)); s.listen()
+print('listening', flush=True)
+print(*s.accept()[0].getpeername())
+`
+const CALLER = `
+import socket
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(('10.10.0.2', 81)); s.connect(('10.10.0.1', 9000))
+`
+
+t.test('who is let in by a server has its own address, also if a port leads to it', async t => {
+  const { scene, redirect } = await open(t)
+  redirect.set('web', plan({ target: { ip: V4, port: 81 } }))
+  const first = scene.get('web').listen('tcp', 81)
+  const server = scene.host.start('python3', '-c', SERVER)
+  await waitFor(() => server.stdout.includes('listening'), { what: 'the server' })
+  first.close()
+  await scene.get('web').run('python3', '-c', CALLER)
+  t.same((await server.finished).stdout.trim().split('\n'), ['127.0.0.1 8080', 'listening', '10.10.0.2 81'])
 })
 
 t.test('who has an address next gets no connection that was meant for the one before', async t => {
