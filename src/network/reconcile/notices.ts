@@ -2,7 +2,8 @@
  * Of all that the kernel tells, what may mean that something of ours is gone. Most of it is told while we attach and
  * detach, so a message is judged by a few of its bytes.
  *
- *     nf_tables    a table, chain, rule, set or element went that has our name in it; a policy of FORWARD was set
+ *     nf_tables    a table, chain, rule, set or element went that has our name in it, or one that drop-ins use; a policy of
+ *                  FORWARD was set
  *     links        a bridge went or is down, a port left its bridge, is down, or has other settings
  *     addresses    a link lost one
  *     settings     forwarding, or reverse path filtering, was set
@@ -21,13 +22,16 @@ const GONE: readonly number[] = [
   nft.NFT_MSG_DELSETELEM,
 ]
 
+/** Ours, those of the reference's plugins, which drop-ins use, and of who lets them through. */
+const NAMES = ['tsnet', 'TSNET-', 'CNI-', 'cni', 'firewalld']
+
 /** True where rules or guards of ours may be gone. */
 export function concernsRules({ type, payload }: Message): boolean {
   if (type !== nft.NFT_MSG_NEWCHAIN && !GONE.includes(type)) return false
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
   // The chain is iptables' own; ours are named in no policy.
   if (type === nft.NFT_MSG_NEWCHAIN) return bytes.includes('FORWARD\0')
-  return bytes.includes('tsnet') || bytes.includes('TSNET-')
+  return NAMES.some(name => bytes.includes(name))
 }
 
 /** What a message of rtnetlink may mean. */

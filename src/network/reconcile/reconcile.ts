@@ -21,6 +21,7 @@
 
 import { type Attachment, type AttachmentKey, nameOfAttached } from '../../model/network.ts'
 import { present } from '../../model/present.ts'
+import { dropInParts } from './drop-ins.ts'
 import { type Intents, readIntents } from './intents.ts'
 import { linkParts } from './links.ts'
 import { type Difference, doPart, type Part } from './part.ts'
@@ -69,7 +70,7 @@ export async function reconcile({
 function partsOf(intents: Intents, { rules, settings, bridges }: Scope): Part[] {
   const links = linkParts(intents, bridges === 'all' ? undefined : bridges)
   return [
-    ...(rules ? [...guardPart(intents), ...ruleParts(intents)] : []),
+    ...(rules ? [...guardPart(intents), ...ruleParts(intents), ...dropInParts(intents)] : []),
     ...links,
     ...(settings ? settingParts(intents) : []),
   ]

@@ -25,7 +25,7 @@ t.test('of rules, what went and has our name, and a policy of FORWARD', async t 
   t.ok(concernsRules(message(nft.NFT_MSG_DELCHAIN, chain('nat', 'TSNET-DNAT'))))
   t.ok(concernsRules(message(nft.NFT_MSG_NEWCHAIN, chain('filter', 'FORWARD'))))
   t.notOk(concernsRules(message(nft.NFT_MSG_NEWTABLE, table('tsnet'))), 'what comes')
-  t.notOk(concernsRules(message(nft.NFT_MSG_DELTABLE, table('firewalld'))), 'what is somebody else’s')
+  t.notOk(concernsRules(message(nft.NFT_MSG_DELTABLE, table('docker'))), 'what is somebody else’s')
   t.notOk(concernsRules(message(nft.NFT_MSG_NEWCHAIN, chain('filter', 'DOCKER'))))
 })
 

@@ -1,0 +1,68 @@
+/** Rules that drop-ins have made come back, too: those of bridge, portmap and firewall, as a chain has them. */
+
+import t from 'tap'
+import { waitFor } from 'tsnet/lab'
+import { Command } from '../support/daemon.ts'
+import { BACKENDS, HOST, Scene } from '../support/scene.ts'
+
+t.setTimeout(300_000)
+
+const EMPTY = `for table in nat filter mangle raw; do
+  iptables -t $table -F; iptables -t $table -X; ip6tables -t $table -F; ip6tables -t $table -X
+done`
+
+for (const backend of BACKENDS) {
+  t.test(`${backend}: what a chain of drop-ins has made comes back, and goes with DEL`, async t => {
+    const scene = await Scene.open(backend, 'web')
+    t.teardown(() => scene.close())
+    const { host, client } = scene
+    const tsnet = new Command(host, backend)
+    const daemon = await tsnet.daemon()
+    const web = scene.get('web')
+    const name = 'stock'
+    const plugins = [
+      scene.dropIn('bridge', {
+        name,
+        bridge: 'cni0',
+        isGateway: true,
+        isDefaultGateway: true,
+        ipMasq: true,
+        ipMasqBackend: backend,
+        macspoofchk: true,
+        ipam: { type: 'host-local', ranges: [[{ subnet: '10.88.0.0/16' }]] },
+      }),
+      scene.dropIn('portmap', { name, backend, capabilities: { portMappings: true } }),
+      scene.dropIn('firewall', { name, backend: 'iptables' }),
+    ] as const
+    const ports = [{ hostPort: 8080, containerPort: 80 }]
+    const [bridge, ...others] = plugins
+    const result = await bridge.add(web, { ports })
+    for (const plugin of others) await plugin.add(web, { ports, prevResult: result })
+    const check = async () => {
+      for (const plugin of plugins) await plugin.check(web, result, { ports })
+    }
+    await check()
+    for (const taken of ['nft flush ruleset', EMPTY]) {
+      await host.run('sh', '-c', taken)
+      let lacking: unknown
+      const isWhole = () =>
+        check().then(
+          () => true,
+          thrown => {
+            lacking = thrown
+            return false
+          },
+        )
+      await waitFor(isWhole, { what: 'all to be there', withinMs: 20_000 }).then(
+        () => t.pass(taken),
+        () => t.fail(taken, { lacking: String(lacking), log: daemon.stderr }),
+      )
+      await t.resolves(client.ask('tcp', HOST[4], 8080))
+    }
+    for (const plugin of plugins.toReversed()) await plugin.delete(web, { ports, prevResult: result })
+    const { stdout } = await host.run('sh', '-c', 'nft list ruleset; iptables-save; ip6tables-save')
+    t.notMatch(stdout, /10\.88\.|CNI-DN|CNI-SN|cni_hostport_[0-9a-f]/, 'nothing of the container is left')
+    t.equal((await tsnet.run('reconcile', '--dry-run')).stdout, 'nothing is lacking\n')
+    t.equal((await daemon.stop('SIGTERM')).code, 0)
+  })
+}
