@@ -177,7 +177,7 @@ function addPublishing(program: Command, terminal: Terminal): void {
     .option('--idle <time>', 'end when nothing has been served for so long')
     .action(async (options: { config?: string; replace?: boolean; idle?: string }) => {
       const { daemon } = await import('./daemon.ts')
-      await daemon(terminal, options)
+      await daemon(terminal, options, run)
     })
 }
 

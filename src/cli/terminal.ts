@@ -13,7 +13,16 @@ export interface Terminal {
   livelyErrors: boolean
 }
 
-type Streams = Pick<NodeJS.Process, 'stdout' | 'stderr' | 'env'>
+interface Streams {
+  stdout: Stream
+  stderr: Stream
+  env: Record<string, string | undefined>
+}
+
+interface Stream {
+  isTTY?: boolean
+  write(text: string): unknown
+}
 
 /** NO_COLOR and a dumb terminal are respected. */
 export function terminalOf({ stdout, stderr, env }: Streams): Terminal {

@@ -20,6 +20,8 @@ export interface CallingProcess {
   pid: number
   /** The name by which it was executed. */
   calledAs: string
+  /** What it was called with. */
+  words: string[]
   env: Surroundings['env']
   /** Its working directory. */
   directory: string
@@ -38,14 +40,15 @@ export function readCaller(socket: Socket): CallingProcess | undefined {
     const process = `/proc/${pid}`
     if (!sameNamespace(statSync(`${process}/ns/net`), netnsHere().id)) return undefined
     const env = readEnvironment(`${process}/environ`)
-    const calledAs = readName(process)
+    const [path = '', ...words] = readCommandLine(process)
+    const calledAs = basename(path)
     const directory = readlinkSync(`${process}/cwd`)
     const identity = processIdentity(pid)
     const sameView =
       readlinkSync(`${process}/ns/mnt`) === readlinkSync('/proc/self/ns/mnt') &&
       sameFile(`${process}/root/`, '/')
     if (identity === undefined || !isPeerThere(socket)) return undefined
-    return { pid, calledAs, env, directory, identity, sameView }
+    return { pid, calledAs, words, env, directory, identity, sameView }
   } catch {
     // It has gone, or is none that we may look at.
     return undefined
@@ -65,10 +68,28 @@ function readEnvironment(path: string): Surroundings['env'] {
 }
 
 /** A script is the second word of a command line that Node is the first of. */
-function readName(process: string): string {
-  const words = readFileSync(`${process}/cmdline`, 'utf8').split('\0')
+function readCommandLine(process: string): string[] {
+  // Each word ends in NUL, the last one too.
+  const words = readFileSync(`${process}/cmdline`, 'utf8').split('\0').slice(0, -1)
   const isScript = basename(readlinkSync(`${process}/exe`)) === basename(globalThis.process.execPath)
-  return basename(words[isScript ? 1 : 0] ?? '')
+  return words.slice(isScript ? 1 : 0)
+}
+
+/** Major numbers of terminals: virtual and serial ones, /dev/tty and the console. Source: Linux, devices.txt */
+const TERMINALS: readonly number[] = [4, 5]
+/** Of pseudo terminals' slaves. */
+const PTS = { first: 136, last: 143 }
+
+/**
+ * Whether a descriptor of a process is a terminal.
+ * @returns undefined for a device of which only its holder can tell
+ */
+export function isTerminal(pid: number, fd: number): boolean | undefined {
+  const stat = statSync(`/proc/${pid}/fd/${fd}`)
+  if (!stat.isCharacterDevice() || stat.rdev === statSync('/dev/null').rdev) return false
+  // As makedev(3) puts them together.
+  const major = (stat.rdev >>> 8) & 0xfff
+  return TERMINALS.includes(major) || (major >= PTS.first && major <= PTS.last) || undefined
 }
 
 /**

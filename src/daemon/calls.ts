@@ -1,5 +1,5 @@
 /**
- * The call socket, on which launcher/launch.c hands over CNI calls; the protocol is described there.
+ * The call socket, on which launcher/launch.c hands over CNI calls and commands; the protocol is described there.
  *
  * Nobody is trusted to be well-behaved, but for being root: a connection that says nothing, too much or
  * nonsense is let go, and its caller does the call in its own process.
@@ -14,15 +14,22 @@ import { type CallingProcess, readCaller } from './caller.ts'
 /** As stdin of a call may be, see cni/stdin.ts. */
 const INPUT_MAX = 10_000_000
 
+/** Before the length of stdin. A daemon that knows of calls alone hangs up on the word, and Node does the command. */
+const HEAD = /^(command )?(\d{1,8})\n/
+const HEAD_MAX = 'command 12345678\n'.length
+
 /** How long a caller may take to send its stdin, or to read its answer. */
 const PATIENCE_MS = 10_000
 
-export interface Reply extends Answer {
+export interface Reply extends Omit<Answer, 'exitCode'> {
+  exitCode: number
   stderr: string
 }
 
 /** A call as it came. */
 export interface Asked {
+  /** A CNI call, or a line of `tsnet`. */
+  kind: 'call' | 'command'
   caller: CallingProcess
   stdin: string
   /** True once nobody waits for the answer any more. */
@@ -50,34 +57,36 @@ export function answerCalls(
     }
     socket.write('tsnet\n')
     socket.setTimeout(PATIENCE_MS, () => socket.destroy())
-    hear(socket, stdin => {
+    hear(socket, (kind, stdin) => {
       socket.setTimeout(0)
       // Having been stopped, we hear of its end later than of what it said before.
       const isGone = () => socket.readableEnded || socket.destroyed || !isPeerThere(socket)
       const send = async (reply: Reply) => !isGone() && (await deliver(socket, reply))
-      void handle({ caller, stdin, isGone, send })
-        .catch(thrown => log(`a call of process ${caller.pid} is left to it: ${messageOf(thrown)}`))
+      void handle({ kind, caller, stdin, isGone, send })
+        .catch(thrown => log(`a ${kind} of process ${caller.pid} is left to it: ${messageOf(thrown)}`))
         .finally(() => socket.destroy())
     })
   })
 }
 
 /** Calls back once, when all that was announced has come. */
-function hear(socket: Socket, whole: (stdin: string) => void): void {
+function hear(socket: Socket, whole: (kind: Asked['kind'], stdin: string) => void): void {
   const chunks: Buffer[] = []
   let count = 0
   let expected: number | undefined
   let length = 0
+  let kind: Asked['kind'] = 'call'
   socket.on('data', chunk => {
     chunks.push(chunk)
     count += chunk.length
     if (expected === undefined) {
-      const head = /^(\d{1,8})\n/.exec(Buffer.concat(chunks).toString('latin1', 0, 9))
-      length = Number(head?.[1] ?? 0)
+      const head = HEAD.exec(Buffer.concat(chunks).toString('latin1', 0, HEAD_MAX))
+      length = Number(head?.[2] ?? 0)
+      if (head?.[1] !== undefined) kind = 'command'
       if (head !== null) expected = head[0].length + length
     }
-    if (count > (expected ?? 8) || length >= INPUT_MAX) socket.destroy()
-    else if (count === expected) whole(Buffer.concat(chunks).toString('utf8', count - length))
+    if (count > (expected ?? HEAD_MAX - 1) || length >= INPUT_MAX) socket.destroy()
+    else if (count === expected) whole(kind, Buffer.concat(chunks).toString('utf8', count - length))
   })
 }
 

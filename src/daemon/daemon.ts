@@ -5,6 +5,7 @@
  *                                             │
  *                                             └──▶ rules, files under the run directory
  *     runtime ──▶ launcher ──▶ call socket ──▶ FastPath ──▶ cni/ (fast-path.ts)
+ *                                    └─────▶ commands, as the first line (commands.ts)
  *
  * It is speed, never truth: what is published is in files and in the kernel, and a daemon that starts
  * serves it again. One runs at a time on a run directory: the lock on `daemon.lock` dies with it, or goes to its
@@ -41,7 +42,8 @@ import { Front } from '../publish/front/front.ts'
 import { portsOf } from '../publish/plan.ts'
 import { Publisher } from '../publish/publish.ts'
 import { makeRunDirectory, removeEmptyParents, runDirectory, unusable } from '../records/run-directory.ts'
-import { answerCalls } from './calls.ts'
+import { type Asked, answerCalls } from './calls.ts'
+import { handleCommand, type RunCommand } from './commands.ts'
 import { leaveControlGroup } from './control-group.ts'
 import { FastPath } from './fast-path.ts'
 import { redirectKey } from './handover.ts'
@@ -61,6 +63,8 @@ export interface DaemonOptions {
   replace?: boolean
   /** End when nothing has been served, and nobody has been connected, for so long. */
   idleMs?: number | undefined
+  /** Does commands for others. */
+  command: RunCommand
   /** Hears one line for each thing that happens. */
   log: (line: string) => void
   /** Is called once, when everything that is written down is served and the control socket answers. */
@@ -69,7 +73,7 @@ export interface DaemonOptions {
 
 /** Runs until a signal or a successor ends it. @throws TsnetError when it cannot start */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
-  const { settingsPath, log, ready, replace = false, idleMs } = options
+  const { settingsPath, command, log, ready, replace = false, idleMs } = options
   let settings = readSettings(settingsPath)
   const backend = forcedBackend(process.env)
   // Of a unit of its own it stays in that.
@@ -145,7 +149,11 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   if (inherited?.notify !== undefined) process.env.NOTIFY_SOCKET ??= inherited.notify
   listening = await listen(server, log, inherited?.control)
   const fastPath = new FastPath(attachments)
-  answerCalls(calls, asked => succession.unlessSucceeded(() => fastPath.handle(asked)), log)
+  const handle = async (asked: Asked) => {
+    if (asked.kind === 'call') await succession.unlessSucceeded(() => fastPath.handle(asked))
+    else if (!succession.isOver) await handleCommand(asked, command)
+  }
+  answerCalls(calls, handle, log)
   const called = await listenAt(calls, callSocket(), log)
   if (predecessor === undefined) for (const each of [called, listening]) each.name()
   else await predecessor.replace([called, listening])

@@ -6,7 +6,8 @@
  *
  * Starting Node takes many times what a CNI call does, so this asks a process that has been started:
  *
- *     ──▶ "<length>\n" <stdin>                                     all of it, as it came
+ *     ──▶ "<length>\n" <stdin>                                     a CNI call; all of it, as it came
+ *     ──▶ "command 0\n"                                            a command that only asks the daemon
  *     ◀── "tsnet\n"                                                at once: it will be done
  *     ◀── "<exit code> <length> <length>\n" <stdout> <stderr>      it is done
  *
@@ -19,7 +20,7 @@
  * in the midst left a journal, and the process id stays, by which Node knows what was begun for it. Only one that is
  * stopped in the midst keeps what it has begun to itself: then the answer is to try again.
  *
- * What is no CNI call, or has a device for stdin, goes to Node at once. Built by `npm run build` where
+ * Other commands, and a CNI call that has a device for stdin, go to Node at once. Built by `npm run build` where
  * there is `cc`; where there is none, launch.cjs does the same.
  */
 #define _GNU_SOURCE
@@ -87,8 +88,17 @@ static int hear(int daemon, struct text *answer, size_t enough, int within_ms, i
 	return 0;
 }
 
-/* Comes back where there is no answer, with what was read of stdin. */
-static void ask_daemon(const char *command, struct text *input)
+/* Whether it asks nobody but the daemon; which words it may have, the daemon knows. */
+static int is_for_daemon(const char *command)
+{
+	return !strcmp(command, "publish") || !strcmp(command, "unpublish") || !strcmp(command, "ports");
+}
+
+/*
+ * Comes back where there is no answer, with what was read of stdin.
+ * call: CNI_COMMAND; NULL for a command, which reads nothing.
+ */
+static void ask_daemon(const char *call, struct text *input)
 {
 	const char *folder = getenv("TSNET_RUN_DIR");
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -100,13 +110,14 @@ static void ask_daemon(const char *command, struct text *input)
 	setsockopt(daemon, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	setsockopt(daemon, SOL_SOCKET, SO_RCVTIMEO, &look, sizeof look);
 	if (connect(daemon, (struct sockaddr *)&address, sizeof address) < 0) return;
-	for (int i = 0; i < 3 && (!strcmp(command, "DEL") || !strcmp(command, "GC")); i++)
+	for (int i = 0; i < 3 && call && (!strcmp(call, "DEL") || !strcmp(call, "GC")); i++)
 		signal((int[]){ SIGTERM, SIGINT, SIGHUP }[i], SIG_IGN); /* what they begin is finished */
-	if (read_to(STDIN_FILENO, input, STDIN_MAX) < 0 || input->length >= STDIN_MAX) return;
+	if (call && read_to(STDIN_FILENO, input, STDIN_MAX) < 0) return;
+	if (input->length >= STDIN_MAX) return;
 
 	char length[32];
 	struct text answer = { 0 };
-	if (write_all(daemon, length, sprintf(length, "%zu\n", input->length)) < 0) return;
+	if (write_all(daemon, length, sprintf(length, call ? "%zu\n" : "command %zu\n", input->length)) < 0) return;
 	unsigned code, out, err;
 	int head = 0, stopped = 0;
 	if (write_all(daemon, input->at, input->length) < 0) return;
@@ -118,8 +129,10 @@ static void ask_daemon(const char *command, struct text *input)
 	}
 	if (sscanf(answer.at, "tsnet\n%u %u %u%n", &code, &out, &err, &head) != 3) return;
 	if (answer.at[head++] != '\n' || (size_t)head + out + err != answer.length) return;
+	/* A command ends without a word when nobody reads it, as ours does in Node. */
+	if (!call && write_all(STDOUT_FILENO, answer.at + head, out) < 0) exit(1);
 	write_all(STDERR_FILENO, answer.at + head + out, err);
-	if (write_all(STDOUT_FILENO, answer.at + head, out) == 0) exit(code);
+	if (!call || write_all(STDOUT_FILENO, answer.at + head, out) == 0) exit(code);
 	perror("tsnet: stdout");
 	exit(1);
 }
@@ -140,10 +153,11 @@ int main(int argc, char **argv)
 	char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL, *name = slash ? slash + 1 : argc > 0 ? argv[0] : "tsnet";
 	signal(SIGPIPE, SIG_IGN);
 	if (!strcmp(name, "docker-proxy")) docker_proxy(argv);
-	int is_call = command && *command && !(daemon && !strcmp(daemon, "off"));
-	if (is_call && fstat(STDIN_FILENO, &in) == 0 && !S_ISCHR(in.st_mode)) ask_daemon(command, &input);
+	int is_off = daemon && !strcmp(daemon, "off"), is_call = command && *command;
+	if (is_call && !is_off && fstat(STDIN_FILENO, &in) == 0 && !S_ISCHR(in.st_mode)) ask_daemon(command, &input);
+	if (!is_call && !is_off && argc > 1 && is_for_daemon(argv[1])) ask_daemon(NULL, &input);
 	char lack[512] = "";
-	if (command && *command && !has_room(lack, sizeof lack)) return fail(&input, TRY_AGAIN, lack);
+	if (is_call && !has_room(lack, sizeof lack)) return fail(&input, TRY_AGAIN, lack);
 	if (input.length > 0) {
 		int again = memfd_create("stdin", 0);
 		if (write_all(again, input.at, input.length) < 0 || lseek(again, 0, SEEK_SET) < 0 || dup2(again, 0) < 0)

@@ -12,7 +12,11 @@ const TRY_AGAIN = 11
 const { CNI_COMMAND, TSNET_DAEMON, TSNET_RUN_DIR = '/run/tsnet' } = process.env
 const path = `${TSNET_RUN_DIR}/call.sock`
 
-if (CNI_COMMAND && TSNET_DAEMON !== 'off' && existsSync(path) && hasInput()) askDaemon()
+// They ask nobody but the daemon.
+const COMMANDS = ['publish', 'unpublish', 'ports']
+const isMeant = CNI_COMMAND ? hasInput() : COMMANDS.includes(process.argv[2])
+
+if (TSNET_DAEMON !== 'off' && isMeant && existsSync(path)) askDaemon()
 else becomeTsnet()
 
 function becomeTsnet(input) {
@@ -43,10 +47,11 @@ function askDaemon() {
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => {})
     }
     try {
-      input = readInput()
+      if (CNI_COMMAND) input = readInput()
     } catch {
       return daemon.destroy()
     }
+    if (input === undefined) return daemon.write('command 0\n')
     if (input.length >= STDIN_MAX) return daemon.destroy()
     daemon.write(`${input.length}\n`)
     daemon.write(input)
@@ -59,11 +64,14 @@ function askDaemon() {
     const head = /^tsnet\n(\d+) (\d+) (\d+)\n/.exec(whole.toString('latin1', 0, 64))
     const [begin, code, out, err] = head === null ? [] : [head[0].length, ...head.slice(1).map(Number)]
     if (whole.length !== begin + out + err) return becomeTsnet(input)
+    const [stdout, stderr] = [whole.subarray(begin, begin + out), whole.subarray(begin + out)]
     try {
-      writeAll(2, whole.subarray(begin + out))
-      writeAll(1, whole.subarray(begin, begin + out))
+      if (!CNI_COMMAND) writeAll(1, stdout)
+      writeAll(2, stderr)
+      if (CNI_COMMAND) writeAll(1, stdout)
     } catch (thrown) {
-      writeAll(2, Buffer.from(`tsnet: stdout: ${thrown.message}\n`))
+      // A command ends without a word when nobody reads it, as ours does in Node.
+      if (CNI_COMMAND) writeAll(2, Buffer.from(`tsnet: stdout: ${thrown.message}\n`))
       process.exit(1)
     }
     process.exit(code)

@@ -128,6 +128,54 @@ for (const [what, executable] of Object.entries(launchers)) {
     t.equal(asked, 0)
   })
 
+  t.test(`${what} hands over a command that only asks the daemon, and leaves its stdin alone`, async t => {
+    const heard: string[] = []
+    const env = await daemon(t, socket => {
+      socket.write('tsnet\n')
+      socket.on('data', chunk => {
+        heard.push(String(chunk))
+        socket.end('2 3 5\noutwords')
+      })
+    })
+    for (const command of ['publish', 'unpublish', 'ports']) {
+      // It stays open.
+      const child = spawn(executable, [command, '8080:80', 'web'], { env: { PATH, ...env } })
+      const said = { stdout: '', stderr: '' }
+      for (const name of ['stdout', 'stderr'] as const)
+        child[name].on('data', chunk => {
+          said[name] += chunk
+        })
+      const closed = new Promise(resolve => child.on('close', resolve))
+      const code = await new Promise(resolve => child.on('exit', resolve))
+      child.stdin.destroy()
+      await closed
+      t.same({ code, ...said }, { code: 2, stdout: 'out', stderr: 'words' }, command)
+    }
+    t.same(
+      heard,
+      Array.from({ length: 3 }, () => 'command 0\n'),
+    )
+  })
+
+  t.test(`${what} becomes Node for a command whose daemon knows of calls alone`, async t => {
+    // As such a daemon does with what is no length.
+    const env = await daemon(t, socket => {
+      socket.write('tsnet\n')
+      socket.on('data', () => socket.destroy())
+    })
+    const child = spawn(executable, ['unpublish'], {
+      env: { PATH, ...env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let stderr = ''
+    child.stderr.on('data', chunk => {
+      stderr += chunk
+    })
+    const code = await new Promise(resolve => child.on('close', resolve))
+    t.equal(code, 1)
+    t.match(stderr, /^tsnet: name the ports and containers to unpublish/)
+  })
+
   t.test(`${what} refuses 10 MB as Node does, without asking`, async t => {
     const env = await daemon(t, socket => hear(socket, () => socket.end('tsnet\n0 2 0\nok')))
     const { code, stdout } = await call(executable, { ...env, CNI_COMMAND: 'STATUS' }, ' '.repeat(10_000_000))
