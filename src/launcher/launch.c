@@ -122,7 +122,8 @@ static void ask_daemon(const char *call, struct text *input)
 	int head = 0, stopped = 0;
 	if (write_all(daemon, input->at, input->length) < 0) return;
 	if (hear(daemon, &answer, 1, PATIENCE_MS, &stopped) < 0) return;
-	if (hear(daemon, &answer, SIZE_MAX, 0, &stopped) < 0 && stopped) {
+	/* To a command Node says how long it has waited. */
+	if (hear(daemon, &answer, SIZE_MAX, 0, &stopped) < 0 && stopped && call) {
 		say_error(input->at, TRY_AGAIN, "the daemon (pid %d) is stopped in the middle of this call; continue it "
 			"(kill -CONT %d), or end it, and try again", stopped, stopped);
 		exit(1);

@@ -59,7 +59,7 @@ function askDaemon() {
   daemon.on('data', chunk => answer.push(chunk))
   daemon.on('close', () => {
     clearInterval(looking)
-    if (stopped !== undefined && answer.length > 0) return sayStopped(stopped, String(input))
+    if (CNI_COMMAND && stopped !== undefined && answer.length > 0) return sayStopped(stopped, String(input))
     const whole = Buffer.concat(answer)
     const head = /^tsnet\n(\d+) (\d+) (\d+)\n/.exec(whole.toString('latin1', 0, 64))
     const [begin, code, out, err] = head === null ? [] : [head[0].length, ...head.slice(1).map(Number)]

@@ -172,7 +172,7 @@ for (const [what, executable] of Object.entries(launchers)) {
       stderr += chunk
     })
     const code = await new Promise(resolve => child.on('close', resolve))
-    t.equal(code, 1)
+    t.equal(code, 2)
     t.match(stderr, /^tsnet: name the ports and containers to unpublish/)
   })
 
