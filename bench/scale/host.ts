@@ -12,7 +12,7 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { answer } from '../../src/cni/cni.ts'
-import { connectControl } from '../../src/control/client.ts'
+import { connectControl, withinFor } from '../../src/control/client.ts'
 import { leaseText } from '../../src/ipam/store.ts'
 import { type NatBackend, ownerTag } from '../../src/model/network.ts'
 import * as operations from '../../src/network/network.ts'
@@ -46,6 +46,11 @@ const EXECUTABLE = resolve('dist/bin/tsnet')
 const PODS = 50
 const FIRST_PORT = 20_000
 const PUBLISHED_AT_ONCE = 100
+/**
+ * Ports of one publication. Each change of iptables' rules has the kernel walk all of the table that it can reach, so
+ * that thousands of publications would take an hour to make.
+ */
+const PORTS_OF_ONE: Record<NatBackend, number> = { nftables: 1, iptables: 50 }
 const ATTACHED_AT_ONCE = 10
 const FIRST_LEASE = 1_000
 
@@ -105,13 +110,21 @@ async function fill(): Promise<void> {
   await startDaemon()
   const client = await connectControl()
   const half = Math.ceil(size.ports / 2)
-  for (let first = 0; first < half; first += PUBLISHED_AT_ONCE) {
-    const count = Math.min(PUBLISHED_AT_ONCE, half - first)
-    const ports = Array.from({ length: count }, (_, i) => `${FIRST_PORT + size.ports + first + i}:80`)
-    await client?.ask('publish', { containers: ['netns:pod0'], ports })
+  const all = Array.from({ length: Math.ceil(half / PORTS_OF_ONE[backend]) }, (_, i) => rangeFrom(i, half))
+  for (let first = 0; first < all.length; first += PUBLISHED_AT_ONCE) {
+    const ports = all.slice(first, first + PUBLISHED_AT_ONCE)
+    await client?.ask('publish', { containers: ['netns:pod0'], ports }, withinFor(ports.length))
   }
   client?.[Symbol.dispose]()
   await stopDaemon()
+}
+
+/** Of the ports that `tsnet publish` publishes, those of one publication. */
+function rangeFrom(index: number, count: number): string {
+  const each = PORTS_OF_ONE[backend]
+  const first = FIRST_PORT + size.ports + index * each
+  const more = Math.min(each, count - index * each) - 1
+  return more === 0 ? `${first}:80` : `${first}-${first + more}:80-${80 + more}`
 }
 
 /** As many networks as there are, one interface of a pod on each. */

@@ -115,7 +115,7 @@ async function benchScaleOf(backend: NatBackend, rounds: number): Promise<Report
       notes: [
         ...SIZES.map(
           ({ ports, leases, attachments, networks }) =>
-            `at ${ports}: ${ports} published ports, half by CNI and half by tsnet publish, ${leases} leases in the network of the call, ${attachments} attachments on ${networks} networks`,
+            `at ${ports}: ${ports} published ports, half by CNI and half by tsnet publish${backend === 'iptables' ? ' in ranges of 50' : ''}, ${leases} leases in the network of the call, ${attachments} attachments on ${networks} networks`,
         ),
         `${backend}; filled in ${(filled / 1000).toFixed(0)} s; the turns of all sizes alternate, ${rounds} of each`,
       ],

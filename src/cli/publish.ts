@@ -1,6 +1,6 @@
 /** `tsnet publish` and `unpublish`. */
 
-import { ANSWER_WITHIN_MS, connectControl } from '../control/client.ts'
+import { connectControl, withinFor } from '../control/client.ts'
 import { daemonAtHand } from '../control/start.ts'
 import { TsnetError } from '../model/errors.ts'
 import { portRange } from '../model/port-mapping.ts'
@@ -21,7 +21,7 @@ interface Output {
 export async function publish(terminal: Terminal, words: PublishWords, { json }: Output): Promise<void> {
   parsePublishRequest(words) // what is wrong is said before a daemon is started for it
   using client = await daemonAtHand()
-  const published = (await client.ask('publish', words)) as Served[]
+  const published = (await client.ask('publish', words, withinFor(words.ports.length))) as Served[]
   if (json) terminal.out(`${JSON.stringify(published)}\n`)
   else for (const each of published) terminal.out(`${describe(each)}\n`)
   for (const line of new Set(published.flatMap(remarksOn))) terminal.error(`tsnet: ${line}\n`)
@@ -62,7 +62,7 @@ const nothingPublished = ([word]: string[]): TsnetError =>
 
 /** They end one after the other, each when its connections have finished. */
 const withinMs = (chosen: Publication[]): number =>
-  chosen.reduce((sum, { drainMs }) => sum + drainMs, ANSWER_WITHIN_MS)
+  chosen.reduce((sum, { drainMs }) => sum + drainMs, withinFor(chosen.length))
 
 const describe = (publication: Publication): string =>
   `${hostSide(publication)} -> ${namesOf(publication)}:${targetSide(publication)}`

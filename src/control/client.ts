@@ -25,6 +25,12 @@ const stoppedError = (pid: number): TsnetError =>
     details: `continue it (kill -CONT ${pid}), or end it`,
   })
 
+/** What each publication may add: rules of its own, and the kernel's grace periods on a busy host. */
+const EACH_WITHIN_MS = 1_000
+
+/** How long it may take to make, or to end, so many publications. */
+export const withinFor = (publications: number): number => ANSWER_WITHIN_MS + publications * EACH_WITHIN_MS
+
 /** A connection to the daemon. */
 export class ControlClient implements Disposable {
   readonly #socket: Socket
