@@ -73,8 +73,19 @@ export class NetworkFiles {
    * meanwhile, is found by a search, unless all is known to be ours. Only under the lock.
    */
   release(key: AttachmentKey, record = this.records.read(key)): void {
-    if (this.leases.exists) for (const ip of this.#allHeldBy(key, record)) this.leases.free(ip)
+    if (this.leases.exists) {
+      const held = this.#allHeldBy(key, record)
+      for (const ip of [...held, ...this.#emptied(held, record)]) this.leases.free(ip)
+    }
     this.records.remove(key)
+  }
+
+  /** What the record names, and a lease that names nobody stands for. */
+  #emptied(held: Ip[], record: KnownRecord | undefined): Ip[] {
+    const named = typeof record === 'object' ? record.addresses : []
+    return held.length >= named.length
+      ? []
+      : named.filter(ip => !held.includes(ip) && this.leases.read(ip) === 'garbage')
   }
 
   #allHeldBy(key: AttachmentKey, record: KnownRecord | undefined): Ip[] {
