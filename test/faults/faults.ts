@@ -1,0 +1,22 @@
+/**
+ * What happens when something goes wrong: processes that are killed, stopped or short of something, calls of the system
+ * that fail, files that are damaged, a crash between any two operations on files, rules that others take away.
+ *
+ *     *-kill, calls-killed        kill -9 at every call that changes something
+ *     *-errors, limits            an error in the place of a call, and nothing left to be had
+ *     damaged-state               whatever may stand in the place of a file
+ *     crash-states                every state of the files in which a crash can leave an operation
+ *     hand-over, stopped-daemon   somebody in the middle who does not go on
+ *     orphans, reconcile-*        others who work on when they should not, or against us
+ *
+ * Each one says what shall hold afterwards (residue none, no address and no port twice, nothing lost that was
+ * acknowledged), and has a control in which that does not hold: or it would say nothing.
+ */
+
+import { readdirSync, readFileSync } from 'node:fs'
+import t from 'tap'
+
+t.test('every file of this folder begins with what it is about', async t => {
+  for (const name of readdirSync('test/faults').filter(each => each.endsWith('.ts')))
+    t.match(readFileSync(`test/faults/${name}`, 'utf8'), /^\/\*\*/, name)
+})
