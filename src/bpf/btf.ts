@@ -59,6 +59,16 @@ export function encodeStorageBtf(valueSize: number): Uint8Array {
  * @throws TsnetError `decode`
  */
 export function memberOffset(blob: Uint8Array, struct: string, member: string): number | undefined {
+  try {
+    return find(blob, struct, member)
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    throw new TsnetError('decode', 'this BTF leads out of itself', { cause })
+  }
+}
+
+/** @throws RangeError where a number in it leads out of the blob */
+function find(blob: Uint8Array, struct: string, member: string): number | undefined {
   const view = new DataView(blob.buffer, blob.byteOffset, blob.byteLength)
   if (blob.length < HEADER_SIZE || view.getUint16(0, true) !== MAGIC)
     throw new TsnetError('decode', 'this is no BTF')
@@ -69,6 +79,7 @@ export function memberOffset(blob: Uint8Array, struct: string, member: string): 
     number,
     number,
   ]
+  if (start + strOff + strLen > blob.length) throw new RangeError('its strings are cut short')
   const strings = Buffer.from(blob.buffer, blob.byteOffset + start + strOff, strLen)
   const nameAt = (at: number) => strings.toString('latin1', at, strings.indexOf(0, at))
   const wanted = strings.indexOf(`\0${struct}\0`, 0, 'latin1') + 1

@@ -12,6 +12,7 @@ import { newest, type Version, versions } from '../cni/versions.ts'
 import { readGiven } from '../ffi/regular-file.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { type Json, parseJson } from '../model/json/json.ts'
+import { shown } from '../model/json/shown.ts'
 import { namesIn } from './folder.ts'
 
 export const CONF_DIR = '/etc/cni/net.d'
@@ -40,13 +41,9 @@ export function findNetworkList(name: string, folder: string): NetworkList {
   if (found !== undefined) return found.list
   const names = lists.map(({ list }) => list.name)
   const known = names.length > 0 ? `there are ${names.join(', ')}` : 'there is none'
-  throw new TsnetError(
-    'invalid-environment',
-    `there is no network ${JSON.stringify(name)} in ${folder}; ${known}`,
-    {
-      ...(damaged.length > 0 && { details: `not understood: ${damaged.join('; ')}` }),
-    },
-  )
+  throw new TsnetError('invalid-environment', `there is no network ${shown(name)} in ${folder}; ${known}`, {
+    ...(damaged.length > 0 && { details: `not understood: ${damaged.join('; ')}` }),
+  })
 }
 
 /**

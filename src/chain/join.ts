@@ -9,6 +9,7 @@
 import { checkContainerId, checkNetworkName } from '../cni/config/names.ts'
 import { TsnetError } from '../model/errors.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
+import { shown } from '../model/json/shown.ts'
 import { parsePortSpec } from '../model/publication/port-spec.ts'
 import { writeCached } from './cache.ts'
 import type { NetworkList } from './conflist.ts'
@@ -114,12 +115,12 @@ function offerOf(list: NetworkList, request: JoinRequest): Pick<ListCall, 'args'
 function mappingsOf(text: string): object[] {
   const { host, container, protocol, hostIp } = parsePortSpec(text)
   if ('socket' in container) {
-    throw new TsnetError('invalid-environment', `port ${JSON.stringify(text)}: a socket is for tsnet publish`)
+    throw new TsnetError('invalid-environment', `port ${shown(text)}: a socket is for tsnet publish`)
   }
   if (host === undefined || host.count !== container.count) {
     throw new TsnetError(
       'invalid-environment',
-      `port ${JSON.stringify(text)}: name a host port for each port of the container, such as 8080:80`,
+      `port ${shown(text)}: name a host port for each port of the container, such as 8080:80`,
     )
   }
   return Array.from({ length: container.count }, (_, i) => ({

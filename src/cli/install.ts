@@ -17,6 +17,7 @@ import {
 } from '../install/install.ts'
 import { linkTarget } from '../install/origin.ts'
 import { TsnetError } from '../model/errors.ts'
+import { shownPath } from '../model/json/shown.ts'
 import { VERSION } from '../model/version.ts'
 import { readContainerdConfig } from '../runtime/containerd-config.ts'
 import type { Terminal } from './terminal.ts'
@@ -126,7 +127,7 @@ function reporter(terminal: Terminal, { json }: { json?: true }) {
 function rootOf({ root }: { root?: string }): string {
   if (root === undefined) return ''
   if (statSync(root, { throwIfNoEntry: false })?.isDirectory() === true) return resolve(root)
-  throw new TsnetError('invalid-environment', `--root: ${JSON.stringify(root)} is no folder`)
+  throw new TsnetError('invalid-environment', `--root: ${shownPath(root)} is no folder`)
 }
 
 const daemonRuns = async (): Promise<boolean> => {

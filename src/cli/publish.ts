@@ -3,6 +3,7 @@
 import { connectControl, withinFor } from '../control/client.ts'
 import { daemonAtHand } from '../control/start.ts'
 import { TsnetError } from '../model/errors.ts'
+import { shown } from '../model/json/shown.ts'
 import { portRange } from '../model/port-mapping.ts'
 import { calledOf, type Publication } from '../model/publication/publication.ts'
 import { type PublishWords, parsePublishRequest } from '../model/publication/request.ts'
@@ -58,7 +59,7 @@ export async function unpublish(
 }
 
 const nothingPublished = ([word]: string[]): TsnetError =>
-  new TsnetError('unknown-container', `nothing is published as or for ${JSON.stringify(word)}`)
+  new TsnetError('unknown-container', `nothing is published as or for ${shown(word)}`)
 
 /** They end one after the other, each when its connections have finished. */
 const withinMs = (chosen: Publication[]): number =>

@@ -19,7 +19,8 @@
  */
 
 import { TsnetError } from '../model/errors.ts'
-import { type Json, parseJson, shownBare } from '../model/json/json.ts'
+import { type Json, parseJson } from '../model/json/json.ts'
+import { shownBare } from '../model/json/shown.ts'
 import { surroundings } from '../model/surroundings.ts'
 import { checkNetworkName } from './config/names.ts'
 import { unknownKeys } from './config/unknown-keys.ts'

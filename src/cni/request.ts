@@ -2,7 +2,7 @@
 
 import { TsnetError } from '../model/errors.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
-import { shown } from '../model/json/json.ts'
+import { shown } from '../model/json/shown.ts'
 import { checkContainerId } from './config/names.ts'
 import type { Command } from './versions.ts'
 

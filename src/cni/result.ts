@@ -9,6 +9,7 @@ import { familyOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { overlayDns } from '../model/json/dns.ts'
 import type { ResultIp } from '../model/json/result.ts'
+import { shown } from '../model/json/shown.ts'
 import type { Attachment, Dns, Route } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import type { Result, ResultInterface } from './config/previous.ts'
@@ -87,7 +88,7 @@ function shapeOld(result: Result, version: Version): Record<string, unknown> {
 /** The refusal of 0.1.0 and 0.2.0 to describe a layer 2 attachment. */
 export const noAddresses = (version: Version): TsnetError =>
   new TsnetError('incompatible-version', 'cannot convert: no valid IP addresses', {
-    details: `cniVersion ${JSON.stringify(version)} has no result without addresses; use 0.3.0 or later`,
+    details: `cniVersion ${shown(version)} has no result without addresses; use 0.3.0 or later`,
   })
 
 function shapeInterface(entry: ResultInterface, newest: boolean) {

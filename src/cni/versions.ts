@@ -2,6 +2,7 @@
 
 import { TsnetError } from '../model/errors.ts'
 import type { Json } from '../model/json/json.ts'
+import { shown } from '../model/json/shown.ts'
 
 /** In the order of their appearance: a later one knows what an earlier one knows. */
 export const versions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const
@@ -22,7 +23,7 @@ export function readVersion(config: Json): Version {
   const version = versions.find(known => known === text)
   if (version !== undefined) return version
   throw new TsnetError('incompatible-version', 'incompatible CNI versions', {
-    details: `cniVersion: config is ${JSON.stringify(text)}, plugin supports ${JSON.stringify(versions)}`,
+    details: `cniVersion: config is ${shown(text)}, plugin supports ${JSON.stringify(versions)}`,
   })
 }
 
@@ -35,6 +36,6 @@ export function checkCommandIsIn(version: Version, command: Command): void {
   const least = since[command]
   if (least === undefined || atLeast(version, least)) return
   throw new TsnetError('incompatible-version', `config version does not allow ${command}`, {
-    details: `cniVersion is ${JSON.stringify(version)}, ${command} came with ${least}`,
+    details: `cniVersion is ${shown(version)}, ${command} came with ${least}`,
   })
 }

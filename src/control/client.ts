@@ -3,6 +3,7 @@
 import { connect, type Socket } from 'node:net'
 import { peerPid } from '../ffi/peer.ts'
 import { hasCode, TsnetError } from '../model/errors.ts'
+import { shown } from '../model/json/shown.ts'
 import { isStopped } from '../netns/processes.ts'
 import { controlSocket, type Event, errorOf, REPLY_MAX, type Reply, readLines, writeLine } from './control.ts'
 
@@ -43,9 +44,10 @@ export class ControlClient implements Disposable {
   constructor(socket: Socket, hear: (event: Event) => void) {
     this.#socket = socket
     readLines(socket, REPLY_MAX, value => {
-      const said = value as Reply | Event
-      if ('event' in said) hear(said)
-      else this.#settle(said)
+      // Whatever listens there: what is no object says nothing.
+      if (typeof value !== 'object' || value === null) socket.destroy()
+      else if ('event' in value) hear(value as Event)
+      else this.#settle(value as Reply)
     })
     this.closed = new Promise(resolve => socket.once('close', () => resolve()))
     let seen = 0
@@ -91,7 +93,7 @@ export class ControlClient implements Disposable {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(id)
-        const what = `the daemon did not answer ${JSON.stringify(operation)} within ${withinMs / 1000} s`
+        const what = `the daemon did not answer ${shown(operation)} within ${withinMs / 1000} s`
         reject(new TsnetError('try-again', what, { details: 'it may still do what it was asked for' }))
       }, withinMs)
       this.#waiting.set(id, { resolve, reject, timer })

@@ -17,6 +17,7 @@ import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import ndjson from 'ndjson'
 import { type ErrorCode, messageOf, TsnetError } from '../model/errors.ts'
+import { shown } from '../model/json/shown.ts'
 import { systemFailure } from '../model/system-failure.ts'
 import { runDirectory } from '../records/records.ts'
 import { WholeLines } from './whole-lines.ts'
@@ -117,5 +118,9 @@ export function reportOf(thrown: unknown): ErrorReport {
 }
 
 /** The error that travelled. */
-export const errorOf = ({ code, message, details }: ErrorReport): TsnetError =>
-  new TsnetError(code, message, details === undefined ? {} : { details })
+export function errorOf(report: unknown): TsnetError {
+  const { code, message, details } = (report ?? {}) as Partial<Record<keyof ErrorReport, unknown>>
+  if (typeof code !== 'string' || typeof message !== 'string' || message === '')
+    return new TsnetError('io', `the daemon reports an error that is none: ${shown(report)}`)
+  return new TsnetError(code as ErrorCode, message, typeof details === 'string' ? { details } : {})
+}

@@ -3,6 +3,7 @@
 import type { Server, Socket } from 'node:net'
 import { isPeerThere, peerPid } from '../ffi/peer.ts'
 import { TsnetError } from '../model/errors.ts'
+import { shown } from '../model/json/shown.ts'
 import { asRequest, type Event, REQUEST_MAX, type Reply, readLines, reportOf, writeLine } from './control.ts'
 
 /** Who asks. */
@@ -128,10 +129,7 @@ export class ControlServer {
     }
     const handler = Object.hasOwn(this.#handlers, operation) ? this.#handlers[operation] : undefined
     if (handler === undefined) {
-      throw new TsnetError(
-        'unsupported-field',
-        `the daemon does not know how to ${JSON.stringify(operation)}`,
-      )
+      throw new TsnetError('unsupported-field', `the daemon does not know how to ${shown(operation)}`)
     }
     return handler(parameters, this.#peerOf(socket))
   }

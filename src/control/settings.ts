@@ -2,6 +2,7 @@
 
 import { readGiven } from '../ffi/regular-file.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { shown } from '../model/json/shown.ts'
 import { defaultOptions } from '../proxy/publication.ts'
 
 export interface Settings {
@@ -75,13 +76,13 @@ function checkSettings(value: unknown, path: string): Settings {
   }
   const unknown = Object.keys(value).find(key => !Object.hasOwn(limits, key))
   if (unknown !== undefined)
-    throw new TsnetError('invalid-config', `${path}: there is no setting ${JSON.stringify(unknown)}`)
+    throw new TsnetError('invalid-config', `${path}: there is no setting ${shown(unknown)}`)
   const given = value as Partial<Settings>
   for (const [key, limit] of Object.entries(limits)) {
     const one = given[key as keyof Settings]
     if (isWithin(one, limit) || !Object.hasOwn(value, key)) continue
     const what = describe(limit)
-    throw new TsnetError('invalid-config', `${path}: ${key} must be ${what}, not ${JSON.stringify(one)}`)
+    throw new TsnetError('invalid-config', `${path}: ${key} must be ${what}, not ${shown(one)}`)
   }
   return { ...defaults, ...given }
 }

@@ -39,7 +39,7 @@ export function readCaller(socket: Socket): CallingProcess | undefined {
     if (pid === 0 || uid !== 0) return undefined
     const process = `/proc/${pid}`
     if (!sameNamespace(statSync(`${process}/ns/net`), netnsHere().id)) return undefined
-    const env = readEnvironment(`${process}/environ`)
+    const env = parseEnvironment(readFileSync(`${process}/environ`, 'utf8'))
     const [path = '', ...words] = readCommandLine(process)
     const calledAs = basename(path)
     const directory = readlinkSync(`${process}/cwd`)
@@ -55,9 +55,10 @@ export function readCaller(socket: Socket): CallingProcess | undefined {
   }
 }
 
-function readEnvironment(path: string): Surroundings['env'] {
+/** @param text of proc_pid_environ(5) */
+export function parseEnvironment(text: string): Surroundings['env'] {
   const env = new Map<string, string>()
-  for (const entry of readFileSync(path, 'utf8').split('\0')) {
+  for (const entry of text.split('\0')) {
     // A name has a character at least, which may be an equals sign.
     const end = entry.indexOf('=', 1)
     const name = entry.slice(0, end)

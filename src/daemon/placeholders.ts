@@ -24,6 +24,7 @@ import type { Peer } from '../control/server.ts'
 import { libc } from '../ffi/ffi.ts'
 import { copyDescriptor, openProcess } from '../ffi/pidfd.ts'
 import { TsnetError } from '../model/errors.ts'
+import { shown } from '../model/json/shown.ts'
 import { describeHostPorts } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 import { type ProxyCall, readProxyCall } from '../model/proxy-call.ts'
@@ -172,7 +173,7 @@ export class Placeholders {
   #copies(pid: number, { protocol, hostPort }: ProxyCall, words: unknown): number[][] {
     const { socket } = words as { socket?: unknown }
     if (!Number.isInteger(socket)) {
-      throw new TsnetError('invalid-environment', `docker-proxy: socket: ${JSON.stringify(socket)} cannot be`)
+      throw new TsnetError('invalid-environment', `docker-proxy: socket: ${shown(socket)} cannot be`)
     }
     using process = openProcess(pid)
     const { workers } = this.#front

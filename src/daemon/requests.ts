@@ -2,6 +2,7 @@
 
 import type { Handlers } from '../control/server.ts'
 import { TsnetError } from '../model/errors.ts'
+import { shown } from '../model/json/shown.ts'
 import type { Publication } from '../model/publication/publication.ts'
 import { parsePublishRequest } from '../model/publication/request.ts'
 import { reconcile } from '../network/reconcile/reconcile.ts'
@@ -37,7 +38,7 @@ export const personal: readonly string[] = ['docker-proxy', 'leave']
 function ownerOf(words: unknown): string {
   const { owner } = (words ?? {}) as { owner?: unknown }
   if (typeof owner === 'string' && /^[0-9a-f]{16}$/.test(owner)) return owner
-  throw new TsnetError('invalid-environment', `owner: ${JSON.stringify(owner)} is not an owner tag`)
+  throw new TsnetError('invalid-environment', `owner: ${shown(owner)} is not an owner tag`)
 }
 
 /** The publications of these ids, which all must be there. */
@@ -48,7 +49,7 @@ function identified(published: readonly Publication[], words: unknown): Publicat
   return ids.map(id => {
     const publication = byId.get(id)
     if (publication === undefined)
-      throw new TsnetError('invalid-environment', `there is no publication ${JSON.stringify(id)}`)
+      throw new TsnetError('invalid-environment', `there is no publication ${shown(id)}`)
     return publication
   })
 }

@@ -7,6 +7,7 @@
 import { type HostIp, type Ip, tryParseIp } from '../model/address/address.ts'
 import { tryParseHostIp } from '../model/address/host.ts'
 import { TsnetError } from '../model/errors.ts'
+import { cut, shown } from '../model/json/shown.ts'
 import { type ProxyCall, protocolOf } from '../model/proxy-call.ts'
 
 export type Arguments =
@@ -50,7 +51,7 @@ export function readArguments(args: readonly string[]): Arguments {
   if (isTrue(value('v')) || isTrue(value('version'))) return { wants: 'version' }
   const protocol = protocolOf(value('proto'))
   if (protocol === undefined) {
-    throw new TsnetError('unsupported-field', `unsupported protocol ${value('proto')}`)
+    throw new TsnetError('unsupported-field', `unsupported protocol ${cut(value('proto'))}`)
   }
   const hostIp = value('host-ip') as HostIp
   const hostPort = Number(value('host-port'))
@@ -78,10 +79,10 @@ function readFlags(args: readonly string[]): Map<Name, string> | 'help' {
   const rest = [...args]
   for (let word = rest.shift(); word !== undefined && /^--?[^-]/.test(word); word = rest.shift()) {
     const [, name = '', joined] = /^--?([^=]*)(?:=(.*))?$/s.exec(word) ?? []
-    if (name === '' || name.startsWith('-')) throw refuse(`bad flag syntax: ${word}`)
+    if (name === '' || name.startsWith('-')) throw refuse(`bad flag syntax: ${cut(word)}`)
     if (!isName(name)) {
       if (name === 'h' || name === 'help') return 'help'
-      throw refuse(`flag provided but not defined: -${name}`)
+      throw refuse(`flag provided but not defined: -${cut(name)}`)
     }
     const value = joined ?? (words[name].kind === 'bool' ? 'true' : rest.shift())
     if (value === undefined) throw refuse(`flag needs an argument: -${name}`)
@@ -97,21 +98,30 @@ function checked(name: Name, value: string): string {
     case 'ip': {
       const ip = kind === 'ip' ? tryParseIp(value) : tryParseHostIp(value)
       if (ip !== undefined) return ip
-      throw refuse(`invalid value ${JSON.stringify(value)} for flag -${name}: invalid IP address: ${value}`)
+      throw refuse(`invalid value ${shown(value)} for flag -${name}: invalid IP address: ${cut(value)}`)
     }
     case 'int': {
-      const [, sign = '', digits = ''] = /^([+-]?)((?:0[xob])?[\da-f]+)$/i.exec(value) ?? []
-      const number = digits === '' ? Number.NaN : Number(digits) * (sign === '-' ? -1 : 1)
+      const number = readInteger(value)
       if (Number.isSafeInteger(number)) return String(number)
-      throw refuse(`invalid value ${JSON.stringify(value)} for flag -${name}: parse error`)
+      throw refuse(`invalid value ${shown(value)} for flag -${name}: parse error`)
     }
     case 'bool':
       if (isTrue(value) || FALSE.includes(value)) return value
-      throw refuse(`invalid boolean value ${JSON.stringify(value)} for -${name}: parse error`)
+      throw refuse(`invalid boolean value ${shown(value)} for -${name}: parse error`)
     case 'string':
       return value
   }
 }
+
+/** As Go's strconv.ParseInt reads one with base 0: a leading zero is octal, underscores part digits. NaN: it is none. */
+function readInteger(text: string): number {
+  const [, sign, octal, other] = INTEGER.exec(text) ?? []
+  const digits = octal === undefined ? other : `0o0${octal}`
+  const number = digits === undefined ? Number.NaN : Number(digits.replaceAll('_', ''))
+  return sign === '-' ? -number : number
+}
+
+const INTEGER = /^([+-]?)(?:0((?:_?[0-7])*)|(0x(?:_?[\da-f])+|0b(?:_?[01])+|0o(?:_?[0-7])+|[1-9](?:_?\d)*))$/i
 
 const FALSE = ['0', 'f', 'F', 'false', 'FALSE', 'False']
 const isTrue = (value: string): boolean => ['1', 't', 'T', 'true', 'TRUE', 'True'].includes(value)

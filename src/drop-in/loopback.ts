@@ -2,6 +2,7 @@
 
 import { type Cidr, ipOf, isLoopback } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
+import { shown } from '../model/json/shown.ts'
 import { listAddresses } from '../netlink/address.ts'
 import { changeLink, getLink } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
@@ -35,7 +36,7 @@ function refuseForeign(addresses: Cidr[]): void {
   if (foreign === undefined) return
   throw new TsnetError(
     'conflict',
-    `loopback interface found with non-loopback address ${JSON.stringify(ipOf(foreign))}; nothing was changed`,
+    `loopback interface found with non-loopback address ${shown(ipOf(foreign))}; nothing was changed`,
   )
 }
 

@@ -1,6 +1,7 @@
 /** How the daemon is started with the host: units of systemd, or a script for OpenRC or System V's init. */
 
 import { TsnetError } from '../model/errors.ts'
+import { shown } from '../model/json/shown.ts'
 import { openrcScript, SCRIPT, sysvScript } from './init-scripts.ts'
 import { fileItem, type Item, sampleItem } from './items.ts'
 import type { Surroundings } from './surroundings.ts'
@@ -17,10 +18,7 @@ export function initSystemOf(word: string, around: Surroundings): InitSystem {
   if (word !== 'auto') {
     const system = systems.find(each => each === word)
     if (system !== undefined) return system
-    throw new TsnetError(
-      'invalid-environment',
-      `--init: ${JSON.stringify(word)} is not auto, ${systems.join(', ')}`,
-    )
+    throw new TsnetError('invalid-environment', `--init: ${shown(word)} is not auto, ${systems.join(', ')}`)
   }
   const has = (path: string) => around.lookAt(path) !== 'nothing'
   if (isBooted('systemd', around)) return 'systemd'
@@ -75,7 +73,7 @@ export function serviceItems(system: InitSystem, service: Service, around: Surro
   if (!/^[\w/.,:@+-]+$/.test(executable) && system !== 'none') {
     throw new TsnetError(
       'invalid-environment',
-      `--init: no service can be made of ${JSON.stringify(executable)}; install from a path without spaces, or with --init none`,
+      `--init: no service can be made of ${shown(executable)}; install from a path without spaces, or with --init none`,
     )
   }
   switch (system) {

@@ -2,6 +2,7 @@
 
 import { isAbsolute, join } from 'node:path'
 import { TsnetError } from '../model/errors.ts'
+import { shown } from '../model/json/shown.ts'
 import type { CommandText } from './command-text.ts'
 import { bashCompletion, fishCompletion, zshCompletion } from './completions.ts'
 import { fileItem, type Item, sampleItem } from './items.ts'
@@ -48,10 +49,7 @@ export function planItems(wishes: Wishes, facts: Facts): Item[] {
   }
   for (const [option, path] of Object.entries(paths)) {
     if (path !== undefined && !isAbsolute(path))
-      throw new TsnetError(
-        'invalid-environment',
-        `${option}: ${JSON.stringify(path)} is not an absolute path`,
-      )
+      throw new TsnetError('invalid-environment', `${option}: ${shown(path)} is not an absolute path`)
   }
   const { executable, commands, version, conflist } = facts
   const share = (path: string, text: string): Item => fileItem(join(prefix, 'share', path), text)
@@ -82,7 +80,7 @@ function namesOf(words: string, roles: readonly string[]): string[] {
   if (unknown === undefined) return [...new Set(names)]
   throw new TsnetError(
     'invalid-environment',
-    `--as: ${JSON.stringify(unknown)} is no plugin that tsnet plays: ${others.join(', ')}, or all`,
+    `--as: ${shown(unknown)} is no plugin that tsnet plays: ${others.join(', ')}, or all`,
   )
 }
 

@@ -9,6 +9,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { shownPath } from '../model/json/shown.ts'
 import { present } from '../model/present.ts'
 import { type Surroundings, surroundings } from '../model/surroundings.ts'
 import { worksForUs } from '../netns/orphans.ts'
@@ -56,22 +57,15 @@ export async function execPlugin(call: PluginCall): Promise<string> {
 /** @throws TsnetError `invalid-config` for more than a file name; `missing` */
 async function findPlugin({ plugin, path, key = 'ipam.type' }: PluginCall): Promise<string> {
   if (!/^[^/\\\0]+$/.test(plugin) || plugin === '.' || plugin === '..') {
-    throw new TsnetError(
-      'invalid-config',
-      `${key}: ${JSON.stringify(plugin)} is not the file name of a plugin`,
-    )
+    throw new TsnetError('invalid-config', `${key}: ${shownPath(plugin)} is not the file name of a plugin`)
   }
   const candidates = path.filter(folder => folder !== '').map(folder => join(folder, plugin))
   const found = candidates.find(file => statSync(file, { throwIfNoEntry: false })?.isFile())
   if (found !== undefined) return found
   const { didYouMean } = await import('../model/nearest.ts')
-  throw new TsnetError(
-    'missing',
-    `failed to find plugin ${JSON.stringify(plugin)} in path [${path.join(' ')}]`,
-    {
-      details: `install it into a directory of CNI_PATH, or change ${key}${didYouMean(plugin, pluginsIn(path))}`,
-    },
-  )
+  throw new TsnetError('missing', `failed to find plugin ${shownPath(plugin)} in path [${path.join(' ')}]`, {
+    details: `install it into a directory of CNI_PATH, or change ${key}${didYouMean(plugin, pluginsIn(path))}`,
+  })
 }
 
 /** The names that there are, and host-local, which needs no file. */

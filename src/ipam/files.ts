@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { type FileLock, lockFile } from '../ffi/lock.ts'
 import type { Ip } from '../model/address/address.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { shown } from '../model/json/shown.ts'
 import type { AttachmentKey } from '../model/network.ts'
 import { type KnownRecord, RecordStore } from './record.ts'
 import { type Holder, type LeaseContent, LeaseStore } from './store.ts'
@@ -20,7 +21,7 @@ export class NetworkFiles {
   /** @throws TsnetError `invalid-config` for a name that would lead out of dataDir, or to our own files */
   constructor(dataDir: string, network: string) {
     if (!/^[A-Za-z0-9][\w.-]*$/.test(network)) {
-      throw new TsnetError('invalid-config', `name: ${JSON.stringify(network)} is not a network name`)
+      throw new TsnetError('invalid-config', `name: ${shown(network)} is not a network name`)
     }
     this.network = network
     this.leases = new LeaseStore(join(dataDir, network))

@@ -4,6 +4,7 @@
 
 import { readGiven } from '../ffi/regular-file.ts'
 import { messageOf, TsnetError } from '../model/errors.ts'
+import { shownPath } from '../model/json/shown.ts'
 import type { Dns } from '../model/network.ts'
 
 /**
@@ -15,7 +16,7 @@ export function readResolvConf(path: string): Dns {
   try {
     text = readGiven(path)
   } catch (cause) {
-    throw new TsnetError('io', `ipam.resolvConf: cannot read ${JSON.stringify(path)}: ${messageOf(cause)}`, {
+    throw new TsnetError('io', `ipam.resolvConf: cannot read ${shownPath(path)}: ${messageOf(cause)}`, {
       cause,
     })
   }

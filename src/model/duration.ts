@@ -1,6 +1,7 @@
 /** Durations as people write them: `500ms`, `10s`, `5m`, `1h`, `1h30m`, `2d`. */
 
 import { TsnetError } from './errors.ts'
+import { shown } from './json/shown.ts'
 
 const units: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
@@ -22,7 +23,7 @@ export function parseDuration(text: string, what: string): number {
   if (!whole || milliseconds > LONGEST_MS) {
     throw new TsnetError(
       'invalid-environment',
-      `${what}: ${JSON.stringify(text)} is not a time up to 24 days, such as 10s, 5m or 1h30m`,
+      `${what}: ${shown(text)} is not a time up to 24 days, such as 10s, 5m or 1h30m`,
     )
   }
   return milliseconds

@@ -1,6 +1,7 @@
 /** Environment variables that every front door reads alike. */
 
 import { TsnetError } from './errors.ts'
+import { shown } from './json/shown.ts'
 import type { NatBackend } from './network.ts'
 
 export const natBackends: readonly NatBackend[] = ['iptables', 'nftables']
@@ -15,6 +16,8 @@ export function forcedBackend({
   if (!forced) return undefined
   const backend = natBackends.find(known => known === forced)
   if (backend !== undefined) return backend
-  const shown = JSON.stringify(forced)
-  throw new TsnetError('invalid-environment', `TSNET_NAT: ${shown} is neither ${natBackends.join(' nor ')}`)
+  throw new TsnetError(
+    'invalid-environment',
+    `TSNET_NAT: ${shown(forced)} is neither ${natBackends.join(' nor ')}`,
+  )
 }

@@ -3,7 +3,7 @@
  */
 
 import { type ErrorCode, TsnetError } from './errors.ts'
-import { shown } from './json/json.ts'
+import { shown } from './json/shown.ts'
 
 /** IFNAMSIZ without its NUL, linux/if.h. */
 export const INTERFACE_NAME_MAX = 15

@@ -3,6 +3,7 @@
 import { type HostIp, type Ip, tryParseIp } from './address/address.ts'
 import { tryParseHostIp } from './address/host.ts'
 import { TsnetError } from './errors.ts'
+import { shown } from './json/shown.ts'
 import type { Protocol } from './port-mapping.ts'
 
 export interface ProxyCall {
@@ -45,5 +46,5 @@ const asPort = (value: unknown, least: number): number | undefined =>
     : undefined
 
 function refuse(key: string, value: unknown): never {
-  throw new TsnetError('invalid-environment', `docker-proxy: ${key}: ${JSON.stringify(value)} cannot be`)
+  throw new TsnetError('invalid-environment', `docker-proxy: ${key}: ${shown(value)} cannot be`)
 }

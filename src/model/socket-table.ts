@@ -27,7 +27,7 @@ const LISTEN = '0A'
 const UNCONNECTED = '07'
 
 function readSockets(text: string, wanted: string): Waiting[] {
-  const rows = text.matchAll(/^\s*\d+: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) \S+ ([0-9A-F]{2}) /gm)
+  const rows = text.matchAll(/^ *\d+: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) \S+ ([0-9A-F]{2}) /gm)
   return [...rows].flatMap(([, address = '', port = '', state]) =>
     state === wanted ? [{ ip: ipOfWords(address), port: Number.parseInt(port, 16) }] : [],
   )
@@ -45,11 +45,13 @@ const reversed = (word: string): string => (word.match(/../g) ?? []).toReversed(
 /** ENDPT SOCK STY SST HBKT LPORT UID INODE LADDRS…, of which those in the state SST are wanted that listen. */
 function readEndpoints(text: string): Waiting[] {
   return text.split('\n').flatMap(line => {
-    const [, , , state, , port, , , ...addresses] = line.trim().split(/\s+/)
+    const [, , , state, , port = '', , , ...addresses] = line.trim().split(/\s+/)
     if (Number(state) !== Number.parseInt(LISTEN, 16)) return []
     return addresses.flatMap(each => {
       const ip = tryParseIp(each.replace(/^\*/, ''))
-      return ip === undefined ? [] : [{ ip, port: Number(port) }]
+      return ip === undefined || !isPort(port) ? [] : [{ ip, port: Number(port) }]
     })
   })
 }
+
+const isPort = (text: string): boolean => /^\d{1,5}$/.test(text) && Number(text) <= 65_535

@@ -21,6 +21,7 @@ import {
 import { ipOfHost, isLinkLocal } from '../model/address/host.ts'
 import { TsnetError } from '../model/errors.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
+import { shown } from '../model/json/shown.ts'
 import type { NatIntent } from '../model/network.ts'
 import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
 
@@ -87,7 +88,7 @@ export const isOwnerTag = (text: string): boolean => /^[0-9a-f]{16}$/.test(text)
  */
 export function planRules(intent: NatIntent): Rules {
   if (!isOwnerTag(intent.owner)) {
-    throw new TsnetError('internal', `owner tag ${JSON.stringify(intent.owner)} is not 16 hex digits`)
+    throw new TsnetError('internal', `owner tag ${shown(intent.owner)} is not 16 hex digits`)
   }
   const addresses = [...new Set(intent.addresses.map(address => parseCidr(address, 'address')))]
   const siblings = (intent.otherAddresses ?? []).map(ip => parseIp(ip, 'address'))
@@ -131,7 +132,7 @@ type Mapping = PortMapping & { hostIp?: Ip }
 function parseMapping(mapping: PortMapping): Mapping {
   const { protocol, hostPort, containerPort, count } = mapping
   const wrong = (what: string): TsnetError =>
-    new TsnetError('invalid-config', `port mapping ${JSON.stringify(mapping)}: ${what}`)
+    new TsnetError('invalid-config', `port mapping ${shown(mapping)}: ${what}`)
   if (!PROTOCOLS.includes(protocol)) throw wrong('protocol is not tcp, udp or sctp')
   if (!isRange(hostPort, count)) throw wrong(`host ports are not within 1 and ${PORT_MAX}`)
   if (!isRange(containerPort, count)) throw wrong(`container ports are not within 1 and ${PORT_MAX}`)

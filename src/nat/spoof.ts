@@ -13,6 +13,7 @@
 import { bytesOf, familyOf, type Ip, ipFromBytes, parseIp } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
+import { shown } from '../model/json/shown.ts'
 import type { NatBackend } from '../model/network.ts'
 import { transactionOf } from '../netfilter/commands.ts'
 import { consistently } from '../netfilter/generations.ts'
@@ -39,7 +40,7 @@ const PREFIX = 'tsnet-'
 /** @throws TsnetError `internal` */
 function tableOf(owner: string): TableRef {
   if (isOwnerTag(owner)) return { family: 'netdev', name: `${PREFIX}${owner}` }
-  throw new TsnetError('internal', `owner tag ${JSON.stringify(owner)} is not 16 hex digits`)
+  throw new TsnetError('internal', `owner tag ${shown(owner)} is not 16 hex digits`)
 }
 
 /**
@@ -48,7 +49,7 @@ function tableOf(owner: string): TableRef {
  */
 function chainsOf({ mac, addresses }: SpoofGuard): { container: string[]; advertisement: string[] } {
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac)) {
-    throw new TsnetError('invalid-config', `mac: ${JSON.stringify(mac)} is not a link-layer address`)
+    throw new TsnetError('invalid-config', `mac: ${shown(mac)} is not a link-layer address`)
   }
   const ips = addresses.map(address => parseIp(address))
   const v4 = ips.filter(ip => familyOf(ip) === 4)

@@ -116,7 +116,8 @@ function towards(address: Ip): Uint8Array {
   return program
 }
 
-function readSocket(bytes: Uint8Array, family: Family): TcpSocket {
+/** @throws MalformedError */
+export function readSocket(bytes: Uint8Array, family: Family): TcpSocket {
   const { header, attributes } = socketMessage.decode(bytes)
   const stored = attributes.storages?.each?.[0]?.value
   const { destinationPort } = header.id

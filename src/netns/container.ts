@@ -8,6 +8,7 @@
 
 import { type Stats, statSync } from 'node:fs'
 import { TsnetError } from '../model/errors.ts'
+import { shownPath } from '../model/json/shown.ts'
 import type { NamespaceId } from '../model/network.ts'
 import { isRecorded, type Netns, netnsHere, openNetns, sameNamespace, tryOpenNetns } from './netns.ts'
 
@@ -31,7 +32,7 @@ export function refuseOwn({ id, path }: Netns, soThat = '; nothing was changed')
   if (!isOurOwn(id)) return
   throw new TsnetError(
     'invalid-netns',
-    `network namespace ${JSON.stringify(path)} is the one that tsnet runs in${soThat}`,
+    `network namespace ${shownPath(path)} is the one that tsnet runs in${soThat}`,
   )
 }
 

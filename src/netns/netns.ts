@@ -20,6 +20,7 @@
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { libc, must } from '../ffi/ffi.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { shownPath } from '../model/json/shown.ts'
 import type { NamespaceId } from '../model/network.ts'
 import { cookieHere } from './cookie.ts'
 
@@ -98,14 +99,14 @@ export function openNetns(path: string): Netns {
     throw new TsnetError(
       hasCode(cause, 'EMFILE', 'ENFILE', 'ENOMEM') ? 'io' : 'invalid-netns',
       gone
-        ? `network namespace ${JSON.stringify(path)} not found`
-        : `cannot open network namespace ${JSON.stringify(path)}: ${messageOf(cause)}`,
+        ? `network namespace ${shownPath(path)} not found`
+        : `cannot open network namespace ${shownPath(path)}: ${messageOf(cause)}`,
       { cause },
     )
   }
   if (!isNetworkNamespace(fd)) {
     closeSync(fd)
-    throw new TsnetError('invalid-netns', `${JSON.stringify(path)} is not a network namespace`)
+    throw new TsnetError('invalid-netns', `${shownPath(path)} is not a network namespace`)
   }
   return new Netns(path, fd)
 }

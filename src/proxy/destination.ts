@@ -10,6 +10,7 @@ import { libc } from '../ffi/ffi.ts'
 import { domainOf, sockaddr } from '../ffi/sockaddr.ts'
 import type { Ip } from '../model/address/address.ts'
 import { messageOf, TsnetError } from '../model/errors.ts'
+import { shownPath } from '../model/json/shown.ts'
 import { openNetns } from '../netns/netns.ts'
 import type { Target } from './publication.ts'
 
@@ -61,7 +62,7 @@ export function openDestination(target: Target): Destination {
   } catch (cause) {
     throw new TsnetError(
       'unknown-container',
-      `cannot open the container's root ${JSON.stringify(target.root)}: ${messageOf(cause)}`,
+      `cannot open the container's root ${shownPath(target.root)}: ${messageOf(cause)}`,
       { cause },
     )
   }

@@ -39,6 +39,7 @@
  */
 
 import { TsnetError } from '../model/errors.ts'
+import { shown } from '../model/json/shown.ts'
 import { adoptListeners } from './adopt.ts'
 import type { Assignment } from './assignment.ts'
 import { type Counters, counterTable, forgetActive, sumCounters } from './counters.ts'
@@ -119,7 +120,7 @@ export class PortProxy implements AsyncDisposable {
     checkPublication(publication)
     if (this.#closing) throw new TsnetError('internal', 'the proxy is closed')
     if (this.#entries.has(id)) {
-      throw new TsnetError('conflict', `publication ${JSON.stringify(id)} is there already`)
+      throw new TsnetError('conflict', `publication ${shown(id)} is there already`)
     }
     const destinations = openDestinations(publication.targets)
     try {
@@ -235,7 +236,7 @@ export class PortProxy implements AsyncDisposable {
   #entry(id: string): Entry {
     const entry = this.#entries.get(id)
     if (entry !== undefined && !entry.withdrawing) return entry
-    throw new TsnetError('invalid-config', `there is no publication ${JSON.stringify(id)}`)
+    throw new TsnetError('invalid-config', `there is no publication ${shown(id)}`)
   }
 
   #listeners(publication: Publication, handedIn: readonly (readonly number[])[] | undefined): Listeners {

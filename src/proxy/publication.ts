@@ -4,6 +4,7 @@
 
 import type { Cidr, HostIp, Ip } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
+import { shown } from '../model/json/shown.ts'
 import { describeHostPorts, type Protocol, portRange } from '../model/port-mapping.ts'
 
 export interface Publication {
@@ -108,7 +109,7 @@ export const describePorts = ({ protocol, hostPort, count }: Publication): strin
  */
 export function checkPublication(publication: Publication): void {
   const { protocol, hostPort, count, options = {} } = publication
-  const what = `publication ${JSON.stringify(publication.id)}`
+  const what = `publication ${shown(publication.id)}`
   const invalid = (problem: string) => new TsnetError('invalid-config', `${what}: ${problem}`)
   if (!Number.isInteger(count) || count < 1) throw invalid(`a count of ${count} ports`)
   if (hostPort === 0 ? count > 1 : !isPortRange(hostPort, count)) {
@@ -126,7 +127,7 @@ export function checkPublication(publication: Publication): void {
 
 /** @throws TsnetError `invalid-config`, `unsupported-field` */
 export function checkTargets({ id, protocol, count }: Publication, targets: readonly Target[]): void {
-  const what = `publication ${JSON.stringify(id)}`
+  const what = `publication ${shown(id)}`
   for (const target of targets) {
     if ('port' in target) {
       if (isPortRange(target.port, count)) continue

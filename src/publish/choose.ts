@@ -11,6 +11,7 @@
 
 import { tryParseHostIp } from '../model/address/host.ts'
 import { messageOf, TsnetError } from '../model/errors.ts'
+import { shown } from '../model/json/shown.ts'
 import { portRange } from '../model/port-mapping.ts'
 import { type PortSpec, parsePortSpec } from '../model/publication/port-spec.ts'
 import type { Container, Publication } from '../model/publication/publication.ts'
@@ -52,7 +53,7 @@ async function chooseOne<T extends Publication>(
       details = messageOf(thrown)
     }
   }
-  const message = `nothing is published as or for ${JSON.stringify(word)}`
+  const message = `nothing is published as or for ${shown(word)}`
   throw new TsnetError('unknown-container', message, details === undefined ? {} : { details })
 }
 

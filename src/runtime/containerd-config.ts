@@ -5,6 +5,7 @@
  */
 
 import { basename, dirname, isAbsolute, join } from 'node:path'
+import { fitsPattern } from '../model/path.ts'
 import { listNames } from './files.ts'
 import { readToml, type Toml, textAt, textsAt } from './toml.ts'
 
@@ -54,11 +55,6 @@ function withImports(root: string, path: string, seen = new Set<string>()): Toml
 function expand(root: string, pattern: string): string[] {
   const [folder, name] = [dirname(pattern), basename(pattern)]
   if (!/[*?]/.test(name)) return [pattern]
-  const source = name
-    .replace(/[^\w*?]/g, '\\$&')
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.')
-  const matcher = new RegExp(`^${source}$`)
-  const names = listNames(root + folder).filter(each => matcher.test(each))
+  const names = listNames(root + folder).filter(each => fitsPattern(each, name))
   return names.sort().map(each => join(folder, each))
 }

@@ -50,7 +50,8 @@ function mappingOf(port: unknown): PortMapping | undefined {
   }
 }
 
-const isPort = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0
+const isPort = (value: unknown): value is number =>
+  Number.isInteger(value) && (value as number) > 0 && (value as number) <= 65_535
 
 /** Ranges in place of ports, and every address in place of both families' unspecified ones. */
 export function joined(ports: readonly PortMapping[]): PortMapping[] {

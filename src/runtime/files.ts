@@ -27,6 +27,12 @@ export function readJson(path: string): Record<string, unknown> | undefined {
 
 export const listNames = (folder: string): string[] => ifThere(() => readdirSync(folder)) ?? []
 
+/** JSON may hold an object where a number or a text belongs, of which JavaScript cannot always make one. */
+export const asNumber = (value: unknown): number => (typeof value === 'number' ? value : Number.NaN)
+
+export const textsIn = (value: unknown): string[] =>
+  (Array.isArray(value) ? value : []).filter(each => typeof each === 'string')
+
 function ifThere<T>(read: () => T): T | undefined {
   try {
     return read()

@@ -3,6 +3,7 @@
  */
 
 import { TsnetError } from '../model/errors.ts'
+import { cut, shownPath } from '../model/json/shown.ts'
 import { nearest } from '../model/nearest.ts'
 import type { Runtime } from '../model/publication/publication.ts'
 
@@ -35,11 +36,11 @@ export function parseReference(text: string): Reference {
   const runtime = runtimes.find(each => each === text.slice(0, colon))
   const name = runtime === undefined ? text : text.slice(colon + 1)
   const refuse = (why: string) =>
-    new TsnetError('invalid-environment', `container ${JSON.stringify(text)}: ${why}`)
+    new TsnetError('invalid-environment', `container ${shownPath(text)}: ${why}`)
   // A colon may be part of a name; before it stands rarely a word that is nearly a runtime's.
   const near = runtime === undefined && colon > 0 ? nearest(text.slice(0, colon), runtimes) : undefined
   if (near !== undefined)
-    throw refuse(`there is no such runtime; did you mean "${near}${text.slice(colon)}"?`)
+    throw refuse(`there is no such runtime; did you mean "${near}${cut(text.slice(colon))}"?`)
   if (runtime === 'pid' && !/^[1-9]\d{0,9}$/.test(name)) throw refuse('after pid: comes a process id')
   if (runtime === 'netns') {
     if (!/^(\/[^\0]+|[^/\0]+)$/.test(name) || name === '.' || name === '..') {

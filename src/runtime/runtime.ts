@@ -22,6 +22,7 @@
  */
 
 import { type ErrorCode, hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { shown } from '../model/json/shown.ts'
 import { present } from '../model/present.ts'
 import { LONG_ID, shortName } from '../model/publication/container-name.ts'
 import type { Container, Runtime } from '../model/publication/publication.ts'
@@ -136,7 +137,7 @@ function pickOne(text: string, running: Container[], ambiguous: ErrorCode): Cont
     const names = [only, ...others].map(each => `${shortReference(each.reference)} (${shortName(each.id)})`)
     throw new TsnetError(
       ambiguous,
-      `container ${JSON.stringify(text)} could be any of ${names.join(', ')}; name one of these`,
+      `container ${shown(text)} could be any of ${names.join(', ')}; name one of these`,
     )
   }
   return notOurs(only)
@@ -179,7 +180,7 @@ function notOurs(container: Container): Container {
 const NAMED = 10
 
 function failure(text: string, all: Found[], chosen: Found[], troubles: unknown[]): TsnetError {
-  const what = `container ${JSON.stringify(text)}`
+  const what = `container ${shown(text)}`
   if (troubles.length > 0) {
     const code = troubles.every(each => hasCode(each, 'missing')) ? 'missing' : 'io'
     const cause = troubles[0]
@@ -192,5 +193,5 @@ function failure(text: string, all: Found[], chosen: Found[], troubles: unknown[
     names.length === 0
       ? 'no runtime on this host has a container'
       : `there are ${names.slice(0, NAMED).join(', ')}${more}`
-  return new TsnetError('unknown-container', `no container answers to ${JSON.stringify(text)}; ${hint}`)
+  return new TsnetError('unknown-container', `no container answers to ${shown(text)}; ${hint}`)
 }

@@ -8,7 +8,7 @@
  */
 
 import { TsnetError } from '../model/errors.ts'
-import { shown } from '../model/json/json.ts'
+import { shown } from '../model/json/shown.ts'
 
 /** What the kernel has in names there, beside the names of interfaces. */
 const PART = /^[A-Za-z0-9_.:+@-]+$/

@@ -19,7 +19,7 @@
  */
 
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
-import { shown } from '../model/json/json.ts'
+import { shown } from '../model/json/shown.ts'
 import { present } from '../model/present.ts'
 import { everyStep, type Undo } from '../model/undo.ts'
 import { changeLink, findLink, type Link } from '../netlink/link/link.ts'

@@ -4,6 +4,7 @@
 
 import { type Cidr, familyOf } from '../../model/address/address.ts'
 import { parseInterfaceName } from '../../model/interface-name.ts'
+import { shown } from '../../model/json/shown.ts'
 import type { BridgeOptions, Lease, Route } from '../../model/network.ts'
 import { hostAlias, hostMac, hostNames, newBridgeMac, newContainerMac } from '../names.ts'
 import {
@@ -220,7 +221,7 @@ function portVlans({ vlan, vlanTrunk, preserveDefaultVlan }: BridgeOptions): Por
 function parseMac(text: string): string {
   const mac = text.toLowerCase()
   if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(mac)) {
-    reject(`mac: ${JSON.stringify(text)} is not a MAC address, such as 02:00:00:00:00:01`)
+    reject(`mac: ${shown(text)} is not a MAC address, such as 02:00:00:00:00:01`)
   }
   if ((Number.parseInt(mac.slice(0, 2), 16) & 1) === 1 || mac === '00:00:00:00:00:00') {
     reject(`mac: ${mac} is not the address of a single interface`)

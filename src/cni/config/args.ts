@@ -6,7 +6,8 @@
  */
 
 import { TsnetError } from '../../model/errors.ts'
-import { Json, shown } from '../../model/json/json.ts'
+import { Json } from '../../model/json/json.ts'
+import { shown } from '../../model/json/shown.ts'
 
 /** What we read of CNI_ARGS; each value remembers where it came from. */
 export interface Args {

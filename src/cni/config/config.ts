@@ -7,7 +7,8 @@
 
 import type { Ip } from '../../model/address/address.ts'
 import { forcedBackend, natBackends } from '../../model/environment.ts'
-import { type Json, shown } from '../../model/json/json.ts'
+import type { Json } from '../../model/json/json.ts'
+import { shown } from '../../model/json/shown.ts'
 import { readIpOrCidr, readMac } from '../../model/json/values.ts'
 import type { AttachRequest, NatBackend, Network } from '../../model/network.ts'
 import { present } from '../../model/present.ts'

@@ -9,6 +9,7 @@ import { type Cidr, familyOf } from '../../model/address/address.ts'
 import { TsnetError } from '../../model/errors.ts'
 import type { Json } from '../../model/json/json.ts'
 import { readRoutes } from '../../model/json/result.ts'
+import { shown } from '../../model/json/shown.ts'
 import { readCidr, readIp } from '../../model/json/values.ts'
 import type { AddressRange, IpamOptions } from '../../model/network.ts'
 import { present } from '../../model/present.ts'
@@ -75,7 +76,7 @@ function checkOnePerFamily(ranges: AddressRange[][], version: Version): void {
   throw new TsnetError(
     'incompatible-version',
     `CNI version ${version} does not support more than 1 address per family`,
-    { details: `cniVersion: ${JSON.stringify(version)}, ipam.ranges has ${ranges.length} sets of ranges` },
+    { details: `cniVersion: ${shown(version)}, ipam.ranges has ${ranges.length} sets of ranges` },
   )
 }
 
@@ -100,7 +101,7 @@ function delegate(config: Json, plugin: string, { path, args }: Surroundings): I
   if (path.length === 0) {
     throw new TsnetError(
       'invalid-environment',
-      `required env variables [CNI_PATH] missing: ipam.type ${JSON.stringify(plugin)} is looked for there`,
+      `required env variables [CNI_PATH] missing: ipam.type ${shown(plugin)} is looked for there`,
     )
   }
   config.get('ipam').leave()

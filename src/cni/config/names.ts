@@ -4,7 +4,7 @@
  */
 
 import { TsnetError } from '../../model/errors.ts'
-import { shown } from '../../model/json/json.ts'
+import { shown } from '../../model/json/shown.ts'
 
 // CNI 1.1.0 "Network configuration" and "Parameters".
 const IDENTIFIER = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/

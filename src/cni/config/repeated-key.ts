@@ -1,7 +1,6 @@
 /** Keys that stand twice in one object, which JSON.parse does not tell: the last would win unnoticed. */
 
-// A string, one of the marks, or anything else up to the next.
-const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\]:,]|[^\s"{}[\]:,]+/g
+import { endOfString } from '../../model/json/json.ts'
 
 /**
  * A key that is twice in a member of a document.
@@ -12,20 +11,26 @@ export function repeatedKey(text: string, member: string): string | undefined {
   const seen = new Set<string>()
   let depth = 0
   let name = ''
-  let before = ''
-  for (const [token] of text.matchAll(TOKEN)) {
-    if (token === '{' || token === '[') depth++
-    if (token === '}' || token === ']') depth--
+  /** The string read last, quotes and all. */
+  let word = ''
+  for (let at = 0; at < text.length; at++) {
+    const letter = text[at]
+    if (letter === '"') {
+      const end = endOfString(text, at)
+      // Deeper down nobody asks for keys.
+      if (depth <= 2) word = text.slice(at, end + 1)
+      at = end
+    } else if (letter === '{' || letter === '[') depth++
+    else if (letter === '}' || letter === ']') depth--
     // Outside of strings a colon stands behind a key only.
-    if (token === ':' && depth <= 2) {
-      const key = JSON.parse(before) as string
+    else if (letter === ':' && depth <= 2) {
+      const key = JSON.parse(word) as string
       if (depth === 1) name = key.toLowerCase()
       else if (name === member) {
         if (seen.has(key)) return key
         seen.add(key)
       }
     }
-    before = token
   }
   return undefined
 }

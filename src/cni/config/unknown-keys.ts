@@ -6,7 +6,8 @@
  * are somebody's own.
  */
 
-import { type Json, shown, shownBare } from '../../model/json/json.ts'
+import type { Json } from '../../model/json/json.ts'
+import { shown, shownBare } from '../../model/json/shown.ts'
 
 /** CNI 1.1.0, "Configuration format": for the runtime, or for every plugin. */
 const STANDARD = [

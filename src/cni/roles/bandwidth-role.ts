@@ -4,6 +4,7 @@
  */
 
 import { TsnetError } from '../../model/errors.ts'
+import { shown } from '../../model/json/shown.ts'
 import type { Bandwidth } from '../../model/network.ts'
 import { readReferenceBandwidth } from '../config/bandwidth.ts'
 import { readValidAttachments } from '../config/config.ts'
@@ -59,7 +60,7 @@ function refuseOld({ version }: PluginCall): void {
   if (atLeast(version, LEAST)) return
   const supported = versions.filter(each => atLeast(each, LEAST))
   throw new TsnetError('incompatible-version', 'incompatible CNI versions', {
-    details: `config is ${JSON.stringify(version)}, plugin supports ${JSON.stringify(supported)}`,
+    details: `config is ${shown(version)}, plugin supports ${JSON.stringify(supported)}`,
   })
 }
 

@@ -3,6 +3,7 @@
 import { forcedBackend, natBackends } from '../../model/environment.ts'
 import { TsnetError } from '../../model/errors.ts'
 import type { Json } from '../../model/json/json.ts'
+import { shown } from '../../model/json/shown.ts'
 import { readMac } from '../../model/json/values.ts'
 import type { AttachRequest, BridgeOptions, NatBackend, Network } from '../../model/network.ts'
 import { present } from '../../model/present.ts'
@@ -91,5 +92,5 @@ function readBackend(config: Json): NatBackend | undefined {
   const text = config.get('ipMasqBackend').text()
   if (text === undefined) return undefined
   const backend = natBackends.find(known => known === text)
-  return backend ?? refuse(`unknown ipmasq backend ${JSON.stringify(text)}`)
+  return backend ?? refuse(`unknown ipmasq backend ${shown(text)}`)
 }

@@ -7,6 +7,7 @@
  */
 
 import type { Json } from '../../model/json/json.ts'
+import { shown } from '../../model/json/shown.ts'
 import { didYouMean } from '../../model/nearest.ts'
 import type { Plugin } from '../plugin.ts'
 
@@ -40,7 +41,7 @@ export function roleOf(calledAs: string, config: Json): Role {
   return isRole(name)
     ? name
     : type.refuse(
-        `is no plugin of this executable, nor is ${JSON.stringify(calledAs)}${didYouMean(name, roles)}`,
+        `is no plugin of this executable, nor is ${shown(calledAs)}${didYouMean(name, roles)}`,
         'unsupported-field',
         `it plays: ${roles.join(', ')}`,
       )

@@ -6,6 +6,7 @@
 import { DATA_DIR, type Tuning } from '../../drop-in/tuning.ts'
 import type { Json } from '../../model/json/json.ts'
 import { readMac } from '../../model/json/values.ts'
+import { withoutEndSlashes } from '../../model/path.ts'
 import { present } from '../../model/present.ts'
 import { readArgs } from '../config/args.ts'
 import { readPath } from '../config/path.ts'
@@ -29,8 +30,7 @@ export function readTuning(config: Json, args: string): Tuning {
 
 /** @throws TsnetError `invalid-config` */
 export function readDataDir(config: Json): string {
-  const path = readPath(config.get('dataDir')) ?? DATA_DIR
-  return path.replace(/(.)\/+$/, '$1')
+  return withoutEndSlashes(readPath(config.get('dataDir')) ?? DATA_DIR)
 }
 
 /** In the order they are written, and those of `args.cni` over those of the configuration. */

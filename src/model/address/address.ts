@@ -8,6 +8,7 @@
 
 import { IPv6 } from 'ip-num'
 import { TsnetError } from '../errors.ts'
+import { shown } from '../json/shown.ts'
 import { printAddress, readAddress } from './text.ts'
 
 export type Family = 4 | 6
@@ -36,7 +37,7 @@ export const bitsOf = (family: Family): 32 | 128 => (family === 4 ? 32 : 128)
 export function parseIp(text: string, what = 'address'): Ip {
   const ip = tryParseIp(text)
   if (ip !== undefined) return ip
-  throw new TsnetError('invalid-config', `${what}: ${JSON.stringify(text)} is not an IP address`)
+  throw new TsnetError('invalid-config', `${what}: ${shown(text)} is not an IP address`)
 }
 
 /** As parseIp, but undefined for anything that is no address. */
@@ -56,7 +57,7 @@ export function parseCidr(text: string, what = 'prefix'): Cidr {
   if (ip === undefined || rest.length > 0 || !(bits <= bitsOf(familyOf(ip)))) {
     throw new TsnetError(
       'invalid-config',
-      `${what}: ${JSON.stringify(text)} is not an address with a prefix length, such as 10.1.0.0/16`,
+      `${what}: ${shown(text)} is not an address with a prefix length, such as 10.1.0.0/16`,
     )
   }
   return cidrOf(ip, bits)
@@ -90,7 +91,7 @@ export function ipAt(value: bigint, family: Family): Ip {
 /** The address as 4 or 16 bytes, network byte order. */
 export function bytesOf(ip: Ip): Uint8Array {
   const bytes = readAddress(ip)
-  if (bytes === undefined) throw new TypeError(`${JSON.stringify(ip)} is no address that was parsed`)
+  if (bytes === undefined) throw new TypeError(`${shown(ip)} is no address that was parsed`)
   return bytes
 }
 

@@ -6,6 +6,7 @@
  */
 
 import { type ErrorCode, TsnetError } from '../errors.ts'
+import { shown } from './shown.ts'
 
 /** Deeper than anybody writes; JSON.stringify runs out of stack some thousands further down. */
 const MAX_DEPTH = 1000
@@ -121,16 +122,6 @@ export class Json {
   }
 }
 
-/** The value as messages show it: JSON, and not more of it than helps. */
-export function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing'
-  return text.length <= 80 ? text : `${text.slice(0, 80)}…`
-}
-
-/** As shown, but a plain word stands for itself. */
-export const shownBare = (value: unknown): string =>
-  typeof value === 'string' && /^[\w.[\]-]{1,80}$/.test(value) ? value : shown(value)
-
 /**
  * Parses a document that must be an object.
  * @param from where it came from, for messages
@@ -161,17 +152,25 @@ export function parseJson(text: string, from = 'stdin'): Json {
 // the Kelvin sign, which toLowerCase knows, and the long s.
 const fold = (key: string): string => key.toLowerCase().replaceAll('ſ', 's')
 
+/**
+ * Where a string of JSON ends. By hand: of a string of some megabytes, regular expressions run out of stack.
+ * @param at its opening quote
+ * @returns its closing quote; the text's end where it has none
+ */
+export function endOfString(text: string, at: number): number {
+  let end = at + 1
+  while (end < text.length && text.charCodeAt(end) !== 0x22) end += text.charCodeAt(end) === 0x5c ? 2 : 1
+  return end
+}
+
 /** The deepest nesting of brackets outside of strings. */
 function depthOf(text: string): number {
   let depth = 0
   let deepest = 0
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
-    if (code === 0x22) {
-      for (i++; i < text.length && text.charCodeAt(i) !== 0x22; i++) {
-        if (text.charCodeAt(i) === 0x5c) i++
-      }
-    } else if (code === 0x5b || code === 0x7b) {
+    if (code === 0x22) i = endOfString(text, i)
+    else if (code === 0x5b || code === 0x7b) {
       deepest = Math.max(deepest, ++depth)
     } else if (code === 0x5d || code === 0x7d) depth--
   }

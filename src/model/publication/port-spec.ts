@@ -14,6 +14,7 @@
 import type { HostIp } from '../address/address.ts'
 import { hostIpProblem, tryParseHostIp } from '../address/host.ts'
 import { TsnetError } from '../errors.ts'
+import { shown, shownPath } from '../json/shown.ts'
 import type { Protocol } from '../port-mapping.ts'
 
 export interface PortRange {
@@ -40,7 +41,7 @@ export function parsePortSpec(text: string): PortSpec {
   const fail = (why: string): never => {
     throw new TsnetError(
       'invalid-environment',
-      `port ${JSON.stringify(text)}: ${why}; write it as [hostIP:][hostPort:]containerPort[/protocol], such as 8080:80`,
+      `port ${shownPath(text)}: ${why}; write it as [hostIP:][hostPort:]containerPort[/protocol], such as 8080:80`,
     )
   }
   const socket = /^(?:(.*):)?(\/.*)$/.exec(text)
@@ -73,7 +74,7 @@ function hostPart(text: string, fail: Fail): Pick<PortSpec, 'hostIp' | 'host'> {
   const host = rangeOf(/^0+$/.test(port) ? '' : port, 'host port', fail)
   const address = colon < 0 ? '' : text.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
   const problem = address === '' ? undefined : hostIpProblem(address)
-  if (problem !== undefined) fail(`${JSON.stringify(address)} ${problem}`)
+  if (problem !== undefined) fail(`${shown(address)} ${problem}`)
   const hostIp = tryParseHostIp(address)
   return {
     ...(hostIp !== undefined && { hostIp }),
@@ -84,7 +85,7 @@ function hostPart(text: string, fail: Fail): Pick<PortSpec, 'hostIp' | 'host'> {
 function rangeOf(text: string, what: string, fail: Fail): PortRange | undefined {
   if (text === '') return undefined
   const [, first = '', last = first] =
-    /^(\d+)(?:-(\d+))?$/.exec(text) ?? fail(`${what} ${JSON.stringify(text)} is not a number`)
+    /^(\d+)(?:-(\d+))?$/.exec(text) ?? fail(`${what} ${shown(text)} is not a number`)
   for (const port of [first, last].map(Number)) {
     if (port < 1 || port > PORT_MAX) fail(`${what} ${port} is not between 1 and ${PORT_MAX}`)
   }
@@ -95,7 +96,7 @@ function rangeOf(text: string, what: string, fail: Fail): PortRange | undefined 
 function protocolOf(text: string, fail: Fail): Protocol {
   const protocol = text.toLowerCase()
   if (protocol === 'tcp' || protocol === 'udp' || protocol === 'sctp') return protocol
-  return fail(`protocol ${JSON.stringify(text)} is not tcp, udp or sctp`)
+  return fail(`protocol ${shown(text)} is not tcp, udp or sctp`)
 }
 
 /** sizeof(sun_path) without its NUL, linux/un.h. */

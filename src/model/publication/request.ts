@@ -5,6 +5,7 @@
 import { bitsOf, type Cidr, cidrOf, familyOf, parseCidr, tryParseIp } from '../address/address.ts'
 import { parseDuration } from '../duration.ts'
 import { TsnetError } from '../errors.ts'
+import { shown } from '../json/shown.ts'
 import { parsePortSpec } from './port-spec.ts'
 import type { PublishMode, PublishRequest, PublishVia } from './publication.ts'
 
@@ -49,8 +50,7 @@ export function parsePublishRequest(words: unknown, now = Date.now()): PublishRe
   const [first, ...others] = asked.ports
   if (first !== undefined && !PORT_LIKE.test(first) && PORT_LIKE.test(container))
     throw refuse(`the container comes last: tsnet publish ${[...others, container, first].join(' ')}`)
-  if (PORTS.test(container))
-    throw refuse(`name a container after the ports: ${JSON.stringify(container)} is none`)
+  if (PORTS.test(container)) throw refuse(`name a container after the ports: ${shown(container)} is none`)
   const proxyProtocol =
     asked.proxyProtocol && versions[oneOf('--proxy-protocol', asked.proxyProtocol, ['v1', 'v2'])]
   const maxConnections = asked.maxConnections && positive('--max-connections', asked.maxConnections)
@@ -88,7 +88,7 @@ function asWords(value: unknown): PublishWords {
     const fits = list
       ? Array.isArray(each) && each.every(item => typeof item === 'string')
       : typeof each === (key === 'replace' ? 'boolean' : 'string')
-    if (!fits) throw refuse(`${key}: ${JSON.stringify(each)} is not what was expected there`)
+    if (!fits) throw refuse(`${key}: ${shown(each)} is not what was expected there`)
   }
   return {
     ...words,
@@ -99,13 +99,13 @@ function asWords(value: unknown): PublishWords {
 
 function oneOf<Word extends string>(what: string, text: string, words: readonly Word[]): Word {
   const word = words.find(each => each === text)
-  if (word === undefined) throw refuse(`${what}: ${JSON.stringify(text)} is not ${words.join(', ')}`)
+  if (word === undefined) throw refuse(`${what}: ${shown(text)} is not ${words.join(', ')}`)
   return word
 }
 
 function positive(what: string, text: string): number {
   const number = /^\d{1,9}$/.test(text) ? Number(text) : 0
-  if (number === 0) throw refuse(`${what}: ${JSON.stringify(text)} is not a number from 1 on`)
+  if (number === 0) throw refuse(`${what}: ${shown(text)} is not a number from 1 on`)
   return number
 }
 
@@ -116,7 +116,7 @@ function network(what: string, text: string): Cidr {
   try {
     return parseCidr(text)
   } catch {
-    throw refuse(`${what}: ${JSON.stringify(text)} is not an address or a network, such as 10.1.0.0/16`)
+    throw refuse(`${what}: ${shown(text)} is not an address or a network, such as 10.1.0.0/16`)
   }
 }
 

@@ -10,6 +10,7 @@
 
 import { TsnetError } from '../../model/errors.ts'
 import { parseInterfaceName } from '../../model/interface-name.ts'
+import { shown } from '../../model/json/shown.ts'
 import type { AttachmentKey } from '../../model/network.ts'
 import { transactionOf } from '../../netfilter/commands.ts'
 import { findChain, listRules, targetOf } from '../../netfilter/list.ts'
@@ -51,7 +52,7 @@ export function requireMacGuard(): void {
 export async function installMacGuard(guard: MacGuard): Promise<void> {
   const { mac } = guard
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac)) {
-    throw new TsnetError('invalid-config', `mac: ${JSON.stringify(mac)} is not a link-layer address`)
+    throw new TsnetError('invalid-config', `mac: ${shown(mac)} is not a link-layer address`)
   }
   const device = parseInterfaceName(guard.hostInterface, 'hostInterface')
   const { chain, macChain, comment } = namesOf(guard)

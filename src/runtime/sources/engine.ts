@@ -5,10 +5,14 @@
 
 import { request } from 'node:http'
 import { hasCode, TsnetError } from '../../model/errors.ts'
+import { textsIn } from '../files.ts'
 import type { Found, Source } from '../found.ts'
 
 /** A whole answer takes no longer, however slowly it drips. */
 const ANSWER_WITHIN_MS = 5_000
+
+/** In characters; ten thousand containers are some 20 MB. */
+const ANSWER_MAX = 128 * 1024 * 1024
 
 /** A running container and its ports, as the API has them. */
 export interface WithPorts {
@@ -45,7 +49,7 @@ export function engine(runtime: 'docker' | 'podman', socket: string, withinMs = 
       if (!Array.isArray(containers)) throw misunderstood(runtime, socket)
       return containers.flatMap(summary => {
         const found = foundIn(runtime, summary)
-        const { Ports: ports } = summary as { Ports?: unknown }
+        const { Ports: ports } = (summary ?? {}) as { Ports?: unknown }
         return found === undefined
           ? []
           : [{ id: found.id, name: found.name, ports: Array.isArray(ports) ? ports : [] }]
@@ -54,7 +58,7 @@ export function engine(runtime: 'docker' | 'podman', socket: string, withinMs = 
     async locate(found) {
       const details = (await get(`/containers/${found.id}/json`)) as { State?: { Pid?: unknown } } | undefined
       const pid = details?.State?.Pid
-      return { ...found, pid: Number.isInteger(pid) ? (pid as number) : 0 }
+      return { ...found, pid: Number.isSafeInteger(pid) && (pid as number) > 0 ? (pid as number) : 0 }
     },
   }
 }
@@ -62,7 +66,7 @@ export function engine(runtime: 'docker' | 'podman', socket: string, withinMs = 
 function foundIn(runtime: 'docker' | 'podman', summary: unknown): Found | undefined {
   const { Id: id, Names } = (summary ?? {}) as { Id?: unknown; Names?: unknown }
   if (typeof id !== 'string' || !/^[0-9a-f]+$/.test(id)) return undefined
-  const names = Array.isArray(Names) ? Names.map(name => String(name).replace(/^\//, '')) : []
+  const names = textsIn(Names).map(name => name.replace(/^\//, ''))
   // Links to other containers are names too: `/other/alias`.
   const own = names.filter(name => !name.includes('/'))
   return { runtime, id, name: own[0] ?? id, aliases: names }
@@ -76,6 +80,7 @@ function ask(socket: string, path: string, withinMs: number): Promise<unknown> {
       let text = ''
       response.setEncoding('utf8').on('data', chunk => {
         text += chunk
+        if (text.length > ANSWER_MAX) asking.destroy(new Error(`its answer to ${path} has no end`))
       })
       response.on('error', reject)
       response.on('end', () => {

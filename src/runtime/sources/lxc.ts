@@ -31,7 +31,7 @@ async function pidOf(folder: string, name: string): Promise<number> {
       timeout: ANSWER_WITHIN_MS,
       killSignal: 'SIGKILL',
     })
-    return Number(stdout.trim()) || 0
+    return /^\d{1,10}$/.test(stdout.trim()) ? Number(stdout) : 0
   } catch (cause) {
     const why = hasCode(cause, 'ENOENT') ? 'its command lxc-info is not installed' : messageOf(cause)
     throw new TsnetError('io', `lxc: ${why}`, { cause })

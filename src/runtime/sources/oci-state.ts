@@ -5,7 +5,7 @@
  */
 
 import { join } from 'node:path'
-import { listNames, readJson } from '../files.ts'
+import { asNumber, listNames, readJson, textsIn } from '../files.ts'
 import type { Found } from '../found.ts'
 import { type Annotations, podOf } from './pod.ts'
 import { livingPid } from './process.ts'
@@ -28,14 +28,14 @@ function readRunc(root: string, id: string): OciState | undefined {
   if (state === undefined) return undefined
   const { init_process_pid: pid, init_process_start: start, config } = state
   const { labels } = (config ?? {}) as { labels?: unknown }
-  const pairs = (Array.isArray(labels) ? labels : []).map(label => {
-    const [key = '', ...value] = String(label).split('=')
+  const pairs = textsIn(labels).map(label => {
+    const [key = '', ...value] = label.split('=')
     return [key, value.join('=')]
   })
   return {
     runtime: 'runc',
     id,
-    pid: livingPid(Number(pid), Number(start)),
+    pid: livingPid(asNumber(pid), asNumber(start)),
     annotations: Object.fromEntries(pairs),
   }
 }
@@ -47,8 +47,8 @@ function readCrun(root: string, id: string): OciState | undefined {
   return {
     runtime: 'crun',
     id,
-    pid: livingPid(Number(pid), Number(start)),
-    annotations: annotationsIn(String(bundle)),
+    pid: livingPid(asNumber(pid), asNumber(start)),
+    annotations: typeof bundle === 'string' ? annotationsIn(bundle) : {},
   }
 }
 

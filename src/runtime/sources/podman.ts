@@ -8,7 +8,7 @@
 
 import { join } from 'node:path'
 import { hasCode, TsnetError } from '../../model/errors.ts'
-import { listNames, readJson, readText } from '../files.ts'
+import { listNames, readJson, readText, textsIn } from '../files.ts'
 import type { Found, Source } from '../found.ts'
 import { engine } from './engine.ts'
 import { readOciState } from './oci-state.ts'
@@ -49,7 +49,8 @@ function storedIn(file: string): Found[] {
   return list.flatMap((each: { id?: unknown; names?: unknown; metadata?: unknown }) => {
     const { id, names, metadata } = each ?? {}
     if (typeof id !== 'string' || !Array.isArray(names) || !isPodmans(metadata)) return []
-    return [{ runtime: 'podman' as const, id, name: String(names[0] ?? id), aliases: names.map(String) }]
+    const aliases = textsIn(names)
+    return [{ runtime: 'podman' as const, id, name: aliases[0] ?? id, aliases }]
   })
 }
 

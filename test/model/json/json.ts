@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { TsnetError } from '../../../src/model/errors.ts'
-import { Json, parseJson, shown } from '../../../src/model/json/json.ts'
+import { Json, parseJson } from '../../../src/model/json/json.ts'
+import { shown } from '../../../src/model/json/shown.ts'
 
 const json = (value: unknown) => new Json(value, 'key')
 
