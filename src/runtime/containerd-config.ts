@@ -5,8 +5,8 @@
  */
 
 import { basename, dirname, isAbsolute, join } from 'node:path'
-import { fitsPattern } from '../model/path.ts'
 import { listNames } from './files.ts'
+import { fitsPattern } from './path.ts'
 import { readToml, type Toml, textAt, textsAt } from './toml.ts'
 
 export const CONTAINERD_CONFIG = '/etc/containerd/config.toml'

@@ -1,7 +1,7 @@
 /** lxc.system.conf(5): lines `key = value`; one that begins with `#` is a comment. */
 
-import { withoutEndSlashes } from '../model/path.ts'
 import { readText } from './files.ts'
+import { withoutEndSlashes } from './path.ts'
 
 /** The value of a key, where it has one: to the end of its line, without slashes at its end. */
 export function lxcSetting(path: string, key: string): string | undefined {

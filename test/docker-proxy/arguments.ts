@@ -23,6 +23,10 @@ t.test('a flag has one dash or two, and its value in the same word or the next',
     `${asked} - -bogus`,
     asked.replace('8080', '0x1f90'),
     asked.replace('8080', '+8080'),
+    asked.replace('8080', '017620'),
+    asked.replace('8080', '0o17620'),
+    asked.replace('8080', '8_080'),
+    asked.replace('8080', '0b1_1111_1001_0000'),
   ]) {
     t.same(read(line), { wants: 'port', call, useListenFd: false }, line)
   }
@@ -59,6 +63,15 @@ t.test('help and version are asked for by several names', async t => {
   for (const flag of ['-h', '--help']) t.same(read(`-proto tcp ${flag} -bogus`), { wants: 'help' })
   for (const flag of ['-v', '--version']) t.same(read(flag), { wants: 'version' })
   for (const name of ['container-ip', 'use-listen-fd', 'version']) t.match(usage(), `  -${name}`)
+})
+
+t.test('what only JavaScript takes for a number is none', async t => {
+  for (const number of ['1e3', 'ff', '08', '8080n', '1__0', '_1', '0x', '', ' 80'])
+    t.throws(
+      () => readArguments(['-host-port', number]),
+      { message: /for flag -host-port: parse error/ },
+      number,
+    )
 })
 
 t.test("what Go's flags refuse is refused in their words", async t => {

@@ -27,3 +27,8 @@ t.test('what JSON.stringify writes has nothing twice', async () => {
     { numRuns: 300 },
   )
 })
+
+t.test('a value of nine megabytes is no more than a value', async t => {
+  for (const value of ['x'.repeat(9_000_000), '\\'.repeat(4_000_000)])
+    t.equal(repeatedKey(JSON.stringify({ x: value, sysctl: { a: '1', b: value } }), 'sysctl'), undefined)
+})

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { listDockerPorts } from '../../../src/runtime/docker-ports.ts'
 import { engine } from '../../../src/runtime/sources/engine.ts'
 import { answering, fakeEngine } from '../../support/fake-engine.ts'
 import { longId } from '../../support/runtime-files.ts'
@@ -72,4 +73,16 @@ t.test('an engine that drips for ever is given up', async t => {
     response.on('close', () => clearInterval(timer))
   })
   await t.rejects(engine('docker', dripping, 50).list(), { code: 'io' })
+})
+
+t.test('what is no container in an answer has no name and no ports', async t => {
+  const odd = { toString: 1, valueOf: 1 }
+  const container = { Id: longId('aa'), Names: [odd, 7, '/web'], Ports: [null, odd, { PublicPort: 65_536 }] }
+  const socket = await fakeEngine(
+    t,
+    answering({ [LIST]: [container], '/containers/json': [null, 7, container] }),
+  )
+  t.match(await engine('docker', socket).list(), [{ name: 'web', aliases: ['web'] }])
+  t.match(await engine('docker', socket).listPorts(), [{ name: 'web' }])
+  t.strictSame(await listDockerPorts(engine('docker', socket)), [])
 })

@@ -1,0 +1,18 @@
+/** All subjects. */
+
+import type { Subject } from './fuzz.ts'
+import { ofCni } from './subjects/cni.ts'
+import { ofKernel } from './subjects/kernel.ts'
+import { ofRules } from './subjects/rules.ts'
+import { ofRuntimes } from './subjects/runtimes.ts'
+import { ofSockets } from './subjects/sockets.ts'
+import { ofWords } from './subjects/words.ts'
+
+export const allSubjects: readonly Subject[] = [
+  ...ofKernel,
+  ...ofRules,
+  ...ofWords,
+  ...ofRuntimes,
+  ...ofSockets,
+  ...ofCni,
+]
