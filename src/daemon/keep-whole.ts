@@ -14,7 +14,7 @@ import { hasCode, messageOf } from '../model/errors.ts'
 import { NFNLGRP_NFTABLES } from '../netfilter/constants.ts'
 import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'
 import * as k from '../netlink/constants.ts'
-import { Listener } from '../netlink/listener.ts'
+import { Listener, LOSSES, withoutPort } from '../netlink/listener.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { concernsRules, type Notice, noticeOf } from '../network/reconcile/notices.ts'
 import { BUSY } from '../network/reconcile/part.ts'
@@ -23,7 +23,7 @@ import { Rests } from '../network/reconcile/rests.ts'
 import { LegacyWatch } from './legacy-watch.ts'
 
 /** What comes in one burst is heard together. */
-const BURST_MS = 10
+const BURST_MS = 25
 /** When those are looked at again that somebody was busy with. */
 const AGAIN_MS = 50
 /** Ports of bridges tell much of themselves while they come. */
@@ -58,7 +58,7 @@ export class KeepWhole {
   constructor(log: (line: string) => void) {
     this.#log = log
     this.#listeners.push({
-      listener: new Listener({ protocol: k.NETLINK_ROUTE, groups: ROUTE_GROUPS }),
+      listener: new Listener({ protocol: k.NETLINK_ROUTE, groups: ROUTE_GROUPS, filter: LOSSES }),
       hear: listener => listener.drain(message => this.#take(noticeOf(message))),
     })
     if (hasNfTables()) {
@@ -66,7 +66,7 @@ export class KeepWhole {
         listener: new Listener({
           protocol: k.NETLINK_NETFILTER,
           groups: [NFNLGRP_NFTABLES],
-          ignoring: netfilterHere().port,
+          filter: withoutPort(netfilterHere().port),
         }),
         hear: listener =>
           listener.drain(message => {

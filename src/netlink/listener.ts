@@ -3,7 +3,7 @@
  *
  * A socket that asks nothing, in groups of a protocol. The kernel writes the port of the socket that asked for a
  * change into what it tells of it; what one conversation of ours did is dropped by the kernel itself, by a program of
- * four instructions, before it would wake us.
+ * four instructions, before it would wake us, and so is most of what links tell of themselves.
  *
  * Source: linux/rtnetlink.h (RTNLGRP_*), linux/netfilter/nfnetlink.h (NFNLGRP_*), linux/filter.h.
  */
@@ -20,7 +20,17 @@ import {
   SOL_SOCKET,
   setReceiveBuffer,
 } from '../ffi/socket.ts'
-import { AF_NETLINK, NETLINK_ADD_MEMBERSHIP, SOL_NETLINK } from './constants.ts'
+import {
+  AF_BRIDGE,
+  AF_NETLINK,
+  IFF_UP,
+  NETLINK_ADD_MEMBERSHIP,
+  RTM_DELADDR,
+  RTM_DELLINK,
+  RTM_NEWLINK,
+  RTM_NEWNETCONF,
+  SOL_NETLINK,
+} from './constants.ts'
 import { eachMessage, type Message } from './message.ts'
 
 const { EAGAIN, EINTR, ENOBUFS } = constants.errno
@@ -31,8 +41,8 @@ const ROOM = 1024 * 1024
 export interface ListenerOptions {
   protocol: number
   groups: readonly number[]
-  /** Port of a conversation of ours, see Netlink.port. */
-  ignoring?: number
+  /** What the kernel lets through. */
+  filter: readonly FilterStep[]
 }
 
 export class Listener implements Disposable {
@@ -40,11 +50,11 @@ export class Listener implements Disposable {
   readonly #buffer = new Uint8Array(BUFFER)
 
   /** Hears from now on. @throws SystemError */
-  constructor({ protocol, groups, ignoring }: ListenerOptions) {
+  constructor({ protocol, groups, filter }: ListenerOptions) {
     this.#fd = new Fd(must('socket', libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)))
     try {
       setReceiveBuffer(this.#fd.number, ROOM)
-      if (ignoring !== undefined) ignore(this.#fd.number, ignoring)
+      attach(this.#fd.number, filter)
       // Who has no port yet is passed over.
       const anywhere = Uint8Array.of(AF_NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) // struct sockaddr_nl
       must('bind', libc.bind(this.#fd.number, anywhere, anywhere.length))
@@ -90,22 +100,45 @@ export class Listener implements Disposable {
   }
 }
 
-/** BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JEQ | BPF_K, BPF_RET | BPF_K. */
-const [LOAD, JUMP_IF_EQUAL, RETURN] = [0x20, 0x15, 0x06]
-/** Of nlmsg_pid in struct nlmsghdr. */
-const PORT_AT = 12
-const ALL = 0xffffffff
+/** An instruction of linux/filter.h: what it does, how many it skips where its test holds and where not, a number. */
+export type FilterStep = readonly [code: number, ifTrue: number, ifFalse: number, value: number]
+
+/** BPF_LD | BPF_ABS of four, two and one bytes; BPF_JMP | BPF_K with BPF_JEQ and BPF_JSET; BPF_RET | BPF_K. */
+const [LOAD, LOAD_2, LOAD_1, IF_EQUAL, IF_SET, RETURN] = [0x20, 0x28, 0x30, 0x15, 0x45, 0x06]
+const [ALL, NONE] = [0xffffffff, 0]
+/** Of nlmsg_len, nlmsg_type and nlmsg_pid in struct nlmsghdr; of family and flags in struct ifinfomsg behind it. */
+const [LENGTH_AT, TYPE_AT, PORT_AT, FAMILY_AT, FLAGS_AT] = [0, 4, 12, 16, 24]
+/** Of a message that tells one setting of a link. */
+const ONE_SETTING = 36
 
 /** A datagram tells of one request, so its first message says whose it was. */
-function ignore(fd: number, port: number): void {
-  const program: readonly (readonly [code: number, ifTrue: number, ifFalse: number, value: number])[] = [
-    // Loaded as of network byte order.
-    [LOAD, 0, 0, PORT_AT],
-    [JUMP_IF_EQUAL, 0, 1, swapped(port)],
-    [RETURN, 0, 0, 0],
-    [RETURN, 0, 0, ALL],
-  ]
-  const code = new Uint8Array(64) // struct sock_filter[]
+export const withoutPort = (port: number): FilterStep[] => [
+  [LOAD, 0, 0, PORT_AT],
+  [IF_EQUAL, 0, 1, swapped(port)],
+  [RETURN, 0, 0, NONE],
+  [RETURN, 0, 0, ALL],
+]
+
+/** Of what rtnetlink tells, what may mean that something is gone: while links are made, it tells much else. */
+export const LOSSES: readonly FilterStep[] = [
+  [LOAD_2, 0, 0, TYPE_AT],
+  [IF_EQUAL, 9, 0, swapped(RTM_DELLINK) >>> 16],
+  [IF_EQUAL, 8, 0, swapped(RTM_DELADDR) >>> 16],
+  [IF_EQUAL, 5, 0, swapped(RTM_NEWNETCONF) >>> 16],
+  [IF_EQUAL, 0, 7, swapped(RTM_NEWLINK) >>> 16],
+  // Of ports of bridges all, of links those that are down.
+  [LOAD_1, 0, 0, FAMILY_AT],
+  [IF_EQUAL, 4, 0, AF_BRIDGE],
+  [LOAD_1, 0, 0, FLAGS_AT],
+  [IF_SET, 3, 2, IFF_UP],
+  [LOAD, 0, 0, LENGTH_AT],
+  [IF_EQUAL, 0, 1, swapped(ONE_SETTING)],
+  [RETURN, 0, 0, ALL],
+  [RETURN, 0, 0, NONE],
+]
+
+function attach(fd: number, program: readonly FilterStep[]): void {
+  const code = new Uint8Array(Math.max(64, 8 * program.length)) // struct sock_filter[]
   const codeView = new DataView(code.buffer)
   for (const [i, [operation, ifTrue, ifFalse, value]] of program.entries()) {
     codeView.setUint16(i * 8, operation, true)
@@ -120,6 +153,7 @@ function ignore(fd: number, port: number): void {
   must('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, head, head.length))
 }
 
+/** A number as it is loaded: what the kernel wrote in the order of this machine is taken for that of networks. */
 function swapped(value: number): number {
   const view = new DataView(new ArrayBuffer(4))
   view.setUint32(0, value, true)
