@@ -15,7 +15,7 @@ import { join } from 'node:path'
 
 const NEEDS_ROOT = ['netns', 'clients', 'faults', 'readme']
 const NO_TESTS = ['support', 'golden', 'vm']
-const TIMEOUT_MS = process.env.TSNET_TEST_VM ? 1_200_000 : 300_000
+const TIMEOUT_MS = process.env.TSNET_FAULTS ? 7_200_000 : process.env.TSNET_TEST_VM ? 1_200_000 : 300_000
 
 const wanted = process.argv.slice(2)
 const files = wanted.flatMap(select)

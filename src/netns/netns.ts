@@ -18,7 +18,8 @@
  */
 
 import { closeSync, fstatSync, openSync } from 'node:fs'
-import { libc, must } from '../ffi/ffi.ts'
+import { exit } from '../ffi/exit.ts'
+import { errno, libc, must, SystemError } from '../ffi/ffi.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { shownPath } from '../model/json/shown.ts'
 import type { NamespaceId } from '../model/network.ts'
@@ -180,7 +181,25 @@ export function inside<T>(netns: Netns, work: () => Sync<T>): Sync<T> {
   try {
     return work()
   } finally {
-    must('setns', libc.setns(before.fd, CLONE_NEWNET))
+    comeBack(before)
     abroad = before === home ? undefined : before
+  }
+}
+
+/** How often it is tried to come back: memory that lacked may be there again. */
+const ATTEMPTS = 100
+
+/**
+ * A thread that cannot come back would take things down, or set them, in the wrong namespace: then nothing is done any
+ * more. What was begun is written down, and whoever comes next sees to it.
+ */
+function comeBack(before: Netns): void {
+  for (let attempt = 1; libc.setns(before.fd, CLONE_NEWNET) < 0; attempt++) {
+    if (attempt < ATTEMPTS) continue
+    const why = new SystemError('setns', errno()).message
+    process.stderr.write(
+      `tsnet: there is no way back into the namespace of this process (${why}); it ends here\n`,
+    )
+    exit.now(1)
   }
 }
