@@ -8,6 +8,7 @@
  *     run               so many inputs of one subject: seed in, failures out, each with the smallest input found
  *     corpus            inputs that found a fault once, tried again each time
  *     main              `npm run test:fuzz`; watchdog ends what hangs and says on which input
+ *     executable        calls of the executables, on a host of the lab
  *
  * An input is named by the subject, a seed and a path, as fast-check has them, and comes again by these.
  */

@@ -1,6 +1,6 @@
 /**
- * `npm run test:fuzz [-- --runs N --seed N --only NAME --path PATH]`: inputs for all parsers, split by
- * weight. Ends with 1 where a promise was broken.
+ * `npm run test:fuzz [-- --runs N --calls N --seed N --only NAME --path PATH]`: inputs for all parsers, split by
+ * weight, and calls of the executables where we are root. Ends with 1 where a promise was broken.
  */
 
 import { randomInt } from 'node:crypto'
@@ -14,6 +14,7 @@ import { startWatchdog } from './watchdog.ts'
 const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '1000000' },
+    calls: { type: 'string', default: '1000' },
     seed: { type: 'string' },
     only: { type: 'string' },
     path: { type: 'string' },
@@ -39,16 +40,26 @@ const tell = (text: string) => console.log(`${seconds()}  ${text}`)
 
 console.log(`seed ${seed}, ${values.runs} inputs for ${chosen.length} parsers`)
 for (const subject of chosen) await fuzz(subject)
+const calls = Number(values.calls)
+if (calls > 0 && (only === undefined || only.includes('executable')) && process.getuid?.() === 0) {
+  // The watchdog is for what never waits.
+  watchdog.watch('')
+  const { fuzzExecutables } = await import('./executable.ts')
+  for (const failure of await fuzzExecutables({ seed, calls, tell })) report(failure)
+}
 console.log(`\n${failures.length} failed, seed ${seed}, ${seconds().trim()}`)
 process.exitCode = failures.length > 0 ? 1 : 0
 
 async function fuzz(subject: Subject): Promise<void> {
   const failure = (await again(subject)) ?? (await drawn(subject))
   if (failure !== undefined) {
-    failures.push(failure)
-    const kept = keep(failure)
-    tell(`${describeFailure(failure)}${kept === undefined ? '' : `\n  kept as ${kept}`}`)
+    report(failure, keep(failure))
   }
+}
+
+function report(failure: Failure, kept?: string): void {
+  failures.push(failure)
+  tell(`${describeFailure(failure)}${kept === undefined ? '' : `\n  kept as ${kept}`}`)
 }
 
 /** What failed once, and what is long. */

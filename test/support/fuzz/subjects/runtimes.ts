@@ -3,6 +3,7 @@
 import { equal, ok } from 'node:assert/strict'
 import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
+import { type CachedAttachment, listCached } from '../../../../src/chain/cache.ts'
 import { parseNetworkList } from '../../../../src/chain/conflist.ts'
 import { runOciHook } from '../../../../src/chain/oci-hook.ts'
 import { readPluginResult } from '../../../../src/ipam/plugin-result.ts'
@@ -215,6 +216,20 @@ export const ofRuntimes = subjects(
     weight,
     read: viaFile('front-web-eth0', (_, folder) => listCniCache(folder)),
     check: areFound,
+  }),
+  ofDocument('chain/cni-cache', {
+    samples: [CACHED],
+    refusals,
+    weight,
+    read: viaFile('front-web-eth0', (_, folder) => listCached(folder)),
+    check: (all: CachedAttachment[]) => {
+      for (const { netns, args, capabilities, list, result } of all) {
+        for (const text of [netns, list]) equal(typeof text, 'string')
+        for (const pair of args) ok(Array.isArray(pair) && pair.every(word => typeof word === 'string'))
+        for (const object of [capabilities, result])
+          ok(typeof object === 'object' && object !== null && !Array.isArray(object))
+      }
+    },
   }),
   ofText('runtime/containerd-config', {
     samples: [CONTAINERD],

@@ -64,7 +64,7 @@ const { reconcile: _, ...handlers } = handlersOf(
   { list: () => [], serve: async () => ({}), leave: () => {} } as never,
 )
 
-const lines = fc
+export const lines = fc
   .array(
     fc.oneof(
       { weight: 3, arbitrary: documents(REQUESTS) },
@@ -93,7 +93,7 @@ async function send(end: End, text: string, cuts: readonly number[]): Promise<vo
   for (let i = 0; i < TURNS; i++) await turn()
 }
 
-type Said = [lines: string[], ending: string, cuts: number[]]
+export type Said = [lines: string[], ending: string, cuts: number[]]
 
 const server: Subject<Said> = {
   name: 'control/server',

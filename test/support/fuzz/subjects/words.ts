@@ -168,7 +168,7 @@ const REQUEST = {
   replace: true,
 }
 
-const SPECS = [
+export const SPECS = [
   '8080:80',
   '127.0.0.1:8080:80/tcp',
   '[::1]:1-3:1-3/udp',
