@@ -3,30 +3,41 @@
 //   node scripts/test.js pure              all that needs neither root nor other programs
 //   node scripts/test.js all               that, and all that needs a real kernel and real clients
 //   node scripts/test.js test/ipam/…       these files or folders
+//   node scripts/test.js --figures docs/reliability.md …   and writes what they measured into that document
 //
 // Each file prints TAP. A file that reports nothing, dies or runs out of time counts as a failure. Of one that
 // failed everything is shown that did not pass, at once and once more at the end: a log may be cut anywhere.
 // The last line is "N passed, N failed".
+//
+// With TSNET_FAULTS=all in the environment, tests of faults do all that they can, and progress is on stderr.
+// A test says what it measured as a comment of TAP: t.comment('figure: what: value'). All of them are shown at the end.
 
 import { spawn } from 'node:child_process'
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 
 const NEEDS_ROOT = ['netns', 'clients', 'faults', 'readme']
 const NO_TESTS = ['support', 'golden', 'vm']
-const TIMEOUT_MS = process.env.TSNET_FAULTS ? 7_200_000 : process.env.TSNET_TEST_VM ? 1_200_000 : 300_000
+/** A long form says what it is at. */
+const isLong = process.env.TSNET_FAULTS !== undefined
+const TIMEOUT_MS = isLong ? 7_200_000 : process.env.TSNET_TEST_VM ? 1_200_000 : 300_000
 
 const wanted = process.argv.slice(2)
+const document = wanted[0] === '--figures' ? wanted.splice(0, 2)[1] : undefined
 const files = wanted.flatMap(select)
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const failures = []
+/** What was measured → its value and the file. */
+const figures = new Map()
 const started = Date.now()
 
 const queue = [...files]
 // In a virtual machine tests share its own namespaces.
 await Promise.all(Array.from({ length: process.env.TSNET_TEST_VM ? 1 : availableParallelism() }, work))
 if (failures.length > 0) console.log(['', '# What failed:', ...failures, ''].join('\n'))
+if (figures.size > 0) console.log(['', '# What was measured:', ...tableOfFigures(), ''].join('\n'))
+if (document !== undefined) writeFigures(document)
 console.log(`# ${files.length} files in ${((Date.now() - started) / 1000).toFixed(1)} s`)
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`)
@@ -71,6 +82,7 @@ function run(compiled) {
     const began = Date.now()
     child.stdout.on('data', chunk => {
       output += chunk
+      if (isLong) process.stderr.write(progressIn(String(chunk)))
     })
     child.stderr.on('data', chunk => {
       output += chunk
@@ -83,6 +95,33 @@ function run(compiled) {
   })
 }
 
+/** Of what has been printed, the lines that say how far it is. */
+function progressIn(text) {
+  return (text.match(/^ *(?:(?:not )?ok \d+ - .*|# Subtest: .*|# figure: .*)\n/gm) ?? [])
+    .filter(line => !/^ +ok/.test(line))
+    .join('')
+}
+
+/** As rows of Markdown, by file. */
+function tableOfFigures() {
+  const rows = [...figures].map(([what, { file, value }]) => [what, value, `\`${file}\``])
+  rows.sort(([a, , one], [b, , other]) => one.localeCompare(other) || a.localeCompare(b))
+  const all = [['what', 'measured', 'by'], ...rows]
+  // A formatter wants three dashes at least.
+  const widths = [0, 1, 2].map(column => Math.max(3, ...all.map(row => row[column].length)))
+  const line = row => `| ${row.map((cell, n) => cell.padEnd(widths[n])).join(' | ')} |`
+  return [line(all[0]), `| ${widths.map(width => '-'.repeat(width)).join(' | ')} |`, ...rows.map(line)]
+}
+
+/** Between its two marks, which are comments. */
+function writeFigures(path) {
+  const marked = /(?<=<!-- figures -->\n).*(?=<!-- \/figures -->)/s
+  writeFileSync(
+    path,
+    readFileSync(path, 'utf8').replace(marked, () => `\n${tableOfFigures().join('\n')}\n\n`),
+  )
+}
+
 /** Counts the tests of a file (the top level of its TAP), and shows what failed. */
 function report(file, { code, output, seconds }) {
   const count = pattern => output.match(pattern)?.length ?? 0
@@ -92,6 +131,8 @@ function report(file, { code, output, seconds }) {
   totals.passed += passed
   totals.failed += failed
   totals.skipped += skipped
+  for (const [, what, value] of output.matchAll(/^ *# figure: (.+?): (.+)$/gm))
+    figures.set(what, { file, value })
   const sum = `${passed} passed, ${failed} failed, ${seconds.toFixed(1)} s`
   const lines = [failed > 0 ? `FAIL ${file} (${sum}), ended with ${code}` : `ok   ${file} (${sum})`]
   if (failed > 0) lines.push(...(failuresIn(output) || output).trimEnd().split('\n'))

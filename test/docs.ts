@@ -128,3 +128,24 @@ t.test('links of the documents lead somewhere', async t => {
     }
   }
 })
+
+/** Files and names of tests in the tables of docs/reliability.md: `test/….ts`: a part of the name */
+const CITED = /`(test\/[\w./-]+\.ts)`: (.+?)(?=; `test| +\|)/g
+
+t.test('each promise names a test that is there, and what shows that it can fail', async t => {
+  const rows = readFileSync('docs/reliability.md', 'utf8')
+    .split('\n## Measured\n')[0]
+    ?.split('\n')
+    .filter(line => /^\| (?!promise|-)/.test(line))
+  t.ok((rows ?? []).length > 40)
+  for (const row of rows ?? []) {
+    const [promise = '', tests = '', control = ''] = row.split(' | ').map(cell => cell.trim())
+    const cited = [...`${tests} |`.matchAll(CITED)]
+    t.ok(cited.length > 0, promise)
+    t.ok(control.replace('|', '').trim().length > 0, `${promise}: a control`)
+    for (const [, file = '', name = ''] of cited) {
+      const isThere = existsSync(file) && readFileSync(file, 'utf8').includes(name)
+      t.ok(isThere, `${file}: ${name}`)
+    }
+  }
+})
