@@ -1,6 +1,8 @@
 /** How much a test of faults does: a little in `npm test`, all of it in `npm run test:faults`, which sets TSNET_FAULTS. */
 
-export const isLong = process.env.TSNET_FAULTS === 'all'
+import { ALL } from './faults.ts'
+
+export const isLong = ALL
 
 /** @param more what the long form does */
 export const extent = <T>(few: T, more: T): T => (isLong ? more : few)
