@@ -160,7 +160,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   if (inherited !== undefined) await proxy.thaw(inherited.clients)
   alone ??= await lockAlone(SUCCESSION_WITHIN_MS)
   succession.begin()
-  const whole = keepWhole(log)
+  const whole = keepWhole(log, () => fastPath.busy)
   whole?.begin()
 
   // Heard from the moment that somebody may send it.

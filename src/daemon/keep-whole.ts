@@ -26,8 +26,10 @@ import { LegacyWatch } from './legacy-watch.ts'
 const BURST_MS = 25
 /** When those are looked at again that somebody was busy with. */
 const AGAIN_MS = 50
-/** Ports of bridges tell much of themselves while they come. */
+/** Ports of bridges tell much of themselves while they come and go. */
 const PORTS_MS = 1_000
+/** Who was started for a call or a publication does that first. */
+const FIRST_MS = 1_000
 
 const ROUTE_GROUPS = [
   k.RTNLGRP_LINK,
@@ -39,6 +41,7 @@ const ROUTE_GROUPS = [
 
 export class KeepWhole {
   readonly #log: (line: string) => void
+  readonly #isBusy: () => boolean
   readonly #rests = new Rests()
   readonly #listeners: { listener: Listener; hear: (listener: Listener) => boolean }[] = []
   readonly #readable: Readable
@@ -55,8 +58,9 @@ export class KeepWhole {
   #isOver = false
 
   /** Hears from now on; what it hears is looked at from `begin` on. @throws SystemError */
-  constructor(log: (line: string) => void) {
+  constructor(log: (line: string) => void, isBusy: () => boolean) {
     this.#log = log
+    this.#isBusy = isBusy
     this.#listeners.push({
       listener: new Listener({ protocol: k.NETLINK_ROUTE, groups: ROUTE_GROUPS, filter: LOSSES }),
       hear: listener => listener.drain(message => this.#take(noticeOf(message))),
@@ -83,10 +87,12 @@ export class KeepWhole {
     this.#soon(0)
   })
 
-  /** Looks at everything once, and from then on at what the kernel tells. */
+  /** Looks at what the kernel tells from now on, and at everything once, a moment later. */
   begin(): void {
-    this.#everything()
-    this.#soon(0)
+    this.#timer = setTimeout(() => {
+      this.#everything()
+      this.#soon(0)
+    }, FIRST_MS).unref()
     this.#hearing = this.#hear().catch(thrown =>
       this.#log(`what is taken away from now on is not noticed: ${messageOf(thrown)}`),
     )
@@ -114,7 +120,8 @@ export class KeepWhole {
     if (notice === undefined) return
     if (notice.what === 'settings') this.#settings = true
     else if (notice.what === 'bridge') this.#addBridge(notice.name)
-    else if (notice.what !== 'port-settings') this.#ports.add(notice.index)
+    // While a call is done, links tell of what it does; and to ask for one would wait until the kernel has deleted others.
+    else if (notice.what !== 'port-settings' && !this.#isBusy()) this.#ports.add(notice.index)
     else if (this.#laterPorts.add(notice.index).size === 1)
       setTimeout(() => this.#lookAtPorts(), PORTS_MS).unref()
   }
@@ -222,10 +229,13 @@ export class KeepWhole {
 const summaryOf = ([first, ...others]: readonly Found[]): string =>
   `${first?.what}${others.length > 0 ? `, and ${others.length} more` : ''}`
 
-/** Undefined where the kernel lets nobody hear. */
-export function keepWhole(log: (line: string) => void): KeepWhole | undefined {
+/**
+ * Undefined where the kernel lets nobody hear.
+ * @param isBusy whether calls are being done here
+ */
+export function keepWhole(log: (line: string) => void, isBusy: () => boolean): KeepWhole | undefined {
   try {
-    return new KeepWhole(log)
+    return new KeepWhole(log, isBusy)
   } catch (thrown) {
     if (!hasCode(thrown, 'EPERM', 'EACCES', 'EMFILE', 'ENFILE', 'missing')) throw thrown
     log(`what others take away is not noticed: ${messageOf(thrown)}`)
