@@ -24,7 +24,7 @@ export const handlersOf = (
     return selected
   },
   ports: () => publisher.list(),
-  reconcile: words => reconcile({ isDry: (words as { isDry?: unknown } | undefined)?.isDry === true }),
+  reconcile: words => reconcile({ isDry: isDryIn(words) }),
   held: () => [...attachments.list(), ...placeholders.list()],
   serve: words => attachments.serve(ownerOf(words)),
   release: words => attachments.release(ownerOf(words)),
@@ -39,6 +39,13 @@ function ownerOf(words: unknown): string {
   const { owner } = (words ?? {}) as { owner?: unknown }
   if (typeof owner === 'string' && /^[0-9a-f]{16}$/.test(owner)) return owner
   throw new TsnetError('invalid-environment', `owner: ${shown(owner)} is not an owner tag`)
+}
+
+/** What only says what it would do must not do it because of a word that was not understood. */
+function isDryIn(words: unknown): boolean {
+  const { isDry = false } = (words ?? {}) as { isDry?: unknown }
+  if (typeof isDry === 'boolean') return isDry
+  throw new TsnetError('invalid-environment', `reconcile: isDry: ${shown(isDry)} is neither true nor false`)
 }
 
 /** The publications of these ids, which all must be there. */
