@@ -8,6 +8,11 @@
  *     crash-states                every state of the files in which a crash can leave an operation
  *     hand-over, stopped-daemon   somebody in the middle who does not go on
  *     orphans, reconcile-*        others who work on when they should not, or against us
+ *     exposed-calls               who gets through while containers come and go
+ *     exchanged-path              a namespace's path that leads elsewhere from one moment to the next
+ *     random-operations, history  many workers and accidents at random, and who judges them
+ *     many-connections, soak      many at once, and many one after the other
+ *     expiry                      ends that come while nobody is there to see to them
  *
  * Each one says what shall hold afterwards (residue none, no address and no port twice, nothing lost that was
  * acknowledged), and has a control in which that does not hold: or it would say nothing.

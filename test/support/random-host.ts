@@ -200,13 +200,10 @@ export class RandomHost {
       this.#upheaval.alone(() =>
         this.#tell({ kind: 'restart' }, async () => {
           const before = this.#daemon
-          if (how === 'followed') {
-            this.#daemon = await this.#command.daemon('--replace')
-            await before?.finished
-          } else {
-            await before?.stop(how === 'killed' ? 'SIGKILL' : 'SIGTERM')
-            this.#daemon = await this.#command.daemon()
-          }
+          if (how !== 'followed') await before?.stop(how === 'killed' ? 'SIGKILL' : 'SIGTERM')
+          // A command that found nobody may have started one.
+          this.#daemon = await this.#command.daemon('--replace')
+          await before?.finished
           return { outcome: 'done' }
         }),
       ),
@@ -256,6 +253,7 @@ export class RandomHost {
       await this.#tell({ kind: 'del', who: name }, () => this.#endOf(this.#start('DEL', name, port)))
     const none = { config: { 'cni.dev/valid-attachments': [] } }
     await this.#tell({ kind: 'collect', valid: [] }, () => this.#endOf(this.#calls.start('GC', '', none)))
+    await this.scene.host.run('rm', '-f', '/run/tsnet/daemon.log')
     await this.#daemon?.stop('SIGTERM')
     // Of namespaces that came back the names are the same.
     return this.scene.residue(line => !line.includes(BOOT_ID) && !line.startsWith('mount /run/netns/'))
