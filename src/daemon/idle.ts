@@ -1,7 +1,7 @@
 /** When a daemon that was started by the way may end: nobody has needed it for a while. */
 
 /**
- * Looks again and again.
+ * Looks again and again, and keeps no process alive that is at its end for another reason.
  * @param isNeeded asked every so often
  * @returns settles when it has not been needed for idleMs
  */
@@ -15,6 +15,6 @@ export function whenIdle(idleMs: number, isNeeded: () => boolean): Promise<'not 
         resolve('not needed')
       }
     }
-    const timer = setInterval(look, Math.max(idleMs / 10, 10))
+    const timer = setInterval(look, Math.max(idleMs / 10, 10)).unref()
   })
 }

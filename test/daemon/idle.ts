@@ -5,6 +5,9 @@ t.test('it settles when nobody has been in need for so long, and not before', as
   const idleMs = 120
   const began = performance.now()
   let neededUntil = began + 150
+  // It keeps no process alive.
+  const alive = setInterval(() => {}, 1_000)
+  t.teardown(() => clearInterval(alive))
   const idle = whenIdle(idleMs, () => performance.now() < neededUntil)
   // Needed again before the time is over.
   setTimeout(() => {

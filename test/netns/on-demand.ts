@@ -7,6 +7,7 @@ import { resolve } from 'node:path'
 import t, { type Test } from 'tap'
 import { waitFor } from 'tsnet/lab'
 import type { NatBackend } from '../../src/model/network.ts'
+import { Command } from '../support/daemon.ts'
 import type { CallOptions, Plugin } from '../support/plugin.ts'
 import { ANSWERS, BACKENDS, HOST, Scene } from '../support/scene.ts'
 
@@ -188,4 +189,24 @@ t.test('it has nothing of the call that started it, and outlives it', async t =>
   t.equal(readFileSync(`${group}/cgroup.procs`, 'utf8'), '', 'nobody is left in the group')
   await waitFor(() => host.run('rmdir', group), { what: 'the group to be empty' })
   t.match(await host.ask('tcp', '::1', 8080), { place: 'a' })
+})
+
+t.test('told to end, or followed by another, it ends although its ports are needed', async t => {
+  const { scene, host, front } = await open(t)
+  const a = scene.get('a')
+  const tsnet = new Command(host, 'nftables')
+  const isOver = (pid: number | undefined) => !daemons(scene).some(each => each.pid === pid)
+  await front.add(a, ports(8080))
+  const [first] = daemons(scene)
+  await host.run('kill', '-TERM', `${first?.pid}`)
+  await waitFor(() => isOver(first?.pid), { what: 'it to end when it is told to' })
+  // Another that somebody needs.
+  await front.add(scene.get('b'), ports(8081))
+  const [second] = daemons(scene)
+  const successor = await tsnet.daemon('--replace')
+  await waitFor(() => isOver(second?.pid), { what: 'it to end when it is followed' })
+  t.equal((await host.ask('tcp', '127.0.0.1', 8081)).place, 'b')
+  await front.delete(a, ports(8080))
+  await front.delete(scene.get('b'), ports(8081))
+  await successor.stop('SIGTERM')
 })
