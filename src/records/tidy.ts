@@ -1,6 +1,6 @@
 /**
  * Takes away what killed processes left in the run directory and nobody reads: files that were being written, locks
- * that nobody holds, copies of what is no more.
+ * that nobody holds, copies of what is no more, folders with nothing in them.
  *
  * Whoever is writing such a file at this moment finds it gone when he gives it its name, and writes it again
  * (run-directory.ts); and whoever waits for a lock finds that its file has no name any more (ffi/lock.ts).
@@ -11,7 +11,7 @@ import { join, relative } from 'node:path'
 import { hasCode } from '../model/errors.ts'
 import { everyStep } from '../model/undo.ts'
 import { unlessLocked } from './records.ts'
-import { runDirectory, unusable } from './run-directory.ts'
+import { removeEmptyParents, runDirectory, unusable } from './run-directory.ts'
 import { COPIES, DAMAGED, removeState, TEMPORARY } from './state-files.ts'
 
 /** The daemon's own: who starts takes it over, and shall not meet us there. */
@@ -21,7 +21,8 @@ const NOT_OURS = ['daemon.lock', 'start.lock']
 export async function tidyRunDirectory(): Promise<void> {
   await everyStep(
     filesIn(runDirectory()).map(name => async () => {
-      if (name.endsWith(TEMPORARY)) removeState(name)
+      if (name.endsWith('/')) removeEmptyParents(join(runDirectory(), name, 'any'))
+      else if (name.endsWith(TEMPORARY)) removeState(name)
       else if (name.endsWith(LOCK) && !NOT_OURS.includes(name)) await letGo(name.slice(0, -LOCK.length))
       else if (isLeftCopy(name)) removeState(name)
     }),
@@ -36,12 +37,14 @@ const letGo = (name: string): Promise<void> => unlessLocked(name, () => {})
 const isLeftCopy = (name: string): boolean =>
   name.startsWith(`${COPIES}/`) && !existsSync(join(runDirectory(), relative(COPIES, name)))
 
-/** All files below a folder but what was set aside, by their paths from there. */
+/** All files below a folder but what was set aside, by their paths from there; an empty folder ends in a slash. */
 function filesIn(top: string, folder = ''): string[] {
   return entriesOf(join(top, folder)).flatMap(entry => {
     const name = join(folder, entry.name)
     if (name === DAMAGED) return []
-    return entry.isDirectory() ? filesIn(top, name) : [name]
+    if (!entry.isDirectory()) return [name]
+    const inside = filesIn(top, name)
+    return inside.length === 0 ? [`${name}/`] : inside
   })
 }
 

@@ -170,10 +170,12 @@ t.test('what killed processes left is taken away, and nothing that somebody need
     mkdirSync(dirname(join(folder, name)), { recursive: true })
     writeFileSync(join(folder, name), '')
   }
+  mkdirSync(join(folder, 'hairpin/lo'), { recursive: true })
   const { lockFile } = await import('../../src/ffi/lock.ts')
   using _held = await lockFile(join(folder, 'ports.lock'), { removeAfter: true })
   await tidyRunDirectory()
   for (const name of [...kept, 'ports.lock']) t.ok(existsSync(join(folder, name)), name)
   for (const name of left) t.notOk(existsSync(join(folder, name)), name)
-  t.notOk(existsSync(join(folder, 'ports')), 'nor a folder with nothing in it')
+  for (const name of ['ports', 'hairpin'])
+    t.notOk(existsSync(join(folder, name)), 'nor a folder with nothing in it')
 })
