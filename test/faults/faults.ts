@@ -2,7 +2,7 @@
  * What happens when something goes wrong: processes that are killed, stopped or short of something, calls of the system
  * that fail, files that are damaged, a crash between any two operations on files, rules that others take away.
  *
- *     *-kill, calls-killed        kill -9 at every call that changes something
+ *     *-kill, killed-anywhere     kill -9 at every call that changes something
  *     *-errors, limits            an error in the place of a call, and nothing left to be had
  *     damaged-state               whatever may stand in the place of a file
  *     crash-states                every state of the files in which a crash can leave an operation
