@@ -199,6 +199,9 @@ export async function dismissGuest(backend: NatBackend, guest: NatIntent, user: 
   })
 }
 
+/** Does something to what all share while no last user takes it back. */
+export const whileRulesShared = <T>(work: () => Promise<T>): Promise<T> => whileLocked(FORWARDING, work)
+
 /** Families in which the host forwards for our containers alone, by a guard that this backend has. */
 export const guardedFamilies = (backend: NatBackend): Family[] => [
   ...new Set(readChanges().flatMap(change => (change.backend === backend ? change.guards : []))),

@@ -17,6 +17,7 @@ import { constants, linkSync, openSync, renameSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { libc } from '../ffi/ffi.ts'
 import { makeFolder } from '../ffi/folder.ts'
+import { randomBytes } from '../ffi/random.ts'
 import { readRegular } from '../ffi/regular-file.ts'
 import { removeFile } from '../ffi/remove.ts'
 import { hasCode, messageOf } from '../model/errors.ts'
@@ -179,7 +180,9 @@ function moveAway(
   move: (from: string, to: string) => void,
 ): void {
   const stamp = new Date().toISOString().replace(/[-:.]/g, '')
-  const aside = pathOf(join(DAMAGED, `${name.replaceAll('/', '-')}.${stamp}`))
+  // Two of one name may be moved in one millisecond.
+  const mark = Buffer.from(randomBytes(3)).toString('hex')
+  const aside = pathOf(join(DAMAGED, `${name.replaceAll('/', '-')}.${stamp}-${mark}`))
   try {
     makeFolder(dirname(aside), 0o700)
     move(pathOf(name), aside)

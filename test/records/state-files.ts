@@ -38,7 +38,7 @@ t.test(
       const said = saidBy(() => t.equal(readState('things/one.json', shape), undefined, kind))
       t.match(said, /^tsnet: warning: \S+\/things\/one\.json [^\n]+; it was moved to \S+\n$/, said)
       t.notOk(lstatSync(path, { throwIfNoEntry: false }), kind)
-      t.match(asideIn(folder), [/^things-one\.json\.\d+T\d+Z$/], kind)
+      t.match(asideIn(folder), [/^things-one\.json\.\d+T\d+Z-[0-9a-f]{6}$/], kind)
       t.equal(
         saidBy(() => readState('things/one.json', shape)),
         '',

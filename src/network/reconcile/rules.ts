@@ -10,39 +10,51 @@
 import type { NatBackend } from '../../model/network.ts'
 import { type Hold, type Loss, losersOf, mendRules, mendSpoofGuards, withdraw } from '../../nat/nat.ts'
 import { HeldOwners } from '../../records/hold.ts'
-import { guardedFamilies } from '../shared.ts'
-import { guardsOf, type Intents, isStillPublished, natIntentsOf, readAttached } from './intents.ts'
+import { guardedFamilies, whileRulesShared } from '../shared.ts'
+import {
+  guardsOf,
+  type Intents,
+  isStillPublished,
+  natIntentsOf,
+  readAttached,
+  readIntents,
+} from './intents.ts'
 import { BUSY, type Part, type PartLoss } from './part.ts'
 
 /** The spoof guards of all, before anything else. */
 export function guardPart(intents: Intents): Part[] {
   const guards = guardsOf(intents)
   if (guards.length === 0) return []
-  const mend = (isDry: boolean) => whileHolding(intents, isDry, hold => mendSpoofGuards(guards, hold))
+  const mend = (isDry: boolean) =>
+    isDry ? mendSpoofGuards(guards) : whileHolding(intents, hold => mendSpoofGuards(guards, hold))
   return [{ subject: 'spoof guards', mend }]
 }
 
-/** The rules of each backend that is in use. */
+/**
+ * The rules of each backend that is in use. What all share, the chains and the policy of FORWARD, has no owner whose lock
+ * could be held; its last user takes it back under the lock of all. So where something lacks it is looked at anew, and put
+ * back, under that one.
+ */
 export const ruleParts = (intents: Intents): Part[] =>
   (['nftables', 'iptables'] as const).flatMap(backend => {
-    const nat = natIntentsOf(intents, backend)
-    const closed = guardedFamilies(backend)
-    if (nat.length === 0 && closed.length === 0) return []
-    const mend = async (isDry: boolean) => {
-      const losses = await whileHolding(intents, isDry, hold => mendRules(backend, nat, closed, hold))
-      if (!isDry) await withdrawEnded(intents, backend, losses)
-      return losses
+    if (natIntentsOf(intents, backend).length === 0 && guardedFamilies(backend).length === 0) return []
+    const mend = async (isDry: boolean): Promise<PartLoss[]> => {
+      const lost = await mendRules(backend, natIntentsOf(intents, backend), guardedFamilies(backend))
+      if (isDry || lost.length === 0) return lost
+      return whileRulesShared(() => putBack(backend, readIntents()))
     }
     return [{ subject: `rules (${backend})`, mend }]
   })
 
+async function putBack(backend: NatBackend, intents: Intents): Promise<PartLoss[]> {
+  const nat = natIntentsOf(intents, backend)
+  const losses = await whileHolding(intents, hold => mendRules(backend, nat, guardedFamilies(backend), hold))
+  await withdrawEnded(intents, backend, losses)
+  return losses
+}
+
 /** Does something with leave for those that nobody else is busy with. */
-async function whileHolding(
-  intents: Intents,
-  isDry: boolean,
-  work: (hold?: Hold) => Promise<Loss[]>,
-): Promise<PartLoss[]> {
-  if (isDry) return work()
+async function whileHolding(intents: Intents, work: (hold: Hold) => Promise<Loss[]>): Promise<PartLoss[]> {
   using held = new HeldOwners()
   const busy = new Set<string>()
   const known = new Map(intents.attached.map(({ owner, attachment }) => [owner, attachment]))
