@@ -81,17 +81,17 @@ t.test('a namespace that has got the number of one that is gone is another one',
     using netns = openNetns(place.path)
     return { path: place.path, ...netns.identity }
   }
-  // The kernel gives the lowest number that is free, as a rule that of the one that has just gone.
-  const again = async (tries: number): Promise<[RecordedNetns, RecordedNetns]> => {
-    const first = identity(await addNamespace(host, 'pod'))
-    await removeNamespace(host, 'pod')
+  // The kernel gives the lowest number that is free, a moment after its namespace has gone, to whoever asks next.
+  const gone = new Map<number, RecordedNetns>()
+  const again = async (): Promise<[RecordedNetns, RecordedNetns] | undefined> => {
     const second = identity(await addNamespace(host, 'pod'))
-    if (second.ino === first.ino) return [first, second]
-    if (tries === 0) throw new Error('no number was given again')
+    const first = gone.get(second.ino)
+    if (first !== undefined) return [first, second]
     await removeNamespace(host, 'pod')
-    return again(tries - 1)
+    gone.set(second.ino, second)
+    return undefined
   }
-  const [first, second] = await again(100)
+  const [first, second] = await waitFor(again, { what: 'a number to be given again', withinMs: 120_000 })
   const { cookie, ...byNumber } = first
   t.match(cookie, /^\d+$/)
   t.equal(second.dev, first.dev)
