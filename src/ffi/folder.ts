@@ -15,16 +15,22 @@ import { errno, libc, SystemError, textAt } from './ffi.ts'
  * @throws Node's error; ENOENT also where one above has just been removed
  */
 export function makeFolder(path: string, mode: number): void {
-  try {
-    mkdirSync(path, { mode })
-  } catch (thrown) {
-    if (isFolder(path)) return
-    const parent = dirname(path)
-    if (!hasCode(thrown, 'ENOENT') || parent === path || isFolder(parent)) throw thrown
-    makeFolder(parent, mode)
-    makeFolder(path, mode)
+  for (let left = TRIES; ; left--) {
+    try {
+      mkdirSync(path, { mode })
+      return
+    } catch (thrown) {
+      if (isFolder(path)) return
+      const parent = dirname(path)
+      if (!hasCode(thrown, 'ENOENT') || parent === path || left === 0) throw thrown
+      // Else somebody has made it since.
+      if (!isFolder(parent)) makeFolder(parent, mode)
+    }
   }
 }
+
+/** Others make and remove the same folders. */
+const TRIES = 10
 
 const isFolder = (path: string): boolean => {
   try {

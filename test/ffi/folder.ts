@@ -1,6 +1,8 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import { hasName, makeFolder } from '../../src/ffi/folder.ts'
 
@@ -12,6 +14,20 @@ t.test('a folder is made with those above it, once and again', async t => {
   makeFolder(path, 0o700)
   makeFolder(path, 0o700)
   for (const each of ['a', 'a/b', 'a/b/c']) t.equal(statSync(join(top, each)).mode & 0o777, 0o700, each)
+})
+
+t.test('of those that make the same folders at the same moment nobody fails', async t => {
+  const [threads, rounds] = [2, 400]
+  const barrier = new Int32Array(new SharedArrayBuffer(4))
+  const racers = Array.from(
+    { length: threads },
+    () =>
+      new Worker(new URL('../support/folder-racer.js', import.meta.url), {
+        workerData: { folder: join(top, 'raced'), threads, rounds, barrier },
+      }),
+  )
+  const said = racers.map(async racer => String((await once(racer, 'message'))[0]))
+  t.strictSame(await Promise.all(said), ['', ''])
 })
 
 t.test('where none can be made, that is an error at once', async t => {
