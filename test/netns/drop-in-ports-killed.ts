@@ -13,9 +13,13 @@ t.setTimeout(300_000)
 
 /** What is different on the host, once the commands that have done their work have ended as well. */
 async function left({ host }: NatSite, before: Awaited<ReturnType<typeof snapshot>>): Promise<string[]> {
-  const hasEnded = async () => !host.processes().some(({ command }) => /tables-/.test(command))
-  await waitFor(hasEnded, { what: 'iptables-restore to end' })
-  return diff(before, await snapshot(host)).filter(line => !line.startsWith('connection '))
+  let lines: string[] = []
+  const isClean = async () => {
+    lines = diff(before, await snapshot(host)).filter(line => !line.startsWith('connection '))
+    return !lines.some(line => line.startsWith('process '))
+  }
+  await waitFor(isClean, { what: 'commands to end' }).catch(() => {})
+  return lines
 }
 
 const COUNT = 8
