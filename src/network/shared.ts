@@ -28,6 +28,7 @@ import {
 import {
   addUser,
   isLastUser,
+  isUser,
   listOwners,
   listResources,
   listUsers,
@@ -151,8 +152,7 @@ export async function stopForwarding(owner: string): Promise<void> {
 }
 
 /** True for one that is counted among those who have rules. */
-export const hasRules = (backend: NatBackend, owner: string): boolean =>
-  listUsers(rulesOf(backend)).includes(owner)
+export const hasRules = (backend: NatBackend, owner: string): boolean => isUser(rulesOf(backend), owner)
 
 /** Takes an attachment's rules away, and with the last one all that was changed for them. Idempotent. */
 export async function withdrawRules(backend: NatBackend, owner: string, intent?: NatIntent): Promise<void> {
