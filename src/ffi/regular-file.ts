@@ -1,12 +1,24 @@
 /**
- * Reading a file in which something else may stand by now: a FIFO would be waited for, a device may do anything, a
+ * Reading, and writing, a file in which something else may stand by now: a FIFO would be waited for, a device may do anything, a
  * link may lead anywhere, and a file of a gigabyte is nobody's state. So what is opened is looked at before, never
  * waited for, and looked at once more when it is open.
  */
 
 import { isUtf8 } from 'node:buffer'
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type Stats, statSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readSync,
+  type Stats,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { hasCode, messageOf } from '../model/errors.ts'
+import { libc } from './ffi.ts'
+import { randomBytes } from './random.ts'
 
 /** The text of a file, or in words why it is none. */
 export type Content = { text: string } | { damage: string }
@@ -88,4 +100,20 @@ export function readGiven(path: string): string {
   const content = readRegular(path, { follow: true, mustBe: true })
   if (content !== undefined && 'text' in content) return content.text
   throw new Error(`${path} ${content?.damage ?? 'is gone'}`)
+}
+
+/** Writes all of a text to an open file and closes it, whatever close(2) answers. @throws Node's error */
+export function writeAndClose(fd: number, text: string): void {
+  try {
+    const bytes = Buffer.from(text)
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
+  } finally {
+    libc.close(fd)
+  }
+}
+
+/** What distinguishes the name of something that is set aside: when, and of those of one millisecond which. */
+export function asideMark(): string {
+  const stamp = new Date().toISOString().replace(/[-:.]/g, '')
+  return `${stamp}-${Buffer.from(randomBytes(3)).toString('hex')}`
 }

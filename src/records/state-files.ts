@@ -13,12 +13,10 @@
  * back to an older build would lose it.
  */
 
-import { constants, linkSync, openSync, renameSync, writeSync } from 'node:fs'
+import { constants, linkSync, openSync, renameSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { libc } from '../ffi/ffi.ts'
 import { makeFolder } from '../ffi/folder.ts'
-import { randomBytes } from '../ffi/random.ts'
-import { readRegular } from '../ffi/regular-file.ts'
+import { asideMark, readRegular, writeAndClose } from '../ffi/regular-file.ts'
 import { removeFile } from '../ffi/remove.ts'
 import { hasCode, messageOf } from '../model/errors.ts'
 import type { Shape } from '../model/json/shape.ts'
@@ -131,13 +129,10 @@ const FRESH = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | consta
 function writeNew(name: string, text: string): void {
   const fd = openNew(name)
   try {
-    const bytes = Buffer.from(text)
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
+    writeAndClose(fd, text)
   } catch (thrown) {
     removeFile(pathOf(name)) // of a full disk, say
     throw thrown
-  } finally {
-    libc.close(fd)
   }
 }
 
@@ -179,10 +174,7 @@ function moveAway(
   then: string | undefined,
   move: (from: string, to: string) => void,
 ): void {
-  const stamp = new Date().toISOString().replace(/[-:.]/g, '')
-  // Two of one name may be moved in one millisecond.
-  const mark = Buffer.from(randomBytes(3)).toString('hex')
-  const aside = pathOf(join(DAMAGED, `${name.replaceAll('/', '-')}.${stamp}-${mark}`))
+  const aside = pathOf(join(DAMAGED, `${name.replaceAll('/', '-')}.${asideMark()}`))
   try {
     makeFolder(dirname(aside), 0o700)
     move(pathOf(name), aside)

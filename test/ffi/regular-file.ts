@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { readRegular } from '../../src/ffi/regular-file.ts'
+import { asideMark, readRegular } from '../../src/ffi/regular-file.ts'
 import { damage } from '../support/damage.ts'
 
 t.test('a file is read whole, whatever size it says it has', async t => {
@@ -34,4 +34,10 @@ t.test('a link is followed where that is asked for', async t => {
   const folder = t.testdir({ file: 'text', link: t.fixture('symlink', 'file') })
   t.same(readRegular(join(folder, 'link'), { follow: true }), { text: 'text' })
   t.match(readRegular(join(folder, 'link')), { damage: /symbolic link/ })
+})
+
+t.test('what is set aside in one millisecond has different names', async t => {
+  const marks = Array.from({ length: 100 }, asideMark)
+  t.equal(new Set(marks).size, marks.length)
+  for (const mark of marks) t.match(mark, /^\d{8}T\d{9}Z-[0-9a-f]{6}$/)
 })
