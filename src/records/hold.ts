@@ -1,8 +1,7 @@
 /** Locks of many owners at once, without waiting for any. */
 
-import { join } from 'node:path'
 import { type FileLock, tryLockFile } from '../ffi/lock.ts'
-import { runDirectory } from './run-directory.ts'
+import { lockPath } from './records.ts'
 
 export class HeldOwners implements Disposable {
   readonly #locks = new Map<string, FileLock>()
@@ -10,7 +9,7 @@ export class HeldOwners implements Disposable {
   /** True where nobody else does anything to this owner until all is let go. */
   take(owner: string): boolean {
     if (this.#locks.has(owner)) return true
-    const lock = tryLockFile(join(runDirectory(), `${owner}.lock`), { removeAfter: true })
+    const lock = tryLockFile(lockPath(owner), { removeAfter: true })
     if (lock !== undefined) this.#locks.set(owner, lock)
     return lock !== undefined
   }

@@ -152,4 +152,5 @@ async function release<T>(lock: FileLock, name: string, work: () => T | Promise<
   }
 }
 
-const lockPath = (name: string): string => join(runDirectory(), `${name}.lock`)
+/** The file of the lock of this name, which is gone when nobody holds it. */
+export const lockPath = (name: string): string => join(runDirectory(), `${name}.lock`)

@@ -14,7 +14,7 @@ import { listRecords, readRecord } from '../../records/chained.ts'
 import { HeldOwners } from '../../records/hold.ts'
 import { whileLocked } from '../../records/records.ts'
 import { heldOf } from '../shared-ports.ts'
-import { type Attached, type Intents, readAttached } from './intents.ts'
+import { type Attached, type Intents, takeUnchanged } from './intents.ts'
 import { BUSY, type Part, type PartLoss } from './part.ts'
 
 /** A part for each kind of which there is any. */
@@ -55,8 +55,7 @@ async function mendBridge({ owner, attachment }: Attached, isDry: boolean): Prom
   const losses = [...lacksMasquerade, ...lacksGuard].map(what => ({ what, owner }))
   if (isDry || losses.length === 0) return losses
   using held = new HeldOwners()
-  const isFree = held.take(owner) && readAttached(owner) !== undefined
-  if (!isFree) return losses.map(loss => ({ ...loss, why: BUSY }))
+  if (!takeUnchanged(held, { owner, attachment })) return losses.map(loss => ({ ...loss, why: BUSY }))
   const guard = { ...attachment, hostInterface: hostInterface.name, mac: containerInterface.mac }
   if (lacksGuard.length > 0) await installMacGuard(guard)
   if (backend !== undefined && lacksMasquerade.length > 0) await installMasquerade(backend, masquerade)

@@ -4,6 +4,7 @@ import { ipOf } from '../../model/address/address.ts'
 import type { Attachment, NatBackend, NatIntent } from '../../model/network.ts'
 import type { Publication } from '../../model/publication/publication.ts'
 import type { SpoofGuard } from '../../nat/nat.ts'
+import type { HeldOwners } from '../../records/hold.ts'
 import { listPublications, readPublication } from '../../records/publications.ts'
 import { listOwners, readEntry } from '../../records/records.ts'
 import { asHeld } from '../shared-ports.ts'
@@ -37,6 +38,12 @@ const isCurrent = ({ ending }: Publication): boolean => ending === undefined
 export function readAttached(owner: string): Attached | undefined {
   const entry = readEntry(owner)
   return entry?.state === 'attached' ? { owner, attachment: entry.attachment } : undefined
+}
+
+/** Takes the lock of one that is as it was when it was looked at. False where somebody is busy with it, or was since. */
+export function takeUnchanged(held: HeldOwners, { owner, attachment }: Attached): boolean {
+  const now = held.take(owner) ? readAttached(owner) : undefined
+  return now !== undefined && JSON.stringify(now.attachment) === JSON.stringify(attachment)
 }
 
 /** What rules of a backend have to achieve: of attachments, of guests once each, of publications. */

@@ -11,7 +11,7 @@ import { type Netlink, openNetlink } from '../../netlink/netlink.ts'
 import { isThere } from '../../netns/container.ts'
 import { HeldOwners } from '../../records/hold.ts'
 import { recordLoan, whileBridgeLocked } from '../shared.ts'
-import { type Attached, type Intents, readAttached } from './intents.ts'
+import { type Attached, type Intents, readAttached, takeUnchanged } from './intents.ts'
 import { BUSY, type Part, type PartLoss } from './part.ts'
 
 /** The bridge that is to be looked at, since a link has told something; undefined where all is well with it. */
@@ -80,8 +80,7 @@ function lookAt(on: readonly OnBridge[]): { side: OnBridge; losses: PartLoss[] }
 
 /** @returns why it could not be done */
 async function mendOne(bridge: string, side: OnBridge, held: HeldOwners): Promise<string | undefined> {
-  const now = held.take(side.owner) ? readAttached(side.owner) : undefined
-  if (JSON.stringify(now?.attachment) !== JSON.stringify(side.attachment)) return BUSY
+  if (!takeUnchanged(held, side)) return BUSY
   try {
     await mendHostSide(side, loan => recordLoan(bridge, loan))
     return undefined

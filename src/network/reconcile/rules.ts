@@ -16,8 +16,8 @@ import {
   type Intents,
   isStillPublished,
   natIntentsOf,
-  readAttached,
   readIntents,
+  takeUnchanged,
 } from './intents.ts'
 import { BUSY, type Part, type PartLoss } from './part.ts'
 
@@ -57,19 +57,17 @@ async function putBack(backend: NatBackend, intents: Intents): Promise<PartLoss[
 async function whileHolding(intents: Intents, work: (hold: Hold) => Promise<Loss[]>): Promise<PartLoss[]> {
   using held = new HeldOwners()
   const busy = new Set<string>()
-  const known = new Map(intents.attached.map(({ owner, attachment }) => [owner, attachment]))
+  const known = new Map(intents.attached.map(each => [each.owner, each]))
   const isFree = (owner: string): boolean => {
-    const attachment = known.get(owner)
-    if (attachment === undefined) return isStillPublished(intents, owner)
-    const now = held.take(owner) ? readAttached(owner) : undefined
-    return now !== undefined && JSON.stringify(now.attachment) === JSON.stringify(attachment)
+    const attached = known.get(owner)
+    return attached === undefined ? isStillPublished(intents, owner) : takeUnchanged(held, attached)
   }
   // Awaited here: the locks are held until all is done.
   const losses = await work(owners => {
     busy.clear()
-    const free = owners.filter(isFree)
-    for (const owner of owners) if (!free.includes(owner)) busy.add(owner)
-    return new Set(free)
+    const free = new Set(owners.filter(isFree))
+    for (const owner of owners) if (!free.has(owner)) busy.add(owner)
+    return free
   })
   return losses.map(loss => (busy.has(loss.owner ?? '') ? { ...loss, why: BUSY } : loss))
 }

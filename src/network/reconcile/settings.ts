@@ -1,7 +1,7 @@
 /** Settings of the host that attachments need: forwarding, loopback addresses over a bridge, loose return paths. */
 
 import { type Family, familiesOf } from '../../model/address/address.ts'
-import type { NatBackend, NatIntent } from '../../model/network.ts'
+import type { NatIntent } from '../../model/network.ts'
 import { closedFamilies, isLoopbackRouted, needsLoopback, openLoopback } from '../../nat/nat.ts'
 import { isStrict, loosenReturnPath } from '../../ports/return-path.ts'
 import { reopenForwarding } from '../shared.ts'
@@ -18,14 +18,11 @@ async function mendForwarding(intents: Intents, isDry: boolean): Promise<PartLos
   const losses: PartLoss[] = []
   for (const backend of ['nftables', 'iptables'] as const) {
     const families = forwarded(natIntentsOf(intents, backend))
-    const closed = isDry ? closedFamilies(families) : await reopen(backend, families)
+    const closed = isDry ? closedFamilies(families) : await reopenForwarding(backend, families)
     losses.push(...closed.map(family => ({ what: `the host does not forward IPv${family}` })))
   }
   return losses
 }
-
-const reopen = (backend: NatBackend, families: Family[]): Promise<Family[]> =>
-  closedFamilies(families).length === 0 ? Promise.resolve([]) : reopenForwarding(backend, families)
 
 const forwarded = (intents: readonly NatIntent[]): Family[] =>
   familiesOf(intents.flatMap(({ addresses }) => addresses))
