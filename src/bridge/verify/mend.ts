@@ -21,7 +21,7 @@ import type { LinkPlan } from '../plan/plan.ts'
 import { applyToExisting, hostSettings, type Setting } from '../settings.ts'
 import { enslave } from '../veth.ts'
 import { setPortVlans } from '../vlan.ts'
-import { missingAddresses, planAgain } from './verify.ts'
+import { planAgain, verifyGateways, verifyPortSettings } from './verify.ts'
 
 /** An attachment, and the options of its network when it was made. */
 export interface HostSide {
@@ -46,10 +46,10 @@ export function lostHostSide(nl: Netlink, { attachment, options }: HostSide): Ho
 function lossesOfBridge(
   nl: Netlink,
   { bridge: made, dropIn }: Attachment,
-  { bridge: plan }: LinkPlan,
+  plan: LinkPlan,
   bridge: Link | undefined,
 ): HostSideLoss[] {
-  const { name, gateways, gatewayVlan, promiscuous } = plan
+  const { name } = plan.bridge
   if (bridge === undefined) {
     const isOurs = dropIn !== undefined || wasOurs(made)
     return [
@@ -57,20 +57,17 @@ function lossesOfBridge(
     ]
   }
   if (bridge.kind !== 'bridge') return [lost(`${name} is no bridge any more`)]
-  const holder = gatewayVlan ? findLink(nl, { name: gatewayVlan.name }) : bridge
-  const settings = isOurBridge(bridge) ? plan.settings : plan.adoptedSettings
+  const settings = isOurBridge(bridge) ? plan.bridge.settings : plan.bridge.adoptedSettings
   return [
     ...(bridge.up ? [] : [`bridge ${name} is down`]),
-    ...(promiscuous && !bridge.promiscuous ? [`bridge ${name} is not promiscuous`] : []),
-    ...(holder === undefined ? [`interface ${gatewayVlan?.name} is gone`] : []),
-    ...(holder === undefined || gateways.length === 0 ? [] : missingAddresses(nl, holder, gateways)),
+    ...verifyGateways(nl, bridge, plan),
     ...otherSettings(settings),
   ].map(what => ({ what }))
 }
 
 function lossesOfPort(
   attachment: Attachment,
-  { host }: LinkPlan,
+  plan: LinkPlan,
   bridge: Link | undefined,
   port: Link | undefined,
 ): HostSideLoss[] {
@@ -78,16 +75,12 @@ function lossesOfPort(
   if (port === undefined) return [lost(`interface ${name} is gone, and the container's with it`)]
   if (!isHostEnd(port, ownerTag(attachment))) return [lost(`interface ${name} belongs to somebody else`)]
   const isPort = bridge !== undefined && port.masterIndex === bridge.index
-  const settings = isPort
-    ? (['hairpin', 'isolated'] as const).filter(key => port.port?.[key] !== host[key])
-    : []
   return [
-    ...(isPort ? [] : [`${name} is no port of ${attachment.bridge.name}`]),
-    ...settings.map(key => `${key} of ${name} is ${port.port?.[key]}`),
+    ...(isPort ? verifyPortSettings(port, plan) : [`${name} is no port of ${attachment.bridge.name}`]),
     ...(port.up ? [] : [`${name} is down`]),
     ...(port.mac === mac ? [] : [`${name} has MAC ${port.mac} instead of ${mac}`]),
     ...(port.mtu === mtu ? [] : [`${name} has MTU ${port.mtu} instead of ${mtu}`]),
-    ...(port.alias === host.alias ? [] : [`${name} has lost its alias`]),
+    ...(port.alias === plan.host.alias ? [] : [`${name} has lost its alias`]),
     ...otherSettings(hostSettings(name)),
   ].map(what => ({ what }))
 }

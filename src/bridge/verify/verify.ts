@@ -69,8 +69,13 @@ function verifyBridge(
   if (bridge.kind !== 'bridge') return [`${made.name} is no bridge any more`]
   const problems = compare(bridge, { name: made.name, mac: made.mac }, true)
   if (plan === undefined) return problems
-  const { gateways, gatewayVlan, promiscuous } = plan.bridge
-  if (promiscuous && !bridge.promiscuous) problems.push(`bridge ${made.name} is not promiscuous`)
+  return [...problems, ...verifyGateways(nl, bridge, plan)]
+}
+
+/** What lacks of a bridge that is there: its promiscuity, and the addresses that it, or what stands for a VLAN, has. */
+export function verifyGateways(nl: Netlink, bridge: Link, { bridge: plan }: LinkPlan): string[] {
+  const { name, gateways, gatewayVlan, promiscuous } = plan
+  const problems = promiscuous && !bridge.promiscuous ? [`bridge ${name} is not promiscuous`] : []
   const holder = gatewayVlan ? findLink(nl, { name: gatewayVlan.name }) : bridge
   if (holder === undefined) return [...problems, `interface ${gatewayVlan?.name} is gone`]
   return gateways.length === 0 ? problems : [...problems, ...missingAddresses(nl, holder, gateways)]
@@ -90,16 +95,19 @@ function verifyPort(
   if (bridge !== undefined && port.masterIndex !== bridge.index) {
     problems.push(`${made.name} is no port of ${bridge.name}`)
   } else if (plan !== undefined) {
-    for (const setting of ['hairpin', 'isolated'] as const) {
-      if (port.port?.[setting] !== plan.host[setting])
-        problems.push(`${setting} of ${made.name} is ${port.port?.[setting]}`)
-    }
+    problems.push(...verifyPortSettings(port, plan))
   }
   if (link !== undefined && port.peerIndex !== link.index) {
     problems.push(`${link.name} in the container is not the other end of ${made.name}`)
   }
   return problems
 }
+
+/** Settings of a port that are others than they were made. */
+export const verifyPortSettings = ({ name, port }: Link, { host }: LinkPlan): string[] =>
+  (['hairpin', 'isolated'] as const)
+    .filter(setting => port?.[setting] !== host[setting])
+    .map(setting => `${setting} of ${name} is ${port?.[setting]}`)
 
 function verifyContainer(
   nl: Netlink,
