@@ -115,11 +115,11 @@ export class ControlServer {
   /** @returns false where something is being done for everyone */
   #makeRoom(): boolean {
     const [longest] = this.#idle
-    longest?.destroy()
+    if (longest === undefined) return false
+    longest.destroy()
     // Its end is told a moment later.
-    if (longest !== undefined) this.#peers.delete(longest)
-    if (longest !== undefined) this.#idle.delete(longest)
-    return longest !== undefined
+    for (const set of [this.#peers, this.#idle]) set.delete(longest)
+    return true
   }
 
   async #answer(socket: Socket, operation: string, parameters: unknown): Promise<unknown> {

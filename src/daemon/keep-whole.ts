@@ -156,24 +156,24 @@ export class KeepWhole {
     if (this.#isOver || this.#passing !== undefined) return
     const pass = () => {
       this.#passing = this.#pass()
-        .catch(thrown => this.#log(`looking for what is gone failed: ${messageOf(thrown)}`))
-        .finally(() => {
+        .catch(thrown => {
+          this.#log(`looking for what is gone failed: ${messageOf(thrown)}`)
+          return 0
+        })
+        .then(waitMs => {
           this.#passing = undefined
-          if (this.#isConcerned()) this.#soon(this.#waitMs)
+          if (this.#isConcerned()) this.#soon(waitMs)
         })
     }
     if (afterMs === 0) pass()
     else this.#timer = setTimeout(pass, afterMs).unref()
   }
 
-  /** When what is left is looked at. */
-  #waitMs = 0
-
-  async #pass(): Promise<void> {
-    this.#waitMs = 0
+  /** @returns in how many ms what is left is looked at */
+  async #pass(): Promise<number> {
     this.#bridgesOfPorts()
     const scope: Scope = { rules: this.#rules, settings: this.#settings, bridges: this.#bridges }
-    if (!this.#isConcerned()) return
+    if (!this.#isConcerned()) return 0
     this.#rules = this.#settings = false
     this.#bridges = new Set()
     let restMs = Number.POSITIVE_INFINITY
@@ -186,12 +186,12 @@ export class KeepWhole {
     this.#tell(found)
     const left = found.filter(({ outcome, isFinal }) => outcome === 'kept' && isFinal !== true)
     for (const { subject } of left) restMs = Math.min(restMs, Math.max(AGAIN_MS, this.#rests.restMs(subject)))
-    if (restMs === Number.POSITIVE_INFINITY) return
+    if (restMs === Number.POSITIVE_INFINITY) return 0
     this.#rules ||= scope.rules
     this.#settings ||= scope.settings
     if (scope.bridges === 'all') this.#bridges = 'all'
     else for (const name of scope.bridges) this.#addBridge(name)
-    this.#waitMs = restMs
+    return restMs
   }
 
   /** Of links that told something, those matter that are ports of ours and not as they were made, and bridges. */

@@ -1,6 +1,7 @@
 /**
  * All rules of the network namespace that the thread is in, as one picture. What nf_tables holds is remembered as
- * long as nobody but us has made another generation: our own transactions change none of the rules of others. What legacy iptables holds has none, and is read anew.
+ * long as nobody but us has made another generation: our own transactions change none of the rules of others. What
+ * legacy iptables holds has none, and is read anew.
  */
 
 import type { Family } from '../model/address/address.ts'

@@ -53,7 +53,7 @@ export function openRecorded(recorded: { path: string } & NamespaceId): Netns | 
 export function isThere(recorded: { path: string } & NamespaceId): boolean {
   try {
     const found = statSync(recorded.path, { throwIfNoEntry: false })
-    if (found === undefined || found.dev !== recorded.dev || found.ino !== recorded.ino) return false
+    if (found === undefined || !sameNamespace(found, recorded)) return false
     return recorded.cookie === undefined || cookieAt(recorded.path, found) === recorded.cookie
   } catch {
     return false // not to be reached, such as below a file
