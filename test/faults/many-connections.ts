@@ -11,6 +11,7 @@ import t from 'tap'
 import { waitFor } from 'tsnet/lab'
 import { extent } from '../support/extent.ts'
 import { memoryOf } from '../support/memory.ts'
+import { untilProxyServes } from '../support/processes.ts'
 import { startProxyProcess } from '../support/proxy-process.ts'
 import { LOOPBACK } from '../support/published.ts'
 import { closedPort, connect, echo, exchange, readAll, serve } from '../support/streams.ts'
@@ -72,10 +73,7 @@ async function dockerProxy(port: number, targetPort: number): Promise<ChildProce
   const words = ['-proto', 'tcp', '-host-ip', '127.0.0.1', '-host-port', `${port}`]
   const to = ['-container-ip', '127.0.0.1', '-container-port', `${targetPort}`]
   const child = spawn('docker-proxy', [...words, ...to], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] })
-  const status = child.stdio[3]
-  if (status === null || status === undefined) throw new Error('no status pipe')
-  const [said] = await once(status, 'data')
-  if (String(said) !== '0\n') throw new Error(`docker-proxy: ${said}`)
+  await untilProxyServes(child)
   return child
 }
 

@@ -10,6 +10,7 @@ import { sockaddr } from '../../src/ffi/sockaddr.ts'
 import { openConnected } from '../../src/lab/sockets.ts'
 import type { Ip } from '../../src/model/address/address.ts'
 import { writeSysctl } from '../../src/netns/sysctl.ts'
+import { untilProxyServes } from '../support/processes.ts'
 import { startProxyProcess } from '../support/proxy-process.ts'
 import { TestProxy } from '../support/published.ts'
 import { readAll } from '../support/streams.ts'
@@ -124,10 +125,7 @@ async function dockerProxy(host: Place, protocol: string, port: number, files = 
   const child = spawn('sh', ['-c', enter, 'sh', 'docker-proxy', ...words, ...target], {
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
   })
-  const status = child.stdio[3]
-  if (status === null || status === undefined) throw new Error('no status pipe')
-  const [said] = await once(status, 'data')
-  if (String(said) !== '0\n') throw new Error(`docker-proxy: ${said}`)
+  await untilProxyServes(child)
   return child
 }
 

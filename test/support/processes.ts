@@ -2,7 +2,8 @@
  * Node processes of a test, started all at once and awaited together.
  */
 
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { resolve } from 'node:path'
 
 export interface Ended {
@@ -39,3 +40,11 @@ export const leaseWorker = (...args: string[]): string[] => [
   resolve('dist/lib/test/support/lease-worker.js'),
   ...args,
 ]
+
+/** Returns once a docker-proxy serves, which it says on its descriptor 3. @throws Error with what it says instead */
+export async function untilProxyServes(child: ChildProcess): Promise<void> {
+  const status = child.stdio[3]
+  if (status === null || status === undefined) throw new Error('no status pipe')
+  const [said] = await once(status, 'data')
+  if (String(said) !== '0\n') throw new Error(`docker-proxy: ${said}`)
+}

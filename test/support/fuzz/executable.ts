@@ -17,7 +17,7 @@ import { documents } from './documents.ts'
 import type { Failure } from './run.ts'
 import { CONFIGURATIONS, checkAnswer, environments } from './subjects/cni.ts'
 import { lines, type Said } from './subjects/sockets.ts'
-import { SPECS } from './subjects/words.ts'
+import { FLAGS, SPECS, VALUES } from './subjects/words.ts'
 import { texts } from './texts.ts'
 
 export interface Executables {
@@ -95,17 +95,6 @@ const inPublish: fc.Arbitrary<Call> = words(
     .map(([options, specs, container]) => [...options, ...specs, container]),
 ).map(all => ({ kind: 'publish', words: all }))
 
-const FLAGS = [
-  '-proto',
-  '-host-ip',
-  '-host-port',
-  '-container-ip',
-  '-container-port',
-  '-use-listen-fd',
-  '-v',
-  '-h',
-]
-const VALUES = ['tcp', 'udp', 'sctp', '127.0.0.1', '::1', '8080', '0', '-1', '65536', '0x50', '1e3']
 const inDockerProxy: fc.Arbitrary<Call> = words(
   fc.array(fc.oneof(fc.constantFrom(...FLAGS, ...VALUES), texts([...FLAGS, ...VALUES])), { maxLength: 10 }),
 ).map(all => ({ kind: 'docker-proxy', words: all }))

@@ -52,7 +52,8 @@ const ADDRESS_WORDS = [
 const isPort = (port: number): void =>
   ok(Number.isInteger(port) && port >= 1 && port <= 65_535, `port ${port}`)
 
-const FLAGS = [
+/** Flags of docker-proxy. */
+export const FLAGS = [
   '-proto',
   '-host-ip',
   '-host-port',
@@ -66,7 +67,8 @@ const FLAGS = [
   '--',
   '-',
 ]
-const VALUES = [
+/** What may stand behind one. */
+export const VALUES = [
   'tcp',
   'udp',
   'sctp',
