@@ -24,8 +24,11 @@ import { benchCni } from './cni/cni.ts'
 import { benchCrowd } from './crowd.ts'
 import { benchDockerd } from './dockerd.ts'
 import { benchIpam } from './ipam.ts'
+import { benchListing } from './listing.ts'
 import { benchLoopback } from './loopback/loopback.ts'
 import { markdownOf } from './markdown.ts'
+import { benchMemory } from './memory.ts'
+import { benchNames } from './names/names.ts'
 import { benchNetavark } from './netavark.ts'
 import { benchProxy } from './proxy/proxy.ts'
 import { formatReport, type Report, withinBudget } from './report.ts'
@@ -50,7 +53,10 @@ const benches: Record<string, Bench> = {
   crowd: { run: benchCrowd, rounds: 2 },
   dockerd: { run: benchDockerd, rounds: 2 },
   ipam: { run: benchIpam, rounds: 40 },
+  listing: { run: benchListing, rounds: 11 },
   loopback: { run: benchLoopback, rounds: 9 },
+  memory: { run: benchMemory, rounds: 3, compares: true },
+  names: { run: benchNames, rounds: 9 },
   netavark: { run: benchNetavark, rounds: 20 },
   proxy: { run: benchProxy, rounds: 9 },
   scale: { run: benchScale, rounds: 7 },

@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs'
 const QUESTIONS: Record<string, readonly [file: string, ...args: string[]]> = {
   'reference plugins': ['dpkg-query', '-W', 'containernetworking-plugins'],
   netavark: ['/usr/lib/podman/netavark', '--version'],
+  'aardvark-dns': ['dpkg-query', '-W', 'aardvark-dns'],
   'docker-proxy': ['dockerd', '--version'],
   haproxy: ['haproxy', '-v'],
   socat: ['socat', '-V'],

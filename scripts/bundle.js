@@ -3,7 +3,8 @@
 //
 //   one file for each front door     every file that Node looks for costs half a millisecond
 //   one for each role of a plugin    with all roles in it, V8 takes 3 ms longer to read its compiled form
-//   its compiled form beside it      V8 takes it instead of compiling; named by processor and V8, which must be the same
+//   its compiled form beside it      V8 takes it instead of compiling (compile.js); calls and the daemon are started with
+//                                    options of their own (src/launcher/launch.c), and have one for them, too
 //   modules loaded at first use      node:crypto, node:net and node:child_process take 4 ms each
 //   packages in files of their own   where most calls do without them
 //   koffi's machine code beside it   loaded at once, where koffi's own search takes 8 ms
@@ -12,10 +13,9 @@
 //
 // Each of them is left out where it does not fit, and the call takes longer.
 
+import { spawnSync } from 'node:child_process'
 import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { setFlagsFromString } from 'node:v8'
-import { Script } from 'node:vm'
 import { build } from 'esbuild'
 import { roles } from '../dist/lib/src/cni/roles/roles.js'
 import { baseMessages } from '../dist/lib/src/nat/nftables/base-messages.js'
@@ -55,8 +55,10 @@ await build({
   entryPoints: {
     ...Object.fromEntries(doors.map(door => [door, `src/${door}/main.ts`])),
     ...Object.fromEntries(packages.map(name => [name, name])),
-    // Started by the daemon, as a thread that loads this file.
+    // Started by the daemon, as threads that load these files.
     'proxy-worker': 'src/proxy/worker/worker.ts',
+    'dns-worker': 'src/dns/worker/worker.ts',
+    'dns-front': 'src/dns/front/front.ts',
   },
 })
 for (const role of roles) {
@@ -65,7 +67,11 @@ for (const role of roles) {
 }
 bringKoffi()
 removeCompiled()
-for (const door of [...doors, ...roles.map(doorOf)]) compile(`dist/bundle/${door}`)
+const calls = ['cni', ...roles.map(doorOf)]
+for (const door of [...doors, ...roles.map(doorOf)]) makeFunction(door)
+compile([], [...doors, ...roles.map(doorOf)])
+if (!portable) compile(['--no-rehash-snapshot'], calls)
+compile(['--max-semi-space-size=1'], ['cli'])
 writeExecutables({ portable })
 
 /**
@@ -138,16 +144,17 @@ function preparedTable(building) {
   }))
 }
 
-/** Makes a bundle a function, since V8 knows a script again by its text, and stores what V8 makes of it. */
-function compile(door) {
-  const url = `const bundleUrl='file://'+encodeURI(__dirname)+'/${door.split('/').pop()}.cjs';`
-  const source = `(function(require,module,__dirname){${url}${readFileSync(`${door}.cjs`, 'utf8')}\n})`
-  writeFileSync(`${door}.cjs`, source)
-  setFlagsFromString('--no-lazy')
-  const script = new Script(source, { filename: `${door}.cjs` })
-  setFlagsFromString('--lazy')
-  const { arch, versions } = process
-  writeFileSync(`${door}.${arch}-${versions.v8}.bytecode`, script.createCachedData())
+/** V8 knows a script again by its text, so what it is told of its surroundings are parameters. */
+function makeFunction(door) {
+  const file = `dist/bundle/${door}.cjs`
+  const url = `const bundleUrl='file://'+encodeURI(__dirname)+'/${door}.cjs';`
+  writeFileSync(file, `(function(require,module,__dirname){${url}${readFileSync(file, 'utf8')}\n})`)
+}
+
+/** For Node as it is started with these options. One that does not know them does without. */
+function compile(options, names) {
+  const files = names.map(door => `dist/bundle/${door}`)
+  spawnSync(process.execPath, [...options, 'scripts/compile.js', ...files], { stdio: 'ignore' })
 }
 
 /** What another V8 made stays otherwise, when Node is upgraded. */

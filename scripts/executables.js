@@ -5,6 +5,7 @@
 //                       else the script
 //   dist/bin/launch-*   -                                            the C program, by processor: `tsnet install` takes
 //                                                                    it where it fits
+//   dist/bin/known-node the Node that it was made by    -
 //   dist/drop-in/*      links to dist/bin/tsnet                      scripts of two lines, since npm packs no links
 //
 // What npm makes by itself (`prepare`, `prepack`) is for a package; `npm run build` is for this machine.
@@ -17,6 +18,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -25,6 +27,7 @@ import { roles } from '../dist/lib/src/cni/roles/roles.js'
 const BIN = 'dist/bin'
 const DROP_INS = 'dist/drop-in'
 const SCRIPT = 'launch.cjs'
+const RECORD = `${BIN}/known-node`
 const PROGRAM = `launch-${process.arch}`
 
 // Without this, Node would take the scripts for ES modules, as package.json says of ours.
@@ -37,11 +40,21 @@ export function writeExecutables({ portable }) {
   for (const name of ['tsnet.cjs', SCRIPT]) copyFileSync(`src/launcher/${name}`, `${BIN}/${name}`)
   chmodSync(`${BIN}/${SCRIPT}`, 0o755)
   for (const name of readdirSync(BIN).filter(name => name.startsWith('launch-'))) rmSync(`${BIN}/${name}`)
+  rmSync(RECORD, { force: true })
   if (portable) {
     put('tsnet', copyScript)
     put(PROGRAM, made => compileLauncher(made, { anywhere: true }))
-  } else put('tsnet', made => compileLauncher(made) || copyScript(made))
+  } else {
+    put('tsnet', made => compileLauncher(made) || copyScript(made))
+    if (spawnSync(process.execPath, ['--no-rehash-snapshot', '--version']).status === 0) recordNode()
+  }
   writeDropIns({ portable })
+}
+
+/** By what the launcher in C tells whether it is still the same (src/launcher/known-node.c). */
+function recordNode() {
+  const { ino, size, mtimeNs } = statSync(process.execPath, { bigint: true })
+  writeFileSync(RECORD, `${ino} ${size} ${mtimeNs}\n`)
 }
 
 /** Made beside and renamed: somebody may be executing the old one. */

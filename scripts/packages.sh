@@ -1,10 +1,13 @@
 #!/bin/sh
 # Installs the Debian packages that the tests run against: firewalls, tools that look at the kernel, and
-# the runtimes whose calls we answer. Does nothing where all of them are there.
+# the runtimes whose calls we answer. Does nothing where all of them are there. With names, those packages alone.
 set -eu
 
 packages="iproute2 iptables nftables conntrack containernetworking-plugins containerd runc crun podman catatonit
-  docker.io lxc busybox-static socat tcpdump strace iputils-ping util-linux systemd wrk"
+  docker.io lxc busybox-static dnsmasq-base musl-tools socat tcpdump strace iputils-ping util-linux systemd wrk procps
+  ufw firewalld dbus network-manager iperf3"
+
+[ $# -gt 0 ] && packages=$*
 
 missing=""
 for package in $packages; do

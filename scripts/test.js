@@ -14,11 +14,13 @@
 
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { SourceMap } from 'node:module'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 
 const NEEDS_ROOT = ['netns', 'clients', 'faults', 'readme']
-const NO_TESTS = ['support', 'golden', 'vm']
+// In a virtual machine, and in a browser: npm run test:vm, test:page.
+const NO_TESTS = ['support', 'golden', 'vm', 'page']
 /** A long form says what it is at. */
 const isLong = process.env.TSNET_FAULTS !== undefined
 const TIMEOUT_MS = isLong ? 7_200_000 : process.env.TSNET_TEST_VM ? 1_200_000 : 300_000
@@ -33,8 +35,9 @@ const figures = new Map()
 const started = Date.now()
 
 const queue = [...files]
-// In a virtual machine tests share its own namespaces.
-await Promise.all(Array.from({ length: process.env.TSNET_TEST_VM ? 1 : availableParallelism() }, work))
+// Tests wait for the kernel about a fifth of their time. In a virtual machine they share its own namespaces.
+const atOnce = process.env.TSNET_TEST_VM ? 1 : availableParallelism() + 1
+await Promise.all(Array.from({ length: atOnce }, work))
 if (failures.length > 0) console.log(['', '# What failed:', ...failures, ''].join('\n'))
 if (figures.size > 0) console.log(['', '# What was measured:', ...tableOfFigures(), ''].join('\n'))
 if (document !== undefined) writeFigures(document)
@@ -72,7 +75,7 @@ async function work() {
 function run(compiled) {
   // Node parses an extra CA bundle at every start, which costs more than most of our tests.
   const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env
-  const child = spawn(process.execPath, ['--enable-source-maps', compiled], {
+  const child = spawn(process.execPath, [compiled], {
     // tap's own limit, in seconds, would be 30, which a busy machine can take.
     env: { ...env, TAP_TIMEOUT: String(TIMEOUT_MS / 1000) },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -97,7 +100,7 @@ function run(compiled) {
 
 /** Of what has been printed, the lines that say how far it is. */
 function progressIn(text) {
-  return (text.match(/^ *(?:(?:not )?ok \d+ - .*|# Subtest: .*|# figure: .*)\n/gm) ?? [])
+  return (text.match(/^ *(?:(?:not )?ok \d+ - .*|# Subtest: .*|# (?:figure|progress): .*)\n/gm) ?? [])
     .filter(line => !/^ +ok/.test(line))
     .join('')
 }
@@ -142,10 +145,23 @@ function report(file, { code, output, seconds }) {
   if (failed > 0) failures.push(text)
 }
 
-/** TAP without what passed: subtests from heading to `ok`, single assertions, plans and sums; and without source code. */
+/** TAP without what passed: subtests from heading to `ok`, single assertions, plans and sums; and without what the stack tells. */
 function failuresIn(output) {
   return output
     .replace(/^( *)# Subtest: .*\n(?:(?!\1not ok |\1# Subtest: ).*\n)*?\1ok \d+.*\n/gm, '')
     .replace(/^ *(?:ok \d+|1\.\.\d+|# time=|# \{ total|TAP version|$).*\n/gm, '')
-    .replace(/^( *)source: .*\n(?:\1 .*\n)*/gm, '')
+    .replace(/^( *)(?:source|at): ?.*\n(?:\1 .*\n)*/gm, '')
+    .replace(/^ .*dist\/node_modules\/tap\/.*\n/gm, '')
+    .replace(/(dist\/lib\/\S+?\.js):(\d+):(\d+)/g, asWritten)
+}
+
+/** A place in what was compiled, as that of its source. Node would do it, and read every map at every start for it. */
+function asWritten(place, file, line, column) {
+  try {
+    const map = new SourceMap(JSON.parse(readFileSync(`${file}.map`, 'utf8')))
+    const { originalSource, originalLine, originalColumn } = map.findEntry(line - 1, column - 1)
+    return `${relative('.', resolve(file, '..', originalSource))}:${originalLine + 1}:${originalColumn + 1}`
+  } catch {
+    return place
+  }
 }

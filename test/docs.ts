@@ -40,6 +40,8 @@ const richest = {
   name: 'net',
   type: 'tsnet',
   vlanTrunk: [{ minID: 1, maxID: 2 }],
+  isGateway: true,
+  names: {},
   ipam: { type: 'host-local', ...range, ranges: [[range]], routes: [{ dst: '0.0.0.0/0' }] },
   runtimeConfig: {
     portMappings: [{ hostPort: 1, containerPort: 1 }],

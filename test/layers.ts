@@ -12,10 +12,11 @@ import { layers, siblings } from './support/layers.ts'
 const doors: Record<string, string> = {
   koffi: 'ffi/ffi.ts',
   'ip-num': 'model/address/address.ts',
-  commander: 'cli/cli.ts',
+  commander: 'cli/command.ts',
   leven: 'model/nearest.ts',
   ndjson: 'control/control.ts',
   'smol-toml': 'runtime/toml.ts',
+  uplot: 'graph/browser/traffic.ts',
 }
 
 /** A folder with more tells more than one story. */

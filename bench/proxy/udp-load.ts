@@ -9,6 +9,7 @@
 
 import { createInterface } from 'node:readline'
 import { addressOf, libc, must } from '../../src/ffi/ffi.ts'
+import { SLOTS } from '../../src/ffi/reactor/message-layout.ts'
 import { domainOf, sockaddr } from '../../src/ffi/sockaddr.ts'
 import {
   MSG_DONTWAIT,
@@ -19,7 +20,6 @@ import {
 } from '../../src/ffi/socket.ts'
 import { parseIp } from '../../src/model/address/address.ts'
 import { Datagrams } from '../../src/proxy/datagram/batch.ts'
-import { SLOTS } from '../../src/proxy/datagram/message-layout.ts'
 
 const BUFFER_BYTES = 8 << 20
 /** Between two looks at the clock, or at the socket. */

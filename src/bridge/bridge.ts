@@ -16,7 +16,7 @@
  *     1  refuse our own namespace, and an interface that the container has already
  *     2  the bridge: make it or adopt it; its settings before it comes up; its gateways
  *     3  the veth pair, in one request, the container's end directly in its namespace
- *     4  the host's end: settings, then alias, bridge and up in one request (port settings before up)
+ *     4  the host's end: settings, what guards it, then alias and up in one request (port settings before up)
  *     5  the container's end: settings, addresses, up, routes
  *     6  wait until the port forwards (normally it does) and, if asked for, for duplicate address detection
  *     7  announce the addresses
@@ -48,10 +48,17 @@ export { type ConnectContext, type Connection, connect, retract } from './connec
 export { describePlan } from './describe.ts'
 export { type Departure, disconnect, findHostEnd, silence } from './disconnect.ts'
 export type { BridgeLoan } from './ensure.ts'
-export { checkBridgeOptions } from './plan/options.ts'
+export { ownerInAlias } from './names.ts'
+export { checkBridgeOptions, vlanInterface } from './plan/options.ts'
 export { type LinkPlan, type LinkRequest, planLink } from './plan/plan.ts'
 export { releaseBridge } from './release.ts'
 export { uplinkMtu } from './uplink.ts'
-export { type HostSide, type HostSideLoss, lostHostSide, mendHostSide } from './verify/mend.ts'
+export {
+  type HostSide,
+  type HostSideLoss,
+  lookAtHostSides,
+  lostHostSide,
+  mendHostSide,
+} from './verify/mend.ts'
 export { type Expected, verifyResult } from './verify/result.ts'
-export { verifyLink } from './verify/verify.ts'
+export { verifyInside, verifyLink } from './verify/verify.ts'

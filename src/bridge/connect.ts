@@ -15,7 +15,7 @@ import { disconnect } from './disconnect.ts'
 import { abandonBridge, type BridgeLoan, ensureBridge } from './ensure.ts'
 import type { LinkPlan } from './plan/plan.ts'
 import type { Side } from './side.ts'
-import { makeVeth } from './veth.ts'
+import { bringUp, makeVeth } from './veth.ts'
 
 export interface ConnectContext {
   /** Hears the command that would do the same as each change. */
@@ -27,6 +27,8 @@ export interface ConnectContext {
    * (together with earlier loans of the same bridge) and handed to releaseBridge.
    */
   onLoan?: (loan: BridgeLoan) => void
+  /** Guards the host's end of the pair, before it is up: no frame comes before. */
+  guard?: (hostInterface: string) => Promise<void>
 }
 
 /** The two ends of the pair, and the bridge. */
@@ -55,7 +57,7 @@ export async function connect(
 }
 
 async function make(plan: LinkPlan, netns: Netns, context: ConnectContext): Promise<Connection> {
-  const { trace = () => {}, allowOwnNetns = false, onLoan } = context
+  const { trace = () => {}, allowOwnNetns = false } = context
   using home = currentNetns()
   if (sameNamespace(home.id, netns.id) && !allowOwnNetns) {
     throw new TsnetError(
@@ -71,7 +73,7 @@ async function make(plan: LinkPlan, netns: Netns, context: ConnectContext): Prom
   return await withUndo(undo => {
     const host = { nl: hostNl, netns: home, undo, trace }
     const container = { nl: containerNl, netns, undo, trace: traceInside }
-    return build(plan, host, container, onLoan)
+    return build(plan, host, container, context)
   })
 }
 
@@ -89,11 +91,13 @@ async function build(
   plan: LinkPlan,
   host: Side,
   container: Side,
-  onLoan: ConnectContext['onLoan'],
+  { onLoan, guard }: ConnectContext,
 ): Promise<Connection> {
   const { bridge: made, ours, gateway } = ensureBridge(host, plan.bridge, onLoan)
   const bridge = { index: made.index, name: made.name }
   const port = makeVeth(host, plan, bridge, container.netns.fd)
+  await guard?.(port.name)
+  bringUp(host, plan, bridge, port)
   const link = { index: port.peerIndex ?? 0, name: plan.container.name }
   configure(container, link, plan.container)
   if (plan.container.up) {

@@ -15,6 +15,10 @@ const HOST_ALIAS = 'tsnet:'
 /** Marks the host end of an attachment's veth pair. */
 export const hostAlias = (owner: string): string => HOST_ALIAS + owner
 
+/** The owner that an alias tells of; undefined for any other. */
+export const ownerInAlias = (alias: string | undefined): string | undefined =>
+  /^tsnet:([0-9a-f]{16})$/.exec(alias ?? '')?.[1]
+
 /**
  * Names of the host end: the first, and one for the case that another attachment's tag begins alike.
  * @param owner ownerTag: 16 hex digits

@@ -22,16 +22,20 @@ import { setPortVlans } from './vlan.ts'
 export type BridgeRef = Required<LinkRef>
 
 /**
- * Makes the pair and the host's end a port of the bridge, up.
+ * Makes the pair, and the host's end a port of the bridge, which is not up.
  * @param netnsFd the container's namespace
  * @returns the host's end; the container's index is its `peerIndex`
  * @throws TsnetError `conflict` when the attachment has a link already, or the container an interface of that name
  */
 export function makeVeth(side: Side, plan: LinkPlan, bridge: BridgeRef, netnsFd: number): Link {
-  const { nl } = side
-  const { alias, hairpin, isolated, vlans } = plan.host
   const link = addPair(side, plan, bridge, netnsFd)
   applyToNew(side, hostSettings(link.name))
+  return link
+}
+
+/** Gives the host's end what it has as a port, and brings it up. */
+export function bringUp({ nl }: Side, { host }: LinkPlan, bridge: BridgeRef, link: Link): void {
+  const { alias, hairpin, isolated, vlans } = host
   const settings = (hairpin || isolated) && {
     port: { ...(hairpin && { hairpin }), ...(isolated && { isolated }) },
   }
@@ -43,7 +47,6 @@ export function makeVeth(side: Side, plan: LinkPlan, bridge: BridgeRef, netnsFd:
     setPortVlans(nl, link, bridge.name, vlans)
     changeLink(nl, link, { up: true })
   }
-  return link
 }
 
 /** asm-generic/errno.h; Node has no name for it. */

@@ -1,12 +1,12 @@
 /**
  * A network list, run as a runtime runs it: by hand (`tsnet attach`) and from an OCI hook.
  *
- *     /etc/cni/net.d/*.conflist          conflist.ts     the list of a name
+ *     /etc/cni/net.d/*.conflist          networks/       the list of a name
  *            │
  *     ADD  bridge ▶ portmap ▶ tuning     run-list.ts     each gets the result of the one before
  *     DEL  tuning ▶ portmap ▶ bridge     invoke.ts       ours in this process, others by exec from CNI_PATH
  *            │
- *     /var/lib/cni/results/…             cache.ts        what libcni writes down of an attachment
+ *     /var/lib/cni/results/…             networks/       what libcni writes down of an attachment
  *
  * join.ts puts a container that exists on a network, with a free interface name; leave.ts takes it off again
  * with the list and the result that were written down, whatever the files say by now. oci-hook.ts does that
@@ -23,11 +23,7 @@
  * Limits: no GC or CHECK of lists. The cache is libcni's default; podman and others may keep their own.
  */
 
-export { type CachedAttachment, listCached } from './cache.ts'
-export { CONF_DIR, findNetworkList, listNetworks, type NetworkList, parseNetworkList } from './conflist.ts'
 export { type Joined, type JoinRequest, join } from './join.ts'
 export { leave } from './leave.ts'
 export { runOciHook } from './oci-hook.ts'
-export { type Host, hostOf } from './places.ts'
-export { type AttachedResult, addressesIn } from './result.ts'
 export { containerIdOf, idsOf, remembered } from './who.ts'

@@ -7,7 +7,7 @@ import { operationsIn } from '../cni/operations.ts'
 import { roles } from '../cni/roles/roles.ts'
 import { execPlugin } from '../ipam/exec-plugin.ts'
 import { TsnetError } from '../model/errors.ts'
-import type { Host } from './places.ts'
+import type { Host } from '../networks/places.ts'
 
 export interface Question {
   type: string

@@ -7,17 +7,19 @@
  */
 
 import { checkContainerId, checkNetworkName } from '../cni/config/names.ts'
+import { isHostName } from '../model/address/host-name.ts'
 import { TsnetError } from '../model/errors.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
 import { shown } from '../model/json/shown.ts'
 import { parsePortSpec } from '../model/publication/port-spec.ts'
-import { writeCached } from './cache.ts'
-import type { NetworkList } from './conflist.ts'
-import { freeName, identityAt, interfacesOf } from './inside.ts'
-import { isThere, listKnown, livesElsewhere } from './known.ts'
+import { type ListCall, writeCached } from '../networks/cache.ts'
+import type { NetworkList } from '../networks/conflist.ts'
+import { freeName, identityAt, interfacesOf } from '../networks/inside.ts'
+import { isThere, listKnown, livesElsewhere } from '../networks/known.ts'
+import type { Host } from '../networks/places.ts'
+import type { RawResult } from '../networks/result.ts'
 import { leaveAs, leaveKnown } from './leave.ts'
-import type { Host } from './places.ts'
-import { addList, type ListCall, type RawResult } from './run-list.ts'
+import { addList } from './run-list.ts'
 
 export interface JoinRequest {
   containerId: string
@@ -30,6 +32,8 @@ export interface JoinRequest {
   /** As `docker run -p` takes them. */
   ports?: readonly string[]
   ip?: string
+  /** More names for others on the network to call it by. */
+  aliases?: readonly string[]
 }
 
 export interface Joined {
@@ -88,7 +92,7 @@ export async function join(list: NetworkList, request: JoinRequest, host: Host):
 
 /** What the plugins are told beside the call. @throws TsnetError for what no plugin of the list can do */
 function offerOf(list: NetworkList, request: JoinRequest): Pick<ListCall, 'args' | 'capabilities'> {
-  const { name, ip, ports = [] } = request
+  const { name, ip, ports = [], aliases = [] } = request
   const can = (capability: string) => list.plugins.some(each => each.capabilities.includes(capability))
   if (ports.length > 0 && !can('portMappings')) {
     throw new TsnetError(
@@ -96,9 +100,14 @@ function offerOf(list: NetworkList, request: JoinRequest): Pick<ListCall, 'args'
       `network ${list.name} publishes no ports: none of its plugins declares the capability portMappings`,
     )
   }
-  const isHostName = name !== undefined && /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}$/.test(name)
+  if (aliases.length > 0 && !can('aliases')) {
+    throw new TsnetError(
+      'invalid-environment',
+      `network ${list.name} takes no aliases: none of its plugins declares the capability aliases`,
+    )
+  }
   const args: [string, string][] = [
-    ...(isHostName ? ([['K8S_POD_NAME', name]] as [string, string][]) : []),
+    ...(name !== undefined && isHostName(name) ? ([['K8S_POD_NAME', name]] as [string, string][]) : []),
     ...(ip !== undefined && !can('ips') ? ([['IP', ip]] as [string, string][]) : []),
   ]
   return {
@@ -107,6 +116,7 @@ function offerOf(list: NetworkList, request: JoinRequest): Pick<ListCall, 'args'
     capabilities: {
       ...(ports.length > 0 && { portMappings: ports.flatMap(mappingsOf) }),
       ...(ip !== undefined && can('ips') && { ips: [ip] }),
+      ...(aliases.length > 0 && { aliases }),
     },
   }
 }

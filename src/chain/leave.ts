@@ -9,11 +9,11 @@ import { hasCode } from '../model/errors.ts'
 import type { AttachmentKey, NamespaceId } from '../model/network.ts'
 import { everyStep } from '../model/undo.ts'
 import { detach } from '../network/network.ts'
-import { type CachedAttachment, removeCached } from './cache.ts'
-import { findNetworkList, parseNetworkList } from './conflist.ts'
-import { isAlive, type Known, listKnown, livesElsewhere } from './known.ts'
-import type { Host } from './places.ts'
-import { deleteList, type ListCall } from './run-list.ts'
+import { type CachedAttachment, type ListCall, removeCached } from '../networks/cache.ts'
+import { findNetworkList, parseNetworkList } from '../networks/conflist.ts'
+import { isAlive, type Known, listKnown, livesElsewhere } from '../networks/known.ts'
+import type { Host } from '../networks/places.ts'
+import { deleteList } from './run-list.ts'
 
 export interface LeaveRequest {
   network: string

@@ -16,11 +16,11 @@
 import { TsnetError } from '../model/errors.ts'
 import type { Json } from '../model/json/json.ts'
 import { everyStep, withUndo } from '../model/undo.ts'
+import { findNetworkList } from '../networks/conflist.ts'
+import type { Host } from '../networks/places.ts'
 import { annotationsIn } from '../runtime/sources/oci-state.ts'
-import { findNetworkList } from './conflist.ts'
 import { type Joined, join } from './join.ts'
 import { leave, leaveUnwritten } from './leave.ts'
-import type { Host } from './places.ts'
 
 export const NETWORKS = 'io.tsnet.networks'
 export const PORTS = 'io.tsnet.ports'

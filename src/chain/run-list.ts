@@ -7,22 +7,12 @@
 
 import { atLeast, type Version, versions } from '../cni/versions.ts'
 import { messageOf, TsnetError } from '../model/errors.ts'
-import type { AttachmentKey } from '../model/network.ts'
 import { everyStep } from '../model/undo.ts'
-import type { NetworkList, PluginConfig } from './conflist.ts'
+import type { ListCall } from '../networks/cache.ts'
+import type { NetworkList, PluginConfig } from '../networks/conflist.ts'
+import type { Host } from '../networks/places.ts'
+import type { RawResult } from '../networks/result.ts'
 import { invoke } from './invoke.ts'
-import type { Host } from './places.ts'
-
-export interface ListCall extends Omit<AttachmentKey, 'network'> {
-  /** Path; empty where the namespace is gone. */
-  netns: string
-  /** CNI_ARGS. */
-  args: [string, string][]
-  /** By capability. */
-  capabilities: Record<string, unknown>
-}
-
-export type RawResult = Record<string, unknown>
 
 /** @throws TsnetError `delegate`, naming the plugin; what the others had done is then undone */
 export async function addList(list: NetworkList, call: ListCall, host: Host): Promise<RawResult> {

@@ -3,12 +3,12 @@
 import { isPluginName } from '../cni/config/names.ts'
 import type { Container, Runtime } from '../model/publication/publication.ts'
 import { sha256 } from '../model/sha256.ts'
+import { identityAt, interfacesOf } from '../networks/inside.ts'
+import { isThere, type Known, listKnown } from '../networks/known.ts'
+import type { Host } from '../networks/places.ts'
 import { placesOf } from '../runtime/places.ts'
 import { parseReference } from '../runtime/reference.ts'
 import { listNamespaces } from '../runtime/sources/containerd.ts'
-import { identityAt, interfacesOf } from './inside.ts'
-import { isThere, type Known, listKnown } from './known.ts'
-import type { Host } from './places.ts'
 
 /** What of a container its id is made of. */
 export type Named = Pick<Container, 'runtime' | 'id' | 'name' | 'reference'>

@@ -1,21 +1,15 @@
 /** `tsnet attach`, `tsnet detach` and `tsnet oci-hook`. */
 
-import {
-  addressesIn,
-  findNetworkList,
-  hostOf,
-  idsOf,
-  join,
-  leave,
-  remembered,
-  runOciHook,
-} from '../chain/chain.ts'
+import { idsOf, join, leave, remembered, runOciHook } from '../chain/chain.ts'
 import { readStdin } from '../cni/stdin.ts'
 import { ignoreSignals } from '../ffi/signals.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { parseJson } from '../model/json/json.ts'
 import type { AttachmentKey } from '../model/network.ts'
 import type { Container } from '../model/publication/publication.ts'
+import { findNetworkList } from '../networks/conflist.ts'
+import { hostOf } from '../networks/places.ts'
+import { addressesIn } from '../networks/result.ts'
 import { resolve } from '../publish/resolve.ts'
 import { tellCaller } from './caller.ts'
 import type { Terminal } from './terminal.ts'
@@ -25,6 +19,7 @@ export interface AttachOptions {
   ifname?: string
   publish?: string[]
   ip?: string
+  alias?: string[]
 }
 
 type Output = AttachOptions & { json: boolean }
@@ -34,11 +29,11 @@ export async function attach(
   terminal: Terminal,
   network: string,
   word: string,
-  { confDir, ifname, publish = [], ip, json }: Output,
+  { confDir, ifname, publish = [], ip, alias = [], json }: Output,
 ): Promise<void> {
   const host = hostOf(process.env, confDir)
   const list = findNetworkList(network, host.confDir)
-  const container = await resolve(word)
+  const container = await resolve(word, warning(terminal))
   const { name, netns } = container
   const [containerId = ''] = idsOf(container, host)
   const joined = await join(
@@ -48,6 +43,7 @@ export async function attach(
       name,
       netns: netns.path,
       ports: publish,
+      aliases: alias,
       ...(ifname !== undefined && { ifname }),
       ...(ip !== undefined && { ip }),
     },
@@ -70,7 +66,7 @@ export async function detach(
   // What is begun is finished.
   ignoreSignals('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE')
   const host = hostOf(process.env, confDir)
-  const running = await resolve(word).catch(notRunning)
+  const running = await resolve(word, warning(terminal)).catch(notRunning)
   const gone = (containerId: string) =>
     leave(
       {
@@ -97,6 +93,8 @@ function onlyOne(word: string, ids: string[]): string {
   if (others.length === 0) return id
   throw new TsnetError('unknown-container', `${word} could be any of ${ids.join(', ')}; name one of these`)
 }
+
+const warning = (terminal: Terminal) => (line: string) => terminal.error(`tsnet: ${line}\n`)
 
 /** Whether it runs is not the question; that nobody can say which one is meant would be. */
 function notRunning(thrown: unknown): Container | undefined {

@@ -2,7 +2,6 @@
 
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { CONF_DIR, listNetworks, type NetworkList, parseNetworkList } from '../chain/chain.ts'
 import { roles } from '../cni/roles/roles.ts'
 import { connectControl } from '../control/client.ts'
 import { executable } from '../control/executable.ts'
@@ -19,6 +18,7 @@ import { linkTarget } from '../install/origin.ts'
 import { TsnetError } from '../model/errors.ts'
 import { shownPath } from '../model/json/shown.ts'
 import { VERSION } from '../model/version.ts'
+import { CONF_DIR, listNetworks, type NetworkList, parseNetworkList } from '../networks/conflist.ts'
 import { readContainerdConfig } from '../runtime/containerd-config.ts'
 import type { Terminal } from './terminal.ts'
 

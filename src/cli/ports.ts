@@ -6,56 +6,90 @@ import { type ListedPort, listOthers, listPublished } from '../publish/list.ts'
 import type { Served } from '../publish/publish.ts'
 import { listPublications } from '../records/publications.ts'
 import { requireRunDirectory } from '../records/run-directory.ts'
+import { askOnce } from './ask.ts'
+import { oneOf, portOf } from './listing/filter.ts'
+import { type Listing, type ListOptions, printerOf } from './listing/listing.ts'
 import { hostSide, namesOf, targetSide } from './publish.ts'
-import { tableOf } from './table.ts'
 import type { Terminal } from './terminal.ts'
 
-/** Lists what is published; with `all` by whomever. */
+/** Lists what is published; with `all` by whomever, with `watch` again whenever something happens. */
 export async function ports(
   terminal: Terminal,
-  { json, all }: { json: boolean; all: boolean },
+  { all = false, watch = false, ...options }: ListOptions & { all?: boolean; watch?: boolean },
 ): Promise<void> {
+  const print = printerOf(listingOf(all), options)
   requireRunDirectory()
-  using client = await connectControl()
-  const published = listPublished(await publishedBy(client), client !== undefined)
-  const held = all ? (((await client?.ask('held')) ?? []) as HeldPort[]) : []
+  if (!watch) return list(terminal, all, print)
+  const { again } = await import('./watching/again.ts')
+  await again(terminal, () => list(terminal, all, print), options.json ? '' : '\n')
+}
+
+async function list(
+  terminal: Terminal,
+  all: boolean,
+  print: ReturnType<typeof printerOf<ListedPort>>,
+): Promise<void> {
+  const { published, held } = await askOnce(terminal, connectControl, async client => ({
+    published: listPublished(await publishedBy(client), client !== undefined),
+    held: all ? (((await client?.ask('held')) ?? []) as HeldPort[]) : [],
+  }))
   const others = all ? await listOthers(held, line => terminal.error(`tsnet: ${line}\n`)) : []
   const listed: ListedPort[] = [...published, ...others].sort((a, b) => a.hostPort - b.hostPort)
-  terminal.out(`${json ? JSON.stringify(listed) : table(listed, all)}\n`)
+  print(terminal, listed)
 }
 
 /** Without a daemon: what is written down, and nothing is counted. */
 const publishedBy = async (client: ControlClient | undefined): Promise<Served[]> =>
   client === undefined ? listPublications() : ((await client.ask('ports')) as Served[])
 
+const STATES = ['serving', 'waiting', 'stopped', 'silent', 'starting', 'ending']
+
 /** The reasons come last, and only where there are any: they are the longest. */
-function table(listed: readonly ListedPort[], all: boolean): string {
-  const hasReasons = listed.some(({ why }) => why !== undefined)
-  const columns: [head: string, cell: (port: ListedPort) => string][] = [
-    ['HOST', hostSide],
-    ['CONTAINER', namesOf],
-    ['TARGET', targetSide],
-    ...(all ? ([['OF', ownerSide]] as [string, typeof ownerSide][]) : []),
-    ['STATE', stateOf],
-    ['BY', ({ by }) => by.join('+') || '-'],
-    [
-      'CONNECTIONS',
-      ({ counters, redirected }) =>
+const listingOf = (all: boolean): Listing<ListedPort> => ({
+  columns: [
+    { field: 'Host', head: 'HOST', cell: hostSide },
+    { field: 'Container', head: 'CONTAINER', cell: namesOf },
+    { field: 'Target', head: 'TARGET', cell: targetSide },
+    { field: 'Of', head: 'OF', cell: ownerSide, isShown: () => all },
+    { field: 'State', head: 'STATE', cell: stateOf },
+    { field: 'By', head: 'BY', cell: ({ by }) => by.join('+') },
+    {
+      field: 'Connections',
+      head: 'CONNECTIONS',
+      cell: ({ counters, redirected }) =>
         counters === undefined
-          ? '-'
+          ? ''
           : `${counters.active}/${counters.accepted + (redirected?.connections ?? 0)}`,
-    ],
-    ['IN', ({ counters }) => (counters === undefined ? '-' : bytes(counters.bytesIn))],
-    ['OUT', ({ counters }) => (counters === undefined ? '-' : bytes(counters.bytesOut))],
-    ['ID', ({ id }) => id],
-    ...(hasReasons ? ([['WHY', ({ why }) => why ?? '']] as [string, typeof ownerSide][]) : []),
-  ]
-  const rows = listed.map(port => columns.map(([, cell]) => cell(port)))
-  return tableOf(
-    columns.map(([head]) => head),
-    rows,
-  )
-}
+    },
+    {
+      field: 'In',
+      head: 'IN',
+      cell: ({ counters }) => (counters === undefined ? '' : bytes(counters.bytesIn)),
+    },
+    {
+      field: 'Out',
+      head: 'OUT',
+      cell: ({ counters }) => (counters === undefined ? '' : bytes(counters.bytesOut)),
+    },
+    { field: 'ID', head: 'ID', cell: ({ id }) => id },
+    {
+      field: 'Why',
+      head: 'WHY',
+      cell: ({ why }) => why ?? '',
+      empty: '',
+      isShown: listed => listed.some(({ why }) => why !== undefined),
+    },
+  ],
+  filters: {
+    port: portOf('port', ({ hostPort, count }, port) => port >= hostPort && port < hostPort + count),
+    container: value => port => namesOf(port).split(',').includes(value),
+    network: value => port => port.network === value,
+    protocol: oneOf('protocol', ['tcp', 'udp', 'sctp'], ({ protocol }, word) => protocol === word),
+    state: oneOf('state', STATES, ({ state }, word) => state === word),
+    of: oneOf('of', ['publish', 'cni', 'portmap', 'docker'], ({ source }, word) => source === word),
+  },
+  nameOf: ({ id }) => id,
+})
 
 const ownerSide = ({ source, network }: ListedPort): string =>
   network === undefined ? source : `${source}:${network}`

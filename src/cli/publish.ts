@@ -1,17 +1,20 @@
 /** `tsnet publish` and `unpublish`. */
 
-import { connectControl, withinFor } from '../control/client.ts'
+import { type ControlClient, connectControl, withinFor } from '../control/client.ts'
 import { daemonAtHand } from '../control/start.ts'
-import { TsnetError } from '../model/errors.ts'
+import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { shown } from '../model/json/shown.ts'
 import { portRange } from '../model/port-mapping.ts'
+import { present } from '../model/present.ts'
 import { calledOf, type Publication } from '../model/publication/publication.ts'
 import { type PublishWords, parsePublishRequest } from '../model/publication/request.ts'
 import { ListeningIn, silenceOf } from '../publish/condition.ts'
+import type { Drained } from '../publish/front/drain.ts'
 import { factsOf } from '../publish/list.ts'
 import type { Served } from '../publish/publish.ts'
 import { listPublications } from '../records/publications.ts'
 import { requireRunDirectory } from '../records/run-directory.ts'
+import { askOnce } from './ask.ts'
 import type { Terminal } from './terminal.ts'
 
 interface Output {
@@ -21,8 +24,9 @@ interface Output {
 /** Publishes, starting the daemon where none runs. */
 export async function publish(terminal: Terminal, words: PublishWords, { json }: Output): Promise<void> {
   parsePublishRequest(words) // what is wrong is said before a daemon is started for it
-  using client = await daemonAtHand()
-  const published = (await client.ask('publish', words, withinFor(words.ports.length))) as Served[]
+  const published = (await askOnce(terminal, daemonAtHand, (client, since) =>
+    client.ask('publish', { ...words, ...present({ since }) }, withinFor(words.ports.length)),
+  )) as Served[]
   if (json) terminal.out(`${JSON.stringify(published)}\n`)
   else for (const each of published) terminal.out(`${describe(each)}\n`)
   for (const line of new Set(published.flatMap(remarksOn))) terminal.error(`tsnet: ${line}\n`)
@@ -47,21 +51,43 @@ export async function unpublish(
   }
   requireRunDirectory()
   // Rules serve on without a daemon; ending them takes one.
-  using client =
+  const connect = async () =>
     (await connectControl()) ?? (listPublications().length > 0 ? await daemonAtHand() : undefined)
-  // Without publications there is nothing to end, and no name that could be right.
-  if (client === undefined && !all) throw nothingPublished(words)
-  const chosen = (await client?.ask('choose', all ? { all } : { names: words })) as Served[] | undefined
-  const ids = chosen?.map(each => each.id) ?? []
-  const ended = ids.length === 0 ? [] : await client?.ask('unpublish', { ids }, withinMs(chosen ?? []))
+  // Where a launcher asked before, nobody knows how far that came.
+  let mayHaveEnded = true
+  const end = async (client: ControlClient | undefined, since: number | undefined) => {
+    try {
+      if (since === undefined) mayHaveEnded = false
+      // Without publications there is nothing to end, and no name that could be right.
+      if (client === undefined && !all) throw nothingPublished(words)
+      const chosen = (await client?.ask('choose', all ? { all } : { names: words })) as Served[] | undefined
+      mayHaveEnded = true
+      const ids = chosen?.map(each => each.id) ?? []
+      return ids.length === 0 ? [] : await client?.ask('unpublish', { ids }, withinMs(chosen ?? []))
+    } catch (thrown) {
+      if (since === undefined || !mayHaveEnded || !hasCode(thrown, 'unknown-container')) throw thrown
+      terminal.error(`tsnet: the daemon died while it ended this; ${messageOf(thrown)} any more\n`)
+      return []
+    }
+  }
+  const ended = await askOnce(terminal, connect, end)
   if (json) terminal.out(`${JSON.stringify(ended)}\n`)
-  else for (const each of chosen ?? []) terminal.out(`${describe(each)} ended\n`)
+  else for (const each of (ended ?? []) as Ended[]) terminal.out(`${describe(each)} ended${fateOf(each)}\n`)
+}
+
+type Ended = Publication & { drained?: Drained }
+
+/** What became of connections, where there were any. */
+function fateOf({ drained: { connections, cut } = { connections: 0, cut: 0 } }: Ended): string {
+  if (connections === 0) return ''
+  const noun = connections === 1 ? 'connection' : 'connections'
+  return cut === 0 ? `; ${connections} ${noun} finished` : `; of ${connections} ${noun} ${cut} cut`
 }
 
 const nothingPublished = ([word]: string[]): TsnetError =>
   new TsnetError('unknown-container', `nothing is published as or for ${shown(word)}`)
 
-/** They end one after the other, each when its connections have finished. */
+/** Each ends when its connections have finished. */
 const withinMs = (chosen: Publication[]): number =>
   chosen.reduce((sum, { drainMs }) => sum + drainMs, withinFor(chosen.length))
 

@@ -4,7 +4,8 @@ import { connectControl } from '../control/client.ts'
 import { TsnetError } from '../model/errors.ts'
 import { type Found, reconcile } from '../network/reconcile/reconcile.ts'
 import { requireRunDirectory } from '../records/run-directory.ts'
-import { tableOf } from './table.ts'
+import { tableOf } from './listing/table.ts'
+import { Told } from './outcome.ts'
 import type { Terminal } from './terminal.ts'
 
 /** It may stand in line for a lock. */
@@ -12,7 +13,7 @@ const WITHIN_MS = 120_000
 
 /**
  * Puts back what others took away, or says what it is. Where a daemon runs, it does so, since it may be at it already.
- * @throws TsnetError `mismatch` where something could not be put back
+ * @throws TsnetError `mismatch` where something could not be put back; Told where the JSON says so
  */
 export async function reconcileByHand(
   terminal: Terminal,
@@ -28,6 +29,7 @@ export async function reconcileByHand(
   else terminal.out(`${found.length === 0 ? 'nothing is lacking' : tableFor(found)}\n`)
   const kept = found.filter(({ outcome }) => outcome === 'kept')
   if (kept.length === 0) return
+  if (json) throw new Told()
   const message = `${kept.length === 1 ? 'one thing is' : `${kept.length} things are`} not as they should be`
   throw new TsnetError('mismatch', message, { details: 'the reasons are listed' })
 }

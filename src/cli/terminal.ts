@@ -11,6 +11,10 @@ export interface Terminal {
   lively: boolean
   /** The same of errors, which may go elsewhere. */
   livelyErrors: boolean
+  /** How many letters a line of what goes `out` has room for; absent: nobody looks at it. */
+  columns?: number
+  /** The command is done by the daemon itself, for somebody else. */
+  isDaemons?: boolean
 }
 
 interface Streams {
@@ -21,6 +25,7 @@ interface Streams {
 
 interface Stream {
   isTTY?: boolean
+  columns?: number
   write(text: string): unknown
 }
 
@@ -32,10 +37,11 @@ export function terminalOf({ stdout, stderr, env }: Streams): Terminal {
     error: text => void stderr.write(text),
     lively: isLively(stdout),
     livelyErrors: isLively(stderr),
+    ...(stdout.isTTY === true && stdout.columns ? { columns: stdout.columns } : {}),
   }
 }
 
-const CODES = { bold: 1, dim: 2, red: 31, green: 32, cyan: 36 }
+const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 }
 
 /** The text in a colour, where there are colours. */
 export const paint = (lively: boolean, colour: keyof typeof CODES, text: string): string =>

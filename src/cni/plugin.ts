@@ -1,11 +1,12 @@
 /**
- * What a role is: five answers to one kind of question.
+ * What a role is: five answers to one kind of question, and how it reads what it is asked with.
  *
  * Each role reads its own configuration, has the work done by the layers below, and gives it the shape
  * of a result. What all roles have in common, cni.ts has done before.
  */
 
 import type { Json } from '../model/json/json.ts'
+import type { Network } from '../model/network.ts'
 import type { attach, check, collect, detach, status } from '../network/network.ts'
 import type { Call, Environment } from './request.ts'
 import type { Version } from './versions.ts'
@@ -23,6 +24,11 @@ export interface PluginCall {
 
 /** Each throws TsnetError; what is wrong with the configuration is found before anything is touched. */
 export interface Plugin {
+  /**
+   * Reads all of the configuration that ADD reads, and touches nothing.
+   * @returns the network that it would put a container on; undefined for a plugin that makes none
+   */
+  read(call: PluginCall): Network | undefined
   /** @returns the result in the version of the call, ready to be printed */
   add(call: PluginCall): Promise<object>
   del(call: PluginCall): Promise<void>

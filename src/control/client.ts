@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { peerPid } from '../ffi/peer.ts'
 import { hasCode, TsnetError } from '../model/errors.ts'
 import { shown } from '../model/json/shown.ts'
-import { isStopped } from '../netns/processes.ts'
+import { type Standstill, standstillOf } from '../netns/standstill.ts'
 import { controlSocket, type Event, errorOf, REPLY_MAX, type Reply, readLines, writeLine } from './control.ts'
 
 interface Waiting {
@@ -20,11 +20,21 @@ const LOOKS = 2
 /** What takes long by itself (a drain) is given more by who asks for it. */
 export const ANSWER_WITHIN_MS = 30_000
 
-/** Of a daemon that is stopped, and what to do about it. */
-const stoppedError = (pid: number): TsnetError =>
-  new TsnetError('try-again', `the daemon (pid ${pid}) is stopped and answers nobody`, {
-    details: `continue it (kill -CONT ${pid}), or end it`,
+/** Of a daemon that does not go on, and what to do about it. */
+const standingError = (pid: number, how: Standstill): TsnetError =>
+  new TsnetError('try-again', `the daemon (pid ${pid}) is ${how} and answers nobody`, {
+    details:
+      how === 'stopped'
+        ? `continue it (kill -CONT ${pid}), or end it`
+        : `thaw its control group (see /proc/${pid}/cgroup)`,
   })
+
+/** The daemon ended, or lets nobody wait for it any more. */
+export class HungUp extends TsnetError {
+  constructor() {
+    super('io', 'the daemon closed the connection before it answered')
+  }
+}
 
 /** What each publication may add: rules of its own, and the kernel's grace periods on a busy host. */
 const EACH_WITHIN_MS = 1_000
@@ -52,23 +62,25 @@ export class ControlClient implements Disposable {
     this.closed = new Promise(resolve => socket.once('close', () => resolve()))
     let seen = 0
     this.#looking = setInterval(() => {
-      seen = this.#waiting.size > 0 && this.isStopped() ? seen + 1 : 0
-      if (seen === LOOKS) this.#rejectAll(stoppedError(this.#pid))
+      const how = this.#waiting.size > 0 ? this.standstill() : undefined
+      seen = how === undefined ? 0 : seen + 1
+      if (seen === LOOKS && how !== undefined) this.#rejectAll(standingError(this.#pid, how))
     }, LOOK_MS).unref()
     socket.on('close', () => {
       clearInterval(this.#looking)
-      this.#rejectAll(new TsnetError('io', 'the daemon closed the connection before it answered'))
+      this.#rejectAll(new HungUp())
     })
   }
 
-  /** A signal has stopped the daemon: it will not answer before it is continued. */
-  isStopped(): boolean {
-    return this.#pid > 0 && isStopped(this.#pid)
+  /** What keeps the daemon from answering before somebody lets it go on. */
+  standstill(): Standstill | undefined {
+    return this.#pid > 0 ? standstillOf(this.#pid) : undefined
   }
 
-  /** @throws TsnetError `try-again` for a daemon that is stopped */
+  /** @throws TsnetError `try-again` for a daemon that is stopped or frozen */
   mustAnswer(): void {
-    if (this.isStopped()) throw stoppedError(this.#pid)
+    const how = this.standstill()
+    if (how !== undefined) throw standingError(this.#pid, how)
   }
 
   get #pid(): number {
@@ -86,7 +98,7 @@ export class ControlClient implements Disposable {
   /**
    * Asks for one thing.
    * @param withinMs how long the answer may take
-   * @throws TsnetError as the daemon reports it; `try-again` where it does not answer in time, or is stopped
+   * @throws TsnetError as the daemon reports it; `try-again` where it does not answer in time, is stopped or frozen
    */
   ask(operation: string, parameters?: unknown, withinMs = ANSWER_WITHIN_MS): Promise<unknown> {
     const id = this.#nextId++

@@ -5,7 +5,7 @@
  *     ← {"id":1,"result":[…]}                 or {"id":1,"error":{"code":"conflict","message":"…"}}
  *     → {"id":2,"do":"watch"}
  *     ← {"id":2,"result":null}
- *     ← {"event":"published","about":{…}}     from then on
+ *     ← {"event":"publish","about":{…}}       from then on; who reads too slowly misses some (watchers.ts)
  *
  * The socket lies in the run directory and is for root alone (mode 0600 in a directory of mode 0700).
  * A connection may ask any number of things; answers come as they are ready. What is not a request closes
@@ -95,8 +95,10 @@ export function writeLine(socket: Socket, value: Reply | Event | Request): void 
     socket.destroy()
     return
   }
-  socket.write(`${JSON.stringify(value)}\n`)
+  socket.write(lineOf(value))
 }
+
+export const lineOf = (value: Reply | Event | Request): string => `${JSON.stringify(value)}\n`
 
 /** A request as it came, or undefined. */
 export function asRequest(value: unknown): Request | undefined {

@@ -1,6 +1,6 @@
 /**
  * The operations of network/ with a daemon that holds the published ports of what is attached, so that they answer
- * on loopback too. Where none runs, whoever publishes starts one; where that is forbidden or fails, everything is
+ * on loopback too, and tells names where the network says so. Where none runs, whoever publishes starts one; where that is forbidden or fails, everything is
  * the same but for that. Where the runtime wants to listen on the ports itself, the daemon comes after it
  * (publish/attachment-ports.ts).
  */
@@ -8,21 +8,24 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf } from '../model/errors.ts'
-import { ownerTag } from '../model/network.ts'
+import { type Network, ownerTag } from '../model/network.ts'
 import { describeHostPorts } from '../model/port-mapping.ts'
 import { surroundings } from '../model/surroundings.ts'
 import * as network from '../network/network.ts'
 import { portHolder } from '../network/take-down.ts'
+import { warn } from '../ports/foreign-rules.ts'
 import { runDirectory } from '../records/run-directory.ts'
 import { type ControlClient, connectControl } from './client.ts'
 import { readSettings, SETTINGS_FILE } from './settings.ts'
 import { daemonAtHand } from './start.ts'
 
-/** Who holds the ports of attachments. */
+/** Who holds the ports of attachments, and tells their names. */
 export interface PortHolder {
-  /** All ports of an attachment, or none. */
+  /** All ports of an attachment, or none; its names can be asked for then. */
   serve(owner: string): Promise<void>
   release(owner: string): Promise<void>
+  /** What keeps names from being told on a network: sentences. */
+  troubles(network: string): Promise<string[]>
 }
 
 type Held = (PortHolder & Disposable) | undefined
@@ -42,13 +45,27 @@ export function operationsWith(
     // A daemon in trouble is no reason to keep anything: it looks for itself soon.
     await held?.release(owner).catch(() => {})
   }
-  return { ...network, attach: (...asked: Attach) => attachWith(forPorts, ...asked) }
+  return {
+    ...network,
+    attach: (...asked: Attach) => attachWith(forPorts, ...asked),
+    status: (asked: Network) => statusWith(holder, asked),
+  }
+}
+
+/** Names that are not told keep nobody from being attached: it is said. */
+async function statusWith(holder: () => Promise<Held>, asked: Network): Promise<void> {
+  await network.status(asked)
+  if (asked.names === undefined) return
+  using held = await holder()
+  const troubles = (await held?.troubles(asked.name).catch(() => [])) ?? []
+  for (const trouble of troubles) warn(`network ${asked.name}`, trouble)
 }
 
 async function attachWith(forPorts: (request: Attach[0]) => Promise<Held>, ...[request, context]: Attach) {
-  using held = request.ports.length > 0 ? await forPorts(request) : undefined
+  const publishes = request.ports.length > 0
+  using held = publishes || request.network.names ? await forPorts(request) : undefined
   if (held === undefined) return network.attach(request, context)
-  const attachment = await network.attach(request, { ...context, loopbackServed: true })
+  const attachment = await network.attach(request, publishes ? { ...context, loopbackServed: true } : context)
   try {
     await held.serve(ownerTag(attachment))
     return attachment
@@ -64,10 +81,10 @@ async function running(): Promise<ControlClient | undefined> {
   return mayRun ? await connectControl() : undefined
 }
 
-/** One that is stopped looks for itself when it goes on. */
+/** One that is stopped or frozen looks for itself when it goes on. */
 async function answering(): Promise<Held> {
   const client = await running()
-  if (client === undefined || !client.isStopped()) return client && holderOf(client)
+  if (client === undefined || client.standstill() === undefined) return client && holderOf(client)
   client[Symbol.dispose]()
   return undefined
 }
@@ -75,6 +92,7 @@ async function answering(): Promise<Held> {
 const holderOf = (client: ControlClient): PortHolder & Disposable => ({
   serve: async owner => void (await client.ask('serve', { owner })),
   release: async owner => void (await client.ask('release', { owner })),
+  troubles: async name => (await client.ask('name-troubles', { network: name })) as string[],
   [Symbol.dispose]: () => client[Symbol.dispose](),
 })
 
@@ -82,7 +100,7 @@ const holderOf = (client: ControlClient): PortHolder & Disposable => ({
 const START_WITHIN_MS = 10_000
 
 /** The daemon, started where none runs. What keeps it from starting, or answering, is said, and is no error. */
-async function atHand({ ports }: Attach[0]): Promise<Held> {
+async function atHand(request: Attach[0]): Promise<Held> {
   const there = await running()
   try {
     there?.mustAnswer()
@@ -90,13 +108,18 @@ async function atHand({ ports }: Attach[0]): Promise<Held> {
     return holderOf(await daemonAtHand(START_WITHIN_MS))
   } catch (thrown) {
     there?.[Symbol.dispose]()
-    const which = ports.map(describeHostPorts).join(', ')
-    surroundings().complain(
-      `tsnet: port ${which} does not answer on 127.0.0.1 and ::1 of this host: ${messageOf(thrown)}\n`,
-    )
+    for (const lost of withoutDaemon(request))
+      surroundings().complain(`tsnet: ${lost}: ${messageOf(thrown)}\n`)
     return undefined
   }
 }
+
+const withoutDaemon = ({ ports, network: { name, names } }: Attach[0]): string[] => [
+  ...(ports.length > 0
+    ? [`port ${ports.map(describeHostPorts).join(', ')} does not answer on 127.0.0.1 and ::1 of this host`]
+    : []),
+  ...(names === undefined ? [] : [`names are not told on network ${name} before the daemon runs`]),
+]
 
 function mayStart(): boolean {
   if (surroundings().env.TSNET_DAEMON === 'running') return false

@@ -5,6 +5,7 @@ import { isPeerThere, peerPid } from '../ffi/peer.ts'
 import { TsnetError } from '../model/errors.ts'
 import { shown } from '../model/json/shown.ts'
 import { asRequest, type Event, REQUEST_MAX, type Reply, readLines, reportOf, writeLine } from './control.ts'
+import { Watchers } from './watchers.ts'
 
 /** Who asks. */
 export interface Peer {
@@ -32,7 +33,7 @@ const IDLE_MS = 300_000
 /** Connections of a server that answers with these handlers. */
 export class ControlServer {
   readonly #handlers: Handlers
-  readonly #watchers = new Set<Socket>()
+  readonly #watchers: Watchers
   readonly #peers = new Set<Socket>()
   readonly #staying = new Set<Socket>()
   readonly #known = new WeakMap<Socket, Peer>()
@@ -40,8 +41,10 @@ export class ControlServer {
   readonly #idle = new Set<Socket>()
   #onLeave: () => void = () => {}
 
-  constructor(server: Server, handlers: Handlers) {
+  /** @param watched hears how many watch */
+  constructor(server: Server, handlers: Handlers, watched: (count: number) => void = () => {}) {
     this.#handlers = handlers
+    this.#watchers = new Watchers(watched)
     server.on('connection', socket => {
       if (this.#peers.size - this.#staying.size < CONNECTIONS_MAX || this.#makeRoom()) this.#welcome(socket)
       else socket.destroy()
@@ -50,7 +53,7 @@ export class ControlServer {
 
   /** Tells everyone who watches. */
   tell(event: Event): void {
-    for (const watcher of this.#watchers) writeLine(watcher, event)
+    this.#watchers.tell(event)
   }
 
   /** How many peers are connected. */
@@ -71,6 +74,7 @@ export class ControlServer {
 
   /** Lets every peer go. */
   close(): void {
+    this.#watchers.flush()
     for (const peer of this.#peers) peer.destroy()
   }
 
@@ -78,7 +82,8 @@ export class ControlServer {
     this.#peers.add(socket)
     this.#rest(socket)
     socket.on('close', () => {
-      for (const set of [this.#peers, this.#watchers, this.#staying, this.#idle]) set.delete(socket)
+      for (const set of [this.#peers, this.#staying, this.#idle]) set.delete(socket)
+      this.#watchers.remove(socket)
       this.#onLeave()
     })
     let asked = 0
@@ -93,6 +98,8 @@ export class ControlServer {
       socket.setTimeout(0)
       asked++
       const answered = (reply: Reply) => {
+        // What happened before the answer is told before it.
+        if (this.#watchers.has(socket)) this.#watchers.flush()
         writeLine(socket, reply)
         if (--asked === 0) this.#rest(socket)
       }

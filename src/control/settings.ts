@@ -1,6 +1,8 @@
 /** The daemon's settings file, `/etc/tsnet/tsnetd.json`: every key optional, every value checked. */
 
 import { readGiven } from '../ffi/regular-file.ts'
+import { type Cidr, familyOf, lengthOf, networkOf, parseCidr } from '../model/address/address.ts'
+import { METRICS_FORMS, parseMetricsAddress } from '../model/address/metrics-address.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { shown } from '../model/json/shown.ts'
 import { defaultOptions } from '../proxy/publication.ts'
@@ -21,6 +23,16 @@ export interface Settings {
   onDemand: boolean
   /** Clients of loopback are led to the container by the kernel, where that can be; read at start only. */
   redirect: 'on' | 'off'
+  /** Where `tsnet network create` chooses IPv4 subnets; none: its own pools. */
+  subnetPools: PoolSetting[]
+  /** Where numbers for Prometheus are to be had, see parseMetricsAddress; `off`; read at start only. */
+  metrics: string
+}
+
+/** As Docker and podman have it: prefixes of one length out of a wider one. */
+export interface PoolSetting {
+  base: Cidr
+  size: number
 }
 
 export const defaults: Settings = {
@@ -32,9 +44,11 @@ export const defaults: Settings = {
   udpIdleMs: defaultOptions.sessionIdleMs,
   onDemand: true,
   redirect: 'off',
+  subnetPools: [],
+  metrics: 'off',
 }
 
-type Limit = readonly [least: number, most: number] | 'boolean' | 'switch'
+type Limit = readonly [least: number, most: number] | 'boolean' | 'switch' | 'pools' | 'metrics'
 
 const limits: Record<keyof Settings, Limit> = {
   workers: [1, 64],
@@ -45,6 +59,8 @@ const limits: Record<keyof Settings, Limit> = {
   udpIdleMs: [1_000, 86_400_000],
   onDemand: 'boolean',
   redirect: 'switch',
+  subnetPools: 'pools',
+  metrics: 'metrics',
 }
 
 export const SETTINGS_FILE = '/etc/tsnet/tsnetd.json'
@@ -70,6 +86,18 @@ export function readSettings(path: string): Settings {
   return checkSettings(value, path)
 }
 
+/** As they are now; those that are wrong change nothing, and the log says why. */
+export function readAgain(path: string, current: Settings, log: (line: string) => void): Settings {
+  try {
+    const settings = readSettings(path)
+    log(`settings read again from ${path}`)
+    return settings
+  } catch (thrown) {
+    log(`settings stay as they are: ${messageOf(thrown)}`)
+    return current
+  }
+}
+
 function checkSettings(value: unknown, path: string): Settings {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new TsnetError('invalid-config', `${path} must hold an object`)
@@ -90,10 +118,31 @@ function checkSettings(value: unknown, path: string): Settings {
 function isWithin(value: unknown, limit: Limit): boolean {
   if (limit === 'boolean') return typeof value === 'boolean'
   if (limit === 'switch') return value === 'on' || value === 'off'
+  if (limit === 'metrics')
+    return typeof value === 'string' && (value === 'off' || parseMetricsAddress(value) !== undefined)
+  if (limit === 'pools') return Array.isArray(value) && value.every(isPool)
   return Number.isInteger(value) && Number(value) >= limit[0] && Number(value) <= limit[1]
+}
+
+/** A gateway and five containers: with less nothing is gained. */
+const SIZE_MAX = 29
+
+function isPool(value: unknown): value is PoolSetting {
+  const { base, size } = (value ?? {}) as Record<string, unknown>
+  if (typeof base !== 'string' || !Number.isInteger(size)) return false
+  try {
+    const cidr = parseCidr(base)
+    const isWhole = familyOf(cidr) === 4 && networkOf(cidr) === base
+    return isWhole && lengthOf(cidr) <= Number(size) && Number(size) <= SIZE_MAX
+  } catch {
+    return false
+  }
 }
 
 function describe(limit: Limit): string {
   if (limit === 'boolean') return 'true or false'
+  if (limit === 'metrics') return METRICS_FORMS
+  if (limit === 'pools')
+    return 'a list such as [{"base": "10.210.0.0/15", "size": 24}], of IPv4 prefixes without host bits, no size above 29'
   return limit === 'switch' ? '"on" or "off"' : `a whole number from ${limit[0]} to ${limit[1]}`
 }

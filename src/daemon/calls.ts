@@ -57,7 +57,7 @@ export function answerCalls(
     }
     socket.write('tsnet\n')
     socket.setTimeout(PATIENCE_MS, () => socket.destroy())
-    hear(socket, (kind, stdin) => {
+    hearCall(socket, (kind, stdin) => {
       socket.setTimeout(0)
       // Having been stopped, we hear of its end later than of what it said before.
       const isGone = () => socket.readableEnded || socket.destroyed || !isPeerThere(socket)
@@ -69,8 +69,8 @@ export function answerCalls(
   })
 }
 
-/** Calls back once, when all that was announced has come. */
-function hear(socket: Socket, whole: (kind: Asked['kind'], stdin: string) => void): void {
+/** Calls back once, when all that was announced has come; who says anything else is let go. */
+export function hearCall(socket: Socket, whole: (kind: Asked['kind'], stdin: string) => void): void {
   const chunks: Buffer[] = []
   let count = 0
   let expected: number | undefined

@@ -52,6 +52,6 @@ export async function handleCommand(asked: Asked, run: RunCommand): Promise<void
 /** It asks nobody but the daemon. Help is as wide as the terminal, which only the caller knows. */
 function isForDaemon([command = '', ...words]: readonly string[]): boolean {
   if (words.some(word => word === '-h' || word === '--help')) return false
-  if (command === 'ports') return !words.includes('--all')
+  if (command === 'ports') return !words.includes('--all') && !words.includes('--watch')
   return command === 'publish' || command === 'unpublish'
 }

@@ -22,34 +22,32 @@
 
 import { closeSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { callSocket, controlSocket } from '../control/control.ts'
 import { ControlServer } from '../control/server.ts'
-import { readSettings, type Settings } from '../control/settings.ts'
-import { FileLock, lockFile } from '../ffi/lock.ts'
+import { readAgain, readSettings } from '../control/settings.ts'
+import { giveBackMemory } from '../ffi/thread/give-back.ts'
 import { forcedBackend } from '../model/environment.ts'
-import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
-import { describeHostPorts } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
-import { calledAll, type Publication, type PublicationEvent } from '../model/publication/publication.ts'
 import { everyOne } from '../model/undo.ts'
 import { keepSockets } from '../netlink/warm-sockets.ts'
-import { endOrphans } from '../netns/orphans.ts'
 import { startProxy } from '../proxy/proxy.ts'
 import { AttachmentPorts } from '../publish/attachment-ports.ts'
 import { Front } from '../publish/front/front.ts'
-import { portsOf } from '../publish/plan.ts'
 import { Publisher } from '../publish/publish.ts'
-import { makeRunDirectory, removeEmptyParents, runDirectory, unusable } from '../records/run-directory.ts'
+import { makeRunDirectory, removeEmptyParents } from '../records/run-directory.ts'
+import { inheritedLock, lockAlone, SUCCESSION_WITHIN_MS } from './alone.ts'
 import { type Asked, answerCalls } from './calls.ts'
 import { handleCommand, type RunCommand } from './commands.ts'
 import { leaveControlGroup } from './control-group.ts'
 import { FastPath } from './fast-path.ts'
 import { redirectKey } from './handover.ts'
-import { whenIdle } from './idle.ts'
+import { afterWork, whenIdle } from './idle.ts'
 import { keepWhole } from './keep-whole.ts'
 import { type Listening, listen, listenAt, nameSocketsOf } from './listen.ts'
+import { holderWith } from './names/holder.ts'
+import { Names } from './names/names.ts'
+import { Observing } from './observing/observing.ts'
 import { Placeholders } from './placeholders.ts'
 import { Predecessor } from './predecessor.ts'
 import { notify } from './readiness.ts'
@@ -63,6 +61,8 @@ export interface DaemonOptions {
   replace?: boolean
   /** End when nothing has been served, and nobody has been connected, for so long. */
   idleMs?: number | undefined
+  /** As the setting of that name, which it overrules. */
+  metrics?: string | undefined
   /** Does commands for others. */
   command: RunCommand
   /** Hears one line for each thing that happens. */
@@ -96,43 +96,56 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 
   const front = new Front(proxy, settings.redirect === 'on', log)
 
-  const tell = (event: PublicationEvent, about: Publication, why?: string) => {
-    const reason = why === undefined ? '' : `: ${why}`
-    log(`${event} ${describeHostPorts(portsOf(about))} → ${calledAll(about.containers)}${reason}`)
-    control.tell({ event, about: { ...about, ...(why !== undefined && { obstacle: why }) } })
-  }
-  const tellOfPort = (what: string, why: string | undefined) =>
-    log(why === undefined ? `serving ${what}` : `waiting ${what}: ${why}`)
-  const publisher = new Publisher(front, { tell, backend })
-  const attachments = new AttachmentPorts(front, tellOfPort)
-  const placeholders = new Placeholders(front, { tell: tellOfPort })
+  const observing = new Observing({
+    proxy,
+    log,
+    published: () => publisher.list(),
+    held: () => [...attachments.list(), ...placeholders.list()],
+    tell: happened => control.tell(happened),
+  })
+  const { index, events } = observing
+  const publisher = new Publisher(front, { tell: observing.publication, backend, warn: log })
+  const attachments = new AttachmentPorts(front, observing.held, index, observing.passedOn)
+  const names = new Names(index, log)
+  const holder = holderWith(attachments, names)
+  const placeholders = new Placeholders(front, { tell: observing.held })
   const tending = tend(
-    () => everyOne([publisher.tend(), attachments.tend(), front.reconsider()]),
+    () => everyOne([publisher.tend(), attachments.tend(), names.tend(), front.reconsider(), events.look()]),
     () => settings.tendMs,
     log,
   )
   process.on('SIGHUP', () => {
-    settings = reread(settingsPath, settings, log)
+    settings = readAgain(settingsPath, settings, log)
     tending.paceChanged()
   })
   const server = createServer()
   const calls = createServer()
   using _ = { [Symbol.dispose]: () => [server, calls].forEach(each => void each.close()) }
   let listening: Listening | undefined
+  let left: Promise<void> | undefined
   const succession = new Succession(proxy, placeholders, tending, {
-    keys: () => present({ control: listening?.handed, lock: alone?.number, redirect: redirectKey(front) }),
+    keys: () =>
+      present({
+        control: listening?.handed,
+        lock: alone?.number,
+        redirect: redirectKey(front),
+        resolvers: names.doors,
+      }),
     give: pid => {
       if (pid !== undefined) nameSocketsOf(pid)
+      if (pid !== undefined) events.handedOver(pid)
     },
     log,
     leave: () => {
       if (listening?.handed !== undefined) server.close()
       front.close()
+      observing.endMetrics()
+      left = names.handOver()
     },
   })
-  const operations = handlersOf(publisher, attachments, placeholders)
+  const operations = handlersOf(publisher, attachments, placeholders, holder, observing)
   const handlers = { ...succession.guard(operations, personal), ...succession.handlers }
-  const control = new ControlServer(server, handlers)
+  const control = new ControlServer(server, handlers, count => events.heard(count > 0))
 
   // It takes nobody before its word is given: until then the predecessor may have to go on.
   if (predecessor !== undefined) await proxy.freeze()
@@ -145,12 +158,13 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   placeholders.inherit(inherited?.placeholders ?? {}, handedIn)
   // Those of what has ended meanwhile.
   for (const fd of [...sockets.values()].flat(2)) closeSync(fd)
-  if (inherited?.lock !== undefined) alone = new FileLock(lockPath(), inherited.lock, true)
+  if (inherited?.lock !== undefined) alone = inheritedLock(inherited.lock)
   if (inherited?.notify !== undefined) process.env.NOTIFY_SOCKET ??= inherited.notify
   listening = await listen(server, log, inherited?.control)
-  const fastPath = new FastPath(attachments)
+  const fastPath = new FastPath(holder)
   const handle = async (asked: Asked) => {
-    if (asked.kind === 'call') await succession.unlessSucceeded(() => fastPath.handle(asked))
+    if (asked.kind === 'call')
+      await succession.unlessSucceeded(() => fastPath.handle(asked)).finally(() => events.soon())
     else if (!succession.isOver) await handleCommand(asked, command)
   }
   answerCalls(calls, handle, log)
@@ -158,18 +172,26 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   if (predecessor === undefined) for (const each of [called, listening]) each.name()
   else await predecessor.replace([called, listening])
   if (inherited !== undefined) await proxy.thaw(inherited.clients)
+  await names.begin(inherited?.doors)
   alone ??= await lockAlone(SUCCESSION_WITHIN_MS)
   succession.begin()
-  const whole = keepWhole(log, () => fastPath.busy)
+  const whole = keepWhole(log, () => fastPath.busy, observing.reconciled)
   whole?.begin()
+  using __ = afterWork(giveBackMemory)
 
   // Heard from the moment that somebody may send it.
   const ended = endSignal()
   ready(`tsnet daemon ready on ${controlSocket()} (pid ${process.pid})`)
   notify(`MAINPID=${process.pid}\nREADY=1`)
 
+  await observing.beginMetrics(options.metrics ?? settings.metrics)
+
   const isNeeded = () =>
-    proxy.size > 0 || control.connected > 0 || publisher.published().length > 0 || fastPath.busy
+    proxy.size > 0 ||
+    names.isNeeded ||
+    control.connected > 0 ||
+    publisher.published().length > 0 ||
+    fastPath.busy
   const why = await Promise.race([
     ended,
     succession.done,
@@ -186,6 +208,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     await succession.allDone()
     control.close()
     await proxy.close()
+    await Promise.race([left, late])
     return
   }
   called.remove()
@@ -195,48 +218,18 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   control.close()
   notify('STOPPING=1')
   front.close()
+  observing.endMetrics()
+  await names.end()
   await proxy.close({ drainMs: settings.drainMs })
   listening.remove()
   alone[Symbol.dispose]()
   removeEmptyParents(controlSocket())
 }
 
-/** How long another may need to end: one that runs on does not; a predecessor of an older version lingers first. */
-const END_WITHIN_MS = 2_000
-const SUCCESSION_WITHIN_MS = 30_000
-
 function takeOut<T>(from: Map<string, T>, key: string): T | undefined {
   const value = from.get(key)
   from.delete(key)
   return value
-}
-
-const lockPath = (): string => join(runDirectory(), 'daemon.lock')
-
-async function lockAlone(withinMs = END_WITHIN_MS): Promise<FileLock> {
-  try {
-    const lock = await lockFile(lockPath(), { withinMs, removeAfter: true })
-    if (lock.wasLeft) await endOrphans()
-    return lock
-  } catch (cause) {
-    if (!hasCode(cause, 'try-again')) throw unusable(cause)
-    throw new TsnetError(
-      'conflict',
-      `a daemon runs already on ${runDirectory()}; stop it first, or take over with --replace`,
-      { cause },
-    )
-  }
-}
-
-function reread(path: string, current: Settings, log: (line: string) => void): Settings {
-  try {
-    const settings = readSettings(path)
-    log(`settings read again from ${path}`)
-    return settings
-  } catch (thrown) {
-    log(`settings stay as they are: ${messageOf(thrown)}`)
-    return current
-  }
 }
 
 const endSignal = (): Promise<string> =>

@@ -42,6 +42,7 @@ export class FastPath {
     this.#operations = operationsWith(async () => ({
       serve: owner => holder.serve(owner),
       release: owner => holder.release(owner),
+      troubles: network => holder.troubles(network),
       [Symbol.dispose]() {},
     }))
     findSurroundings(() => this.#surroundings.getStore())

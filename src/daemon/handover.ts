@@ -28,6 +28,7 @@ import { copyDescriptor, openProcess } from '../ffi/pidfd.ts'
 import type { FrozenClient, FrozenConnection, FrozenHalf, FrozenSession, PortProxy } from '../proxy/proxy.ts'
 import type { Front } from '../publish/front/front.ts'
 import { ASKED_LAYOUT } from '../redirect/layout.ts'
+import type { InheritedDoors } from './names/names.ts'
 import type { Calls } from './placeholders.ts'
 
 /** The event by which a predecessor says that it goes on. */
@@ -55,6 +56,8 @@ export interface Handover {
   lock?: number
   /** The predecessor gives the successor's sockets their names; in older versions the successor does. */
   names?: true
+  /** Where names are told, by address: sockets. */
+  resolvers?: InheritedDoors
   /** What redirected sockets asked for, a map, and how it is laid out. */
   redirect?: { asked: number; layout: number }
 }
@@ -68,7 +71,7 @@ export function describeHandover(
   proxy: PortProxy,
   clients: FrozenClient[],
   placeholders: Calls,
-  door: Pick<Handover, 'control' | 'lock' | 'redirect'>,
+  door: Pick<Handover, 'control' | 'lock' | 'redirect' | 'resolvers'>,
 ): Handover {
   const ids = [...proxy.counters().keys()]
   const { NOTIFY_SOCKET } = process.env
@@ -100,12 +103,13 @@ export interface Inheritance {
   notify?: string
   lock?: number
   asked?: number
+  doors?: InheritedDoors
 }
 
 /** Copies all that is handed over. @throws SystemError */
 export function inherit(handover: Handover): Inheritance {
   const { pid, sockets, connections, sessions = [], placeholders = {}, control, notify, lock } = handover
-  const { redirect, names = false } = handover
+  const { redirect, names = false, resolvers = {} } = handover
   const from = openProcess(pid)
   const copy = (number: number) => copyDescriptor(from, number)
   return {
@@ -129,6 +133,12 @@ export function inherit(handover: Handover): Inheritance {
     ...(control !== undefined && { control: copy(control) }),
     ...(notify !== undefined && { notify }),
     ...(lock !== undefined && { lock: copy(lock) }),
+    doors: Object.fromEntries(
+      Object.entries(resolvers).map(([address, doors]) => [
+        address,
+        doors.map(door => ({ ...door, descriptor: copy(door.descriptor) })),
+      ]),
+    ),
     ...(redirect?.layout === ASKED_LAYOUT && { asked: copy(redirect.asked) }),
   }
 }

@@ -14,25 +14,34 @@ import { hasCode, messageOf } from '../model/errors.ts'
 import { NFNLGRP_NFTABLES } from '../netfilter/constants.ts'
 import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'
 import * as k from '../netlink/constants.ts'
-import { Listener, LOSSES, withoutPort } from '../netlink/listener.ts'
+import { findLink } from '../netlink/link/link.ts'
+import { Listener, LOSSES, PORTS, withoutPort } from '../netlink/listener.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { concernsRules, type Notice, noticeOf } from '../network/reconcile/notices.ts'
 import { BUSY } from '../network/reconcile/part.ts'
-import { concernedBridge, type Found, reconcile, type Scope } from '../network/reconcile/reconcile.ts'
+import {
+  concernedBridge,
+  concernsLimits,
+  type Found,
+  reconcile,
+  type Scope,
+} from '../network/reconcile/reconcile.ts'
 import { Rests } from '../network/reconcile/rests.ts'
+import { isHairpinClosed } from '../ports/hairpin.ts'
 import { LegacyWatch } from './legacy-watch.ts'
 
 /** What comes in one burst is heard together. */
 const BURST_MS = 25
 /** When those are looked at again that somebody was busy with. */
 const AGAIN_MS = 50
-/** Ports of bridges tell much of themselves while they come and go. */
+/** Ports of bridges tell much of themselves while they come and go: nobody wakes for it, it is read now and then. */
 const PORTS_MS = 1_000
 /** Who was started for a call or a publication does that first. */
 const FIRST_MS = 1_000
 
 const ROUTE_GROUPS = [
   k.RTNLGRP_LINK,
+  k.RTNLGRP_TC,
   k.RTNLGRP_IPV4_IFADDR,
   k.RTNLGRP_IPV6_IFADDR,
   k.RTNLGRP_IPV4_NETCONF,
@@ -42,15 +51,22 @@ const ROUTE_GROUPS = [
 export class KeepWhole {
   readonly #log: (line: string) => void
   readonly #isBusy: () => boolean
+  readonly #told: (found: Found[]) => void
   readonly #rests = new Rests()
   readonly #listeners: { listener: Listener; hear: (listener: Listener) => boolean }[] = []
+  readonly #portListener: Listener
+  #portTimer: NodeJS.Timeout | undefined
   readonly #readable: Readable
   #rules = false
   #settings = false
+  #limits = false
   #bridges: Set<string> | 'all' = new Set()
-  /** Ports that are looked at with the next pass, or after a while. */
+  /** Ports that are looked at with the next pass. */
   #ports = new Set<number>()
+  /** Those that told something while calls were done. */
   #laterPorts = new Set<number>()
+  /** Of what a limit may be gone. */
+  #limited = new Set<number | string>()
   #timer: NodeJS.Timeout | undefined
   #passing: Promise<void> | undefined
   #hearing: Promise<void> | undefined
@@ -58,8 +74,9 @@ export class KeepWhole {
   #isOver = false
 
   /** Hears from now on; what it hears is looked at from `begin` on. @throws SystemError */
-  constructor(log: (line: string) => void, isBusy: () => boolean) {
+  constructor(log: (line: string) => void, isBusy: () => boolean, told: (found: Found[]) => void) {
     this.#log = log
+    this.#told = told
     this.#isBusy = isBusy
     this.#listeners.push({
       listener: new Listener({ protocol: k.NETLINK_ROUTE, groups: ROUTE_GROUPS, filter: LOSSES }),
@@ -78,6 +95,8 @@ export class KeepWhole {
           }),
       })
     }
+    const groups = [k.RTNLGRP_LINK]
+    this.#portListener = new Listener({ protocol: k.NETLINK_ROUTE, groups, filter: PORTS })
     this.#readable = new Readable(this.#listeners.map(({ listener }) => listener.number))
   }
 
@@ -93,6 +112,7 @@ export class KeepWhole {
       this.#everything()
       this.#soon(0)
     }, FIRST_MS).unref()
+    this.#portTimer = setInterval(() => this.#hearPorts(), PORTS_MS).unref()
     this.#hearing = this.#hear().catch(thrown =>
       this.#log(`what is taken away from now on is not noticed: ${messageOf(thrown)}`),
     )
@@ -101,11 +121,13 @@ export class KeepWhole {
   async stop(): Promise<void> {
     this.#isOver = true
     clearTimeout(this.#timer)
+    clearInterval(this.#portTimer)
     this.#legacy[Symbol.dispose]()
     await this.#readable.end()
     await this.#hearing
     await this.#passing
     for (const { listener } of this.#listeners) listener[Symbol.dispose]()
+    this.#portListener[Symbol.dispose]()
   }
 
   async #hear(): Promise<void> {
@@ -120,16 +142,20 @@ export class KeepWhole {
     if (notice === undefined) return
     if (notice.what === 'settings') this.#settings = true
     else if (notice.what === 'bridge') this.#addBridge(notice.name)
+    else if (notice.what === 'limits') this.#limited.add(notice.of)
     // While a call is done, links tell of what it does; and to ask for one would wait until the kernel has deleted others.
-    else if (notice.what !== 'port-settings' && !this.#isBusy()) this.#ports.add(notice.index)
-    else if (this.#laterPorts.add(notice.index).size === 1)
-      setTimeout(() => this.#lookAtPorts(), PORTS_MS).unref()
+    else if (this.#isBusy()) this.#laterPorts.add(notice.index)
+    else this.#ports.add(notice.index)
   }
 
-  #lookAtPorts(): void {
+  #hearPorts(): void {
     for (const index of this.#laterPorts) this.#ports.add(index)
-    this.#laterPorts = new Set()
-    this.#soon(0)
+    this.#laterPorts.clear()
+    if (!this.#portListener.drain(message => this.#take(noticeOf(message)))) {
+      this.#bridges = 'all'
+      this.#settings = true
+    }
+    if (this.#isConcerned()) this.#soon(0)
   }
 
   #addBridge(name: string): void {
@@ -137,7 +163,7 @@ export class KeepWhole {
   }
 
   #everything(): void {
-    this.#rules = this.#settings = true
+    this.#rules = this.#settings = this.#limits = true
     this.#bridges = 'all'
   }
 
@@ -145,6 +171,8 @@ export class KeepWhole {
     return (
       this.#rules ||
       this.#settings ||
+      this.#limits ||
+      this.#limited.size > 0 ||
       this.#ports.size > 0 ||
       this.#bridges === 'all' ||
       this.#bridges.size > 0
@@ -171,10 +199,16 @@ export class KeepWhole {
 
   /** @returns in how many ms what is left is looked at */
   async #pass(): Promise<number> {
-    this.#bridgesOfPorts()
-    const scope: Scope = { rules: this.#rules, settings: this.#settings, bridges: this.#bridges }
+    this.#lookAtPorts()
+    this.#limitsOfLinks()
+    const scope: Scope = {
+      rules: this.#rules,
+      settings: this.#settings,
+      limits: this.#limits,
+      bridges: this.#bridges,
+    }
     if (!this.#isConcerned()) return 0
-    this.#rules = this.#settings = false
+    this.#rules = this.#settings = this.#limits = false
     this.#bridges = new Set()
     let restMs = Number.POSITIVE_INFINITY
     const mayMend = (subject: string): boolean => {
@@ -189,21 +223,34 @@ export class KeepWhole {
     if (restMs === Number.POSITIVE_INFINITY) return 0
     this.#rules ||= scope.rules
     this.#settings ||= scope.settings
+    this.#limits ||= scope.limits
     if (scope.bridges === 'all') this.#bridges = 'all'
     else for (const name of scope.bridges) this.#addBridge(name)
     return restMs
   }
 
-  /** Of links that told something, those matter that are ports of ours and not as they were made, and bridges. */
-  #bridgesOfPorts(): void {
+  /** Of links that told something, those matter that are ports and not as somebody needs them, and bridges. */
+  #lookAtPorts(): void {
     const indices = [...this.#ports]
     this.#ports = new Set()
-    if (indices.length === 0 || this.#bridges === 'all') return
+    if (indices.length === 0) return
     using nl = openNetlink()
     for (const index of indices) {
-      const bridge = concernedBridge(nl, index)
+      const link = findLink(nl, { index })
+      if (link === undefined) continue
+      const bridge = concernedBridge(nl, link)
       if (bridge !== undefined) this.#addBridge(bridge)
+      if (isHairpinClosed(link)) this.#settings = true
     }
+  }
+
+  /** Of what told that something of it went, what is a limit of ours. */
+  #limitsOfLinks(): void {
+    const limited = [...this.#limited]
+    this.#limited = new Set()
+    if (limited.length === 0 || this.#limits) return
+    using nl = openNetlink()
+    this.#limits = limited.some(of => concernsLimits(nl, of))
   }
 
   #tell(found: readonly Found[]): void {
@@ -214,13 +261,17 @@ export class KeepWhole {
       const kept = of.filter(({ outcome, why }) => outcome === 'kept' && why !== BUSY)
       const times = restored.length + kept.length > 0 ? this.#rests.wasMended(subject) : undefined
       if (restored.length > 0 && times !== 'many') this.#log(`put back ${subject}: ${summaryOf(restored)}`)
+      if (restored.length > 0) this.#told(restored)
       if (restored.length > 0 && times === 'too-many')
         this.#log(`${subject}: somebody takes it away again and again, so it is put back less and less often`)
-      for (const { what, why } of kept) {
+      const news = kept.filter(({ what, why }) => {
         const line = `${what}: ${why}`
         said.add(line)
-        if (!this.#said.has(line)) this.#log(`${subject} stays as it is: ${line}`)
-      }
+        if (this.#said.has(line)) return false
+        this.#log(`${subject} stays as it is: ${line}`)
+        return true
+      })
+      if (news.length > 0) this.#told(news)
     }
     this.#said = said
   }
@@ -232,10 +283,15 @@ const summaryOf = ([first, ...others]: readonly Found[]): string =>
 /**
  * Undefined where the kernel lets nobody hear.
  * @param isBusy whether calls are being done here
+ * @param told hears what was put back, and what could not be
  */
-export function keepWhole(log: (line: string) => void, isBusy: () => boolean): KeepWhole | undefined {
+export function keepWhole(
+  log: (line: string) => void,
+  isBusy: () => boolean,
+  told: (found: Found[]) => void,
+): KeepWhole | undefined {
   try {
-    return new KeepWhole(log, isBusy)
+    return new KeepWhole(log, isBusy, told)
   } catch (thrown) {
     if (!hasCode(thrown, 'EPERM', 'EACCES', 'EMFILE', 'ENFILE', 'missing')) throw thrown
     log(`what others take away is not noticed: ${messageOf(thrown)}`)

@@ -1,31 +1,46 @@
 /**
- * Notices that the legacy tables of iptables have changed, of which the kernel tells nobody: their size is looked at
- * some twenty times a second, which costs microseconds, where there are any.
+ * Notices that the legacy tables of iptables have changed, of which the kernel tells nobody.
+ *
+ *     size       some twenty times a second, which costs microseconds
+ *     content    every second, or less often: reading it takes a hundredth of a processor at most. A policy, or a rule for
+ *                another, changes no size
+ *
+ * Where there are no such tables it is looked once a second whether there are.
  *
  * What we change ourselves is told by a count of our changes. Had somebody else changed something between the same two
- * looks, he would go unnoticed; so after ours, and now and then anyway (a policy changes no size), all is compared.
+ * looks, he would go unnoticed; so a while after ours all is compared.
  */
 
-import { legacyMark } from '../foreign/foreign.ts'
+import { legacyContent, legacyMark } from '../foreign/foreign.ts'
 import { ownChanges } from '../nat/nat.ts'
 
 const LOOK_MS = 50
 /** How often it is looked whether there are such tables at all. */
 const FIRST_LOOK_MS = 1_000
+const READ_MS = 1_000
+/** Of a processor's time from one reading to the next, a reading takes so little. */
+const SHARE = 0.01
+/** How seldom it is read where it is another each time, as on a kernel that shows what its rules remember. */
+const SELDOM_MS = 30_000
 const AFTER_OWN_MS = 2_000
-const ANYWAY_MS = 30_000
 
 interface Seen {
   mark: string
   own: number
 }
 
+const size = (): string => `${legacyMark(4)}${legacyMark(6)}`
+const content = (): string => `${legacyContent(4)};${legacyContent(6)}`
+
 export class LegacyWatch implements Disposable {
   readonly #changed: () => void
   #timer: NodeJS.Timeout
   #afterOwn: NodeJS.Timeout | undefined
-  #seen = look()
-  #comparedAt = performance.now()
+  #size = look(size)
+  #content = look(content)
+  #readAt = performance.now()
+  #tookMs = 0
+  #pauseMs = READ_MS
 
   /** @param changed hears that rules may be gone */
   constructor(changed: () => void) {
@@ -34,7 +49,7 @@ export class LegacyWatch implements Disposable {
   }
 
   #later(): NodeJS.Timeout {
-    const pauseMs = this.#seen.mark === '' ? FIRST_LOOK_MS : LOOK_MS
+    const pauseMs = this.#size.mark === '' ? FIRST_LOOK_MS : LOOK_MS
     return setTimeout(() => {
       this.#look()
       this.#timer = this.#later()
@@ -42,21 +57,48 @@ export class LegacyWatch implements Disposable {
   }
 
   #look(): void {
-    const before = this.#seen
-    this.#seen = look()
-    const { mark, own } = this.#seen
-    if (mark !== '' && performance.now() - this.#comparedAt > ANYWAY_MS) this.#compare()
-    else if (mark === before.mark) return
-    else if (own === before.own) this.#compare()
-    else {
-      clearTimeout(this.#afterOwn)
-      this.#afterOwn = setTimeout(() => this.#compare(), AFTER_OWN_MS).unref()
+    const before = this.#size
+    this.#size = look(size)
+    const { mark, own } = this.#size
+    if (mark !== before.mark) {
+      // What is compared now need not be again, for the same reason.
+      if (own === before.own) this.#read()
+      this.#compare(own === before.own)
+    } else if (mark !== '' && this.#isTimeToRead()) {
+      const { mark, own } = this.#content
+      this.#read()
+      const isForeign = own === this.#content.own
+      const hasChanged = mark !== this.#content.mark
+      // What is to be compared in a moment anyway need not wait longer for it.
+      if (hasChanged && (isForeign || this.#afterOwn === undefined)) this.#compare(isForeign)
+      this.#pauseMs = hasChanged && isForeign ? Math.min(SELDOM_MS, 2 * this.#pauseMs) : READ_MS
     }
   }
 
-  #compare(): void {
-    this.#comparedAt = performance.now()
-    this.#changed()
+  #isTimeToRead(): boolean {
+    const pauseMs = Math.max(this.#pauseMs, Math.min(this.#tookMs / SHARE, SELDOM_MS))
+    return performance.now() - this.#readAt >= pauseMs
+  }
+
+  #read(): void {
+    const before = process.cpuUsage()
+    this.#content = look(content)
+    // Where others have the processor it takes longer, and costs no more.
+    const { user, system } = process.cpuUsage(before)
+    this.#tookMs = (user + system) / 1_000
+    this.#readAt = performance.now()
+  }
+
+  /** @param isForeign what has changed is not ours, which is looked at later */
+  #compare(isForeign: boolean): void {
+    if (isForeign) this.#changed()
+    else {
+      clearTimeout(this.#afterOwn)
+      this.#afterOwn = setTimeout(() => {
+        this.#afterOwn = undefined
+        this.#changed()
+      }, AFTER_OWN_MS).unref()
+    }
   }
 
   [Symbol.dispose](): void {
@@ -66,10 +108,10 @@ export class LegacyWatch implements Disposable {
 }
 
 /** What cannot be looked at now will be later. */
-function look(): Seen {
+function look(mark: () => string): Seen {
   const own = ownChanges()
   try {
-    return { mark: `${legacyMark(4)}${legacyMark(6)}`, own }
+    return { mark: mark(), own }
   } catch {
     return { mark: 'unknown', own }
   }

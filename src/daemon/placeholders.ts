@@ -54,6 +54,8 @@ export class Placeholders {
   readonly #tell: OnObstacle
   readonly #obstacles = new Obstacles()
   #released = false
+  /** While all stands still: who has gone. */
+  #gone: string[] | undefined
 
   constructor(
     front: Ports,
@@ -89,7 +91,9 @@ export class Placeholders {
     this.#served.set(id, { call, peer })
     peer.stays()
     peer.onGone(() => {
-      if (this.#served.get(id)?.peer === peer && !this.#released) void this.#withdraw(id)
+      if (this.#served.get(id)?.peer !== peer || this.#released) return
+      if (this.#gone === undefined) void this.#withdraw(id)
+      else this.#gone.push(id)
     })
   }
 
@@ -133,6 +137,18 @@ export class Placeholders {
       for (const [id, { peer }] of this.#served) if (peer === undefined) void this.#withdraw(id)
     }
     setTimeout(forget, this.#returnWithinMs).unref()
+  }
+
+  /** A successor copies the sockets: of one whose process ends meanwhile they stay open until it is decided who serves. */
+  standStill(): void {
+    this.#gone = []
+  }
+
+  /** We do. */
+  goOn(): void {
+    const gone = this.#gone ?? []
+    this.#gone = undefined
+    for (const id of gone) void this.#withdraw(id)
   }
 
   /** Somebody else serves them now, and it is there that they have to ask. */

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ControlClient, connectControl } from '../control/client.ts'
 import { hasEnded } from '../ffi/pidfd.ts'
 import { TsnetError } from '../model/errors.ts'
-import { type Handover, type Inheritance, inherit, TAKEN_BACK } from './handover.ts'
+import { type Inheritance, inherit, TAKEN_BACK } from './handover.ts'
+import { readGreeting, readHandover } from './handover-words.ts'
 import type { Listening } from './listen.ts'
 
 /** It first ends what it has begun: clients of what is being unpublished may finish. */
@@ -36,12 +37,12 @@ export class Predecessor implements Disposable {
   }
 
   async greet(): Promise<{ workers: number }> {
-    return (await this.#client.ask('ping')) as { workers: number }
+    return readGreeting(await this.#client.ask('ping'))
   }
 
   /** It stands still from here on, for a while. @throws TsnetError, SystemError; it goes on then */
   async handOver(): Promise<Inheritance> {
-    this.#inherited = inherit((await this.#client.ask('hand-over', {}, HAND_OVER_WITHIN_MS)) as Handover)
+    this.#inherited = inherit(readHandover(await this.#client.ask('hand-over', {}, HAND_OVER_WITHIN_MS)))
     return this.#inherited
   }
 

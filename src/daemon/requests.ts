@@ -1,13 +1,18 @@
 /** What can be asked of the daemon; each is answered by one operation of network/. */
 
+import type { PortHolder } from '../control/held-ports.ts'
 import type { Handlers } from '../control/server.ts'
 import { TsnetError } from '../model/errors.ts'
 import { shown } from '../model/json/shown.ts'
 import type { Publication } from '../model/publication/publication.ts'
 import { parsePublishRequest } from '../model/publication/request.ts'
+import { VERSION } from '../model/version.ts'
 import { reconcile } from '../network/reconcile/reconcile.ts'
+import { AttachedIndex } from '../networks/networks.ts'
+import type { Look } from '../observe/observe.ts'
 import type { AttachmentPorts } from '../publish/attachment-ports.ts'
 import type { Publisher, Served } from '../publish/publish.ts'
+import type { Observing } from './observing/observing.ts'
 import type { Placeholders } from './placeholders.ts'
 
 /** The handlers of a daemon, by name. */
@@ -15,19 +20,28 @@ export const handlersOf = (
   publisher: Publisher,
   attachments: AttachmentPorts,
   placeholders: Placeholders,
+  holder: PortHolder,
+  observing: Pick<Observing, 'observer' | 'events'>,
+  attached = new AttachedIndex(),
 ): Handlers => ({
   publish: words => publisher.publish(parsePublishRequest(words)),
   choose: words => named(publisher, words),
   unpublish: async words => {
-    const selected = publisher.counted(identified(publisher.published(), words))
-    await publisher.unpublish(selected)
-    return selected
+    return publisher.unpublish(publisher.counted(identified(publisher.published(), words)))
   },
+  about: () => ({ version: VERSION, pid: process.pid }),
   ports: () => publisher.list(),
-  reconcile: words => reconcile({ isDry: isDryIn(words) }),
+  reconcile: async words => {
+    const found = await reconcile({ isDry: isDryIn(words) })
+    observing.events.reconciled(found)
+    return found
+  },
   held: () => [...attachments.list(), ...placeholders.list()],
-  serve: words => attachments.serve(ownerOf(words)),
-  release: words => attachments.release(ownerOf(words)),
+  counters: words => observing.observer.counters(lookIn(words)),
+  attached: words => attached.list(wordIn(words)),
+  serve: words => holder.serve(ownerOf(words)),
+  release: words => holder.release(ownerOf(words)),
+  'name-troubles': words => holder.troubles(networkOf(words)),
   'docker-proxy': (words, peer) => placeholders.serve(words, peer),
   leave: (_, peer) => placeholders.leave(peer),
 })
@@ -39,6 +53,25 @@ function ownerOf(words: unknown): string {
   const { owner } = (words ?? {}) as { owner?: unknown }
   if (typeof owner === 'string' && /^[0-9a-f]{16}$/.test(owner)) return owner
   throw new TsnetError('invalid-environment', `owner: ${shown(owner)} is not an owner tag`)
+}
+
+function networkOf(words: unknown): string {
+  const { network } = (words ?? {}) as { network?: unknown }
+  if (typeof network === 'string') return network
+  throw new TsnetError('invalid-environment', `network: ${shown(network)} is no name of a network`)
+}
+
+/** Whatever else stands there means that all is asked for. */
+function lookIn(words: unknown): Look | undefined {
+  const { at, generation } = (words ?? {}) as Partial<Record<keyof Look, unknown>>
+  return typeof at === 'number' && typeof generation === 'number' ? { at, generation } : undefined
+}
+
+/** Whom a listing is about; undefined: all. */
+function wordIn(words: unknown): string | undefined {
+  const { word } = (words ?? {}) as { word?: unknown }
+  if (word === undefined || typeof word === 'string') return word
+  throw new TsnetError('invalid-environment', `attached: word: ${shown(word)} is not a text`)
 }
 
 /** What only says what it would do must not do it because of a word that was not understood. */

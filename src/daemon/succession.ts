@@ -25,7 +25,7 @@ import type { Tending } from './tend.ts'
 /** The daemon's end of the control socket, as far as a successor is concerned. */
 export interface Door {
   /** What a successor has to hold as well: a service manager's socket, and the lock. */
-  keys(): Pick<Handover, 'control' | 'lock' | 'redirect'>
+  keys(): Pick<Handover, 'control' | 'lock' | 'redirect' | 'resolvers'>
   /** Who connects from now on is the successor's. @throws SystemError; nothing has changed then */
   give(pid: number | undefined): void
   /** Nobody is to be welcomed here any more. */
@@ -150,6 +150,7 @@ export class Succession {
 
   #standStill(): void {
     this.#state = 'standing still'
+    this.#placeholders.standStill()
     this.#decided = new Promise(resolve => {
       this.#decide = resolve
     })
@@ -158,6 +159,7 @@ export class Succession {
   /** As if nothing had been asked. */
   #goOn(): void {
     this.#successor = undefined
+    this.#placeholders.goOn()
     this.begin()
     this.#decide()
   }

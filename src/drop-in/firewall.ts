@@ -11,8 +11,10 @@ import { findIptables } from '../nat/iptables/run.ts'
 import {
   allow,
   disallow,
+  disallowGone,
   isFirewalldRunning,
   openBridge,
+  tidyFamilies,
   tidyFirewall,
   verifyFirewall,
 } from '../nat/reference/firewall.ts'
@@ -22,6 +24,7 @@ import { interfaceTo } from '../ports/localnet.ts'
 import { listRecords, readRecord, removeRecord, writeRecord } from '../records/chained.ts'
 import { addUser, isLastUser, listUsers, removeUser, whileLocked } from '../records/records.ts'
 import { type ChainedCall, recordOf, recordsToCollect } from './drop-in.ts'
+import { nobodysCheck } from './nobodys.ts'
 
 export interface FirewallRequest extends ChainedCall {
   /** Absent: firewalld where it runs, else iptables. */
@@ -120,14 +123,20 @@ export async function checkFirewall(request: FirewallRequest): Promise<void> {
 
 /**
  * @param valid attachments that live; all others of this network go. Absent: only what is provably dead
- *   goes. What the reference plugin made tells nothing of its network, and stays.
+ *   goes, and so does in either case what the reference plugin made for addresses that nobody has any more.
  */
 export async function collectFirewall(
   network: string,
   valid: { containerId: string; ifname: string }[] | undefined,
 ): Promise<void> {
   await whileLocked(LOCK, () =>
-    everyStep(recordsToCollect('firewall', network, valid).map(record => () => takeBack(record))),
+    everyStep([
+      ...recordsToCollect('firewall', network, valid).map(record => () => takeBack(record)),
+      async () => {
+        await disallowGone(nobodysCheck(network, valid))
+        if (listUsers(USERS).length === 0) await tidyFamilies()
+      },
+    ]),
   )
 }
 

@@ -12,28 +12,21 @@
 
 import { type Cidr, familiesOf, ipOf } from '../model/address/address.ts'
 import type { HostPort, HostPortIntent, HostPortRecord } from '../model/chained.ts'
-import { hasCode } from '../model/errors.ts'
 import { type AttachmentKey, type NatBackend, ownerTag } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 import { everyStep, withUndo } from '../model/undo.ts'
 import { flushConntrack } from '../nat/conntrack.ts'
 import { chooseBackend } from '../nat/nat.ts'
-import {
-  containersWithPorts,
-  removeGuard,
-  tidyPorts,
-  verifyPorts,
-  withdrawPorts,
-  withdrawUnknownPorts,
-} from '../nat/reference/hostports.ts'
+import { containersWithPorts, verifyPorts, withdrawUnknownPorts } from '../nat/reference/hostports.ts'
 import { openRecorded } from '../netns/container.ts'
+import { despiteTheDead } from '../network/dead-claims.ts'
 import { refuseProblems } from '../network/mismatch.ts'
-import { heldOf, leaveLocked, yieldLocked } from '../network/shared-ports.ts'
-import { claimsOf } from '../ports/claim-files.ts'
+import { leaveShared, takeBack, usersOf } from '../network/portmap-end.ts'
+import { heldOf } from '../network/shared-ports.ts'
 import { judgeMapped, warn } from '../ports/foreign-rules.ts'
-import { closeHairpin, isolationObstacle, openHairpin } from '../ports/hairpin.ts'
-import { closeLocalnet, interfaceTo, isLocalnetOpen } from '../ports/localnet.ts'
+import { isolationObstacle, openHairpin } from '../ports/hairpin.ts'
+import { interfaceTo, isLocalnetOpen } from '../ports/localnet.ts'
 import {
   chainOf,
   leadPorts,
@@ -43,10 +36,9 @@ import {
   whilePortmapLocked,
 } from '../ports/portmap-rules.ts'
 import { claimPorts } from '../ports/ports.ts'
-import { loosenReturnPath, restoreReturnPath, strictReturnPath } from '../ports/return-path.ts'
-import { listRecords, readRecord, removeRecord, writeRecord } from '../records/chained.ts'
-import { deadCheck } from '../records/dead.ts'
-import { addUser, isLastUser, isUser, listUsers, namesUsed, removeUser } from '../records/records.ts'
+import { loosenReturnPath, strictReturnPath } from '../ports/return-path.ts'
+import { readRecord, writeRecord } from '../records/chained.ts'
+import { addUser, isUser } from '../records/records.ts'
 import { bridgePortOf } from '../runtime/network-view.ts'
 import { type ChainedCall, recordOf, recordsToCollect } from './drop-in.ts'
 
@@ -56,9 +48,6 @@ export interface PortmapRequest extends ChainedCall {
   intent: HostPortIntent
 }
 
-/** Who has ports with a backend. */
-const usersOf = (backend: NatBackend): string => `portmap-${backend}`
-
 /** @throws TsnetError; the host is then as it was before */
 export async function publishPorts(request: PortmapRequest): Promise<void> {
   const { intent } = request
@@ -66,17 +55,17 @@ export async function publishPorts(request: PortmapRequest): Promise<void> {
   const begun = recordOf(request)
   const record: HostPortRecord = { ...begun, backend, intent, ...aroundOf(begun.netns, intent) }
   const owner = ownerTag(request)
-  await whilePortmapLocked(async () => {
+  const ports = mappingsOf(intent.ports)
+  const publish = async () => {
     const earlier = readRecord('portmap', owner)
     if (earlier !== undefined) await takeBack(earlier)
-    const ports = mappingsOf(intent.ports)
     await withUndo(async undo => {
       undo.push('the ports', () => takeBack(record))
       // First of all, since whoever comes after a kill goes by it.
       writeRecord('portmap', owner, record)
       addUser(usersOf(backend), owner)
       addUser(chainOf(record), owner)
-      await claim(record, owner, ports)
+      await claimPorts(owner, ports, { portmap: backend, containerId: request.containerId, anyAddress: true })
       await leadPorts(record, heldOf(record))
       if (record.bridgePort !== undefined) await openHairpin(record.bridgePort, owner)
       if (record.returnPath !== undefined) await loosenReturnPath(record.returnPath, owner)
@@ -86,7 +75,8 @@ export async function publishPorts(request: PortmapRequest): Promise<void> {
       warn(`container ${request.containerId} on network ${request.network}`, natObstacle)
     })
     flushConntrack([], ports)
-  })
+  }
+  await despiteTheDead(owner, ports, () => whilePortmapLocked(publish))
 }
 
 /** What of the host stands between the container and its own ports, or its answers, and is to change. */
@@ -115,51 +105,6 @@ function obstacleTo({ netns: recorded, intent }: HostPortRecord, ports: PortMapp
   return obstacles.filter(Boolean).join('; and ') || undefined
 }
 
-async function claim(
-  { containerId, backend: portmap }: HostPortRecord,
-  owner: string,
-  ports: PortMapping[],
-): Promise<void> {
-  const claimAll = () => claimPorts(owner, ports, { portmap, containerId, anyAddress: true })
-  try {
-    await claimAll()
-  } catch (thrown) {
-    if (!hasCode(thrown, 'conflict')) throw thrown
-    // A container that is no more, and was never taken down, keeps nobody from its ports.
-    const dead = listRecords('portmap').filter(deadCheck())
-    if (dead.length === 0) throw thrown
-    for (const record of dead) await takeBack(record)
-    await claimAll()
-  }
-}
-
-/** Takes back what a record speaks of, as far as it is there. To be called under the lock. */
-async function takeBack(record: HostPortRecord): Promise<void> {
-  const owner = ownerTag(record)
-  const { backend, intent, bridgePort, returnPath } = record
-  const ports = mappingsOf(intent.ports)
-  await everyStep([
-    async () => void (await yieldLocked(owner, ports)),
-    () => withdrawPorts(record, othersOf(record, owner)),
-    () => isLastUser(usersOf(backend), owner) && tidy(backend),
-    async () => bridgePort && (await closeHairpin(bridgePort, owner)),
-    async () => returnPath && (await restoreReturnPath(returnPath, owner)),
-    () => flushConntrack(intent.addresses.map(ipOf), ports),
-    () => leaveLocked(owner, ports),
-  ])
-  removeUser(chainOf(record), owner)
-  removeUser(usersOf(backend), owner)
-  removeRecord('portmap', owner)
-}
-
-/** The last container with a backend takes along what all have shared. */
-async function tidy(backend: NatBackend): Promise<void> {
-  const other = backend === 'iptables' ? 'nftables' : 'iptables'
-  if (!(await tidyPorts(backend))) return
-  if (listUsers(usersOf(other)).length === 0) closeLocalnet()
-  if (backend === 'iptables') await removeGuard()
-}
-
 /** What DEL still knows; used only where no record says it. */
 export interface PortmapHint {
   addresses?: Cidr[]
@@ -182,27 +127,6 @@ export async function unpublishPorts(key: AttachmentKey, hint: PortmapHint = {})
     }
     if (isUser(usersOf('iptables'), owner) || isUser(usersOf('nftables'), owner)) await leaveShared(owner)
   })
-}
-
-/** What an owner shares with others, where its record was damaged. To be called under the lock. */
-async function leaveShared(owner: string): Promise<void> {
-  const isLast = (backend: NatBackend) =>
-    isUser(usersOf(backend), owner) && isLastUser(usersOf(backend), owner)
-  await everyStep([
-    ...(['iptables', 'nftables'] as const).map(
-      backend => () => (isLast(backend) ? tidy(backend) : undefined),
-    ),
-    ...namesUsed('hairpin-', owner).map(port => () => closeHairpin(port, owner)),
-    ...namesUsed('return-path-', owner).map(ifname => () => restoreReturnPath(ifname, owner)),
-    () => {
-      const claims = claimsOf(owner).filter(({ portmap }) => portmap !== undefined)
-      return claims.length > 0 ? leaveLocked(owner, claims) : undefined
-    },
-  ])
-  const backends = ['iptables', 'nftables'] as const
-  const chains = namesUsed('portmap-', owner).filter(name => !backends.some(backend => backend === name))
-  // Which backend it was tells last that there is something to do.
-  for (const name of [...chains, ...backends]) removeUser(`portmap-${name}`, owner)
 }
 
 /** @throws TsnetError `mismatch` naming everything that is not as it was made */

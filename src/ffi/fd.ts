@@ -3,9 +3,10 @@
  */
 
 import { readdirSync } from 'node:fs'
-import { libc } from './ffi.ts'
+import { libc, must } from './ffi.ts'
 
 const F_SETFD = 2
+const F_DUPFD_CLOEXEC = 1030
 const FD_CLOEXEC = 1
 const STDERR = 2
 
@@ -35,6 +36,9 @@ export class Fd implements Disposable {
     this.close()
   }
 }
+
+/** A second descriptor of the same file, which children do not get. @throws SystemError */
+export const duplicate = (fd: number): number => must('fcntl', libc.fcntl(fd, F_DUPFD_CLOEXEC, 0))
 
 /**
  * What this process holds, or was handed by whoever started it, its children do not get, but for stdin, stdout and

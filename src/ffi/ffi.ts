@@ -35,6 +35,7 @@ export interface Libc {
   getpeername(fd: number, address: Memory, length: Memory): number
   getsockopt(fd: number, level: number, name: number, value: Memory, length: Memory): number
   send(fd: number, data: Memory, length: number, flags: number): number
+  sendto(fd: number, data: Memory, length: number, flags: number, to: Memory, toLength: number): number
   recv(fd: number, data: Memory, length: number, flags: number): number
   recvmmsg(fd: number, messages: Memory, count: number, flags: number, timeout: Memory): number
   sendmmsg(fd: number, messages: Memory, count: number, flags: number): number
@@ -94,6 +95,7 @@ export interface Libc {
   closedir(folder: Pointer): number
   rmdir(path: string): number
   getrandom(buffer: Memory, length: number, flags: number): number
+  malloc_trim(pad: number): number
   strerror(number: number): string
 }
 
@@ -109,6 +111,8 @@ const prototypes: { [name in keyof Libc]: string } = {
   setsockopt: 'int setsockopt(int fd, int level, int optname, const void *optval, unsigned int optlen)',
   getsockopt: 'int getsockopt(int fd, int level, int optname, void *optval, void *optlen)',
   send: 'int64_t send(int fd, const void *buf, size_t len, int flags)',
+  sendto:
+    'int64_t sendto(int fd, const void *buf, size_t len, int flags, const void *addr, unsigned int addrlen)',
   recv: 'int64_t recv(int fd, void *buf, size_t len, int flags)',
   recvmmsg: 'int recvmmsg(int fd, void *msgvec, unsigned int vlen, int flags, void *timeout)',
   sendmmsg: 'int sendmmsg(int fd, void *msgvec, unsigned int vlen, int flags)',
@@ -159,6 +163,7 @@ const prototypes: { [name in keyof Libc]: string } = {
   closedir: 'int closedir(void *folder)',
   rmdir: 'int rmdir(const char *path)',
   getrandom: 'int64_t getrandom(void *buf, size_t len, unsigned int flags)',
+  malloc_trim: 'int malloc_trim(size_t pad)',
   strerror: 'const char *strerror(int errnum)',
 }
 

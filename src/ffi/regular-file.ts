@@ -62,6 +62,33 @@ export function readRegular(path: string, options: ReadOptions = {}): Content | 
   }
 }
 
+const PLAIN = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW
+
+/** Most files of state are some kilobytes. */
+const LISTED_MOST = 64 * 1024
+let listed: Buffer | undefined
+
+/**
+ * As readRegular without options, of what a listing of its folder has just told to be a file: without looking at it before
+ * and when it is open. Whatever is odd about it is looked at in full.
+ */
+export function readListed(path: string): Content | undefined {
+  listed ??= Buffer.allocUnsafeSlow(LISTED_MOST)
+  try {
+    const fd = openSync(path, PLAIN)
+    try {
+      const bytes = listed.subarray(0, readSync(fd, listed, 0, LISTED_MOST, null))
+      const isWhole = bytes.length > 0 && bytes.length < LISTED_MOST
+      if (isWhole && isUtf8(bytes)) return { text: bytes.toString('utf8') }
+    } finally {
+      closeSync(fd)
+    }
+  } catch {
+    // It says below what it is, or throws.
+  }
+  return readRegular(path)
+}
+
 function contentOf(fd: number, expected: number, atMost: number): Content {
   const chunks: Buffer[] = []
   let length = 0
@@ -102,11 +129,16 @@ export function readGiven(path: string): string {
   throw new Error(`${path} ${content?.damage ?? 'is gone'}`)
 }
 
-/** Writes all of a text to an open file and closes it, whatever close(2) answers. @throws Node's error */
+/** Writes all of a text to an open file. @throws Node's error */
+export function writeAll(fd: number, text: string): void {
+  const bytes = Buffer.from(text)
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
+}
+
+/** The same, and closes it, whatever close(2) answers. @throws Node's error */
 export function writeAndClose(fd: number, text: string): void {
   try {
-    const bytes = Buffer.from(text)
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
+    writeAll(fd, text)
   } finally {
     libc.close(fd)
   }

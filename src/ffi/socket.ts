@@ -29,6 +29,7 @@ export const SO_ATTACH_FILTER = 26
 export const SO_ACCEPTCONN = 30
 export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
+export const SO_DOMAIN = 39
 export const SO_NETNS_COOKIE = 71
 
 export const IPPROTO_IP = 0
@@ -94,6 +95,16 @@ export function setSendBuffer(fd: number, bytes: number): void {
 }
 
 const { EINVAL } = constants.errno
+const peer = new Uint8Array(128) // struct sockaddr_storage
+const peerLength = new Int32Array(1)
+const peerLengthBytes = new Uint8Array(peerLength.buffer)
+
+/** False for a stream socket that is still connecting, or could not. */
+export function isConnected(fd: number): boolean {
+  peerLength[0] = peer.length
+  return libc.getpeername(fd, peer, peerLengthBytes) === 0
+}
+
 /** struct sctp_status, with room to spare. */
 const status = new Uint8Array(256)
 const statusLength = new Int32Array(1)

@@ -21,11 +21,13 @@
  */
 
 import type { Family } from '../model/address/address.ts'
+import type { ListedRule } from '../netfilter/list.ts'
 import { findLink } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { describePlace } from './describe.ts'
 import {
   answering,
+  bridged,
   HOOKS,
   inward,
   type Outgoing,
@@ -36,6 +38,7 @@ import {
   toProxy,
 } from './journey.ts'
 import { findDrop, findObstacle, type Obstacle, type Uplink } from './judge.ts'
+import { readRule } from './nft/rule.ts'
 import type { Interface } from './packet.ts'
 import type { BaseChain, Ruleset } from './rule.ts'
 import { withRules } from './ruleset-here.ts'
@@ -44,7 +47,7 @@ import type { Own } from './walk.ts'
 
 export type { Certainty, Obstacle } from './judge.ts'
 export { asOnePicture, generationHere, hasLegacyRules } from './ruleset-here.ts'
-export { legacyMark } from './xtables/xtables.ts'
+export { legacyContent, legacyMark } from './xtables/xtables.ts'
 
 /** Where our own rules accept what we want to get through: in FORWARD of iptables, of one variant. */
 export interface Accepts {
@@ -54,6 +57,9 @@ export interface Accepts {
   /** Only where the chain drops by policy. */
   onlyIfDropping?: boolean
 }
+
+/** A port that is listened on; the bridge is one that no client comes by. */
+type ProxiedPort = Pick<PublishedPort, 'family' | 'protocol' | 'hostIp' | 'hostPort' | 'bridge'>
 
 /** Names without what a bridge is known by in the kernel. */
 type By<T> = Omit<T, 'bridge'> & { bridge: string }
@@ -73,8 +79,16 @@ export const obstacleToRequests = (ports: readonly By<PublishedPort>[]): Obstacl
   obstacleOf(ports, port => [peer => inward(port, peer)])
 
 /** What drops connections to the same ports where a process of this host listens on them. */
-export const obstacleToProxy = (ports: readonly By<PublishedPort>[]): Obstacle | undefined =>
+export const obstacleToProxy = (ports: readonly By<ProxiedPort>[]): Obstacle | undefined =>
   obstacleOf(ports, port => [peer => toProxy(port, peer)])
+
+/** What drops new connections from a container to another one on its bridge, where such packets pass rules. */
+export const obstacleBetween = (sent: By<Outgoing>): Obstacle | undefined =>
+  withRules(ruleset =>
+    haveRules(ruleset, sent.family)
+      ? findDrop(bridged({ ...sent, bridge: interfaceNamed(sent.bridge) }), ruleset)
+      : undefined,
+  )
 
 /** What keeps somebody, or everybody, of this host from ports of its loopback. */
 export const guardOfLoopback = (ports: readonly Parameters<typeof onLoopback>[0][]): Obstacle | undefined =>
@@ -99,6 +113,23 @@ export const describeObstacle = ({ certainty, what, place }: Obstacle): string =
   const whose = certainty === 'outside' ? ' for all whom no rule names' : ''
   return `${what} ${verb}${whose} by ${describePlace(place)}`
 }
+
+/** A rule as those who wrote it know it, and where it stands. @param number from 1 on, within its chain */
+export function describeListed(rule: ListedRule, number: number, family: Family): string {
+  const { table, chain } = rule
+  const dialect = isOfXtables(table.name, chain) ? 'iptables' : 'nft'
+  return describePlace({
+    dialect,
+    family: table.family,
+    table: table.name,
+    chain,
+    rule: readRule(rule, number, family),
+  })
+}
+
+/** Tables that iptables makes have its names, with chains in capital letters. */
+const isOfXtables = (table: string, chain: string): boolean =>
+  ['raw', 'mangle', 'nat', 'filter', 'security'].includes(table) && /^[A-Z]/.test(chain)
 
 function obstacleOf<T extends { family: Family }>(
   subjects: readonly By<T & { bridge: Interface }>[],

@@ -170,11 +170,25 @@ const strange = ({ container, network }: Pick<Outgoing, 'container' | 'network'>
 ]
 
 /** Its new connections. */
-export function outward(outgoing: Outgoing, peer: Peer): Journey {
-  const { family, container, bridge } = outgoing
-  const not = strange(outgoing)
+export const outward = (outgoing: Outgoing, peer: Peer): Journey =>
+  beginning(`what ${outgoing.container} sends out`, outgoing, peer, strange(outgoing))
+
+/** Its new connections to neighbours: what is bridged has the bridge for both its interfaces. */
+export const bridged = (outgoing: Outgoing): Journey =>
+  beginning(`what ${outgoing.container} sends to others of ${outgoing.network}`, outgoing, {
+    address: 'anybody',
+    by: outgoing.bridge,
+  })
+
+/** @param not where they do not go */
+function beginning(
+  what: string,
+  { family, container, bridge }: Outgoing,
+  { address, by, port }: Peer,
+  not?: Cidr[],
+): Journey {
   return {
-    what: `what ${container} sends out`,
+    what,
     family,
     hooks: FORWARDED,
     at: chain =>
@@ -182,11 +196,11 @@ export function outward(outgoing: Outgoing, peer: Peer): Journey {
         family,
         protocol: 'tcp',
         source: container,
-        ...optional(peer.port, undefined),
-        destination: peer.address,
-        not,
-        ...ports(chain.hook, bridge, peer.by),
-        ...(isSeen(chain) && { connection: fresh(peer.address) }),
+        ...optional(port, undefined),
+        destination: address,
+        ...(not && { not }),
+        ...ports(chain.hook, bridge, by),
+        ...(isSeen(chain) && { connection: fresh(address) }),
         isFirst: true,
         toHost: false,
       }),

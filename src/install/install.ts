@@ -32,7 +32,7 @@ import type { Surroundings } from './surroundings.ts'
 import { takeBack } from './take-back.ts'
 
 export type { Item } from './items.ts'
-export { CONFLIST, type CommandText, type Facts, planItems, type Wishes } from './plan.ts'
+export { CONFLIST, type CommandText, type Facts, type Place, planItems, type Wishes } from './plan.ts'
 export { Surroundings } from './surroundings.ts'
 
 /**

@@ -1,13 +1,16 @@
 /** Manual pages, in man(7): one of the command, and one of each subcommand. */
 
-import type { CommandText } from './command-text.ts'
+import type { CommandText, OptionText, Place } from './command-text.ts'
 
 /** `tsnet.1`, `tsnet-publish.1`, … */
 export function manPages(
   commands: readonly CommandText[],
   version: string,
 ): { name: string; text: string }[] {
-  const pages = commands.map(command => ({ name: `tsnet-${command.name}.1`, text: pageOf(command, version) }))
+  const pages = commands.map(command => ({
+    name: `${pageName(command.name)}.1`,
+    text: pageOf(command, version),
+  }))
   const main = [
     ...head('tsnet', 'networks of containers, and their ports on the host', version),
     ...section('SYNOPSIS', '.B tsnet', roman('COMMAND [options] [words...]')),
@@ -21,40 +24,70 @@ export function manPages(
       'COMMANDS',
       ...commands.flatMap(({ name, description }) => [
         '.TP',
-        `.BR tsnet\\-${plain(name)} (1)`,
+        `.BR ${plain(pageName(name))} (1)`,
         roman(description),
       ]),
     ),
-    ...section(
-      'EXIT STATUS',
-      ...['.TP', '0', 'done', '.TP', '1', 'it failed', '.TP', '2', 'it was called wrongly'],
-    ),
+    ...places('FILES', together(commands.map(({ files }) => files))),
+    ...places('ENVIRONMENT', together(commands.map(({ environment }) => environment))),
+    ...EXIT_STATUS,
   ]
   return [{ name: 'tsnet.1', text: `${main.join('\n')}\n` }, ...pages]
 }
 
 function pageOf(
-  { name, description, usage, arguments: words, options }: CommandText,
+  { name, description, usage, arguments: words, options, examples, files, environment }: CommandText,
   version: string,
 ): string {
-  const items = (list: { label: string; description: string }[]) =>
-    list.flatMap(({ label, description }) => ['.TP', `.B ${plain(label)}`, roman(description)])
   const lines = [
-    ...head(`tsnet-${name}`, description, version),
+    ...head(pageName(name), description, version),
     ...section('SYNOPSIS', `.B tsnet ${plain(name)}`, roman(usage)),
-    ...(words.length === 0
-      ? []
-      : section('ARGUMENTS', ...items(words.map(({ name, description }) => ({ label: name, description }))))),
-    ...(options.length === 0
-      ? []
-      : section(
-          'OPTIONS',
-          ...items(options.map(({ flags, description }) => ({ label: flags, description }))),
-        )),
+    ...section('DESCRIPTION', roman(`${description}.`)),
+    ...list(
+      'ARGUMENTS',
+      words.map(({ name, description }) => [name, description]),
+    ),
+    ...list(
+      'OPTIONS',
+      options.map(option => [option.flags, optionText(option)]),
+    ),
+    ...list(
+      'EXAMPLES',
+      examples.map(({ words, does }) => [`tsnet ${words}`, does]),
+    ),
+    ...places('FILES', files),
+    ...places('ENVIRONMENT', environment),
+    ...EXIT_STATUS,
     ...section('SEE ALSO', '.BR tsnet (1)'),
   ]
   return `${lines.join('\n')}\n`
 }
+
+const optionText = ({ description, choices, fallback }: OptionText): string =>
+  [
+    description,
+    ...(choices.length === 0 ? [] : [`one of ${choices.join(', ')}`]),
+    ...(fallback === undefined ? [] : [`default: ${fallback}`]),
+  ].join('; ')
+
+/** Each place once. */
+const together = (of: readonly Place[][]): Place[] => [
+  ...new Map(of.flat().map(place => [place.name, place])).values(),
+]
+
+const list = (title: string, items: readonly (readonly [label: string, text: string])[]): string[] =>
+  items.length === 0
+    ? []
+    : section(title, ...items.flatMap(([label, text]) => ['.TP', `.B ${plain(label)}`, roman(text)]))
+
+const places = (title: string, of: readonly Place[]): string[] =>
+  list(
+    title,
+    of.map(({ name, means }) => [name, means]),
+  )
+
+/** `network create` has `tsnet-network-create`. */
+const pageName = (command: string): string => `tsnet-${command.replaceAll(' ', '-')}`
 
 const head = (name: string, description: string, version: string): string[] => [
   `.TH ${plain(name.toUpperCase())} 1 "" "tsnet ${version}"`,
@@ -73,3 +106,9 @@ const plain = (text: string): string =>
 
 /** A line that is no request, whatever it begins with. */
 const roman = (text: string): string => plain(text).replace(/^[.']/, '\\&$&')
+
+const EXIT_STATUS = list('EXIT STATUS', [
+  ['0', 'done'],
+  ['1', 'it failed; or what was looked for is wrong'],
+  ['2', 'it was called wrongly'],
+])

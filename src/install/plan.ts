@@ -8,7 +8,7 @@ import { bashCompletion, fishCompletion, zshCompletion } from './completions.ts'
 import { fileItem, type Item, sampleItem } from './items.ts'
 import { manPages } from './man.ts'
 
-export type { CommandText } from './command-text.ts'
+export type { CommandText, Place } from './command-text.ts'
 
 export interface Wishes {
   /** Where runtimes look for plugins. */

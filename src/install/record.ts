@@ -1,13 +1,13 @@
 /** The record of what was installed: `/var/lib/tsnet/install.json`. */
 
 import { dirname } from 'node:path'
-import { messageOf, TsnetError } from '../model/errors.ts'
+import { TsnetError } from '../model/errors.ts'
+import { byKind, flag, listOf, record, type Shape, text } from '../model/json/shape.ts'
+import { FORMAT, readStored, type Stored } from '../model/json/stored.ts'
 import type { Entry } from './items.ts'
 import type { Surroundings } from './surroundings.ts'
 
 export const RECORD = '/var/lib/tsnet/install.json'
-
-const FORMAT = 1
 
 export interface Record {
   /** That were made for the record itself, the top one first. */
@@ -16,7 +16,22 @@ export interface Record {
   entries: Entry[]
 }
 
-/** Where nothing is installed: the record that a first entry would be written to. @throws TsnetError `decode` */
+const folders = listOf(text)
+const textOrNull: Shape = value => (value === null ? undefined : text(value))
+
+const SHAPE = record({
+  folders,
+  entries: listOf(
+    byKind({
+      link: record({ path: text, target: text, kept: flag, folders }),
+      file: record({ path: text, sha256: text, kept: flag, folders }),
+      key: record({ path: text, key: text, value: text, sha256: text, before: textOrNull, folders }),
+      command: record({ command: listOf(text), back: listOf(text) }),
+    }),
+  ),
+})
+
+/** Where nothing is installed: the record that a first entry would be written to. @throws TsnetError `decode`, `io` for a newer format */
 export function readRecord(around: Surroundings): Record {
   const there = around.lookAt(RECORD)
   if (there === 'nothing') {
@@ -24,20 +39,15 @@ export function readRecord(around: Surroundings): Record {
     const folders = [...new Set([...around.missingFolders(RECORD), dirname(RECORD)])]
     return { folders, entries: [] }
   }
-  try {
-    if (typeof there === 'string' || !('text' in there)) throw new Error('it is not a file')
-    const read = JSON.parse(Buffer.from(there.text, 'latin1').toString()) as Record & { format: number }
-    const { format, folders, entries } = read
-    if (format !== FORMAT || !Array.isArray(entries) || !Array.isArray(folders))
-      throw new Error(`its format is ${format}, not ${FORMAT}`)
-    return { folders, entries }
-  } catch (cause) {
-    throw new TsnetError(
-      'decode',
-      `${RECORD} cannot be read: ${messageOf(cause)}. It says what was here before tsnet; mend it, or remove it and take care of the rest by hand`,
-      { cause },
-    )
-  }
+  const isFile = typeof there !== 'string' && 'text' in there
+  const stored: Stored<Record> = isFile
+    ? readStored(Buffer.from(there.text, 'latin1').toString(), SHAPE, RECORD)
+    : { damage: 'is not a file' }
+  if ('value' in stored) return stored.value
+  throw new TsnetError(
+    'decode',
+    `${RECORD} cannot be read: it ${stored.damage}. It says what was here before tsnet; mend it, or remove it and take care of the rest by hand`,
+  )
 }
 
 /** Without entries there is no file, and no folder that was made for it. */
@@ -48,6 +58,6 @@ export function writeRecord(around: Surroundings, { folders, entries }: Record):
     return
   }
   for (const folder of around.missingFolders(RECORD)) around.makeFolder(folder)
-  const text = `${JSON.stringify({ format: FORMAT, folders, entries }, null, 2)}\n`
-  around.putFile(RECORD, Buffer.from(text).toString('latin1'), 0o600)
+  const written = `${JSON.stringify({ format: FORMAT, folders, entries }, null, 2)}\n`
+  around.putFile(RECORD, Buffer.from(written).toString('latin1'), 0o600)
 }

@@ -208,6 +208,12 @@ export async function collect(
   })
 }
 
+/** What `collect` without a list would free. */
+export async function listDead(files: NetworkFiles, kept: AttachmentName[]): Promise<Found[]> {
+  if (!files.leases.exists) return []
+  return files.locked(() => unlisted(heldOnlyBy(survey(files), deadCheck(currentBootId())), kept))
+}
+
 /** @throws TsnetError `exhausted` when a set has neither a free address nor one that could be reclaimed */
 export async function checkRoom(files: NetworkFiles, pool: Pool): Promise<void> {
   if (!files.leases.exists) return

@@ -39,7 +39,7 @@ import type { AttachmentKey, IpamOptions, Lease } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from './delegate.ts'
 import { NetworkFiles } from './files.ts'
-import { checkRoom, collect, held, release, take, verify } from './host-local.ts'
+import { checkRoom, collect, held, listDead, release, take, verify } from './host-local.ts'
 import type { Allocation } from './plugin-result.ts'
 import { normalise } from './pool.ts'
 import type { AttachmentName } from './reclaim.ts'
@@ -139,6 +139,17 @@ export async function collectLeases(
     case 'host-local':
       return collect(new NetworkFiles(options.dataDir, network), stillValid, kept)
   }
+}
+
+/** The addresses that collectLeases without a list would free, and whose they were as far as that is known. */
+export async function deadLeases(
+  options: IpamOptions,
+  network: string,
+  kept: AttachmentName[],
+): Promise<{ ip: Ip; containerId?: string }[]> {
+  if (options.kind !== 'host-local') return []
+  const found = await listDead(new NetworkFiles(options.dataDir, network), kept)
+  return found.map(({ ip, holder }) => ({ ip, ...(holder && { containerId: holder.containerId }) }))
 }
 
 /**

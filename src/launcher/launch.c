@@ -16,9 +16,9 @@
  * the answer, that it was read.
  *
  * Whatever else happens, this becomes Node, with the stdin that was read: there is no daemon, it serves
- * another namespace and closes without a word, it is stuck or stopped, it answers garbage or half. A daemon that died
+ * another namespace and closes without a word, it is stuck, stopped or frozen, it answers garbage or half. A daemon that died
  * in the midst left a journal, and the process id stays, by which Node knows what was begun for it. Only one that is
- * stopped in the midst keeps what it has begun to itself: then the answer is to try again.
+ * stopped or frozen in the midst keeps what it has begun to itself: then the answer is to try again.
  *
  * Other commands, and a CNI call that has a device for stdin, go to Node at once. Built by `npm run build` where
  * there is `cc`; where there is none, launch.cjs does the same.
@@ -28,7 +28,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,12 +35,21 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 #include "launcher.h"
 
-enum { STDIN_MAX = 10000000, PATIENCE_MS = 10000, SEND_WITHIN_S = 2, LOOK_MS = 500, LOOKS = 2, TRY_AGAIN = 11, OTHERWISE = 999 };
+/* What a daemon has begun may wait for locks of others, a minute each. */
+#ifndef CALL_WITHIN_MS
+#define CALL_WITHIN_MS 600000
+#endif
+
+enum { STDIN_MAX = 10000000, ANSWER_MAX = 300000000, PATIENCE_MS = 10000, SEND_WITHIN_S = 2, LOOK_MS = 500, LOOKS = 2, TRY_AGAIN = 11, OTHERWISE = 999 };
 
 struct text { char *at; size_t length; };
+
+/* A daemon that does not go on, and why. */
+struct kept { int pid; enum state by; };
 
 /* Reads on to the end, or until there are that many bytes; ends in NUL. -1 for an error. */
 static int read_to(int fd, struct text *text, size_t enough)
@@ -72,18 +80,20 @@ static int write_all(int fd, const char *at, size_t length)
 }
 
 /*
- * As read_to, for as long as whoever is at the other end runs, or for a time in which something has to come.
- * Stopped is who is seen to be so twice: a debugger stops a process for a moment.
+ * As read_to, for as long as whoever is at the other end runs, or for a time in which something has to come; -2 where it
+ * does not run any more, or is late. What keeps it counts when it is seen twice: a debugger stops a process for a moment.
+ * One that has ended may have left the connection to a child.
  */
-static int hear(int daemon, struct text *answer, size_t enough, int within_ms, int *stopped)
+static int hear(int daemon, struct text *answer, size_t enough, int within_ms, struct kept *kept)
 {
 	struct ucred peer = { 0 };
 	for (int waited_ms = 0, seen = 0; read_to(daemon, answer, enough) < 0; waited_ms += LOOK_MS) {
 		if (errno != EAGAIN) return -1;
 		getsockopt(daemon, SOL_SOCKET, SO_PEERCRED, &peer, &(socklen_t){ sizeof peer });
-		seen = peer.pid > 0 && is_stopped(peer.pid) ? seen + 1 : 0;
-		if (seen == LOOKS) return *stopped = peer.pid, -1;
-		if (within_ms > 0 && waited_ms >= within_ms) return -1;
+		kept->by = peer.pid > 0 ? state_of(kept->pid = peer.pid) : RUNS;
+		seen = kept->by == RUNS ? 0 : seen + 1;
+		if (seen == LOOKS) return -2;
+		if (within_ms > 0 && waited_ms >= within_ms) return -2;
 	}
 	return 0;
 }
@@ -93,6 +103,14 @@ static int is_for_daemon(const char *command)
 {
 	return !strcmp(command, "publish") || !strcmp(command, "unpublish") || !strcmp(command, "ports");
 }
+
+/* What a call says that cannot wait any longer for a daemon that has begun it. */
+static const char *const still[] = {
+	[RUNS] = "the daemon (pid %d) has not answered within ten minutes; look at its log, end it, and try again",
+	[STOPPED] = "the daemon (pid %d) is stopped in the middle of this call; continue it (kill -CONT %d), or end it, and try again",
+	[FROZEN] = "the daemon (pid %d) is frozen in the middle of this call; thaw its control group (see /proc/%d/cgroup), "
+		"and try again",
+};
 
 /*
  * Comes back where there is no answer, with what was read of stdin.
@@ -119,17 +137,22 @@ static void ask_daemon(const char *call, struct text *input)
 	struct text answer = { 0 };
 	if (write_all(daemon, length, sprintf(length, call ? "%zu\n" : "command %zu\n", input->length)) < 0) return;
 	unsigned code, out, err;
-	int head = 0, stopped = 0;
+	int head = 0;
+	long long asked_at = time(NULL);
+	struct kept kept = { 0 };
 	if (write_all(daemon, input->at, input->length) < 0) return;
-	if (hear(daemon, &answer, 1, PATIENCE_MS, &stopped) < 0) return;
-	/* To a command Node says how long it has waited. */
-	if (hear(daemon, &answer, SIZE_MAX, 0, &stopped) < 0 && stopped && call) {
-		say_error(input->at, TRY_AGAIN, "the daemon (pid %d) is stopped in the middle of this call; continue it "
-			"(kill -CONT %d), or end it, and try again", stopped, stopped);
+	if (hear(daemon, &answer, 1, PATIENCE_MS, &kept) < 0) return;
+	/* To a command Node says how long it has waited; connections that are to finish may take as long as it allows. */
+	if (hear(daemon, &answer, ANSWER_MAX, call ? CALL_WITHIN_MS : 0, &kept) == -2 && call && kept.by != GONE) {
+		say_error(input->at, TRY_AGAIN, still[kept.by], kept.pid, kept.pid);
 		exit(1);
 	}
-	if (sscanf(answer.at, "tsnet\n%u %u %u%n", &code, &out, &err, &head) != 3) return;
-	if (answer.at[head++] != '\n' || (size_t)head + out + err != answer.length) return;
+	int is_whole = sscanf(answer.at, "tsnet\n%u %u %u%n", &code, &out, &err, &head) == 3 && answer.at[head++] == '\n';
+	if (!is_whole || (size_t)head + out + err != answer.length) {
+		snprintf(length, sizeof length, "%lld", asked_at);
+		if (!call) setenv("TSNET_ASKED_AT", length, 1);
+		return;
+	}
 	/* A command ends without a word when nobody reads it, as ours does in Node. */
 	if (!call && write_all(STDOUT_FILENO, answer.at + head, out) < 0) exit(1);
 	write_all(STDERR_FILENO, answer.at + head + out, err);
@@ -165,10 +188,19 @@ int main(int argc, char **argv)
 			return perror("tsnet: stdin"), 1;
 	}
 
-	char script[PATH_MAX + 16] = "", *words[argc + 5], **word = words;
-	if (readlink("/proc/self/exe", script, PATH_MAX) < 0) return perror("tsnet: /proc/self/exe"), 1;
-	strcpy(strrchr(script, '/'), "/tsnet.cjs");
+	char folder[PATH_MAX] = "", script[PATH_MAX + 16], record[PATH_MAX + 16], node[PATH_MAX] = "node";
+	char *words[argc + 6], **word = words;
+	if (readlink("/proc/self/exe", folder, sizeof folder - 1) < 0) return perror("tsnet: /proc/self/exe"), 1;
+	*strrchr(folder, '/') = 0;
+	snprintf(script, sizeof script, "%s/tsnet.cjs", folder);
+	snprintf(record, sizeof record, "%s/known-node", folder);
 	*word++ = "node";
+	/*
+	 * Node's own strings keep the hashes that they were built with, which spares making them anew, a sixth of its start.
+	 * Who knows the seed could choose keys that collide: what a call reads is its runtime's, and it ends at once.
+	 */
+	if (is_call && is_known_node(record, node, sizeof node)) *word++ = "--no-rehash-snapshot";
+	else strcpy(node, "node");
 	if (argc > 1 && !strcmp(argv[1], "daemon")) {
 		// It waits most of its life, and should not keep what it needed for a moment: a heap for each thread,
 		// megabytes of young objects.
@@ -179,7 +211,7 @@ int main(int argc, char **argv)
 	*word++ = name;
 	for (int i = 1; i < argc; i++) *word++ = argv[i];
 	*word = NULL;
-	execvp("node", words);
+	execvp(node, words);
 	snprintf(lack, sizeof lack, "node cannot be started: %s", strerror(errno));
 	if (command && *command) return fail(&input, errno == EAGAIN || errno == ENOMEM ? TRY_AGAIN : OTHERWISE, lack);
 	return fprintf(stderr, "tsnet: %s\n", lack), 127;

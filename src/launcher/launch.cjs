@@ -6,6 +6,8 @@ const { basename } = require('node:path')
 
 const STDIN_MAX = 10_000_000
 const PATIENCE_MS = 10_000
+const CALL_WITHIN_MS = 600_000
+const ANSWER_MAX = 300_000_000
 const LOOK_MS = 500
 const LOOKS = 2
 const TRY_AGAIN = 11
@@ -30,15 +32,19 @@ function becomeTsnet(input) {
 function askDaemon() {
   const daemon = require('node:net').connect(path)
   const answer = []
+  let length = 0
+  const askedAt = Math.floor(Date.now() / 1000)
   let input
-  let [waitedMs, seen, stopped] = [0, 0]
-  // As in launch.c: one that is stopped is waited for no longer.
+  let [waitedMs, seen, kept] = [0, 0]
+  // As in launch.c: one that does not go on is waited for no longer.
   const looking = setInterval(() => {
     waitedMs += LOOK_MS
     const pid = listener()
-    seen = isStopped(pid) ? seen + 1 : 0
-    if (seen === LOOKS) stopped = pid
-    if (stopped !== undefined || (answer.length === 0 && waitedMs >= PATIENCE_MS)) daemon.destroy()
+    const by = pid === undefined ? 'runs' : stateOf(pid)
+    seen = by === 'runs' ? 0 : seen + 1
+    if (seen === LOOKS) kept = { pid, by }
+    if (CNI_COMMAND && waitedMs >= CALL_WITHIN_MS) kept ??= { pid, by: 'late' }
+    if (kept !== undefined || (answer.length === 0 && waitedMs >= PATIENCE_MS)) daemon.destroy()
   }, LOOK_MS)
   daemon.on('error', () => {})
   daemon.on('connect', () => {
@@ -56,14 +62,22 @@ function askDaemon() {
     daemon.write(`${input.length}\n`)
     daemon.write(input)
   })
-  daemon.on('data', chunk => answer.push(chunk))
+  daemon.on('data', chunk => {
+    answer.push(chunk)
+    length += chunk.length
+    if (length > ANSWER_MAX) daemon.destroy()
+  })
   daemon.on('close', () => {
     clearInterval(looking)
-    if (CNI_COMMAND && stopped !== undefined && answer.length > 0) return sayStopped(stopped, String(input))
+    if (CNI_COMMAND && answer.length > 0 && kept !== undefined && kept.by !== 'gone')
+      return sayKept(kept, String(input))
     const whole = Buffer.concat(answer)
     const head = /^tsnet\n(\d+) (\d+) (\d+)\n/.exec(whole.toString('latin1', 0, 64))
     const [begin, code, out, err] = head === null ? [] : [head[0].length, ...head.slice(1).map(Number)]
-    if (whole.length !== begin + out + err) return becomeTsnet(input)
+    if (whole.length !== begin + out + err) {
+      if (!CNI_COMMAND && answer.length > 0) process.env.TSNET_ASKED_AT = `${askedAt}`
+      return becomeTsnet(input)
+    }
     const [stdout, stderr] = [whole.subarray(begin, begin + out), whole.subarray(begin + out)]
     try {
       if (!CNI_COMMAND) writeAll(1, stdout)
@@ -88,18 +102,40 @@ function listener() {
   }
 }
 
-function isStopped(pid) {
+/** As state_of in stopped.c. */
+function stateOf(pid) {
+  const [, state] = /\) (.)[^)]*$/.exec(textIn(`/proc/${pid}/stat`)) ?? []
+  if (state === 'T') return 'stopped'
+  if (state === 'Z' || state === 'X' || (state === undefined && existsSync('/proc/self/stat'))) return 'gone'
+  return isFrozen(pid) ? 'frozen' : 'runs'
+}
+
+function isFrozen(pid) {
+  const groups = textIn(`/proc/${pid}/cgroup`)
+  const [, first] = /:freezer:(.*)/.exec(groups) ?? []
+  const [, second] = /^0::(.*)/m.exec(groups) ?? []
+  if (first !== undefined && textIn(`/sys/fs/cgroup/freezer${first}/freezer.state`).includes('FROZEN'))
+    return true
+  const roots = second === undefined ? [] : ['/sys/fs/cgroup', '/sys/fs/cgroup/unified']
+  return roots.some(root => textIn(`${root}${second}/cgroup.events`).includes('frozen 1'))
+}
+
+function textIn(path) {
   try {
-    return pid !== undefined && /\) T[^)]*$/.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))
+    return readFileSync(path, 'latin1')
   } catch {
-    return false
+    return ''
   }
 }
 
-function sayStopped(pid, input) {
+function sayKept({ pid, by }, input) {
   const [, cniVersion = '1.1.0'] = /"cniVersion"\s*:\s*"([0-9.]{1,15})"/.exec(input) ?? []
-  const what = `the daemon (pid ${pid}) is stopped in the middle of this call`
-  const msg = `${what}; continue it (kill -CONT ${pid}), or end it, and try again`
+  const remedies = {
+    late: `has not answered within ten minutes; look at its log, end it`,
+    stopped: `is stopped in the middle of this call; continue it (kill -CONT ${pid}), or end it`,
+    frozen: `is frozen in the middle of this call; thaw its control group (see /proc/${pid}/cgroup)`,
+  }
+  const msg = `the daemon${pid === undefined ? '' : ` (pid ${pid})`} ${remedies[by]}, and try again`
   writeAll(1, Buffer.from(`${JSON.stringify({ cniVersion, code: TRY_AGAIN, msg }, null, 4)}\n`))
   process.exit(1)
 }

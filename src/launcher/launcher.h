@@ -3,11 +3,18 @@
 /* Plays Docker's userland proxy. Comes back where Node has to. */
 void docker_proxy(char **words);
 
-/* True for a process that a signal has stopped, and nobody has continued since. */
-int is_stopped(int pid);
+/*
+ * Whether a process goes on: a signal has stopped it and nobody has continued it since, it is frozen with its control
+ * group, or it has ended.
+ */
+enum state { RUNS, STOPPED, FROZEN, GONE };
+enum state state_of(int pid);
 
 /* True where Node can be started; else what is lacking, in words without quotes. */
 int has_room(char *lack, int size);
+
+/* True where the first node of PATH is the one that the record tells of; then its path, too. */
+int is_known_node(const char *record, char *node, int size);
 
 /* Answers a CNI call with an error, in the version of its configuration. */
 void say_error(const char *input, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -17,9 +17,11 @@ function doorOf(name) {
   return existsSync(`${folder}/cni-${name}.cjs`) ? `/cni-${name}` : '/cni'
 }
 
+// V8 takes only what was made under the same options (scripts/compile.js).
+const { arch, execArgv, versions } = process
 let cachedData
 try {
-  cachedData = readFileSync(`${door}.${process.arch}-${process.versions.v8}.bytecode`)
+  cachedData = readFileSync(`${door}.${arch}-${versions.v8}${execArgv.join('')}.bytecode`)
 } catch {}
 // esbuild writes ASCII, which is read fastest as this.
 const source = readFileSync(`${door}.cjs`, 'latin1')

@@ -25,6 +25,9 @@ export interface AttachmentKey {
   ifname: string
 }
 
+/** Where host-local keeps leases unless it is told otherwise; a folder for each network. */
+export const LEASES_FOLDER = '/var/lib/cni/networks'
+
 /** What tells an attachment from the others of its network. */
 export const nameInNetwork = ({ containerId, ifname }: Omit<AttachmentKey, 'network'>): string =>
   `${containerId}/${ifname}`
@@ -113,6 +116,14 @@ export interface Delegation {
   config: Record<string, unknown>
 }
 
+/** The names of a network's containers are told to them by its gateway. */
+export interface NamesOptions {
+  /** Names below it are ours to know. */
+  domain: string
+  /** Ask others about all other names; absent: where the network has a way out. */
+  forward?: boolean
+}
+
 export type NatBackend = 'iptables' | 'nftables'
 
 export interface Network {
@@ -127,6 +138,8 @@ export interface Network {
   natBackend?: NatBackend
   /** Overrules the DNS settings that the IPAM gives. */
   dns?: Dns
+  /** Absent: nobody tells names. */
+  names?: NamesOptions
   /** As the reference's bridge plugin makes it: the names are that plugin's, and bridge and forwarding stay. */
   dropIn?: true
 }
@@ -196,6 +209,8 @@ export interface NatIntent {
   held?: PortMapping[]
   /** Of the same container on other networks: what it sends from there to its own ports comes back to us. */
   otherAddresses?: Ip[]
+  /** Where it asks for names: addresses of the bridge whose port 53 is to be reached from there. */
+  resolvers?: Ip[]
   /** Interfaces of the host other than the bridge at which its answers may arrive. */
   answersBy?: string[]
   /** What comes from the bridge is not led to the container: a proxy that listens on the ports serves it. */
@@ -228,6 +243,8 @@ export interface Undertaking extends AttachmentKey {
   ports: PortMapping[]
   /** The runtime listens on them itself, once the network is there; so nobody may do so before. */
   portsReserved?: true
+  /** Absent: nobody tells its network's names. */
+  names?: AttachedNames
   macspoofchk: boolean
   /** The interface of the host whose reverse path filtering was made loose for it. */
   returnPath?: string
@@ -237,6 +254,14 @@ export interface Undertaking extends AttachmentKey {
   caller?: string
   /** Made as the reference's bridge plugin makes it; `masquerade` where it is masqueraded. */
   dropIn?: { masquerade?: NatBackend }
+}
+
+/** How a container is told names, by the gateways of its leases. */
+export interface AttachedNames {
+  domain: string
+  /** Whether others are asked about names that are not ours; whom, where not those that the host asks. */
+  forward: boolean
+  servers: Ip[]
 }
 
 /** What stands for a container on a network; the record from which it can be taken down alone. */

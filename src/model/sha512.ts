@@ -4,7 +4,14 @@
  * Not Node's, for the reason given in sha256.ts. Source: FIPS 180-4, sections 4.1.3, 5 and 6.4.
  */
 
-import { firstPrimes, padded } from './sha256.ts'
+import { padded } from './sha256.ts'
+
+/** The first primes, of whose roots the constants of this family of hashes are the fractions. */
+function firstPrimes(count: number): number[] {
+  const found: number[] = []
+  for (let n = 2; found.length < count; n++) if (found.every(prime => n % prime !== 0)) found.push(n)
+  return found
+}
 
 const MASK = (1n << 64n) - 1n
 const BLOCK_BYTES = 128

@@ -12,19 +12,18 @@
  * Source: linux/netfilter/nfnetlink_conntrack.h.
  */
 
-import { networkInterfaces } from 'node:os'
-import { type Family, familyOf, type Ip, isUnspecified, parseIp } from '../model/address/address.ts'
-import { ipOfHost } from '../model/address/host.ts'
+import { type Family, familyOf, type Ip } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
 import { type PortMapping, type Protocol, protocolNumbers } from '../model/port-mapping.ts'
 import { IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET } from '../netfilter/constants.ts'
 import { netfilterHere } from '../netfilter/netfilter.ts'
 import { nfgenmsg } from '../netfilter/values.ts'
 import { attributes, nested, payload } from '../netlink/attributes.ts'
-import { be16, binary, ip, u8, u32 } from '../netlink/codecs.ts'
+import { be16, be32, binary, ip, u8, u32 } from '../netlink/codecs.ts'
 import type { Netlink } from '../netlink/netlink.ts'
 import { readSysctl } from '../netns/sysctl.ts'
 import { header } from './kernel-chains.ts'
+import { isServed, localAddresses, servedPorts, type Tuple } from './served-ports.ts'
 
 /** How many walks through the table (half a millisecond each) cost as much as listing it. */
 const WALKS_MAX = 24
@@ -44,19 +43,27 @@ const PROTOCOL = 1 << 3
 const DESTINATION_PORT = 1 << 5
 
 /** Requests that describe what to match. */
-const selection = payload(
+export const selection = payload(
   nfgenmsg,
   attributes({
     original: [1, nested(tuple)],
     reply: [2, nested(tuple)],
+    status: [3, be32],
     filter: [25, nested(attributes({ original: [1, u32], reply: [2, u32] }))],
+    statusMask: [26, be32],
   }),
 )
 
 /** Entries, their tuples as they are: all that is needed to name them again. */
 const entry = payload(
   nfgenmsg,
-  attributes({ original: [1, binary], reply: [2, binary], id: [12, binary], zone: [18, binary] }),
+  attributes({
+    original: [1, binary],
+    reply: [2, binary],
+    status: [3, be32],
+    id: [12, binary],
+    zone: [18, binary],
+  }),
 )
 
 /** Deletion of one entry. Its tuple is nested attributes that were not taken apart. */
@@ -66,14 +73,7 @@ const naming = payload(
   attributes({ original: [NLA_F_NESTED | 1, binary], id: [12, binary], zone: [18, binary] }),
 )
 
-type Selection = Parameters<typeof selection.encode>[0]
-
-interface Tuple {
-  source?: Ip | undefined
-  destination?: Ip | undefined
-  protocol?: number | undefined
-  destinationPort?: number | undefined
-}
+export type Selection = Parameters<typeof selection.encode>[0]
 
 /**
  * Forgets every connection from or to these addresses, and UDP flows to these host ports.
@@ -94,10 +94,12 @@ export function flushConntrack(addresses: Ip[], mappings: PortMapping[]): void {
 export const endFlows = (mappings: PortMapping[]): void => forget([], mappings)
 
 function forget(addresses: Ip[], mappings: PortMapping[]): void {
-  // Undefined where nothing is tracked. To list nothing takes as long as to list: all buckets are looked into.
-  if (Number(readSysctl('net/netfilter/nf_conntrack_count') ?? 0) === 0) return
+  if (!isTracking()) return
   forgetConnections(netfilterHere(), addresses, mappings, localAddresses)
 }
+
+/** False where nothing is tracked. To list nothing takes as long as to list: all buckets are looked into. */
+export const isTracking = (): boolean => Number(readSysctl('net/netfilter/nf_conntrack_count') ?? 0) > 0
 
 /** Forgets connections of addresses and flows to host ports, of a kernel whose host has `local` addresses. */
 export function forgetConnections(
@@ -146,12 +148,7 @@ function flushPorts(
   local: Set<Ip>,
 ): void {
   const number = protocolNumbers[protocol]
-  const served = mappings
-    .filter(({ hostIp }) => hostIp === undefined || familyOf(hostIp) === family)
-    .map(({ hostIp, ...rest }) => ({
-      ...rest,
-      addresses: hostIp === undefined || isUnspecified(hostIp) ? local : new Set([ipOfHost(hostIp)]),
-    }))
+  const served = servedPorts(family, mappings, local)
   const walks = served.reduce((sum, { addresses, count }) => sum + addresses.size * count, 0)
   if (walks <= WALKS_MAX) {
     const one = served.flatMap(({ addresses, hostPort, count }) =>
@@ -168,28 +165,11 @@ function flushPorts(
     )
     if (flushed) return
   }
-  forgetListed(nl, flowsTo(number, family), ({ original: { destination, destinationPort = 0, protocol } }) =>
-    served.some(
-      ({ addresses, hostPort, count }) =>
-        protocol === number &&
-        destination !== undefined &&
-        addresses.has(destination) &&
-        destinationPort >= hostPort &&
-        destinationPort < hostPort + count,
-    ),
-  )
+  forgetListed(nl, flowsTo(number, family), ({ original }) => isServed(served, original))
 }
 
-/** The addresses of this host in one family. */
-const localAddresses = (family: Family): Set<Ip> =>
-  new Set(
-    Object.values(networkInterfaces())
-      .flatMap(list => list ?? [])
-      .map(({ address }) => parseIp(address.split('%')[0] ?? ''))
-      .filter(address => familyOf(address) === family),
-  )
-
-const flowsTo = (protocol: number, family: Family, address?: Ip, port?: number): Selection => ({
+/** Selects what was sent to a host port. */
+export const flowsTo = (protocol: number, family: Family, address?: Ip, port?: number): Selection => ({
   header: { family: header(family), version: 1 },
   attributes: {
     original: {
@@ -204,32 +184,43 @@ const flowsTo = (protocol: number, family: Family, address?: Ip, port?: number):
   },
 })
 
+/** IPS_SEEN_REPLY, IPS_SRC_NAT and IPS_DST_NAT of linux/netfilter/nf_conntrack_common.h. */
+export const bits = { answered: 1 << 1, sourceChanged: 1 << 4, destinationChanged: 1 << 5 } as const
+
+/** What a connection is begun and answered with, and how far it has come. */
+export interface Tracked {
+  original: Tuple
+  reply: Tuple
+  /** Some of `bits`, and others. */
+  status: number
+}
+
 /** @param matches chooses again, for kernels that know no filters */
-function forgetListed(
-  nl: Netlink,
-  wanted: Selection,
-  matches: (tuples: { original: Tuple; reply: Tuple }) => boolean,
-): void {
+export function forgetListed(nl: Netlink, wanted: Selection, matches: (tracked: Tracked) => boolean): void {
+  for (const { name, ...tracked } of listTracked(nl, wanted)) {
+    if (!matches(tracked)) continue
+    try {
+      nl.change({ equivalent: 'conntrack -D', type: IPCTNL_MSG_CT_DELETE, payload: [name] })
+    } catch (thrown) {
+      if (!hasCode(thrown, 'ENOENT')) throw thrown // it has ended by itself
+    }
+  }
+}
+
+/** Each with what names it in a request. Equivalent to: conntrack -L */
+export function listTracked(nl: Netlink, wanted: Selection): (Tracked & { name: Uint8Array })[] {
   const messages = nl.dump({
     equivalent: 'conntrack -L',
     type: IPCTNL_MSG_CT_GET,
     payload: [selection.encode(wanted)],
   })
-  for (const message of messages) {
+  return messages.flatMap(message => {
     const { header, attributes } = entry.decode(message.payload)
-    const { original, reply, id, zone } = attributes
-    if (original === undefined || reply === undefined) continue
-    if (!matches({ original: readTuple(original), reply: readTuple(reply) })) continue
-    try {
-      nl.change({
-        equivalent: 'conntrack -D',
-        type: IPCTNL_MSG_CT_DELETE,
-        payload: [naming.encode({ header: { family: header.family }, attributes: { original, id, zone } })],
-      })
-    } catch (thrown) {
-      if (!hasCode(thrown, 'ENOENT')) throw thrown // it has ended by itself
-    }
-  }
+    const { original, reply, status = 0, id, zone } = attributes
+    if (original === undefined || reply === undefined) return []
+    const name = naming.encode({ header: { family: header.family }, attributes: { original, id, zone } })
+    return [{ original: readTuple(original), reply: readTuple(reply), status, name }]
+  })
 }
 
 /** False where the kernel cannot choose: older ones take the tuple for that of one entry, and find it short. */
@@ -243,12 +234,13 @@ function tryFlush(nl: Netlink, wanted: Selection, equivalent: string): boolean {
   }
 }
 
-function readTuple(bytes: Uint8Array): Tuple {
+export function readTuple(bytes: Uint8Array): Tuple {
   const { ip, protocol } = tuple.decode(bytes)
   return {
     source: ip?.source4 ?? ip?.source6,
     destination: ip?.destination4 ?? ip?.destination6,
     protocol: protocol?.number,
+    sourcePort: protocol?.sourcePort,
     destinationPort: protocol?.destinationPort,
   }
 }

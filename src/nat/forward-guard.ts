@@ -4,7 +4,7 @@
 
 import type { Family } from '../model/address/address.ts'
 import type { NatBackend } from '../model/network.ts'
-import { listChains, listRules as listNftRules, targetOf } from '../netfilter/list.ts'
+import { listBaseChains, listRules as listNftRules, targetOf } from '../netfilter/list.ts'
 import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'
 import { denied, isMissing } from '../netfilter/refusal.ts'
 import { Transaction } from '../netfilter/transaction.ts'
@@ -60,10 +60,8 @@ export async function isForwardingOfOthers(family: Family): Promise<boolean> {
 
 function hasForeignForwardChain(family: Family): boolean {
   const nl = netfilterHere()
-  const foreign = listChains(nl).filter(
-    ({ hook, table }) =>
-      hook?.at === 'forward' && [header(family), 'inet'].includes(table.family) && table.name !== 'tsnet',
-  )
+  const chains = listBaseChains(nl, [header(family), 'inet'], ({ name }) => name !== 'tsnet')
+  const foreign = chains.filter(({ hook }) => hook?.at === 'forward')
   return foreign.some(({ table, name }) =>
     listNftRules(nl, { table, chain: name }).some(rule => !targetOf(rule)?.startsWith('TSNET-')),
   )

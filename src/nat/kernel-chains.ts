@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs'
 import type { Family } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
-import { findChain, listRules } from '../netfilter/list.ts'
+import { findChain } from '../netfilter/list.ts'
 import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'
 import type { TableRef } from '../netfilter/transaction.ts'
 
@@ -32,13 +32,6 @@ export function findChains(wanted: readonly KernelChain[]): ({ drops: boolean } 
     return found && { drops: found.policy === 'drop' }
   })
 }
-
-/** True where a chain is there and has a rule that leads to another. */
-export const leadsTo = (chain: KernelChain, target: string): boolean =>
-  hasNfTables() &&
-  listRules(netfilterHere(), { table: tableOf(chain), chain: chain.name }).some(({ expressions }) =>
-    expressions.some(({ immediate }) => immediate?.data?.verdict?.chain === target),
-  )
 
 /** True where the legacy variant of iptables has tables in this namespace. */
 export function hasLegacyTables(family: Family): boolean {

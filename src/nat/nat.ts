@@ -16,6 +16,7 @@
  *                own packets the same, but not those to 127.0.0.0/8 and ::1: these the kernel cannot lead
  *                there without opening the host's loopback to the bridge (loopback.ts). Where a proxy is to
  *                serve who is on the container's bridge, what comes from there stays as it is
+ *     input      from a container, to where its bridge tells names: accepted, before whatever others have there
  *     forward    from a container, answers to it, and what was published: accepted where the policy drops
  *     nat, post  leaves the container's network: gets the host's address. Published and from the
  *                container's own subnet, or another network of its own: gets the bridge's, or the answer
@@ -38,7 +39,7 @@
  * back to the container that sent them only where its port is in hairpin mode.
  */
 
-import type { Family } from '../model/address/address.ts'
+import { type Family, familiesOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { NatBackend, NatIntent } from '../model/network.ts'
 import { hasNfTables, missingNfTables, netfilterHere } from '../netfilter/netfilter.ts'
@@ -53,11 +54,11 @@ import {
   verifyIptables,
   withdrawIptables,
 } from './iptables/iptables.ts'
-import { mendIptables } from './iptables/mend.ts'
+import { isGoneIptables, mendIptables } from './iptables/mend.ts'
 import { findIptables } from './iptables/run.ts'
 import { isLoopbackRouted, routeLoopback, unrouteLoopback } from './loopback.ts'
 import type { Hold, Loss } from './loss.ts'
-import { mendNft } from './nftables/mend.ts'
+import { isGoneNft, mendNft } from './nftables/mend.ts'
 import {
   describeNft,
   handOverNft,
@@ -71,7 +72,9 @@ import { showTable } from './nftables/show.ts'
 import { planRules, type Rules } from './rules.ts'
 import { spoofGuardOwners } from './spoof.ts'
 
+export { type Connection, listConnections } from './connections.ts'
 export { endFlows, flushConntrack } from './conntrack.ts'
+export { countFlows } from './flows.ts'
 export { isForwardGuarded } from './forward-guard.ts'
 export {
   changes,
@@ -88,6 +91,7 @@ export { isLoopbackRouted } from './loopback.ts'
 export { type Hold, type Loss, losersOf } from './loss.ts'
 export {
   installMacGuard,
+  lookAtMacGuards,
   type MacGuard,
   requireMacGuard,
   verifyMacGuard,
@@ -107,6 +111,7 @@ export {
   verifySpoofGuard,
   withdrawSpoofGuard,
 } from './spoof.ts'
+export { countUntranslated, forgetUntranslated, type Translated } from './untranslated.ts'
 
 const backends = {
   iptables: {
@@ -118,6 +123,7 @@ const backends = {
     loopbackBridges: loopbackBridgesIptables,
     handOver: handOverIptables,
     mend: mendIptables,
+    isGone: isGoneIptables,
   },
   nftables: {
     install: installNft,
@@ -128,6 +134,7 @@ const backends = {
     loopbackBridges: loopbackBridgesNft,
     handOver: handOverNft,
     mend: mendNft,
+    isGone: isGoneNft,
   },
 } satisfies Record<NatBackend, unknown>
 
@@ -277,6 +284,13 @@ export async function mendRules(
   const rules = intents.flatMap(intent => tryPlan(intent) ?? []).filter(({ families }) => families.length > 0)
   return rules.length === 0 && closed.length === 0 ? [] : backends[backend].mend(rules, closed, hold)
 }
+
+/**
+ * True where at a glance nothing is left of all rules of intents: whoever puts them back need not look first whether
+ * anything lacks.
+ */
+export const areRulesGone = (backend: NatBackend, intents: readonly NatIntent[]): boolean =>
+  intents.length > 0 && backends[backend].isGone(familiesOf(intents.flatMap(({ addresses }) => addresses)))
 
 /** The owner tags that have rules or a spoof guard. */
 export async function owners(backend: NatBackend): Promise<string[]> {

@@ -60,6 +60,8 @@ export interface FamilyRules {
   guest: boolean
   /** A port is published on 127.0.0.0/8: the bridge has to carry such packets. */
   loopback: boolean
+  /** Addresses of the host at which the container asks for names. */
+  resolvers: Ip[]
 }
 
 /** A range of host ports that leads to the container. */
@@ -94,6 +96,7 @@ export function planRules(intent: NatIntent): Rules {
   const siblings = (intent.otherAddresses ?? []).map(ip => parseIp(ip, 'address'))
   const mappings = intent.ports.map(parseMapping)
   const held = intent.held?.map(parseMapping) ?? mappings
+  const resolvers = (intent.resolvers ?? []).map(ip => parseIp(ip, 'resolver'))
   const families = ([4, 6] as const).filter(family => addresses.some(cidr => familyOf(cidr) === family))
   for (const mapping of mappings) {
     if (!families.some(family => serves(family, mapping))) throw unserved(mapping)
@@ -120,6 +123,7 @@ export function planRules(intent: NatIntent): Rules {
           held.filter(mapping => serves(family, mapping)),
           target,
         ),
+        resolvers: resolvers.filter(ip => familyOf(ip) === family),
         loopback: served.some(({ hostIp }) => hostIp !== undefined && isLoopback(hostIp)),
       }
     }),

@@ -84,14 +84,12 @@ function linkLocalOf(mac: string): Ip {
   return ipFromBytes(Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f))
 }
 
-/** The commands that make a guard, after those that remove an older one of the same owner. */
+/** The commands that make a guard where there is none of the same owner. */
 function documentOf(guard: SpoofGuard): string[] {
   const table = tableText(tableOf(guard.owner))
   const device = parseInterfaceName(guard.hostInterface, 'hostInterface')
   const { container, advertisement } = chainsOf(guard)
   return [
-    `add table ${table}`,
-    `delete table ${table}`,
     `add table ${table}`,
     `add chain ${table} container { type filter hook ingress device "${device}" priority filter; policy drop; }`,
     `add chain ${table} advertisement`,
@@ -101,11 +99,22 @@ function documentOf(guard: SpoofGuard): string[] {
 }
 
 /**
+ * The commands that make a guard, after those that remove an older one of the same owner. Only where there is one: over
+ * what a transaction deletes, iptables waits for a grace period of RCU.
+ */
+const renewing = (guard: SpoofGuard): string[] => [
+  ...(hasTable(netfilterHere(), tableOf(guard.owner))
+    ? [`delete table ${tableText(tableOf(guard.owner))}`]
+    : []),
+  ...documentOf(guard),
+]
+
+/**
  * Installs a guard in one transaction, in place of an older one of the same owner.
  * @throws TsnetError `missing` where the kernel has no guards at devices; `kernel`
  */
 export async function installSpoofGuard(_backend: NatBackend | undefined, guard: SpoofGuard): Promise<void> {
-  const denial = transactionOf(documentOf(guard)).commit(netfilterHere())
+  const denial = transactionOf(renewing(guard)).commit(netfilterHere())
   if (denial !== undefined) throw denied(`the spoof guard of ${guard.hostInterface}`, denial)
 }
 
@@ -115,6 +124,8 @@ export async function withdrawSpoofGuard(_backend: NatBackend | undefined, owner
   const denial = new Transaction().deleteTable(tableOf(owner)).commit(netfilterHere())
   if (denial !== undefined && !isMissing(denial)) throw denied(`removing the spoof guard of ${owner}`, denial)
 }
+
+const noGuardAt = (hostInterface: string): string => `there is no spoof guard at ${hostInterface}`
 
 /** What differs from an installed guard, in words. */
 export async function verifySpoofGuard(
@@ -128,7 +139,7 @@ export async function verifySpoofGuard(
     hook: findChain(nl, table, 'container')?.hook,
     rules: listRules(nl, { table }),
   }))
-  if (hook === undefined && rules.length === 0) return [`there is no spoof guard at ${hostInterface}`]
+  if (hook === undefined && rules.length === 0) return [noGuardAt(hostInterface)]
   const isHooked = hook?.at === 'ingress' && hook.devices.includes(hostInterface)
   return [
     ...(isHooked ? [] : [`the spoof guard of ${hostInterface} is not hooked to it`]),
@@ -150,14 +161,18 @@ export async function verifySpoofGuard(
  */
 export async function mendSpoofGuards(guards: readonly SpoofGuard[], hold?: Hold): Promise<Loss[]> {
   const losses: (Loss & { guard: SpoofGuard })[] = []
+  // After a flush none is there, which one question tells.
+  const there = new Set(await spoofGuardOwners())
   for (const guard of guards) {
-    const problems = await verifySpoofGuard(undefined, guard)
+    const problems = there.has(guard.owner)
+      ? await verifySpoofGuard(undefined, guard)
+      : [noGuardAt(guard.hostInterface)]
     losses.push(...problems.map(what => ({ what, owner: guard.owner, guard })))
   }
   if (losses.length === 0 || hold === undefined) return losses.map(withoutGuard)
   const may = hold(losersOf(losses))
   const broken = [...new Set(losses.map(({ guard }) => guard))].filter(({ owner }) => may.has(owner))
-  const denial = transactionOf(broken.flatMap(documentOf)).commit(netfilterHere())
+  const denial = transactionOf(broken.flatMap(renewing)).commit(netfilterHere())
   // One port that goes at this moment is not to keep the others without.
   if (denial !== undefined) for (const guard of broken) await installSpoofGuard(undefined, guard)
   return losses.map(withoutGuard)

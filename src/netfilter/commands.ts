@@ -49,9 +49,10 @@ function addCommand(transaction: Transaction, command: string): void {
     case 'delete chain':
       transaction.deleteChain(table, words.next())
       return
-    case 'add rule': {
+    case 'add rule':
+    case 'insert rule': {
       const chain = words.next()
-      transaction.addRule(table, chain, compileRule(table.family, words.rest()))
+      transaction.addRule(table, chain, compileRule(table.family, words.rest()), verb === 'insert')
       return
     }
     case 'delete rule': {

@@ -4,6 +4,7 @@
 export const NFNL_SUBSYS_CTNETLINK = 1
 export const NFNL_SUBSYS_NFTABLES = 10
 export const NFNLGRP_NFTABLES = 7
+export const NFNLGRP_NFTRACE = 9
 export const NFNL_MSG_BATCH_BEGIN = 16
 export const NFNL_MSG_BATCH_END = 17
 
@@ -29,9 +30,11 @@ export const NFT_MSG_GETSETELEM = nft(13)
 export const NFT_MSG_DELSETELEM = nft(14)
 export const NFT_MSG_NEWGEN = nft(15)
 export const NFT_MSG_GETGEN = nft(16)
+export const NFT_MSG_TRACE = nft(17)
 
 // enum nft_table_flags
 export const NFT_TABLE_F_DORMANT = 0x1
+export const NFT_TABLE_F_OWNER = 0x2
 
 // enum nft_set_flags
 export const NFT_SET_ANONYMOUS = 0x1

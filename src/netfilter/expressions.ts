@@ -104,6 +104,12 @@ export const immediate = (value: Uint8Array, dreg = FIRST): ExpressionInput => (
   immediate: { dreg, data: { value } },
 })
 
+/** Has the kernel tell what becomes of the packet (trace.ts). Equivalent to: meta nftrace set 1 */
+export const traced: readonly ExpressionInput[] = [
+  immediate(Uint8Array.of(1)),
+  { name: 'meta', meta: { key: 'nftrace', sreg: FIRST } },
+]
+
 export const counter: ExpressionInput = { name: 'counter', counter: { bytes: 0n, packets: 0n } }
 
 export const masquerade: ExpressionInput = { name: 'masq', masq: {} }

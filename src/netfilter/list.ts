@@ -123,20 +123,27 @@ export function listChains(nl: Netlink, filter: Filter = {}): ListedChain[] {
 const CHAIN_HOOK = 4
 
 /**
- * Base chains alone, of tables that are not asleep. The kernel lists all chains, of which a busy host has
+ * Base chains alone, of tables that are not asleep. The kernel lists all chains of a family, of which a busy host has
  * thousands: the others are skipped unread.
+ * @param families no others are listed: each container that is guarded has a table of family netdev
  * @param wanted of which tables
  * Equivalent to: nft list chains
  */
-export function listBaseChains(nl: Netlink, wanted: (table: TableRef) => boolean): ListedChain[] {
-  const tables = listTables(nl).filter(table => !table.isDormant && wanted(table))
-  if (tables.length === 0) return []
-  const names = new Set(tables.map(tableText))
-  const request = chainMessage.encode({ header: { family: 'any' }, attributes: {} })
-  return dump(nl, 'list chains', k.NFT_MSG_GETCHAIN, request).flatMap(bytes => {
-    if (!hasAttribute(bytes, GENMSG, CHAIN_HOOK)) return []
-    const chain = readChain(bytes)
-    return chain !== undefined && names.has(tableText(chain.table)) ? [chain] : []
+export function listBaseChains(
+  nl: Netlink,
+  families: readonly TableFamily[],
+  wanted: (table: TableRef) => boolean,
+): ListedChain[] {
+  return families.flatMap(family => {
+    const tables = listTables(nl, { family }).filter(table => !table.isDormant && wanted(table))
+    if (tables.length === 0) return []
+    const names = new Set(tables.map(tableText))
+    const request = chainMessage.encode({ header: { family }, attributes: {} })
+    return dump(nl, `list chains ${family}`, k.NFT_MSG_GETCHAIN, request).flatMap(bytes => {
+      if (!hasAttribute(bytes, GENMSG, CHAIN_HOOK)) return []
+      const chain = readChain(bytes)
+      return chain !== undefined && names.has(tableText(chain.table)) ? [chain] : []
+    })
   })
 }
 

@@ -79,12 +79,15 @@ export class Transaction {
     return this
   }
 
-  /** Equivalent to: nft add table inet NAME */
-  addTable(table: TableRef, comment?: string): this {
+  /**
+   * Equivalent to: nft add table inet NAME
+   * @param flags NFT_TABLE_F_*
+   */
+  addTable(table: TableRef, comment?: string, flags = 0): this {
     return this.#add(table, 'add table', k.NFT_MSG_NEWTABLE, NLM_F_CREATE, header =>
       tableMessage.encode({
         header,
-        attributes: { name: table.name, flags: 0, userdata: userdata(comment) },
+        attributes: { name: table.name, flags, userdata: userdata(comment) },
       }),
     )
   }
@@ -170,8 +173,8 @@ export class Transaction {
     )
   }
 
-  /** Equivalent to: nft add rule inet TABLE CHAIN … */
-  addRule(table: TableRef, chain: string, rule: RulePlan): this {
+  /** Equivalent to: nft add rule inet TABLE CHAIN …; or, at its beginning: nft insert rule inet TABLE CHAIN … */
+  addRule(table: TableRef, chain: string, rule: RulePlan, isFirst = false): this {
     const { bytes, find } = encodeRule(table, chain, rule, literal => {
       const id = this.#addSet(
         table,
@@ -181,7 +184,7 @@ export class Transaction {
       this.#addElements(table, ANONYMOUS_NAME, literal.elements, 'add element', NLM_F_CREATE, id)
       return { id, name: ANONYMOUS_NAME }
     })
-    const flags = NLM_F_CREATE | NLM_F_APPEND
+    const flags = isFirst ? NLM_F_CREATE : NLM_F_CREATE | NLM_F_APPEND
     return this.#add(table, 'add rule', k.NFT_MSG_NEWRULE, flags, () => bytes, { subject: chain, find })
   }
 

@@ -113,7 +113,8 @@ const byte = (bytes: Uint8Array, at: number): number => bytes[at] ?? 0
 /** 16 bits, low byte first. */
 export const low16 = (bytes: Uint8Array, at: number): number => byte(bytes, at) | (byte(bytes, at + 1) << 8)
 const high16 = (bytes: Uint8Array, at: number): number => (byte(bytes, at) << 8) | byte(bytes, at + 1)
-const low32 = (bytes: Uint8Array, at: number): number => low16(bytes, at) | (low16(bytes, at + 2) << 16)
+export const low32 = (bytes: Uint8Array, at: number): number =>
+  low16(bytes, at) | (low16(bytes, at + 2) << 16)
 const high32 = (bytes: Uint8Array, at: number): number => (high16(bytes, at) << 16) | high16(bytes, at + 2)
 
 function lowFirst(size: number): (bytes: Uint8Array, at: number, value: number) => void {

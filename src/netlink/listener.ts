@@ -3,7 +3,7 @@
  *
  * A socket that asks nothing, in groups of a protocol. The kernel writes the port of the socket that asked for a
  * change into what it tells of it; what one conversation of ours did is dropped by the kernel itself, by a program of
- * four instructions, before it would wake us, and so is most of what links tell of themselves.
+ * some instructions, before it would wake us, and so is most of what links tell of themselves.
  *
  * Source: linux/rtnetlink.h (RTNLGRP_*), linux/netfilter/nfnetlink.h (NFNLGRP_*), linux/filter.h.
  */
@@ -27,8 +27,11 @@ import {
   NETLINK_ADD_MEMBERSHIP,
   RTM_DELADDR,
   RTM_DELLINK,
+  RTM_DELQDISC,
+  RTM_DELTFILTER,
   RTM_NEWLINK,
   RTM_NEWNETCONF,
+  RTM_NEWQDISC,
   SOL_NETLINK,
 } from './constants.ts'
 import { eachMessage, type Message } from './message.ts'
@@ -106,10 +109,15 @@ export type FilterStep = readonly [code: number, ifTrue: number, ifFalse: number
 /** BPF_LD | BPF_ABS of four, two and one bytes; BPF_JMP | BPF_K with BPF_JEQ and BPF_JSET; BPF_RET | BPF_K. */
 const [LOAD, LOAD_2, LOAD_1, IF_EQUAL, IF_SET, RETURN] = [0x20, 0x28, 0x30, 0x15, 0x45, 0x06]
 const [ALL, NONE] = [0xffffffff, 0]
-/** Of nlmsg_len, nlmsg_type and nlmsg_pid in struct nlmsghdr; of family and flags in struct ifinfomsg behind it. */
-const [LENGTH_AT, TYPE_AT, PORT_AT, FAMILY_AT, FLAGS_AT] = [0, 4, 12, 16, 24]
+/** Of nlmsg_len, nlmsg_type and nlmsg_pid in struct nlmsghdr; of family, flags and change in struct ifinfomsg behind it. */
+const [LENGTH_AT, TYPE_AT, PORT_AT, FAMILY_AT, FLAGS_AT, CHANGE_AT] = [0, 4, 12, 16, 24, 28]
+/** What a link that is new says has changed. */
+const EVERYTHING = 0xffffffff
 /** Of a message that tells one setting of a link. */
 const ONE_SETTING = 36
+
+/** All that is told. */
+export const EVERYTHING_TOLD: readonly FilterStep[] = [[RETURN, 0, 0, ALL]]
 
 /** A datagram tells of one request, so its first message says whose it was. */
 export const withoutPort = (port: number): FilterStep[] => [
@@ -122,17 +130,32 @@ export const withoutPort = (port: number): FilterStep[] => [
 /** Of what rtnetlink tells, what may mean that something is gone: while links are made, it tells much else. */
 export const LOSSES: readonly FilterStep[] = [
   [LOAD_2, 0, 0, TYPE_AT],
-  [IF_EQUAL, 9, 0, swapped(RTM_DELLINK) >>> 16],
-  [IF_EQUAL, 8, 0, swapped(RTM_DELADDR) >>> 16],
-  [IF_EQUAL, 5, 0, swapped(RTM_NEWNETCONF) >>> 16],
-  [IF_EQUAL, 0, 7, swapped(RTM_NEWLINK) >>> 16],
-  // Of ports of bridges all, of links those that are down.
-  [LOAD_1, 0, 0, FAMILY_AT],
-  [IF_EQUAL, 4, 0, AF_BRIDGE],
+  [IF_EQUAL, 14, 0, swapped(RTM_DELLINK) >>> 16],
+  [IF_EQUAL, 13, 0, swapped(RTM_DELADDR) >>> 16],
+  [IF_EQUAL, 12, 0, swapped(RTM_DELQDISC) >>> 16],
+  [IF_EQUAL, 11, 0, swapped(RTM_NEWQDISC) >>> 16],
+  [IF_EQUAL, 10, 0, swapped(RTM_DELTFILTER) >>> 16],
+  [IF_EQUAL, 7, 0, swapped(RTM_NEWNETCONF) >>> 16],
+  [IF_EQUAL, 0, 9, swapped(RTM_NEWLINK) >>> 16],
+  // Of links those that went down. (Ports of bridges say the same of themselves with another family.)
+  [LOAD, 0, 0, CHANGE_AT],
+  [IF_EQUAL, 7, 0, EVERYTHING],
+  [LOAD_1, 0, 0, CHANGE_AT],
+  [IF_SET, 0, 5, IFF_UP],
   [LOAD_1, 0, 0, FLAGS_AT],
   [IF_SET, 3, 2, IFF_UP],
   [LOAD, 0, 0, LENGTH_AT],
   [IF_EQUAL, 0, 1, swapped(ONE_SETTING)],
+  [RETURN, 0, 0, ALL],
+  [RETURN, 0, 0, NONE],
+]
+
+/** Of what rtnetlink tells, settings of ports of bridges. */
+export const PORTS: readonly FilterStep[] = [
+  [LOAD_2, 0, 0, TYPE_AT],
+  [IF_EQUAL, 0, 3, swapped(RTM_NEWLINK) >>> 16],
+  [LOAD_1, 0, 0, FAMILY_AT],
+  [IF_EQUAL, 0, 1, AF_BRIDGE],
   [RETURN, 0, 0, ALL],
   [RETURN, 0, 0, NONE],
 ]

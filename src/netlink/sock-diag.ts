@@ -1,12 +1,13 @@
 /**
- * Sockets of TCP, as the kernel lists and ends them.
+ * Sockets of TCP, as the kernel lists and ends them. /proc/net/tcp tells the same, and looks into every slot of the table of
+ * all connections of the machine for it.
  *
  * Source: linux/sock_diag.h, linux/inet_diag.h (struct inet_diag_req_v2, inet_diag_msg, inet_diag_bc_op and
  * inet_diag_hostcond).
  */
 
 import { IPPROTO_TCP } from '../ffi/socket.ts'
-import { bitsOf, bytesOf, type Family, familyOf, type Ip } from '../model/address/address.ts'
+import { bitsOf, bytesOf, type Family, familyOf, type Ip, ipFromBytes } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
 import { attributes, nested, payload, repeated } from './attributes.ts'
 import { addressFamily, be16, binary, type Struct, s32, struct, u8, u16, u32, u64 } from './codecs.ts'
@@ -18,6 +19,8 @@ const SOCK_DESTROY = 21
 
 /** Bits of TCP's states (net/tcp_states.h) in which there is, or shall be, a peer that something can still be sent to. */
 const CONNECTED = [1, 2, 3, 4, 5, 8, 9, 11].reduce((bits, state) => bits | (1 << state), 0)
+
+const LISTENING = 1 << 10
 
 const INET_DIAG_BC_D_COND = 8
 const COND_SIZE = 12
@@ -95,6 +98,46 @@ export function connectionsTo(nl: Netlink, address: Ip, mapFd: number): TcpSocke
       .map(message => readSocket(message.payload, family)),
   )
 }
+
+/** Where a socket listens: `0.0.0.0` and `::` where it has no address; the latter may take IPv4 as well. */
+export interface TcpListener {
+  ip: Ip
+  port: number
+}
+
+/**
+ * Where TCP is listened on in this namespace.
+ * @throws NetlinkError `ENOENT` where the kernel was built without it
+ * Equivalent to: ss -tln
+ */
+export const tcpListeners = (nl: Netlink): TcpListener[] =>
+  ([4, 6] as const).flatMap(family =>
+    nl
+      .dump({
+        equivalent: 'ss -tln',
+        type: SOCK_DIAG_BY_FAMILY,
+        payload: [
+          request.encode({
+            header: { family: addressFamily(family), protocol: IPPROTO_TCP, states: LISTENING },
+            attributes: {},
+          }),
+        ],
+      })
+      .map(message => readListener(message.payload, family)),
+  )
+
+/** @throws MalformedError */
+export function readListener(bytes: Uint8Array, family: Family): TcpListener {
+  const { source, sourcePort } = socketMessage.decode(bytes).header.id
+  return {
+    ip: ipFromBytes(family === 4 ? source.bytes.subarray(0, 4) : unmapped(source.bytes)),
+    port: sourcePort,
+  }
+}
+
+/** IPv4 that is mapped into IPv6 is IPv4. */
+const unmapped = (bytes: Uint8Array): Uint8Array =>
+  bytes.every((byte, index) => index >= 12 || byte === (index < 10 ? 0 : 0xff)) ? bytes.subarray(12) : bytes
 
 /** Whose peer has this address: the one condition, which if it does not hold leads past the end. */
 function towards(address: Ip): Uint8Array {

@@ -8,7 +8,7 @@
  * our pid namespace and sockets that outlive all of the above.
  */
 
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs'
 import { uptime } from 'node:os'
 import { hasCode } from '../model/errors.ts'
 import type { NamespaceId } from '../model/network.ts'
@@ -31,27 +31,39 @@ export const bootedAtMs = (): number => Date.now() - uptime() * 1000
 /**
  * A check of recorded namespaces: true for one that no longer exists. /proc is searched at most once, when
  * the first path turns out to lead elsewhere, so make a new check after time has passed.
+ * @param recordedAt when it was written down, ISO 8601; with it most need not be asked for their cookie
  */
-export function goneCheck(): (recorded: RecordedNetns) => boolean {
+export function goneCheck(): (recorded: RecordedNetns, recordedAt?: string) => boolean {
   let found: Map<string, string> | undefined
-  return recorded => {
-    if (!pathLeadsElsewhere(recorded)) return false
+  return (recorded, recordedAt) => {
+    if (!pathLeadsElsewhere(recorded, recordedAt)) return false
     found ??= namespacesInUse()
     const place = found.get(nameOf(recorded.ino))
     return place === undefined || isAnother(place, recorded)
   }
 }
 
-function pathLeadsElsewhere(recorded: RecordedNetns): boolean {
+function pathLeadsElsewhere(recorded: RecordedNetns, recordedAt: string | undefined): boolean {
   const { path, dev, ino } = recorded
   try {
-    const now = statSync(path)
-    return now.dev !== dev || now.ino !== ino || isAnother(path, recorded)
+    const now = statSync(path, { throwIfNoEntry: false })
+    if (now === undefined || now.dev !== dev || now.ino !== ino) return true
+    return !wasThere(now, recordedAt) && isAnother(path, recorded)
   } catch (thrown) {
     // What cannot be looked at is not provably gone.
     return hasCode(thrown, 'ENOENT', 'ENOTDIR', 'ESRCH')
   }
 }
+
+/** The clock of files stands still for some milliseconds. */
+const STANDSTILL_MS = 20
+
+/**
+ * True of a file that was there when the namespace was written down: it is that namespace's, since a number is given to
+ * one at a time. The file of a namespace is made when somebody looks, and stays while a mount or a descriptor holds it.
+ */
+const wasThere = ({ ctimeMs }: Stats, recordedAt: string | undefined): boolean =>
+  recordedAt !== undefined && ctimeMs + STANDSTILL_MS < Date.parse(recordedAt)
 
 /** True where a namespace with the recorded numbers is another one by its cookie; two of one number cannot be at once. */
 function isAnother(path: string, recorded: RecordedNetns): boolean {

@@ -17,18 +17,6 @@ export function processIdentity(pid: number | 'self'): string | undefined {
   }
 }
 
-/**
- * True for a process that a signal has stopped, and nobody has continued since.
- * Source: proc_pid_stat(5), field 3.
- */
-export function isStopped(pid: number): boolean {
-  try {
-    return /\) T[^)]*$/.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))
-  } catch {
-    return false
-  }
-}
-
 /** The name of the process that started another one, or has taken it over; undefined where there is none. */
 export function parentName(pid: number): string | undefined {
   try {

@@ -8,8 +8,8 @@
  *     5  claim the host ports
  *     6  take addresses, plan
  *     7  install the rules                             before the link, so that no packet precedes them
- *     8  make the link
- *     9  shape it, guard it against spoofing
+ *     8  make the link, guarded against spoofing before it is up
+ *     9  shape it
  *     10 write down what there is now
  *
  * From 4 on each step leaves its undo; an error takes back all of them, newest first. A kill leaves the
@@ -45,6 +45,7 @@ import { inside, type Netns } from '../netns/netns.ts'
 import { processIdentity } from '../netns/processes.ts'
 import { hasWayOut, judgeAttached, warn } from '../ports/foreign-rules.ts'
 import { isolationObstacle } from '../ports/hairpin.ts'
+import { claimPorts } from '../ports/ports.ts'
 import { runtimeReserves } from '../ports/reserved.ts'
 import { loosenReturnPath, restoreReturnPath, strictReturnPath, waysOf } from '../ports/return-path.ts'
 import { readEntry, removeEntry, whileLocked, writeEntry } from '../records/records.ts'
@@ -52,11 +53,11 @@ import { ifbName, shape } from '../shaping/shaping.ts'
 import { obtainAddresses } from './addresses.ts'
 import { buildDropIn } from './bridge-role.ts'
 import type { Context } from './context.ts'
-import { claimFromTheDead } from './dead-claims.ts'
-import { natIntentOf, undertakingOf } from './plan.ts'
+import { despiteTheDead } from './dead-claims.ts'
+import { attachedNames, natIntentOf, resolversOf, toldDns, undertakingOf } from './plan.ts'
 import { joinBridge, leaveBridge, recordLoan, whileBridgeLocked } from './shared.ts'
 import { installSharing, leavePorts, withdrawSharing } from './shared-ports.ts'
-import { takeDown } from './take-down.ts'
+import { takeDownEntry } from './take-down.ts'
 
 /** @throws TsnetError; the host is then as it was before */
 export async function attach(request: AttachRequest, context: Context = {}): Promise<Attachment> {
@@ -102,11 +103,6 @@ function isForUs({ caller }: Attachment): boolean {
   return caller !== undefined && caller === (surroundings().caller ?? processIdentity('self'))
 }
 
-async function takeDownEntry(owner: string, undertaking: Undertaking): Promise<void> {
-  await takeDown(undertaking)
-  removeEntry(owner)
-}
-
 async function build(
   request: AttachRequest,
   owner: string,
@@ -127,7 +123,8 @@ async function build(
   // Without addresses no rule is needed.
   const rules =
     ports.length > 0 && network.ipam.kind !== 'none' ? chooseBackend(network.natBackend) : undefined
-  await claimFromTheDead(owner, ports, { rules, containerId: request.containerId })
+  const { containerId } = request
+  await despiteTheDead(owner, ports, () => claimPorts(owner, ports, { rules, containerId }))
 
   const { leases, routes, dns } = await obtainAddresses(request, undertaking, context)
   undo.push('the addresses', () => giveBack(network.ipam, undertaking, request.netns))
@@ -147,11 +144,16 @@ async function build(
     request,
     owner,
     plan.leases.map(lease => lease.address),
-    present({ proxied: context.loopbackServed, ways: hasPorts ? waysOf(netns) : undefined }),
+    present({
+      proxied: context.loopbackServed,
+      ways: hasPorts ? waysOf(netns) : undefined,
+      resolvers: network.names && resolversOf(plan.leases),
+    }),
   )
   const nat = intent && { backend: chooseBackend(rest.natBackend), intent }
   const natObstacle = nat && obstacleTo(nat, network)
-  undertaking = { ...undertaking, leases: plan.leases, ...present({ nat, natObstacle }) }
+  const names = network.names && attachedNames(network, network.dns ?? dns)
+  undertaking = { ...undertaking, leases: plan.leases, ...present({ nat, natObstacle, names }) }
 
   if (nat === undefined) record()
   else {
@@ -163,12 +165,15 @@ async function build(
     )
   }
 
+  // It goes after the link.
+  if (undertaking.macspoofchk) undo.push('the spoof guard', () => withdrawSpoofGuard(nat?.backend, owner))
+  const guard = (hostInterface: string) => guardLink(undertaking, owner, plan.container.mac, hostInterface)
   const name = options.name
   undo.push('the link and the bridge', () => leaveBridge(name, owner, context.trace))
   const connection = await whileBridgeLocked(name, () => {
     joinBridge(name, owner)
     const onLoan = (loan: Parameters<typeof recordLoan>[1]) => recordLoan(name, loan)
-    return withUndo(inner => connect(plan, netns, inner, { ...context, onLoan }))
+    return withUndo(inner => connect(plan, netns, inner, { ...context, onLoan, guard }))
   })
   if (nat !== undefined) openLoopback(nat.intent)
 
@@ -185,9 +190,11 @@ async function build(
     ...connection,
     routes: plan.routes,
     bridgeOptions: options,
-    ...present({ dns: network.dns ?? dns, ifb: shapeLink(request, owner, connection, context, undo) }),
+    ...present({
+      dns: toldDns(network.dns ?? dns, names, plan.leases),
+      ifb: shapeLink(request, owner, connection, context, undo),
+    }),
   }
-  await guardLink(finished, owner, undo)
   writeEntry(owner, { state: 'attached', attachment: finished })
   if (natObstacle !== undefined)
     warn(`container ${request.containerId} on network ${network.name}`, natObstacle)
@@ -221,14 +228,13 @@ function shapeLink(
   return shape(nl, target, undo)
 }
 
-async function guardLink(attachment: Attachment, owner: string, undo: Undo): Promise<void> {
-  if (!attachment.macspoofchk) return
-  const backend = attachment.nat?.backend
-  undo.push('the spoof guard', () => withdrawSpoofGuard(backend, owner))
-  await installSpoofGuard(backend, {
-    owner,
-    hostInterface: attachment.hostInterface.name,
-    mac: attachment.containerInterface.mac,
-    addresses: attachment.leases.map(lease => ipOf(lease.address)),
-  })
+async function guardLink(
+  { macspoofchk, leases, nat }: Undertaking,
+  owner: string,
+  mac: string,
+  hostInterface: string,
+): Promise<void> {
+  if (!macspoofchk) return
+  const addresses = leases.map(lease => ipOf(lease.address))
+  await installSpoofGuard(nat?.backend, { owner, hostInterface, mac, addresses })
 }

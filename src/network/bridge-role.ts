@@ -1,7 +1,7 @@
 /**
  * An attachment made as the reference's bridge plugin makes it, in the role `bridge`.
  *
- *     addresses ─▶ masquerade ─▶ link ─▶ spoof guard ─▶ forwarding
+ *     addresses ─▶ masquerade ─▶ link, with its spoof guard before it is up ─▶ forwarding
  *
  * What stands in the kernel afterwards is what that plugin would have left, under its names, so that its DEL
  * finds it, and ours finds what it made (bridge-role-end.ts). As there, the bridge stays when the last container
@@ -78,16 +78,16 @@ export async function buildDropIn(
   }
   flushConntrack(addresses.map(ipOf), [])
 
+  const { macspoofchk } = options
+  // It goes after the link.
+  if (macspoofchk) undo.push('the spoof guard', () => withdrawMacGuard(undertaking))
+  const guard = async (hostInterface: string) => {
+    if (macspoofchk) await installMacGuard({ ...undertaking, hostInterface, mac: plan.container.mac })
+  }
   undo.push('the link', () => whileBridgeLocked(options.name, () => retract(plan)))
   const connection = await whileBridgeLocked(options.name, () =>
-    withUndo(inner => connect(plan, netns, inner, context)),
+    withUndo(inner => connect(plan, netns, inner, { ...context, guard })),
   )
-
-  if (options.macspoofchk) {
-    undo.push('the spoof guard', () => withdrawMacGuard(undertaking))
-    const [host, container] = [connection.hostInterface, connection.containerInterface]
-    await installMacGuard({ ...undertaking, hostInterface: host.name, mac: container.mac })
-  }
   if (plan.bridge.gateways.length > 0) await keepForwarding(familiesOf(plan.bridge.gateways))
 
   // Somebody of the chain, such as firewall, may let it through in FORWARD of iptables.

@@ -4,11 +4,19 @@ import { verifyLink } from '../bridge/bridge.ts'
 import { verifyLeases } from '../ipam/ipam.ts'
 import { familiesOf, ipOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
+import { shownPath } from '../model/json/shown.ts'
 import { type Attachment, type AttachRequest, ownerTag } from '../model/network.ts'
 import type { Previous } from '../model/previous.ts'
-import { closedFamilies, isForwardGuarded, verifyRules, verifySpoofGuard } from '../nat/nat.ts'
+import {
+  closedFamilies,
+  isForwardGuarded,
+  verifyMacGuard,
+  verifyMasquerade,
+  verifyRules,
+  verifySpoofGuard,
+} from '../nat/nat.ts'
 import { openNetlink } from '../netlink/netlink.ts'
-import { openContainer } from '../netns/container.ts'
+import { openContainer, openRecorded } from '../netns/container.ts'
 import { isRecorded } from '../netns/netns.ts'
 import { readEntry } from '../records/records.ts'
 import { ifbName, verifyShaping } from '../shaping/shaping.ts'
@@ -43,12 +51,39 @@ export async function check(
     ...comparePrevious(attachment, previous),
     ...verifyLink(attachment, netns, network.bridge, expectedInterface(attachment, previous)),
     ...(await verifyLeases(attachment.ipam, attachment, request.netns, attachment.leases, previous.raw)),
-    ...(await verifyFirewall(attachment, owner)),
-    ...(await verifyForwarding(attachment)),
-    ...verifyLimits(attachment, owner),
+    ...(await verifyHost(attachment, owner)),
   ]
   refuseProblems(problems, attachment)
 }
+
+/**
+ * What CHECK would say of an attachment, from what is written down of it alone: of what others in its chain did, and of
+ * leases that another plugin gave, nothing is known.
+ */
+export async function faultsOf(attachment: Attachment): Promise<string[]> {
+  using netns = openRecorded(attachment.netns)
+  if (netns === undefined) return [`its network namespace ${shownPath(attachment.netns.path)} is gone`]
+  const { ipam, leases, bridgeOptions, dropIn, network, containerId, ifname } = attachment
+  const isLeased = ipam.kind === 'host-local' && leases.length > 0
+  const faults = [
+    ...verifyLink(attachment, netns, bridgeOptions),
+    ...(isLeased ? await verifyLeases(ipam, attachment, netns.path, leases) : []),
+  ]
+  if (dropIn === undefined) return [...faults, ...(await verifyHost(attachment, ownerTag(attachment)))]
+  const key = { network, containerId, ifname }
+  const addresses = leases.map(({ address }) => address)
+  if (dropIn.masquerade !== undefined && addresses.length > 0)
+    faults.push(...(await verifyMasquerade(dropIn.masquerade, { ...key, addresses })))
+  if (attachment.macspoofchk) faults.push(...(await verifyMacGuard(key)))
+  return faults
+}
+
+/** Rules, forwarding and limits. */
+const verifyHost = async (attachment: Attachment, owner: string): Promise<string[]> => [
+  ...(await verifyFirewall(attachment, owner)),
+  ...(await verifyForwarding(attachment)),
+  ...verifyLimits(attachment, owner),
+]
 
 /**
  * The container's interface as the last result tells it: a plugin behind us, such as `tuning`, may have given

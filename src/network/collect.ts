@@ -1,15 +1,16 @@
 /**
  * Takes away what belongs to containers that are no more.
  *
- * Whatever is being made or taken down at this moment (its lock is held) is left alone.
+ * Whatever is being made or taken down at this moment is left alone: its lock is held, and its entry says so, or is
+ * another afterwards. The lock of what is complete is waited for: whoever has it looks at it, or puts back what somebody
+ * took away, which may go on for as long as others fight over rules; and a runtime may call but once. Nobody waits in a
+ * circle: whoever makes such a one anew has written that down before waiting for another.
  */
 
-import { findHostEnd } from '../bridge/disconnect.ts'
 import { collectLeases } from '../ipam/ipam.ts'
 import { type AttachmentKey, type Network, nameInNetwork } from '../model/network.ts'
 import { everyStep } from '../model/undo.ts'
 import { collectMasquerades } from '../nat/nat.ts'
-import { openNetlink } from '../netlink/netlink.ts'
 import { deadCheck } from '../records/dead.ts'
 import {
   type Entry,
@@ -17,15 +18,14 @@ import {
   listOwners,
   type NamedEntry,
   readEntry,
-  removeEntry,
   unlessLocked,
+  whileLocked,
 } from '../records/records.ts'
 import { tidyRunDirectory } from '../records/tidy.ts'
 import { takeDownForeign } from './bridge-role-end.ts'
-import { collectRules } from './collect-rules.ts'
+import { collectLost, collectRules } from './collect-rules.ts'
 import type { Context } from './context.ts'
-import { lostOwners } from './shared.ts'
-import { takeDown, takeDownLost, takeDownUnrecorded } from './take-down.ts'
+import { takeDownEntry, takeDownUnrecorded } from './take-down.ts'
 
 /**
  * @param valid attachments that live; all others of this network go. Absent: only what is provably dead
@@ -53,17 +53,17 @@ export async function collect(
       .flatMap(owner => readEntry(owner)?.attachment ?? [])
       .filter(attachment => attachment.network === network.name)
   await everyStep([
-    ...ofNetwork.map(
-      ({ owner }) =>
-        () =>
-          unlessLocked(owner, async () => {
-            const entry = readEntry(owner)
-            if (entry === undefined || !goes(entry)) return
-            await takeDown(entry.attachment, context)
-            removeEntry(owner)
-            collected.push(keyOf(entry.attachment))
-          }),
-    ),
+    ...ofNetwork
+      .filter(({ entry }) => goes(entry))
+      .map(({ owner, entry: listed }) => () => {
+        const whenFree = listed.state === 'attached' ? whileLocked : unlessLocked
+        return whenFree(owner, async () => {
+          const entry = readEntry(owner)
+          if (entry === undefined || !goes(entry) || !isSame(entry, listed)) return
+          await takeDownEntry(owner, entry.attachment, context)
+          collected.push(keyOf(entry.attachment))
+        })
+      }),
     async () => {
       // Whoever has an entry by now could not be taken down, or is being made: something leads to it.
       const kept = recordedNow()
@@ -84,20 +84,14 @@ export async function collect(
       const kept = recordedNow()
       await collectMasquerades(network.name, [...valid, ...kept])
     },
-    ...lostOwners().map(owner => () => collectLost(owner, context)),
+    () => collectLost(context),
     () => tidyRunDirectory(),
   ])
   return collected
 }
 
-/** Of whose record nothing is left: its link goes with its namespace, so where there is none it is dead. */
-async function collectLost(owner: string, context: Context): Promise<void> {
-  await unlessLocked(owner, async () => {
-    using nl = openNetlink(context.trace)
-    if (readEntry(owner) !== undefined || findHostEnd(nl, owner) !== undefined) return
-    await takeDownLost(owner, () => [], context)
-  })
-}
+/** False for one that was made since, under the same key. */
+const isSame = (one: Entry, other: Entry): boolean => one.attachment.createdAt === other.attachment.createdAt
 
 const keyOf = ({ network, containerId, ifname }: AttachmentKey): AttachmentKey => ({
   network,

@@ -9,10 +9,10 @@
 import { type AttachmentKey, type IpamOptions, ownerTag } from '../model/network.ts'
 import { isOurOwn, refuseOwn } from '../netns/container.ts'
 import { tryOpenNetns } from '../netns/netns.ts'
-import { readEntry, removeEntry, whileLocked, writeEntry } from '../records/records.ts'
+import { readEntry, removeEntry, whileLocked } from '../records/records.ts'
 import { type Foreign, hasPair, takeDownForeign } from './bridge-role-end.ts'
 import type { Context } from './context.ts'
-import { takeDown, takeDownUnrecorded } from './take-down.ts'
+import { takeDownEntry, takeDownUnrecorded } from './take-down.ts'
 
 /** What the caller still knows; used only where no record says it. */
 export interface DetachHint {
@@ -39,12 +39,11 @@ export async function detach(
     if (entry === undefined) {
       if (!context.allowOwnNetns) refuseOwnPath(hint.netns)
       if (hint.foreign === undefined) await takeDownUnrecorded(key, hint.ipam, hint.netns, context)
+      // A killed ADD may have begun to write one.
+      removeEntry(owner)
     } else {
-      writeEntry(owner, { state: 'detaching', attachment: entry.attachment })
-      await takeDown(entry.attachment, context)
+      await takeDownEntry(owner, entry.attachment, context)
     }
-    // Where there was none, a killed ADD may have begun to write one.
-    removeEntry(owner)
     if (hint.foreign !== undefined) await detachForeign(key, hint, entry !== undefined, context)
   })
 }

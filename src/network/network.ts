@@ -13,7 +13,7 @@
  */
 
 export { attach } from './attach.ts'
-export { check } from './check.ts'
+export { check, faultsOf } from './check.ts'
 export { collect } from './collect.ts'
 export { type DetachHint, detach } from './detach.ts'
 export { status } from './status.ts'

@@ -2,12 +2,22 @@
  * From a request to what has to be done, as plain values.
  */
 
-import { type Cidr, familiesOf, familyOf, isLoopback } from '../model/address/address.ts'
+import { type Cidr, familiesOf, familyOf, type Ip, isLoopback, tryParseIp } from '../model/address/address.ts'
 import { isLinkLocal } from '../model/address/host.ts'
-import type { AttachRequest, NamespaceId, NatIntent, Undertaking } from '../model/network.ts'
+import type {
+  AttachedNames,
+  AttachRequest,
+  Dns,
+  Lease,
+  NamespaceId,
+  NatIntent,
+  Network,
+  Undertaking,
+} from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 import { surroundings } from '../model/surroundings.ts'
+import { hasWayOut } from '../ports/foreign-rules.ts'
 import type { Ways } from '../ports/return-path.ts'
 
 /** What is written down before anything is changed: no address is known yet. */
@@ -37,14 +47,18 @@ export function undertakingOf(
 /**
  * What the rules have to achieve; undefined where none are needed: a network without addresses, or one
  * that the host takes no part in.
- * @param beside what the container has on other networks; and `proxied`: whoever holds the ports serves what
- *   rules cannot lead to the container
+ * @param beside what the container has on other networks; `proxied`: whoever holds the ports serves what
+ *   rules cannot lead to the container; and `resolvers`: addresses of the host that tell it names
  */
 export function natIntentOf(
   request: AttachRequest,
   owner: string,
   addresses: Cidr[],
-  { proxied = false, ways = { addresses: [], answersBy: [] } }: { proxied?: boolean; ways?: Ways } = {},
+  {
+    proxied = false,
+    ways = { addresses: [], answersBy: [] },
+    resolvers,
+  }: { proxied?: boolean; ways?: Ways; resolvers?: Ip[] } = {},
 ): NatIntent | undefined {
   const { network } = request
   const ports = proxied ? request.ports.filter(each => isForRules(each, addresses)) : request.ports
@@ -63,9 +77,41 @@ export function natIntentOf(
     ...(isServer && ways.addresses.length > 0 && { otherAddresses: ways.addresses }),
     ...(isServer && answersBy.length > 0 && { answersBy }),
     ...(proxied && bridge.portIsolation && { bridgeServed: true }),
+    ...(resolvers !== undefined && { resolvers }),
   }
 }
 
 const isForRules = ({ hostIp }: PortMapping, addresses: readonly Cidr[]): boolean =>
   hostIp === undefined ||
   (!isLoopback(hostIp) && !isLinkLocal(hostIp) && familiesOf(addresses).includes(familyOf(hostIp)))
+
+/** Where the container asks. */
+export const resolversOf = (leases: readonly Lease[]): Ip[] => [
+  ...new Set(leases.flatMap(({ gateway }) => gateway ?? [])),
+]
+
+/**
+ * The name servers that the configuration, its runtime or the IPAM name are those that we ask.
+ * @param dns what the container would be told otherwise
+ */
+export function attachedNames(network: Network, dns: Dns | undefined): AttachedNames | undefined {
+  if (network.names === undefined) return undefined
+  const { domain, forward = hasWayOut(network) } = network.names
+  return { domain, forward, servers: (dns?.nameservers ?? []).flatMap(server => tryParseIp(server) ?? []) }
+}
+
+/** What the container is told. */
+export function toldDns(
+  dns: Dns | undefined,
+  names: AttachedNames | undefined,
+  leases: readonly Lease[],
+): Dns | undefined {
+  if (names === undefined) return dns
+  const search = [names.domain, ...(dns?.search ?? []).filter(domain => domain !== names.domain)]
+  return present({
+    nameservers: resolversOf(leases) as string[],
+    search,
+    options: dns?.options ?? [],
+    domain: dns?.domain,
+  })
+}

@@ -31,8 +31,16 @@ import {
   portsMeet,
   portsOutside,
 } from '../model/port-mapping.ts'
+import { present } from '../model/present.ts'
 import { handOver } from '../nat/nat.ts'
-import { bucketsOf, type Claim, changeClaims, readClaims, whileClaimsLocked } from '../ports/claim-files.ts'
+import {
+  bucketsOf,
+  type Claim,
+  changeClaims,
+  type ReadClaims,
+  readClaims,
+  whileClaimsLocked,
+} from '../ports/claim-files.ts'
 import { leadPorts, mappingsOf, whilePortmapLocked } from '../ports/portmap-rules.ts'
 import { forgetClaims, rivalsOf } from '../ports/ports.ts'
 import { readRecord } from '../records/chained.ts'
@@ -61,8 +69,13 @@ const bySocket: Way = (earlier, _, mapping) => earlier.rules !== undefined && po
  * Of an owner's ports those that no other has before it.
  * @param gone an owner that does not count any more
  */
-function portsHeld(owner: string, mappings: readonly PortMapping[], way: Way, gone?: string): PortMapping[] {
-  const claims = readClaims(mappings)
+function portsHeld(
+  owner: string,
+  mappings: readonly PortMapping[],
+  way: Way,
+  { gone, read = readClaims }: { gone?: string; read?: ReadClaims } = {},
+): PortMapping[] {
+  const claims = read(mappings)
   return mappings.flatMap(mapping => {
     const before = bucketsOf(mapping).flatMap(bucket => {
       const inLine = claims.get(bucket) ?? []
@@ -77,14 +90,17 @@ function portsHeld(owner: string, mappings: readonly PortMapping[], way: Way, go
 }
 
 /** The ports that the proxy is to serve for an attachment. */
-export const portsToServe = (owner: string, mappings: readonly PortMapping[]): PortMapping[] =>
-  portsHeld(owner, mappings, bySocket)
+export const portsToServe = (
+  owner: string,
+  mappings: readonly PortMapping[],
+  read = readClaims,
+): PortMapping[] => portsHeld(owner, mappings, bySocket, { read })
 
 /** Which attachments of the container have claimed some of these ports too, and what each is to serve without the owner. */
 export const heirsToServe = (owner: string, mappings: readonly PortMapping[]) =>
   othersIn(owner, mappings, ({ rules }) => rules !== undefined).map(heir => ({
     owner: heir,
-    ports: portsHeld(heir, claimsIn(heir, mappings), bySocket, owner),
+    ports: portsHeld(heir, claimsIn(heir, mappings), bySocket, { gone: owner }),
   }))
 
 const othersIn = (
@@ -108,13 +124,13 @@ function claimsIn(owner: string, mappings: readonly PortMapping[]): PortMapping[
 }
 
 /** An intent whose rules are for what the attachment has by now; the same where it has all. */
-export const asHeld = (owner: string, { intent }: Nat): NatIntent =>
-  rivalsOf(owner, intent.ports).length === 0 ? intent : heldIntent(owner, intent)
+export const asHeld = (owner: string, { intent }: Nat, read = readClaims): NatIntent =>
+  rivalsOf(owner, intent.ports, read).length === 0 ? intent : heldIntent(owner, intent, { read })
 
 /** Of the ports of a record of portmap those that lead to it by now. */
 export function heldOf(record: HostPortRecord, gone?: string): HostPort[] {
   const { ports } = record.intent
-  const held = portsHeld(ownerTag(record), mappingsOf(ports), byRule, gone)
+  const held = portsHeld(ownerTag(record), mappingsOf(ports), byRule, present({ gone }))
   return ports.filter(port =>
     held.some(
       ({ protocol, hostIp, hostPort }) =>
@@ -125,7 +141,11 @@ export function heldOf(record: HostPortRecord, gone?: string): HostPort[] {
 
 const EVERY: Record<Family, Ip> = { 4: parseIp('0.0.0.0'), 6: parseIp('::') }
 
-function heldIntent(owner: string, intent: NatIntent, gone?: string): NatIntent {
+function heldIntent(
+  owner: string,
+  intent: NatIntent,
+  options: { gone?: string; read?: ReadClaims },
+): NatIntent {
   const families = familiesOf(intent.addresses)
   // Of one family another may have it, and of the other nobody.
   const mappings = intent.ports.flatMap(mapping =>
@@ -133,7 +153,7 @@ function heldIntent(owner: string, intent: NatIntent, gone?: string): NatIntent 
       ? families.map(family => ({ ...mapping, hostIp: EVERY[family] }))
       : [mapping],
   )
-  return { ...intent, held: portsHeld(owner, mappings, byRule, gone) }
+  return { ...intent, held: portsHeld(owner, mappings, byRule, options) }
 }
 
 /**
@@ -207,7 +227,7 @@ function heirOf(owner: string, gone: string): Nat[] {
   const nat = entry?.attachment.nat
   return nat === undefined || entry?.state === 'detaching'
     ? []
-    : [{ backend: nat.backend, intent: heldIntent(owner, nat.intent, gone) }]
+    : [{ backend: nat.backend, intent: heldIntent(owner, nat.intent, { gone }) }]
 }
 
 /** Gives an owner's claims back; whoever has come behind it meanwhile gets the ports. Idempotent. */

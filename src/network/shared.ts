@@ -29,8 +29,6 @@ import {
   addUser,
   isLastUser,
   isUser,
-  listOwners,
-  listResources,
   listUsers,
   namesUsed,
   removeUser,
@@ -41,7 +39,8 @@ import { readKept, writeKept } from '../records/state-files.ts'
 
 const bridgeOf = (name: string): string => `bridge-${name}`
 const loanOf = (name: string): string => `bridges/${name}.json`
-const rulesOf = (backend: NatBackend): string => `nat-${backend}`
+const RULES = 'nat-'
+const rulesOf = (backend: NatBackend): string => RULES + backend
 const guestOf = (owner: string): string => `guest-${owner}`
 const FORWARDING = 'forwarding'
 const HOST = 'host.json'
@@ -94,12 +93,9 @@ export async function leaveBridge(
 /** Bridges that an owner has a link on, for want of a record that says it. */
 export const bridgesOf = (owner: string): string[] => namesUsed(bridgeOf(''), owner)
 
-/** Owners that are on a bridge, and of which no record speaks: it was damaged. */
-export function lostOwners(): string[] {
-  const recorded = new Set(listOwners())
-  const onBridges = listResources(bridgeOf('')).flatMap(listUsers)
-  return [...new Set(onBridges)].filter(owner => !recorded.has(owner))
-}
+/** Those resources whose users are owner tags of attachments, publications and guests. */
+export const usedByOwners = (resources: readonly string[]): string[] =>
+  resources.filter(name => name.startsWith(bridgeOf('')) || name.startsWith(RULES) || name === FORWARDING)
 
 /** Installs an attachment's rules and lets the host forward. */
 export async function installRules(backend: NatBackend, intent: NatIntent): Promise<void> {
@@ -189,6 +185,9 @@ export async function admitGuest(backend: NatBackend, guest: NatIntent, user: st
     addUser(resource, user)
   })
 }
+
+/** True for who stands for containers of others, and not for an attachment. */
+export const isGuest = (owner: string): boolean => listUsers(guestOf(owner)).length > 0
 
 /** The last publication takes that back. Idempotent. */
 export async function dismissGuest(backend: NatBackend, guest: NatIntent, user: string): Promise<void> {

@@ -13,7 +13,7 @@
  * points to it. Every step is idempotent; all are tried whatever fails.
  */
 
-import { disconnect, silence } from '../bridge/bridge.ts'
+import { disconnect, findHostEnd, silence } from '../bridge/bridge.ts'
 import { giveBack, heldLeases } from '../ipam/ipam.ts'
 import { type Ip, ipOf } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
@@ -32,21 +32,37 @@ import { findLink } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { claimsOf } from '../ports/claim-files.ts'
 import { restoreReturnPath } from '../ports/return-path.ts'
-import { namesUsed } from '../records/records.ts'
+import { readPublication } from '../records/publications.ts'
+import { namesUsed, readEntry, removeEntry, unlessLocked, writeEntry } from '../records/records.ts'
 import { ifbName } from '../shaping/shaping.ts'
 import { takeDownDropIn } from './bridge-role-end.ts'
 import type { Context } from './context.ts'
-import { bridgesOf, leaveBridge, stopForwarding, withdrawRules } from './shared.ts'
+import { bridgesOf, isGuest, leaveBridge, stopForwarding, withdrawRules } from './shared.ts'
 import { leavePorts, yieldPorts } from './shared-ports.ts'
 
 /**
- * Whoever holds the ports of attachments, beside their rules, lets those of an owner go. Before the address
- * is given back, or the ports would lead to whoever gets it next.
+ * Whoever holds the ports of attachments, beside their rules, and tells their names, lets those of an owner go. Before the
+ * address is given back, or they would lead to whoever gets it next.
  */
 export const portHolder: { release: (owner: string) => Promise<void> } = { release: async () => {} }
 
+/**
+ * Takes down what an entry speaks of, and then it is gone. Meanwhile it says so: or a daemon that hears of what goes would
+ * put back what all share (reconcile/). To be called under the owner's lock.
+ * @throws the error, or an AggregateError, after having tried all
+ */
+export async function takeDownEntry(
+  owner: string,
+  attachment: Undertaking,
+  context?: Context,
+): Promise<void> {
+  writeEntry(owner, { state: 'detaching', attachment })
+  await takeDown(attachment, context)
+  removeEntry(owner)
+}
+
 /** Takes down what a record speaks of. @throws the error, or an AggregateError, after having tried all */
-export async function takeDown(undertaking: Undertaking, context: Context = {}): Promise<void> {
+async function takeDown(undertaking: Undertaking, context: Context = {}): Promise<void> {
   const { trace } = context
   if (undertaking.dropIn !== undefined) return takeDownDropIn(undertaking, context)
   const { bridgeName, nat, ports, leases, ipam, returnPath } = undertaking
@@ -55,7 +71,7 @@ export async function takeDown(undertaking: Undertaking, context: Context = {}):
   // Which ports of several attachments are this one's, only a look tells.
   let shared = true
   await everyStep([
-    async () => ports.length > 0 && (await portHolder.release(owner)),
+    async () => (ports.length > 0 || undertaking.names) && (await portHolder.release(owner)),
     async () => {
       shared = await yieldPorts(owner, ports)
     },
@@ -96,11 +112,7 @@ export async function takeDownUnrecorded(
  * As takeDownUnrecorded, of what is known by the owner tag alone; the addresses stay taken.
  * @param addresses finds them, which takes a search; only where there was an attachment
  */
-export async function takeDownLost(
-  owner: string,
-  addresses: () => Ip[],
-  { trace }: Context = {},
-): Promise<void> {
+async function takeDownLost(owner: string, addresses: () => Ip[], { trace }: Context = {}): Promise<void> {
   const [bridges, claims] = [bridgesOf(owner), claimsOf(owner)]
   await everyStep([
     () => portHolder.release(owner),
@@ -121,6 +133,28 @@ export async function takeDownLost(
           ]),
       ),
   ])
+}
+
+/**
+ * Takes down an owner of whom no record is left: it was damaged, say. Its link goes with its namespace, so where there is
+ * none it is dead. Whoever is busy with it is left alone.
+ * @returns true where it was lost
+ */
+export async function takeDownIfLost(owner: string, context: Context = {}): Promise<boolean> {
+  if (!isLost(owner, context)) return false
+  const taken = await unlessLocked(owner, async () => {
+    if (!isLost(owner, context)) return false
+    await takeDownLost(owner, () => [], context)
+    return true
+  })
+  return taken ?? false
+}
+
+/** True for whom no record speaks of, and who has no link. */
+export function isLost(owner: string, { trace }: Context = {}): boolean {
+  if (readEntry(owner) !== undefined || readPublication(owner) !== undefined || isGuest(owner)) return false
+  using nl = openNetlink(trace)
+  return findHostEnd(nl, owner) === undefined
 }
 
 const leaveBridges = (bridges: string[], owner: string, trace: Context['trace']): Promise<void> =>

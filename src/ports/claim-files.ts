@@ -81,8 +81,24 @@ function claimOfPublication({ id, protocol, hostIp, hostPort, count, target }: P
 }
 
 /** What is in the files of some mappings. */
-export const readClaims = (mappings: readonly PortMapping[]): Map<string, Claim[]> =>
-  new Map([...new Set(mappings.flatMap(bucketsOf))].map(bucket => [bucket, readBucket(bucket).claims]))
+export type ReadClaims = (mappings: readonly PortMapping[]) => Map<string, Claim[]>
+
+const reading =
+  (read: (bucket: string) => Claim[]): ReadClaims =>
+  mappings =>
+    new Map([...new Set(mappings.flatMap(bucketsOf))].map(bucket => [bucket, read(bucket)]))
+
+export const readClaims = reading(bucket => readBucket(bucket).claims)
+
+/** For who looks at many owners, whose ports are in the same files: each is read when it is first asked for. */
+export function readClaimsOnce(): ReadClaims {
+  const known = new Map<string, Claim[]>()
+  return reading(bucket => {
+    const claims = known.get(bucket) ?? readBucket(bucket).claims
+    known.set(bucket, claims)
+    return claims
+  })
+}
 
 /** Every claim of an owner. Reads all files there are. */
 export const claimsOf = (owner: string): Claim[] =>

@@ -6,6 +6,7 @@ import {
   describeObstacle,
   guardOfLoopback,
   type Obstacle,
+  obstacleBetween,
   obstacleToEgress,
   obstacleToPorts,
   obstacleToProxy,
@@ -103,6 +104,48 @@ export const judgeLetThrough = (judged: Judged, isDone: boolean): string | undef
     ),
   ])
 
+/**
+ * Ports that a process of this host, such as the proxy, listens on.
+ * @returns a sentence; undefined: nothing is in their way
+ */
+export const judgeProxied = (ports: readonly PortMapping[]): string | undefined =>
+  said(() =>
+    ([4, 6] as const).map(family =>
+      obstacleToProxy(
+        ports
+          .filter(port => serves(port, family))
+          .flatMap(port =>
+            endsOf(port).map(offset => ({
+              family,
+              protocol: port.protocol,
+              hostPort: port.hostPort + offset,
+              ...concrete(port),
+              bridge: LOOPBACK,
+            })),
+          ),
+      ),
+    ),
+  )
+
+/**
+ * What containers of one network send each other, where the kernel has bridged packets pass rules as well.
+ * @returns a sentence; undefined: nothing drops all of it for sure
+ */
+export const judgeBridged = (bridge: string, address: Cidr): string | undefined =>
+  said(() => {
+    const family = familyOf(address)
+    const obstacle = obstacleBetween({
+      family,
+      network: networkOf(address),
+      container: ipOf(address),
+      bridge,
+    })
+    return [obstacle?.certainty === 'all' ? obstacle : undefined]
+  })
+
+/** No client of another host comes by it. */
+const LOOPBACK = 'lo'
+
 /** Ports of this host's loopback; of a family the address that everybody means where none stands here. */
 export interface LoopbackPorts {
   on: readonly (Family | Ip)[]
@@ -118,7 +161,7 @@ export const judgeLoopback = ({ on, hostPort, count }: LoopbackPorts): string | 
   said(() => [
     guardOfLoopback(
       on.flatMap(each =>
-        [...new Set([0, count - 1])].map(offset => ({
+        endsOf({ count }).map(offset => ({
           ...(typeof each === 'number' ? { family: each } : { family: familyOf(each), hostIp: each }),
           protocol: 'tcp',
           hostPort: hostPort + offset,
@@ -175,17 +218,23 @@ function portsOf(judged: Judged, family: Family) {
     judged.ports
       .filter(port => serves(port, family))
       .flatMap(port =>
-        [...new Set([0, port.count - 1])].map(offset => ({
+        endsOf(port).map(offset => ({
           ...target,
           protocol: port.protocol,
           hostPort: port.hostPort + offset,
           containerPort: port.containerPort + offset,
-          ...(port.hostIp !== undefined &&
-            !isUnspecified(ipOfHost(port.hostIp)) && { hostIp: ipOfHost(port.hostIp) }),
+          ...concrete(port),
         })),
       ),
   )
 }
+
+/** The offsets of the first and the last port of a range. */
+const endsOf = ({ count }: Pick<PortMapping, 'count'>): number[] => [...new Set([0, count - 1])]
+
+/** The address of a port, where it is one of several. */
+const concrete = ({ hostIp }: PortMapping) =>
+  hostIp === undefined || isUnspecified(ipOfHost(hostIp)) ? {} : { hostIp: ipOfHost(hostIp) }
 
 const serves = ({ hostIp }: PortMapping, family: Family): boolean =>
   hostIp === undefined || familyOf(ipOfHost(hostIp)) === family

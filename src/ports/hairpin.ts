@@ -13,10 +13,10 @@
 import type { Family } from '../model/address/address.ts'
 import { record, whole } from '../model/json/shape.ts'
 import { setBridgePort } from '../netlink/link/bridge-port.ts'
-import { findLink } from '../netlink/link/link.ts'
-import { openNetlink } from '../netlink/netlink.ts'
+import { findLink, type Link } from '../netlink/link/link.ts'
+import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { readSysctl } from '../netns/sysctl.ts'
-import { addUser, isLastUser, removeUser, whileLocked } from '../records/records.ts'
+import { addUser, isLastUser, listResources, listUsers, removeUser, whileLocked } from '../records/records.ts'
 import { readKept, writeKept } from '../records/state-files.ts'
 
 /** What was changed. A name may be another link's by now, its index is not. */
@@ -26,7 +26,8 @@ interface Change {
 
 const SHAPE = record({ index: whole })
 
-const resourceOf = (port: string): string => `hairpin-${port}`
+const KIND = 'hairpin-'
+const resourceOf = (port: string): string => `${KIND}${port}`
 const fileOf = (port: string): string => `hairpin/${port}.json`
 
 /** @param user owner tag, or id of a publication. @throws NetlinkError */
@@ -47,6 +48,30 @@ export async function closeHairpin(port: string, user: string): Promise<void> {
     if (isLastUser(resourceOf(port), user)) restore(port)
     removeUser(resourceOf(port), user)
   })
+}
+
+/** Ports that are to be in hairpin mode for somebody, and are not: another has turned it off. */
+export const closedHairpins = (nl: Netlink): string[] =>
+  listResources(KIND)
+    .map(resource => resource.slice(KIND.length))
+    .filter(port => isClosed(port, findLink(nl, { name: port })))
+
+/** The same of one. */
+export const isHairpinClosed = (link: Link): boolean =>
+  listUsers(resourceOf(link.name)).length > 0 && isClosed(link.name, link)
+
+/** Puts a port that others have turned back into hairpin mode, unless nobody needs it by now. */
+export async function reopenHairpin(port: string): Promise<void> {
+  await whileLocked(resourceOf(port), () => {
+    using nl = openNetlink()
+    const link = findLink(nl, { name: port })
+    if (link !== undefined && isHairpinClosed(link)) setBridgePort(nl, link, { hairpin: true })
+  })
+}
+
+function isClosed(port: string, link: Link | undefined): boolean {
+  if (link?.port === undefined || link.port.hairpin === true) return false
+  return readKept<Change>(fileOf(port), SHAPE)?.index === link.index
 }
 
 function restore(port: string): void {

@@ -93,10 +93,8 @@ export const forgetClaims = (owner: string, mappings: readonly PortMapping[]): v
   })
 
 /** Claims of others that meet some of the ports. */
-export const rivalsOf = (owner: string, mappings: readonly PortMapping[]): Claim[] =>
-  [...readClaims(mappings).values()]
-    .flat()
-    .filter(claim => claim.owner !== owner && meetsAny(claim, mappings))
+export const rivalsOf = (owner: string, mappings: readonly PortMapping[], read = readClaims): Claim[] =>
+  [...read(mappings).values()].flat().filter(claim => claim.owner !== owner && meetsAny(claim, mappings))
 
 const meetsAny = (claim: Claim, mappings: readonly PortMapping[]): boolean =>
   mappings.some(mapping => portsMeet(mapping, claim))

@@ -89,14 +89,21 @@ function bindError(
   )
 }
 
-interface Holder {
+export interface Holder {
   pid: string
   name: string
 }
 
-/** Undefined where no process is seen (another namespace's, or SCTP). */
-function holderOf(protocol: Protocol, port: number): Holder | undefined {
-  const inodes = new Set([...socketInodes(protocol, port), ...socketInodes(`${protocol}6`, port)])
+/**
+ * Undefined where no process is seen (another namespace's, or SCTP).
+ * @param ips only sockets that are bound to one of these; absent: any
+ */
+export function holderOf(protocol: Protocol, port: number, ips?: readonly Ip[]): Holder | undefined {
+  const tables = [protocol, `${protocol}6`]
+  const found = tables.flatMap(table =>
+    ips === undefined ? socketInodes(table, port) : ips.flatMap(ip => socketInodes(table, port, ip)),
+  )
+  const inodes = new Set(found)
   if (inodes.size === 0) return undefined
   for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
     if (openFiles(pid).some(file => inodes.has(file))) {

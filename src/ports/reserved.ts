@@ -13,6 +13,7 @@ import { familyOf, parseIp } from '../model/address/address.ts'
 import { ipOfHost } from '../model/address/host.ts'
 import type { NamespaceId } from '../model/network.ts'
 import { surroundings } from '../model/surroundings.ts'
+import { isThere } from '../netns/container.ts'
 import { listProcesses, parentName, processName } from '../netns/processes.ts'
 import type { Publication } from '../proxy/proxy.ts'
 import { socketInodes } from './probe.ts'
@@ -30,8 +31,13 @@ export function runtimeReserves(): boolean {
 }
 
 /** True when some process is in the namespace. */
-export function isInhabited({ ino }: NamespaceId): boolean {
-  return listProcesses().some(pid => linkAt(`/proc/${pid}/ns/net`) === `net:[${ino}]`)
+export function isInhabited(recorded: NamespaceId): boolean {
+  const name = `net:[${recorded.ino}]`
+  const path = listProcesses()
+    .map(pid => `/proc/${pid}/ns/net`)
+    .find(each => linkAt(each) === name)
+  // Of one number there is one namespace at a time, perhaps a younger one than was recorded.
+  return path !== undefined && (recorded.cookie === undefined || isThere({ ...recorded, path }))
 }
 
 /**

@@ -1,8 +1,8 @@
 /**
  * What happened on each port, counted where it happens and read from anywhere.
  *
- * Each worker has a table of its own in shared memory, nine numbers a port, which it alone writes; whoever
- * asks adds the tables up. A port costs 72 bytes and counting costs no message.
+ * Each worker has a table of its own in shared memory, ten numbers a port, which it alone writes; whoever
+ * asks adds the tables up. A port costs 80 bytes and counting costs no message.
  */
 
 export interface Counters {
@@ -21,6 +21,8 @@ export interface Counters {
   datagramsOut: number
   /** UDP sessions that were ended to make room for others. */
   evicted: number
+  /** Of those turned away, whom allow and deny lists keep out. */
+  denied: number
 }
 
 // In the order of the table.
@@ -33,7 +35,8 @@ export const BYTES_OUT = 5
 export const DATAGRAMS_IN = 6
 export const DATAGRAMS_OUT = 7
 export const EVICTED = 8
-export const FIELDS = 9
+export const DENIED = 9
+export const FIELDS = 10
 
 /** A worker's table for a publication of so many ports. */
 export const counterTable = (ports: number): SharedArrayBuffer => new SharedArrayBuffer(ports * FIELDS * 8)
@@ -46,8 +49,9 @@ export function sumCounters(tables: readonly SharedArrayBuffer[], first: number,
     for (let i = 0; i < numbers.length; i++) sums[i % FIELDS] = (sums[i % FIELDS] ?? 0) + (numbers[i] ?? 0)
   }
   const [accepted = 0, active = 0, refused = 0, failed = 0] = sums
-  const [bytesIn = 0, bytesOut = 0, datagramsIn = 0, datagramsOut = 0, evicted = 0] = sums.subarray(BYTES_IN)
-  return { accepted, active, refused, failed, bytesIn, bytesOut, datagramsIn, datagramsOut, evicted }
+  const [bytesIn = 0, bytesOut = 0, datagramsIn = 0, datagramsOut = 0, evicted = 0, denied = 0] =
+    sums.subarray(BYTES_IN)
+  return { accepted, active, refused, failed, bytesIn, bytesOut, datagramsIn, datagramsOut, evicted, denied }
 }
 
 /** The connections there are: of a worker that is no more, none. */

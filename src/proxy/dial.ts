@@ -11,6 +11,7 @@
 
 import { constants } from 'node:os'
 import { errno, libc } from '../ffi/ffi.ts'
+import type { Descriptors } from '../ffi/reactor/descriptors.ts'
 import { domainOf, sockaddr } from '../ffi/sockaddr.ts'
 import {
   IP_BIND_ADDRESS_NO_PORT,
@@ -34,7 +35,6 @@ import type { Protocol } from '../model/port-mapping.ts'
 import { currentNetns, type Netns } from '../netns/netns.ts'
 import type { Destination, InsideDestination, IpDestination, UnixDestination } from './destination.ts'
 import { InsidePlaces } from './inside.ts'
-import type { Descriptors } from './worker/descriptors.ts'
 
 const AF_UNIX = 1
 const CLONE_NEWNET = 0x40000000

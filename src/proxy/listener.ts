@@ -10,10 +10,12 @@
  * when it compares users (sk_uid), in a socket that is bound as in one that would join it. Where that is not
  * allowed (a user namespace), all workers accept from one socket, and of UDP one worker has it.
  *
- * What accepted sockets inherit is set here once: no delay, keepalive.
+ * What accepted sockets inherit, no delay and keepalive, is set by who accepts the first of them (stream/stream.ts): most
+ * sockets of a long range never see a client.
  */
 
 import { fchownSync } from 'node:fs'
+import { duplicate } from '../ffi/fd.ts'
 import { libc, must } from '../ffi/ffi.ts'
 import { AF_INET, AF_INET6, domainOf, hostSockaddr, readSockaddr } from '../ffi/sockaddr.ts'
 import {
@@ -36,8 +38,7 @@ import {
 import type { HostIp } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { bindError } from './bind-error.ts'
-import { setStreamOptions } from './dial.ts'
-import { defaultOptions, type Publication } from './publication.ts'
+import type { Publication } from './publication.ts'
 
 const BACKLOG = 4096
 const UDP_BUFFER_BYTES = 4 << 20
@@ -46,7 +47,6 @@ const ANY_V6 = '::' as HostIp
 /** Users from here on are nobody's: login programs and user namespaces stay below. */
 const FIRST_UNUSED_UID = 2 ** 31
 const UNUSED_UIDS = 2 ** 30
-const F_DUPFD_CLOEXEC = 1030
 /** How often another port is tried where the kernel's choice is taken on another address. */
 const EPHEMERAL_TRIES = 16
 
@@ -88,7 +88,7 @@ function shareFirst({ protocol }: Publication, { sockets }: Listeners): void {
   const [first = []] = sockets
   sockets.push(copies)
   if (protocol === 'udp') return
-  for (const fd of first) copies.push(must('fcntl', libc.fcntl(fd, F_DUPFD_CLOEXEC, 0)))
+  for (const fd of first) copies.push(duplicate(fd))
 }
 
 /** A user that nobody is, to whom sockets can be given; undefined where we may not. */
@@ -172,14 +172,11 @@ function hasIpv6(): boolean {
 }
 
 /**
- * What a socket at an address needs beside being bound: accepted sockets inherit their options, and
- * datagrams to a wildcard address say to which of this host's addresses they came.
+ * What a socket at an address needs beside being bound: datagrams to a wildcard address say to which of this host's
+ * addresses they came.
  */
-export function prepareSocket(fd: number, { protocol, options }: Publication, address: HostIp): void {
-  if (protocol !== 'udp') {
-    setStreamOptions(fd, protocol, options?.keepaliveMs ?? defaultOptions.keepaliveMs)
-    return
-  }
+export function prepareSocket(fd: number, { protocol }: Publication, address: HostIp): void {
+  if (protocol !== 'udp') return
   setReceiveBuffer(fd, UDP_BUFFER_BYTES)
   if (address === ANY_V4) setOption(fd, IPPROTO_IP, IP_PKTINFO, 1)
   if (address === ANY_V6) setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)

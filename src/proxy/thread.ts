@@ -5,15 +5,15 @@
  * notice, and the listening sockets, which are ours, wait for its successor.
  */
 
-import { writeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import { libc, must } from '../ffi/ffi.ts'
+import { libc } from '../ffi/ffi.ts'
+import { makeBell, ring } from '../ffi/reactor/commands.ts'
+import { Descriptors, reclaim } from '../ffi/reactor/descriptors.ts'
+import { Orders, threadProgram } from '../ffi/thread/orders.ts'
 import type { Command, Report } from './assignment.ts'
 import type { FrozenClient } from './frozen.ts'
-import { Descriptors, reclaim } from './worker/descriptors.ts'
 import type { WorkerData } from './worker/worker.ts'
 
-const EFD_CLOEXEC_NONBLOCK = 0x80800
 /** Garbage is short-lived and little; V8's default lets it grow to tens of megabytes first. */
 const YOUNG_MB = 2
 
@@ -22,10 +22,9 @@ export type Order = Command extends infer Any ? (Any extends Command ? Omit<Any,
 
 export class WorkerThread {
   readonly #worker: Worker
-  readonly #wake = must('eventfd', libc.eventfd(0, EFD_CLOEXEC_NONBLOCK))
+  readonly #wake = makeBell()
   readonly #marks = Descriptors.table()
-  readonly #pending = new Map<number, (frozen?: FrozenClient[]) => void>()
-  #requests = 0
+  readonly #orders = new Orders<FrozenClient[]>()
   #stopping = false
   #ended = false
 
@@ -36,7 +35,7 @@ export class WorkerThread {
    */
   constructor(onFault: (message: string) => void, onDeath: (cause: unknown) => void) {
     const workerData: WorkerData = { wake: this.#wake, marks: this.#marks }
-    this.#worker = new Worker(workerFile(), {
+    this.#worker = new Worker(threadProgram(import.meta.url, 'proxy-worker.cjs'), {
       workerData,
       // It would not know what libc has closed, and close the number once more.
       trackUnmanagedFds: false,
@@ -45,7 +44,7 @@ export class WorkerThread {
     let cause: unknown
     this.#worker.on('message', (report: Report) => {
       if (report.kind === 'fault') onFault(report.message)
-      else this.#finish(report.request, report.frozen)
+      else this.#orders.done(report.request, report.frozen)
     })
     this.#worker.on('error', thrown => {
       cause = thrown
@@ -54,7 +53,7 @@ export class WorkerThread {
       this.#ended = true
       libc.close(this.#wake)
       reclaim(this.#marks)
-      for (const request of [...this.#pending.keys()]) this.#finish(request)
+      this.#orders.end()
       if (!this.#stopping) onDeath(cause ?? new Error(`the worker ended with ${code}`))
     })
   }
@@ -65,11 +64,9 @@ export class WorkerThread {
    */
   order(order: Order): Promise<FrozenClient[] | undefined> {
     if (this.#ended) return Promise.resolve(undefined)
-    const request = this.#requests++
-    return new Promise(resolve => {
-      this.#pending.set(request, resolve)
+    return this.#orders.give(request => {
       this.#worker.postMessage({ ...order, request })
-      this.#ring()
+      ring(this.#wake)
     })
   }
 
@@ -87,23 +84,4 @@ export class WorkerThread {
     this.#stopping = true
     void this.order({ kind: 'stop' })
   }
-
-  #ring(): void {
-    try {
-      writeSync(this.#wake, new BigUint64Array([1n]))
-    } catch {
-      // The bell rings already, or nobody is there to hear it.
-    }
-  }
-
-  #finish(request: number, frozen?: FrozenClient[]): void {
-    this.#pending.get(request)?.(frozen)
-    this.#pending.delete(request)
-  }
-}
-
-/** Beside this file as compiled, or beside the bundle that holds it. */
-function workerFile(): URL {
-  const here = import.meta.url
-  return new URL(here.endsWith('.cjs') ? './proxy-worker.cjs' : './worker/worker.js', here)
 }

@@ -17,11 +17,19 @@ import { present } from '../model/present.ts'
 import type { ProxyCall } from '../model/proxy-call.ts'
 import { everyOne } from '../model/undo.ts'
 import { heirsToServe, portsToServe } from '../network/shared-ports.ts'
+import { type ReadClaims, readClaims, readClaimsOnce } from '../ports/claim-files.ts'
 import { copyReserved, isInhabited } from '../ports/reserved.ts'
 import type { Counters, Publication } from '../proxy/proxy.ts'
 import { EntryIndex } from '../records/entry-index.ts'
 import { readEntry } from '../records/records.ts'
-import { copySockets, describeForwarding, type Forwarding, forwardingOf, unserved } from './forwarding.ts'
+import {
+  copySockets,
+  describeForwarding,
+  type Forwarding,
+  forwardingOf,
+  hostPortsOf,
+  unserved,
+} from './forwarding.ts'
 import type { Ports, Redirected } from './front/front.ts'
 import { Obstacles } from './obstacles.ts'
 
@@ -47,7 +55,12 @@ export interface HeldPort {
   obstacle?: string
   /** Of dockerd's ports, what it asked for. */
   call?: ProxyCall
+  /** Of an attachment's that is held: whose, and which. */
+  of?: ReturnType<typeof hostPortsOf>
 }
+
+/** Hears that a port which an attachment had is served for another from now on. */
+export type OnPassedOn = (port: NonNullable<HeldPort['of']>, to: string) => void
 
 /** Hears of ports that are not served, and why; `undefined`: nothing is in their way any more. */
 export type OnObstacle = (what: string, why: string | undefined) => void
@@ -65,11 +78,19 @@ export class AttachmentPorts {
   readonly #letGo = new Map<string, Promise<unknown>>()
   /** Owners that asked for it, and when: they are on their way out, whatever is written down about them. */
   readonly #leaving = new Map<string, number>()
-  readonly #index = new EntryIndex()
+  readonly #index: Pick<EntryIndex, 'attachedWithPorts'>
+  readonly #passedOn: OnPassedOn
 
-  constructor(front: Ports, tell: OnObstacle = () => {}) {
+  constructor(
+    front: Ports,
+    tell: OnObstacle = () => {},
+    index: Pick<EntryIndex, 'attachedWithPorts'> = new EntryIndex(),
+    passedOn: OnPassedOn = () => {},
+  ) {
     this.#front = front
     this.#tell = tell
+    this.#index = index
+    this.#passedOn = passedOn
   }
 
   /** Serves the ports of an attachment, all or none. @throws TsnetError */
@@ -87,9 +108,12 @@ export class AttachmentPorts {
 
   /** What is held, and what should be. */
   list(): HeldPort[] {
-    const ids = [...[...this.#served.values()].flatMap(each => [...each.keys()]), ...this.#obstacles.ids]
-    return ids.map(id => ({
+    const served = [...this.#served].flatMap(([owner, each]) =>
+      [...each].map(([id, { publication }]) => ({ id, of: hostPortsOf(owner, publication) })),
+    )
+    return [...served, ...this.#obstacles.ids.map(id => ({ id }))].map(({ id, ...rest }) => ({
       id,
+      ...rest,
       ...present({
         counters: this.#front.countersOf(id),
         redirected: this.#front.redirectedOf?.(id),
@@ -105,14 +129,19 @@ export class AttachmentPorts {
     {
       handedIn = () => undefined,
       onFailure,
-    }: { handedIn?: HandedIn; onFailure: (mapping: PortMapping, id: string, thrown: unknown) => void },
+      claims = readClaims,
+    }: {
+      handedIn?: HandedIn
+      onFailure: (mapping: PortMapping, id: string, thrown: unknown) => void
+      claims?: ReadClaims
+    },
   ): void {
     const entry = readEntry(owner)
     if (entry?.state !== 'attached') return
     const { portsReserved: reserved = false, netns, ports } = entry.attachment
     // Whoever is in there was started after the runtime had what it wanted.
     const isEarly = reserved && !isInhabited(netns)
-    const free = portsToServe(owner, ports)
+    const free = portsToServe(owner, ports, claims)
     if (isEarly || countOf(free) < countOf(ports)) this.#waiting.add(owner)
     else this.#waiting.delete(owner)
     const served = this.#servedOf(owner)
@@ -177,7 +206,10 @@ export class AttachmentPorts {
         const next = forwardingOf(heir.owner, entry.attachment, mapping)
         if (next === undefined) continue
         const { publication, beside } = next
-        if (this.#publishOnCopies(publication, all)) theirs.set(publication.id, next)
+        if (this.#publishOnCopies(publication, all)) {
+          theirs.set(publication.id, next)
+          this.#passedOn(hostPortsOf(owner, publication), heir.owner)
+        }
         if (beside !== undefined && this.#publishOnCopies(beside, all))
           theirs.set(beside.id, { publication: beside, mapping, isBeside: true })
       }
@@ -256,6 +288,7 @@ export class AttachmentPorts {
     )
     await everyOne(gone.map(owner => this.#release(owner)))
     const obstructed = new Set(this.#obstacles.ids.map(id => id.slice(0, id.indexOf(':'))))
+    const claims = readClaimsOnce()
     for (const owner of attached) {
       const isDone = this.#served.has(owner) && !obstructed.has(owner) && !this.#waiting.has(owner)
       if (isDone || this.#leaving.has(owner) || this.#letGo.has(owner)) continue
@@ -263,7 +296,7 @@ export class AttachmentPorts {
         const why = this.#obstacles.meet(id, thrown)
         if (why !== undefined) this.#tell(describeForwarding(readEntry(owner)?.attachment, mapping), why)
       }
-      this.#serve(owner, { onFailure, ...(handedIn && { handedIn }) })
+      this.#serve(owner, { onFailure, claims, ...(handedIn && { handedIn }) })
     }
   }
 }

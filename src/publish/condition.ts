@@ -49,6 +49,8 @@ export interface PortFacts {
   redirectObstacle?: string
   isStarting?: boolean
   isEnding?: boolean
+  /** Until then connections may finish; milliseconds since the epoch. */
+  drainsUntil?: number
 }
 
 /** @param listening one for all that are looked at together */
@@ -66,7 +68,14 @@ export function conditionOf(facts: PortFacts, listening: ListeningIn): Condition
     by,
     ...(why !== undefined && { why }),
   })
-  if (facts.isEnding) return say('ending', obstacle)
+  if (facts.isEnding) {
+    const { drainsUntil } = facts
+    const finishing =
+      drainsUntil === undefined
+        ? undefined
+        : `connections may finish until ${new Date(drainsUntil).toISOString()}`
+    return say('ending', obstacle ?? finishing)
+  }
   if (facts.isStarting) return say('starting')
   const stopped = containers.filter(each => !isThere(each.netns))
   const resting = stopped.length === 0 ? undefined : `${calledAll(stopped)} does not run`

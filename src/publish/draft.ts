@@ -1,6 +1,6 @@
 /** A publication before it has its host port. */
 
-import { randomBytes } from 'node:crypto'
+import { randomBytes } from '../ffi/random.ts'
 import { TsnetError } from '../model/errors.ts'
 import { present } from '../model/present.ts'
 import type { PortSpec } from '../model/publication/port-spec.ts'
@@ -14,10 +14,10 @@ export function draftOf(
   spec: PortSpec,
   asked: string | undefined,
 ): Publication {
-  const { specs: _, written: __, containers: ___, replace: ____, ...options } = request
+  const { specs: _, written: __, containers: ___, replace: ____, since: _____, ...options } = request
   return {
     ...options,
-    id: randomBytes(8).toString('hex'),
+    id: Buffer.from(randomBytes(8)).toString('hex'),
     protocol: spec.protocol,
     ...(spec.hostIp !== undefined && { hostIp: spec.hostIp }),
     hostPort: spec.host?.first ?? 0,
@@ -33,11 +33,34 @@ export function draftOf(
 export const findSame = (published: readonly Publication[], draft: Publication): Publication | undefined =>
   published.find(
     each =>
+      each.ending === undefined &&
       each.protocol === draft.protocol &&
       each.hostIp === draft.hostIp &&
       each.hostPort === draft.hostPort &&
       each.count === draft.count,
   )
+
+/** The publication that was made as a draft asks for it, on one of these ports, since then. */
+export const findMade = (
+  published: readonly Publication[],
+  draft: Publication,
+  hostPorts: readonly number[],
+  since: number,
+): Publication | undefined =>
+  published.find(
+    each =>
+      each.ending === undefined &&
+      Date.parse(each.createdAt) >= since &&
+      (hostPorts.includes(0) || hostPorts.includes(each.hostPort)) &&
+      wordsOf(each) === wordsOf(draft),
+  )
+
+/** What was asked for, in a form that can be compared. */
+const wordsOf = (publication: Publication): string => {
+  const { protocol, hostIp, count, target, asked, via, drainMs, containers } = publication
+  const names = containers.map(({ reference, netns }) => [reference, netns.dev, netns.ino])
+  return JSON.stringify([protocol, hostIp, count, target, asked, via, drainMs, names, limitsOf(publication)])
+}
 
 /**
  * A publication that leads where another one asks, with the limits and the rules that it has.

@@ -57,6 +57,15 @@ export function forwardingOf(
 export const describeForwarding = (attachment: Undertaking | undefined, mapping: PortMapping): string =>
   `${describeHostPorts(mapping)} → ${attachment === undefined ? 'a container' : nameOfAttached(attachment)}`
 
+/** Ports of the host that the proxy holds for an owner. */
+export const hostPortsOf = (owner: string, { protocol, hostIps, hostPort, count }: Publication) => ({
+  owner,
+  protocol,
+  ...present({ hostIp: hostIps?.[0] }),
+  hostPort,
+  count,
+})
+
 /** What is not served of some ports. */
 export const unserved = (
   served: ReadonlyMap<string, Forwarding>,

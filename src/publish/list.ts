@@ -8,6 +8,7 @@
  */
 
 import type { HostIp } from '../model/address/address.ts'
+import type { HostPortRecord } from '../model/chained.ts'
 import { hasCode, messageOf } from '../model/errors.ts'
 import { nameOfAttached, ownerTag } from '../model/network.ts'
 import type { PortMapping, Protocol } from '../model/port-mapping.ts'
@@ -16,7 +17,7 @@ import { shortName } from '../model/publication/container-name.ts'
 import type { Publication } from '../model/publication/publication.ts'
 import type { Counters } from '../proxy/proxy.ts'
 import { listRecords } from '../records/chained.ts'
-import { listEntries } from '../records/records.ts'
+import { listEntries, type NamedEntry } from '../records/records.ts'
 import { type DockerPort, dockerPorts, namesById } from '../runtime/runtime.ts'
 import type { HeldPort } from './attachment-ports.ts'
 import { type Condition, conditionOf, ListeningIn, type Place } from './condition.ts'
@@ -54,7 +55,8 @@ export function listPublished(published: readonly Served[], hasDaemon: boolean):
 
 /** What is so about a publication, as conditionOf takes it. */
 export function factsOf(served: Served, hasDaemon: boolean) {
-  const { protocol, target, count, containers, via, mode, nat, counters, redirected, ending } = served
+  const { protocol, target, count, containers, via, mode, nat, counters, redirected, ending, drainsUntil } =
+    served
   const { obstacle, natObstacle, redirectObstacle } = served
   return {
     protocol,
@@ -70,6 +72,7 @@ export function factsOf(served: Served, hasDaemon: boolean) {
     ...(natObstacle !== undefined && { natObstacle }),
     ...(redirectObstacle !== undefined && { redirectObstacle }),
     isEnding: ending !== undefined,
+    ...(drainsUntil !== undefined && { drainsUntil }),
   }
 }
 
@@ -83,26 +86,32 @@ export async function listOthers(
   warn: (line: string) => void,
 ): Promise<ListedPort[]> {
   const listening = new ListeningIn()
-  const docker = await dockerPorts().catch((thrown: unknown) => {
+  const ofDocker = dockerPorts().catch((thrown: unknown) => {
     if (!hasCode(thrown, 'missing')) warn(messageOf(thrown))
     return undefined
   })
+  const [docker, names] = await Promise.all([ofDocker, namesById()])
   const byId = new Map(held.map(each => [each.id, each]))
-  const names = await namesById()
   const named = (name: string, id: string) => names.get(id) ?? name
   return [
-    ...attached(byId, named, listening),
-    ...chained(named, listening),
+    ...attachedPorts(listEntries(), byId, named, listening),
+    ...chainedPorts(listRecords('portmap'), named, listening),
     ...(docker === undefined
       ? held.flatMap(heldForDocker)
-      : docker.map(each => dockers(each, held, listening))),
+      : docker.map(each => portOfDocker(each, held, listening))),
   ]
 }
 
-type Named = (name: string, id: string) => string
+/** What a container is called, by what its record calls it and its id. */
+export type Named = (name: string, id: string) => string
 
-function attached(held: Map<string, HeldPort>, named: Named, listening: ListeningIn): ListedPort[] {
-  return listEntries().flatMap(({ owner, entry: { state, attachment } }) => {
+export function attachedPorts(
+  entries: readonly NamedEntry[],
+  held: Map<string, HeldPort>,
+  named: Named,
+  listening: ListeningIn,
+): ListedPort[] {
+  return entries.flatMap(({ owner, entry: { state, attachment } }) => {
     const { containerId: id, network, netns, nat, natObstacle } = attachment
     const name = named(nameOfAttached(attachment), id)
     return attachment.ports.map(mapping => {
@@ -126,8 +135,12 @@ function attached(held: Map<string, HeldPort>, named: Named, listening: Listenin
   })
 }
 
-function chained(named: Named, listening: ListeningIn): ListedPort[] {
-  return listRecords('portmap').flatMap(record => {
+export function chainedPorts(
+  records: readonly HostPortRecord[],
+  named: Named,
+  listening: ListeningIn,
+): ListedPort[] {
+  return records.flatMap(record => {
     const { containerId: id, network, netns, backend, intent, natObstacle } = record
     const owner = ownerTag(record)
     return intent.ports.map(port => {
@@ -146,7 +159,11 @@ function chained(named: Named, listening: ListeningIn): ListedPort[] {
   })
 }
 
-function dockers(port: DockerPort, held: readonly HeldPort[], listening: ListeningIn): ListedPort {
+export function portOfDocker(
+  port: DockerPort,
+  held: readonly HeldPort[],
+  listening: ListeningIn,
+): ListedPort {
   const ours = held.filter(({ call }) => call !== undefined && isPartOf(call, port))
   const redirected = redirectedOf(ours)
   const redirectObstacle = ours.find(each => each.redirectObstacle !== undefined)?.redirectObstacle

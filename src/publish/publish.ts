@@ -27,11 +27,12 @@ import type { NatBackend } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import type { PortSpec } from '../model/publication/port-spec.ts'
 import type { Publication, PublishRequest } from '../model/publication/publication.ts'
-import { everyStep, type Undo, withUndo } from '../model/undo.ts'
+import { everyOne, type Undo, withUndo } from '../model/undo.ts'
 import type { Counters } from '../proxy/proxy.ts'
 import { publicationIndex, readPublication } from '../records/publications.ts'
 import { choosePublications } from './choose.ts'
-import { draftOf, findSame, successorOf, withRulesOf } from './draft.ts'
+import { draftOf, findMade, findSame, successorOf, withRulesOf } from './draft.ts'
+import type { Drained } from './front/drain.ts'
 import type { Ports, Redirected } from './front/front.ts'
 import { hostPortChoices } from './host-ports.ts'
 import { listeningSpecs } from './listening.ts'
@@ -55,6 +56,8 @@ export interface PublisherOptions {
   tell?: Tell
   /** The firewall to use; absent: as chooseBackend decides. */
   backend?: NatBackend | undefined
+  /** Hears of a runtime that was not waited for. */
+  warn?: (line: string) => void
 }
 
 export class Publisher {
@@ -63,10 +66,11 @@ export class Publisher {
   readonly #serving: Serving
   readonly #turns = new Turns()
   readonly #published = publicationIndex()
-  readonly #resolver = new Resolver()
+  readonly #resolver: Resolver
   readonly #upkeep: Upkeep
 
-  constructor(front: Ports, { tell = () => {}, backend }: PublisherOptions = {}) {
+  constructor(front: Ports, { tell = () => {}, backend, warn }: PublisherOptions = {}) {
+    this.#resolver = new Resolver(warn)
     this.#front = front
     this.#tell = tell
     this.#serving = new Serving(front, backend)
@@ -87,12 +91,13 @@ export class Publisher {
       const specs = request.specs.length === 0 ? listeningSpecs(containers, request.via) : request.specs
       for (const [i, spec] of specs.entries()) {
         const draft = draftOf(request, containers, spec, request.written[i])
-        const earlier = request.replace ? findSame(this.#published.list(), draft) : undefined
-        published.push(
-          earlier === undefined
-            ? await this.#add(draft, spec, undo)
-            : await this.#replace(earlier, draft, undo),
-        )
+        const { replace, since } = request
+        const others = this.#published.list().filter(({ id }) => published.every(each => each.id !== id))
+        const made = since === undefined ? undefined : findMade(others, draft, hostPortChoices(spec), since)
+        const earlier = replace ? findSame(this.#published.list(), draft) : undefined
+        if (made !== undefined) published.push(this.#keep(made, undo))
+        else if (earlier !== undefined) published.push(await this.#replace(earlier, draft, undo))
+        else published.push(await this.#add(draft, spec, undo))
       }
       return published.map(each => ({
         ...each,
@@ -101,9 +106,14 @@ export class Publisher {
     })
   }
 
-  /** Ends publications. @throws the error, or an AggregateError, after having tried all */
-  async unpublish(publications: readonly Publication[]): Promise<void> {
-    await everyStep(publications.map(each => () => this.#upkeep.end(each, 'unpublished')))
+  /** Ends publications, all at once. @throws the error, or an AggregateError, after having tried all */
+  async unpublish<P extends Publication>(publications: readonly P[]): Promise<(P & { drained?: Drained })[]> {
+    const ended = publications.map(async each => {
+      const drained = await this.#upkeep.end(each, 'unpublished')
+      return { ...each, ...present({ drained }) }
+    })
+    await everyOne(ended.map(async each => void (await each)))
+    return Promise.all(ended)
   }
 
   /** Publications by the words that people have for them. @throws TsnetError for one that none answers to */
@@ -151,14 +161,22 @@ export class Publisher {
       try {
         const begin = (undo: Undo) => this.#serving.begin({ ...draft, hostPort }, undo)
         const publication = await this.#turns.take(draft.id, () => withUndo(begin))
-        undo.push(`the publication of ${hostPort}`, () => this.#upkeep.end(publication, 'unpublished'))
-        this.#tell('published', publication, publication.natObstacle)
-        return publication
+        this.#tell('published', publication, { why: publication.natObstacle })
+        return this.#keep(publication, undo)
       } catch (thrown) {
         if (!hasCode(thrown, 'conflict') || i === choices.length - 1) throw thrown
       }
     }
     throw new TsnetError('conflict', 'no host port is free')
+  }
+
+  /** What is there ends with a request that fails. */
+  #keep(publication: Publication, undo: Undo): Publication {
+    undo.push(
+      `the publication of ${publication.hostPort}`,
+      async () => void (await this.#upkeep.end(publication, 'unpublished')),
+    )
+    return publication
   }
 
   /**
@@ -183,7 +201,7 @@ export class Publisher {
     )
     const publication = await this.#serving.lead(next, draft.containers)
     this.#upkeep.forgetObstacle(earlier.id)
-    this.#tell('replaced', publication)
+    this.#tell('replaced', publication, { from: earlier.containers })
     return publication
   }
 }

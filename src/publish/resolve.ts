@@ -9,9 +9,16 @@ import { type Found, resolveAgain, resolveContainer } from '../runtime/runtime.t
 export class Resolver {
   readonly #attached = new FolderIndex(ENTRIES, name => foundIn(ownerIn(name)))
 
+  readonly #warn: (line: string) => void
+
+  /** @param warn hears of a runtime that was not waited for */
+  constructor(warn: (line: string) => void = () => {}) {
+    this.#warn = warn
+  }
+
   /** @throws TsnetError `unknown-container`, `not-running`, `io`, `missing`, `invalid-environment`, `invalid-netns` */
   async resolve(reference: string): Promise<Container> {
-    const container = await resolveContainer(reference, this.#attached.list())
+    const container = await resolveContainer(reference, this.#attached.list(), undefined, this.#warn)
     return { ...container, asked: reference }
   }
 
@@ -24,7 +31,8 @@ export class Resolver {
 }
 
 /** As Resolver.resolve, for a process that looks for one. */
-export const resolve = (reference: string): Promise<Container> => new Resolver().resolve(reference)
+export const resolve = (reference: string, warn?: (line: string) => void): Promise<Container> =>
+  new Resolver(warn).resolve(reference)
 
 function foundIn(owner: string | undefined): Found | undefined {
   const entry = owner === undefined ? undefined : readEntry(owner)

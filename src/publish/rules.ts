@@ -87,9 +87,19 @@ export async function addRules(publication: Publication): Promise<void> {
   flushConntrack([], [portsOf(publication)])
 }
 
-export async function removeRules({ id, nat }: Publication): Promise<void> {
+export async function removeRules(publication: Publication): Promise<void> {
+  await closePorts(publication)
+  await dismiss(publication)
+}
+
+/** What is new is led nowhere; connections that there are go on. */
+export async function closePorts({ id, nat }: Publication): Promise<void> {
+  if (nat !== undefined) await withdrawRules(nat.backend, id, nat.ports)
+}
+
+/** What let them through goes as well. */
+export async function dismiss({ id, nat }: Publication): Promise<void> {
   if (nat === undefined) return
-  await withdrawRules(nat.backend, id, nat.ports)
   for (const guest of nat.guests) await dismissGuest(nat.backend, guest, id)
   if (nat.bridgePort !== undefined) await closeHairpin(nat.bridgePort, id)
 }

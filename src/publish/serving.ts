@@ -4,7 +4,7 @@
  *
  *     record → claim → sockets → rules          to begin, or nothing of it
  *     sockets │ rules                           to lead: what of the two can be done is done
- *     mark → rules │ sockets → claim → record   to end: the record goes when nothing else is left
+ *     mark → rules for what is new │ sockets → connections → other rules → claim → record   to end: the record goes when nothing else is left
  *
  * What fails leaves the publication leading nowhere rather than to what it should not, and the record says
  * what there is; so the same can be asked for again, as often as it takes.
@@ -19,12 +19,14 @@ import { everyStep, type Undo } from '../model/undo.ts'
 import { endFlows } from '../nat/nat.ts'
 import { isThere } from '../netns/container.ts'
 import { sameNamespace } from '../netns/netns.ts'
+import { despiteTheDead } from '../network/dead-claims.ts'
 import { claimPorts, releasePorts } from '../ports/ports.ts'
 import { probePorts } from '../ports/probe.ts'
 import { removePublication, writePublication } from '../records/publications.ts'
+import { type Drained, drain } from './front/drain.ts'
 import type { Fronted, Ports } from './front/front.ts'
 import { checkRedirect, portsOf, proxyPart, rulesFit, targetsOf } from './plan.ts'
-import { addRules, type KernelPart, obstacleOf, removeRules, rulesFor } from './rules.ts'
+import { addRules, closePorts, dismiss, type KernelPart, obstacleOf, removeRules, rulesFor } from './rules.ts'
 
 export class Serving {
   readonly #front: Ports
@@ -47,7 +49,9 @@ export class Serving {
     undo.push('the record', () => removePublication(draft.id))
     writePublication(publication)
     undo.push('the claim on host ports', () => releasePorts(draft.id, [portsOf(draft)]))
-    await claimPorts(draft.id, [portsOf(draft)], { probe: forwarding === undefined })
+    const ports = [portsOf(draft)]
+    const probe = forwarding === undefined
+    await despiteTheDead(draft.id, ports, () => claimPorts(draft.id, ports, { probe }))
     if (forwarding !== undefined) {
       this.#listen(forwarding, draft)
       undo.push('the listening sockets', () => this.#front.withdraw(draft.id))
@@ -167,24 +171,34 @@ export class Serving {
   }
 
   /**
-   * Takes a publication down. It is marked before, so that whoever comes after a kill goes on with that.
+   * Takes a publication down. It is marked before, so that whoever comes after a kill goes on with that, and no longer
+   * than was left.
    * @throws the error, or an AggregateError, after having tried all; the record stays then
    */
-  async end(publication: Publication, why: PublicationEnd): Promise<void> {
-    const { id, drainMs, ending } = publication
-    if (ending === undefined) mark({ ...publication, ending: why })
+  async end(publication: Publication, why: PublicationEnd): Promise<Drained> {
+    const { id, drainMs, ending, drainsUntil = Date.now() + drainMs } = publication
+    if (ending === undefined)
+      mark({
+        ...publication,
+        ending: why,
+        ...present({ drainsUntil: drainMs > 0 ? drainsUntil : undefined }),
+      })
     this.#ledTo.delete(id)
+    let drained: Drained = { connections: 0, cut: 0 }
     await everyStep([
-      () => removeRules(publication),
+      () => closePorts(publication),
       async () => {
-        if (this.isServed(id)) await this.#front.withdraw(id, { drainMs })
+        const leftMs = Math.min(Math.max(drainsUntil - Date.now(), 0), drainMs)
+        drained = await drain(this.#front, publication, leftMs)
       },
+      () => dismiss(publication),
     ])
     await everyStep([
       () => publication.nat && endFlows([portsOf(publication)]),
       () => releasePorts(id, [portsOf(publication)]),
       () => removePublication(id),
     ])
+    return drained
   }
 
   /** True while the proxy listens for it. */

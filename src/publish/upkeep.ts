@@ -4,6 +4,7 @@
  */
 
 import {
+  type Container,
   calledAll,
   type Publication,
   type PublicationEnd,
@@ -13,14 +14,19 @@ import { everyOne } from '../model/undo.ts'
 import { isThere, thereCheck } from '../netns/container.ts'
 import { readPublication } from '../records/publications.ts'
 import { findAgain } from './again.ts'
+import type { Drained } from './front/drain.ts'
 import { Obstacles } from './obstacles.ts'
 import { Reconsidering } from './reconsider.ts'
 import type { Resolver } from './resolve.ts'
 import type { Serving } from './serving.ts'
 import type { Turns } from './turns.ts'
 
-/** Hears what happens to a publication, and of waiting why. */
-export type Tell = (event: PublicationEvent, about: Publication, why?: string) => void
+/** Hears what happens to a publication; of waiting why, and where it led before where it leads elsewhere now. */
+export type Tell = (
+  event: PublicationEvent,
+  about: Publication,
+  more?: { why?: string | undefined; from?: readonly Container[] },
+) => void
 
 interface Parts {
   serving: Serving
@@ -85,7 +91,8 @@ export class Upkeep {
         if (this.#tended.has(id) || this.#obstacles.isResting(id)) return []
         const isOver = expiresAt !== undefined && expiresAt <= now
         const why = ending ?? (isOver ? 'expired' : undefined)
-        if (why !== undefined) return [this.#look(publication, () => this.end(publication, why))]
+        if (why !== undefined)
+          return [this.#look(publication, async () => void (await this.end(publication, why)))]
         const isWell = this.#obstacles.why(id) === undefined && containers.every(each => isThere(each.netns))
         return isWell ? [] : [this.#look(publication, () => this.#follow(publication))]
       }),
@@ -108,7 +115,7 @@ export class Upkeep {
       if (!isSame) return this.#reconsidering.again(id)
       const led = await this.#serving.reconsider(publication)
       const { natObstacle } = led
-      this.#tell(natObstacle === undefined ? 'cleared' : 'obstructed', led, natObstacle)
+      this.#tell(natObstacle === undefined ? 'cleared' : 'obstructed', led, { why: natObstacle })
     })
   }
 
@@ -125,7 +132,7 @@ export class Upkeep {
 
   #meet(publication: Publication, thrown: unknown): void {
     const why = this.#obstacles.meet(publication.id, thrown)
-    if (why !== undefined) this.#tell('waiting', publication, why)
+    if (why !== undefined) this.#tell('waiting', publication, { why })
   }
 
   /** Containers of a publication went away, or came back as others; or something was in its way. */
@@ -136,29 +143,31 @@ export class Upkeep {
     await this.#turns.take(id, async () => {
       const unchanged = JSON.stringify(readPublication(id)) === JSON.stringify(publication)
       if (!unchanged) return
-      if (containers.length === 0) return this.#endNow(publication, 'ended')
+      if (containers.length === 0) return void (await this.#endNow(publication, 'ended'))
       const isLed = this.#serving.leadsTo(publication, containers)
       const led = isLed ? publication : await this.#serving.lead(publication, containers)
       if (failures.length > 0) throw new AggregateError(failures)
       if (!this.#obstacles.overcome(id) && isLed) return
       const stopped = containers.filter(each => !isThere(each.netns))
       const isStopped = stopped.length === containers.length
-      if (isStopped) this.#tell('waiting', led, `${calledAll(stopped)} does not run`)
-      else this.#tell(isObstructed ? 'serving' : 'moved', led)
+      if (isStopped) this.#tell('waiting', led, { why: `${calledAll(stopped)} does not run` })
+      else if (isObstructed) this.#tell('serving', led)
+      else this.#tell('moved', led, { from: publication.containers })
     })
   }
 
   /** Ends a publication; one that has ended already stays so. @throws what could not be taken down */
-  end({ id }: Publication, why: PublicationEnd): Promise<void> {
+  end({ id }: Publication, why: PublicationEnd): Promise<Drained | undefined> {
     return this.#turns.take(id, async () => {
       const publication = readPublication(id)
-      if (publication !== undefined) await this.#endNow(publication, why)
+      return publication && this.#endNow(publication, why)
     })
   }
 
-  async #endNow(publication: Publication, why: PublicationEnd): Promise<void> {
-    await this.#serving.end(publication, why)
+  async #endNow(publication: Publication, why: PublicationEnd): Promise<Drained> {
+    const drained = await this.#serving.end(publication, why)
     this.#obstacles.overcome(publication.id)
     this.#tell(why, publication)
+    return drained
   }
 }

@@ -26,9 +26,16 @@ import { type FileLock, lockFile, tryLockFile } from '../ffi/lock.ts'
 import { hasCode } from '../model/errors.ts'
 import type { Attachment, Undertaking } from '../model/network.ts'
 import { endOrphans } from '../netns/orphans.ts'
-import { inDirectory, inDirectorySync, listNames, removeEmptyParents, runDirectory } from './run-directory.ts'
+import {
+  inDirectory,
+  inDirectorySync,
+  listFiles,
+  listNames,
+  removeEmptyParents,
+  runDirectory,
+} from './run-directory.ts'
 import { entryShape } from './shapes.ts'
-import { readState, removeNamed, removeState, TEMPORARY, writeState } from './state-files.ts'
+import { readListedState, readState, removeNamed, removeState, TEMPORARY, writeState } from './state-files.ts'
 
 export { removeEmptyParents, runDirectory } from './run-directory.ts'
 
@@ -72,10 +79,15 @@ export const removeEntry = (owner: string): void => removeState(entryName(owner)
 export const listOwners = (): string[] => listNames(ENTRIES).flatMap(name => ownerIn(name) ?? [])
 
 /** Every entry of this host, with its owner tag. */
-export const listEntries = (): NamedEntry[] =>
-  listOwners().flatMap(owner => {
-    const entry = readEntry(owner)
-    return entry === undefined ? [] : [{ owner, entry }]
+export const listEntries = (): NamedEntry[] => mapEntries(named => named)
+
+/** What is made of every entry: where that is little, a full host's need not be in memory at once. */
+export const mapEntries = <T>(make: (named: NamedEntry) => T): T[] =>
+  listFiles(ENTRIES).flatMap(file => {
+    const owner = ownerIn(file.name)
+    if (owner === undefined) return []
+    const entry = readListedState<Entry>(entryName(owner), file, entryShape(owner))
+    return entry === undefined ? [] : [make({ owner, entry })]
   })
 
 /** Counts an owner among the users of something shared. */

@@ -3,9 +3,19 @@
  *
  * Making and removing may race with another process, so making is tried again. What cannot be read or
  * written there is an error that names the directory: without it nothing of what is done could be taken back.
+ * Nor is one used that somebody else could write to, or exchange what is in it: what is read there is believed.
  */
 
-import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  type Dirent,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  type Stats,
+  statSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { makeFolder } from '../ffi/folder.ts'
 import { removeFolder } from '../ffi/remove.ts'
@@ -23,6 +33,7 @@ const ATTEMPTS = 100
  * @throws TsnetError `io` where that cannot be
  */
 export async function inDirectory<T>(path: string, work: (path: string) => Promise<T>): Promise<T> {
+  requireOwn()
   for (let attempt = 1; ; attempt++) {
     try {
       return await work(path)
@@ -34,6 +45,7 @@ export async function inDirectory<T>(path: string, work: (path: string) => Promi
 
 /** As inDirectory, for work that waits for nothing. */
 export function inDirectorySync(path: string, work: (path: string) => void): void {
+  requireOwn()
   for (let attempt = 1; ; attempt++) {
     try {
       work(path)
@@ -59,9 +71,45 @@ export function makeRunDirectory(): void {
   try {
     makeFolder(runDirectory(), MODE)
     accessSync(runDirectory(), constants.W_OK)
+    requireOwn()
   } catch (thrown) {
     throw unusable(thrown)
   }
+}
+
+/** The one that has been looked at: nobody else can change whose it is. */
+let own: string | undefined
+
+/** A link counts as the one who made it, and so does what it leads to. */
+function requireOwn(): void {
+  const folder = runDirectory()
+  if (folder === own) return
+  const found = statOf(() => lstatSync(folder, { throwIfNoEntry: false }))
+  if (found === undefined) return
+  for (const each of found.isSymbolicLink() ? [found, statOf(() => statSync(folder))] : [found]) {
+    const whose = each && othersOf(each)
+    if (whose === undefined) continue
+    const advice = 'make it root’s own (chown root, chmod 700), or name another with TSNET_RUN_DIR'
+    throw new TsnetError('io', `the run directory ${folder} is not used: it ${whose}; ${advice}`)
+  }
+  own = folder
+}
+
+/** What cannot be looked at is not there; who uses it hears why. */
+function statOf(look: () => Stats | undefined): Stats | undefined {
+  try {
+    return look()
+  } catch {
+    return undefined
+  }
+}
+
+/** Who else could change what is in a directory; undefined: nobody. */
+function othersOf(place: Stats): string | undefined {
+  if (place.uid !== 0 && place.uid !== process.geteuid?.()) return `belongs to user ${place.uid}`
+  if (place.isSymbolicLink()) return undefined
+  if ((place.mode & 0o002) !== 0) return 'can be written by everybody'
+  return (place.mode & 0o020) !== 0 && place.gid !== 0 ? `can be written by group ${place.gid}` : undefined
 }
 
 /**
@@ -77,9 +125,15 @@ export function requireRunDirectory(): void {
 }
 
 /** Of a folder of the run directory; none where it is not there. @throws TsnetError `io` */
-export function listNames(folder: string): string[] {
+export const listNames = (folder: string): string[] => listed(folder, path => readdirSync(path))
+
+/** As listNames, with what each is. */
+export const listFiles = (folder: string): Dirent[] =>
+  listed(folder, path => readdirSync(path, { withFileTypes: true }))
+
+function listed<T>(folder: string, list: (path: string) => T[]): T[] {
   try {
-    return readdirSync(join(runDirectory(), folder))
+    return list(join(runDirectory(), folder))
   } catch (thrown) {
     if (hasCode(thrown, 'ENOENT')) return []
     throw unusable(thrown)

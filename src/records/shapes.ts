@@ -1,9 +1,10 @@
 /** What records have to look like: all that taking down and serving rely on (model/json/shape.ts). */
 
-import { parseCidr, parseIp } from '../model/address/address.ts'
+import { isCidr, isIp } from '../model/address/address.ts'
 import { tryParseHostIp } from '../model/address/host.ts'
 import {
   all,
+  byKind,
   flag,
   listOf,
   number,
@@ -14,13 +15,14 @@ import {
   record,
   type Shape,
   text,
+  when,
   whole,
   within,
 } from '../model/json/shape.ts'
 import { ownerTag } from '../model/network.ts'
 
-const cidr = parsed(parseCidr, 'an address with the length of its subnet')
-const ip = parsed(parseIp, 'an address')
+const cidr = when(isCidr, 'an address with the length of its subnet')
+const ip = when(isIp, 'an address')
 const hostIp = parsed(tryParseHostIp, 'an address of the host')
 const port = within(1, 65_535)
 const protocol = oneOf('tcp', 'udp', 'sctp')
@@ -52,23 +54,22 @@ const intent = record({
   ports: listOf(mapping),
   held: optional(listOf(mapping)),
   otherAddresses: optional(listOf(ip)),
+  resolvers: optional(listOf(ip)),
   answersBy: optional(listOf(text)),
 })
 
 const nat = record({ backend, intent })
 const link = record({ name: text, mac: text })
 
-const ipam: Shape = value =>
-  ipams[(value as { kind?: keyof typeof ipams })?.kind ?? 'none']?.(value) ?? kind(value)
-const kind = record({ kind: oneOf('none', 'host-local', 'delegated') })
-const ipams: Record<string, Shape> = {
+const ipam = byKind({
+  none: object,
   'host-local': record({
     dataDir: text,
     ranges: listOf(listOf(record({ subnet: cidr }))),
     routes: listOf(object),
   }),
   delegated: record({ delegation: record({ plugin: text, path: listOf(text), args: text, config: object }) }),
-}
+})
 
 const undertaking = record({
   ...made,
@@ -77,6 +78,7 @@ const undertaking = record({
   leases: listOf(record({ address: cidr, gateway: optional(ip) })),
   nat: optional(nat),
   ports: listOf(mapping),
+  names: optional(record({ domain: text, forward: flag, servers: listOf(ip) })),
   macspoofchk: flag,
   returnPath: optional(text),
   bandwidth: optional(object),
@@ -104,10 +106,13 @@ const isOf =
 
 /** An entry of `attachments/`. */
 export const entryShape = (owner: string): Shape => {
-  const complete = record({ state: oneOf('attached'), attachment: all(attachment, isOf(owner)) })
-  const begun = record({ state: oneOf('attaching', 'detaching'), attachment: all(undertaking, isOf(owner)) })
-  return value => ((value as { state?: unknown })?.state === 'attached' ? complete : begun)(value)
+  const whose = record({ attachment: isOf(owner) })
+  return value =>
+    ((value as { state?: unknown })?.state === 'attached' ? complete : begun)(value) ?? whose(value)
 }
+
+const complete = record({ state: oneOf('attached'), attachment })
+const begun = record({ state: oneOf('attaching', 'detaching'), attachment: undertaking })
 
 const hostPort = record({ protocol, hostIp: optional(ip), hostPort: port, containerPort: port })
 const either =
@@ -177,6 +182,7 @@ export const publicationShape = record({
   deny: listOf(cidr),
   waitMs: number,
   drainMs: number,
+  drainsUntil: optional(number),
   nat: optional(
     either(
       record({ backend, ports: intent, guests: listOf(intent) }),

@@ -13,16 +13,16 @@
  * back to an older build would lose it.
  */
 
-import { constants, linkSync, openSync, renameSync } from 'node:fs'
+import { constants, type Dirent, linkSync, openSync, renameSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { makeFolder } from '../ffi/folder.ts'
-import { asideMark, readRegular, writeAndClose } from '../ffi/regular-file.ts'
+import { asideMark, type Content, readListed, readRegular, writeAndClose } from '../ffi/regular-file.ts'
 import { removeFile } from '../ffi/remove.ts'
 import { hasCode, messageOf } from '../model/errors.ts'
 import type { Shape } from '../model/json/shape.ts'
 import { readStored, type Stored, storedText } from '../model/json/stored.ts'
 import { surroundings } from '../model/surroundings.ts'
-import { inDirectorySync, listNames, removeEmptyParents, runDirectory, unusable } from './run-directory.ts'
+import { inDirectorySync, listFiles, removeEmptyParents, runDirectory, unusable } from './run-directory.ts'
 
 /** Ending of a file that is being written. The same name each time: what a killed writer left is overwritten. */
 export const TEMPORARY = '.tmp'
@@ -37,17 +37,25 @@ const pathOf = (name: string): string => join(runDirectory(), name)
  * @param name `ports/tcp-31.json`
  * @throws TsnetError `io`: the directory cannot be used, or a newer build wrote the file
  */
-export function readState<T>(name: string, shape: Shape): T | undefined {
-  const found = lookAtState<T>(name, shape)
+export const readState = <T>(name: string, shape: Shape): T | undefined => readBy<T>(readRegular, name, shape)
+
+/** As readState, of a file of a listing, at less cost where it is a plain one. */
+export const readListedState = <T>(name: string, file: Dirent, shape: Shape): T | undefined =>
+  readBy<T>(file.isFile() ? readListed : readRegular, name, shape)
+
+type Read = (path: string) => Content | undefined
+
+function readBy<T>(read: Read, name: string, shape: Shape): T | undefined {
+  const found = lookAtState<T>(name, shape, read)
   if (found === undefined || 'value' in found) return found?.value
   setAside(name, found.damage)
   return undefined
 }
 
 /** As readState, but a damaged file stays where it is, for whoever may replace it. */
-export function lookAtState<T>(name: string, shape: Shape): Stored<T> | undefined {
+export function lookAtState<T>(name: string, shape: Shape, read: Read = readRegular): Stored<T> | undefined {
   try {
-    const content = readRegular(pathOf(name))
+    const content = read(pathOf(name))
     return content !== undefined && 'text' in content
       ? readStored<T>(content.text, shape, pathOf(name))
       : content
@@ -65,8 +73,9 @@ export function writeState(name: string, value: unknown): void {
 
 /** The files of a folder of the run directory. */
 export const listStates = <T>(folder: string, shape: Shape): T[] =>
-  listNames(folder).flatMap(name => {
-    const value = name.endsWith('.json') ? readState<T>(`${folder}/${name}`, shape) : undefined
+  listFiles(folder).flatMap(file => {
+    const path = `${folder}/${file.name}`
+    const value = path.endsWith('.json') ? readListedState<T>(path, file, shape) : undefined
     return value === undefined ? [] : [value]
   })
 
@@ -85,11 +94,10 @@ function lookAtCopy<T>(name: string, shape: Shape): T | undefined {
   return copy !== undefined && 'value' in copy ? copy.value : undefined
 }
 
-/** As writeState, twice. The copy first: what the file itself says counts. */
+/** As writeState, twice. The copy first, also where both go: what the file itself says counts, and none is left without it. */
 export function writeKept(name: string, value: unknown): void {
-  if (value !== undefined) writeState(join(COPIES, name), value)
+  writeState(join(COPIES, name), value)
   writeState(name, value)
-  if (value === undefined) removeState(join(COPIES, name))
 }
 
 /** Removes a file, and what a killed writer left beside it. Idempotent. */
@@ -117,7 +125,10 @@ export function writeWhole(name: string, text: string): void {
     try {
       renameSync(temporary, path)
     } catch (thrown) {
-      if (!hasCode(thrown, 'EISDIR', 'ENOTEMPTY', 'EEXIST')) throw thrown
+      if (!hasCode(thrown, 'EISDIR', 'ENOTEMPTY', 'EEXIST')) {
+        removeFile(temporary)
+        throw thrown
+      }
       setAside(name, 'is a directory')
       renameSync(temporary, path)
     }

@@ -8,6 +8,7 @@
 
 import { type Dirent, existsSync, readdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
+import { tryLockFile } from '../ffi/lock.ts'
 import { hasCode } from '../model/errors.ts'
 import { everyStep } from '../model/undo.ts'
 import { unlessLocked } from './records.ts'
@@ -22,11 +23,25 @@ export async function tidyRunDirectory(): Promise<void> {
   await everyStep(
     filesIn(runDirectory()).map(name => async () => {
       if (name.endsWith('/')) removeEmptyParents(join(runDirectory(), name, 'any'))
-      else if (name.endsWith(TEMPORARY)) removeState(name)
-      else if (name.endsWith(LOCK) && !NOT_OURS.includes(name)) await letGo(name.slice(0, -LOCK.length))
-      else if (isLeftCopy(name)) removeState(name)
+      else if (isLock(name)) await letGo(name.slice(0, -LOCK.length))
+      else if (isLeft(name)) removeState(name)
     }),
   )
+}
+
+/** Files that tidyRunDirectory would remove, by their paths. */
+export const untidyFiles = (): string[] =>
+  filesIn(runDirectory())
+    .filter(name => (isLock(name) ? !isHeld(name) : isLeft(name)))
+    .map(name => join(runDirectory(), name))
+
+const isLock = (name: string): boolean => name.endsWith(LOCK) && !NOT_OURS.includes(name)
+
+const isLeft = (name: string): boolean => name.endsWith(TEMPORARY) || isLeftCopy(name)
+
+function isHeld(name: string): boolean {
+  using lock = tryLockFile(join(runDirectory(), name))
+  return lock === undefined
 }
 
 const LOCK = '.lock'

@@ -18,6 +18,8 @@ export interface ContainerdConfig {
   address?: string
   /** Where it looks for plugins when it puts pods on a network. */
   pluginFolders: string[]
+  /** Where it looks for the network lists of pods; absent where nothing is said. */
+  listFolder?: string
 }
 
 /** The plugin that speaks with Kubernetes, by the version of the file: 3 and 4, then 2. */
@@ -32,7 +34,11 @@ export function readContainerdConfig(root = '', path = CONTAINERD_CONFIG): Conta
   const folders = files.map(file =>
     CRI.flatMap(name => ['bin_dirs', 'bin_dir'].flatMap(key => textsAt(file, 'plugins', name, 'cni', key))),
   )
+  const listFolder = files
+    .flatMap(file => CRI.map(name => textAt(file, 'plugins', name, 'cni', 'conf_dir')))
+    .findLast(each => each !== undefined)
   return {
+    ...(listFolder !== undefined && { listFolder }),
     ...(state !== undefined && { state }),
     ...(address !== undefined && { address }),
     pluginFolders: folders.findLast(each => each.length > 0) ?? [],

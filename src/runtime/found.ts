@@ -25,9 +25,10 @@ export interface Source {
   runtime: Runtime
   /**
    * All its containers, running or not.
+   * @param end aborts when nobody waits for the answer any more
    * @throws TsnetError `missing`: this runtime is not here; anything else: it is, and does not answer
    */
-  list(): Found[] | Promise<Found[]>
+  list(end?: AbortSignal): Found[] | Promise<Found[]>
   /** Adds the first process of a container that was listed without. */
   locate?(found: Found): Promise<Found>
 }

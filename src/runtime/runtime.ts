@@ -8,7 +8,9 @@
  *
  * Every runtime is asked at once: docker and podman over their API, the others by the files they keep.
  * One that hangs or fails takes nothing from what another answers; its trouble is named if nobody knows
- * the container. Which process a container has is asked only of those that fit the word.
+ * the container. Where another knows one by its whole name or id that runs, one that hangs is waited for for a moment
+ * (answers.ts); where an id only begins so, for as long as it may take, since it could know one of that name. Which
+ * process a container has is asked only of those that fit the word.
  *
  *     list all → those that fit best → their processes → one for each namespace → exactly one
  *
@@ -27,8 +29,9 @@ import { present } from '../model/present.ts'
 import { LONG_ID, shortName } from '../model/publication/container-name.ts'
 import type { Container, Runtime } from '../model/publication/publication.ts'
 import { currentNetns, type Netns, openNetns, sameNamespace, tryOpenNetns } from '../netns/netns.ts'
+import { type Answers, type Asked, answersOf } from './answers.ts'
 import { type DockerPort, listDockerPorts } from './docker-ports.ts'
-import { bestOf, eachOnce, type Found, referenceOf, type Source, shortReference } from './found.ts'
+import { answersTo, bestOf, eachOnce, type Found, referenceOf, type Source, shortReference } from './found.ts'
 import { lookInto } from './network-view.ts'
 import { placesOf } from './places.ts'
 import { parseReference } from './reference.ts'
@@ -43,6 +46,7 @@ export { tryParseReference } from './reference.ts'
 /**
  * Finds a running container.
  * @param attached containers that tsnet itself put on a network (runtime `cni`)
+ * @param warn hears of a runtime that was not waited for
  * @throws TsnetError `unknown-container`: nobody knows it, or several answer to the name; `not-running`;
  *   `io`, `missing`: the runtimes that might know it do not answer; `invalid-netns`: its network is the
  *   host's; `invalid-environment`: this can be no name
@@ -51,11 +55,13 @@ export async function resolveContainer(
   text: string,
   attached: readonly Found[] = [],
   sources: readonly Source[] = sourcesOf(attached),
+  warn: (line: string) => void = () => {},
 ): Promise<Container> {
   const reference = parseReference(text)
   const { runtime } = reference
   if (runtime === 'netns' || runtime === 'pid') return byNamespace(runtime, reference.name)
-  return find(text, runtime, all => bestOf(all, reference), sources)
+  const isSure = (all: Found[]) => all.some(each => answersTo(each, reference) === 'by name')
+  return find(text, runtime, all => bestOf(all, reference), sources, { isSure, warn })
 }
 
 /**
@@ -70,7 +76,7 @@ export async function resolveAgain(
   if (runtime === 'netns') return byNamespace(runtime, name)
   if (runtime === 'pid') throw new TsnetError('unknown-container', `process ${name} has ended`)
   const choose = (all: Found[]) => all.filter(each => referenceOf(each) === reference)
-  return find(reference, runtime, choose, sources, 'try-again')
+  return find(reference, runtime, choose, sources, { ambiguous: 'try-again' })
 }
 
 /** A running container with the addresses that it has now. @throws TsnetError `invalid-netns` */
@@ -84,11 +90,34 @@ export function lookAgain(container: Container): Container {
 export const dockerPorts = (): Promise<DockerPort[]> =>
   listDockerPorts(engine('docker', placesOf().dockerSocket))
 
+/** Whose a container is, and what it is called there. */
+export type Whose = Pick<Found, 'runtime' | 'name'>
+
+/**
+ * Whose containers are, by their ids, as far as the runtimes of this host answer in time. What `cni` tells is not
+ * told: it is what somebody attached, and nobody's name for it.
+ */
+export async function knownById(
+  sources: readonly Source[] = sourcesOf([]),
+  patienceMs?: number,
+): Promise<Map<string, Whose>> {
+  using asked = ask(sources.filter(({ runtime }) => runtime !== 'cni'))
+  const { values } = await answersOf(asked.all, () => true, patienceMs)
+  const all = values.flat().toReversed()
+  return new Map(all.map(({ id, runtime, name }) => [id, { runtime, name }]))
+}
+
 /** What people call containers, by their ids, as far as the runtimes of this host answer. */
 export async function namesById(sources: readonly Source[] = sourcesOf([])): Promise<Map<string, string>> {
-  const { values } = await settle(sources.map(async source => source.list()))
-  const all = values.flat().toReversed()
-  return new Map(all.flatMap(({ id, name }) => (name === id || LONG_ID.test(name) ? [] : [[id, name]])))
+  const known = [...(await knownById(sources))]
+  return new Map(known.flatMap(([id, { name }]) => (name === id || LONG_ID.test(name) ? [] : [[id, name]])))
+}
+
+interface Finding {
+  /** Whether what some have answered cannot become another container by what others would. */
+  isSure?: (all: Found[]) => boolean
+  ambiguous?: ErrorCode
+  warn?: (line: string) => void
 }
 
 async function find(
@@ -96,32 +125,43 @@ async function find(
   runtime: Runtime | undefined,
   choose: (all: Found[]) => Found[],
   sources: readonly Source[],
-  ambiguous: ErrorCode = 'unknown-container',
+  { isSure = () => false, ambiguous = 'unknown-container', warn = () => {} }: Finding = {},
 ): Promise<Container> {
-  const asked = sources.filter(source => runtime === undefined || source.runtime === runtime)
-  const lists = await settle(asked.map(async source => source.list()))
-  // That a runtime is not on this host matters only to those who asked for it.
-  const silent = lists.failures.filter(thrown => runtime !== undefined || !hasCode(thrown, 'missing'))
-  const all = lists.values.flat()
-  const chosen = choose(all)
-  const located = await settle(chosen.map(found => locate(found, asked)))
-  const running = located.values.flatMap(describe)
-  if (running.length > 0) return pickOne(text, running, ambiguous)
-  throw failure(text, all, chosen, [...silent, ...located.failures])
+  const able = sources.filter(source => runtime === undefined || source.runtime === runtime)
+  using asked = ask(able)
+  const among = async ({ values, failures, silent }: Answers<Found[]>) => {
+    const all = values.flat()
+    const chosen = choose(all)
+    const located = await answersOf(chosen.map(each => ({ name: each.name, answer: locate(each, able) })))
+    // That a runtime is not on this host matters only to those who asked for it.
+    const troubles = failures.filter(thrown => runtime !== undefined || !hasCode(thrown, 'missing'))
+    const running = located.values.flatMap(describe)
+    return { all, chosen, running, silent, troubles: [...troubles, ...located.failures] }
+  }
+  let found = await among(await answersOf(asked.all, values => isSure(values.flat())))
+  if (found.running.length === 0 && found.silent.length > 0) found = await among(await answersOf(asked.all))
+  const { all, chosen, running, silent, troubles } = found
+  if (running.length === 0) throw failure(text, all, chosen, troubles)
+  const container = pickOne(text, running, ambiguous)
+  if (silent.length > 0)
+    warn(`${shown(text)} is ${container.reference}; ${silent.join(' and ')} did not answer in time`)
+  return container
+}
+
+/** At its end nobody who has not answered is listened to. */
+function ask(sources: readonly Source[]): Disposable & { all: Asked<Found[]>[] } {
+  const end = new AbortController()
+  const all = sources.map(source => ({
+    name: source.runtime,
+    answer: (async () => source.list(end.signal))(),
+  }))
+  return { all, [Symbol.dispose]: () => end.abort() }
 }
 
 async function locate(found: Found, sources: readonly Source[]): Promise<Found> {
   if (found.pid !== undefined || found.netnsPath !== undefined) return found
   const source = sources.find(each => each.runtime === found.runtime)
   return source?.locate === undefined ? found : source.locate(found)
-}
-
-async function settle<T>(promises: Promise<T>[]): Promise<{ values: T[]; failures: unknown[] }> {
-  const outcomes = await Promise.allSettled(promises)
-  return {
-    values: outcomes.flatMap(each => (each.status === 'fulfilled' ? [each.value] : [])),
-    failures: outcomes.flatMap(each => (each.status === 'rejected' ? [each.reason] : [])),
-  }
 }
 
 /** In the order of the sources. */

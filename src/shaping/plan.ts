@@ -20,8 +20,14 @@ const LIMIT_MAX = 0xffffffff
 /** What 32 bits of the kernel's ticks, of 64 ns, hold. */
 const MICROSECONDS_MAX = Math.floor((0xffffffff * 64) / 1000)
 
+const IFB_PREFIX = 'bwp'
+
 /** The ifb of an attachment, 15 bytes as IFNAMSIZ allows. */
-export const ifbName = (owner: string): string => `bwp${owner.slice(0, 12)}`
+export const ifbName = (owner: string): string => `${IFB_PREFIX}${owner.slice(0, 12)}`
+
+/** True for one of a limit, whoever made it: the reference's plugin names them alike. */
+export const isIfb = ({ kind, name }: { kind: string | undefined; name: string }): boolean =>
+  kind === 'ifb' && name.startsWith(IFB_PREFIX)
 
 /** What is to be done for an attachment; empty without limits. */
 export function planShaping(target: { bandwidth: Bandwidth; mtu: number; ifb: string }): ShapingPlan {

@@ -42,7 +42,7 @@ import { planShaping } from './plan.ts'
 import { endRedirect, openHook, redirect } from './redirects.ts'
 import { rootQdisc } from './verify.ts'
 
-export { ifbName } from './plan.ts'
+export { ifbName, isIfb } from './plan.ts'
 export { isRedirectedTo } from './redirects.ts'
 export { verifyShaping } from './verify.ts'
 
@@ -57,6 +57,8 @@ export interface ShapingTarget {
   ifb: string
   /** What is written at the ifb for those who come across it. */
   alias?: string
+  /** Of the ifb; absent: any. */
+  mac?: string
   /** Link group of the ifb, so that it can be deleted together with others. */
   group?: number
 }
@@ -79,8 +81,8 @@ export function shape(nl: Netlink, target: ShapingTarget, undo: Undo): Interface
   if (from === undefined) return undefined
   const { name, bucket } = from
   unshape(nl, name)
-  const { mtu, group, alias } = target
-  const ifb = needs('ifb', () => addIfb(nl, present({ name, mtu, group, alias })))
+  const { mac, mtu, group, alias } = target
+  const ifb = needs('ifb', () => addIfb(nl, present({ name, mac, mtu, group, alias })))
   undo.push(`link ${name}`, () => unshape(nl, name))
   needs('sch_tbf', () => addTokenBucket(nl, ifb, bucket))
   changeLink(nl, ifb, { up: true })

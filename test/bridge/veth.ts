@@ -3,7 +3,7 @@
 import t from 'tap'
 import { hostAlias, hostMac } from '../../src/bridge/names.ts'
 import { planLink } from '../../src/bridge/plan/plan.ts'
-import { makeVeth } from '../../src/bridge/veth.ts'
+import { bringUp, makeVeth } from '../../src/bridge/veth.ts'
 import { fixedMacs, linkRequest, OWNER } from '../support/link-plan.ts'
 import { refusal } from '../support/scripted-kernel.ts'
 import { agrees, scriptedSide, shows } from '../support/scripted-side.ts'
@@ -73,7 +73,7 @@ t.test('the pair is a port when it is made, and up with all its settings in the 
     ],
   ] as const) {
     const { side, commands } = scriptedSide(agrees, made, ...Array.from({ length: 9 }, () => agrees))
-    makeVeth(side, each, bridge, 20)
+    bringUp(side, each, bridge, makeVeth(side, each, bridge, 20))
     const said = commands.filter(command => !command.startsWith('sysctl'))
     t.match(said, requests)
     t.equal(said.at(-1)?.includes('up'), true, 'not before')

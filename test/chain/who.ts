@@ -2,9 +2,10 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { writeCached } from '../../src/chain/cache.ts'
-import { containerIdOf, hostOf, remembered } from '../../src/chain/chain.ts'
+import { containerIdOf, remembered } from '../../src/chain/chain.ts'
 import type { Runtime } from '../../src/model/publication/publication.ts'
+import { writeCached } from '../../src/networks/cache.ts'
+import { hostOf } from '../../src/networks/places.ts'
 
 process.env.TSNET_RUN_DIR = mkdtempSync(join(tmpdir(), 'tsnet-run-'))
 const host = { ...hostOf({}), cache: mkdtempSync(join(tmpdir(), 'tsnet-cache-')) }

@@ -47,6 +47,9 @@ t.test('a wrong call ends with 2, says what is wrong and where help is, on stder
     ],
     [['publish', '-p', '8080:80', 'web'], /words of their own.*: tsnet publish 8080:80 web\n/],
     [['demo', 'now'], /^tsnet: too many arguments/],
+    [['network'], /^Usage: tsnet network/],
+    [['network', 'crate'], /^tsnet: unknown command 'crate'\n.*Did you mean create\?/s],
+    [['network', 'rm', '--colour'], /unknown option '--colour'\n\(tsnet network rm --help/],
     [[], /^Usage: tsnet/],
   ]
   for (const [args, message] of calls) {
@@ -68,9 +71,13 @@ t.test('without root every command says so in one line, with the command that wo
     ['uninstall'],
     ['demo'],
     ['oci-hook'],
+    ['network', 'create', 'front'],
+    ['network', 'rm', 'front'],
+    ['network', 'inspect', 'front'],
   ]
   for (const words of calls) {
-    const error = `tsnet: tsnet ${words[0]} needs root: sudo tsnet ${words.join(' ')}\n`
+    const name = words[0] === 'network' ? words.slice(0, 2).join(' ') : words[0]
+    const error = `tsnet: tsnet ${name} needs root: sudo tsnet ${words.join(' ')}\n`
     t.strictSame(await tsnetAs(1000, ...words), { code: 1, out: '', error })
   }
   t.equal((await tsnetAs(1000, '--help')).code, 0)

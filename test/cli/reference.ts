@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { commands } from '../../src/cli/cli.ts'
+import { leavesOf } from '../../src/cli/command.ts'
 
 const reference = readFileSync('docs/cli-reference.md', 'utf8')
 const sections = new Map(
@@ -15,15 +16,20 @@ const program = commands({ out() {}, error() {}, lively: false, livelyErrors: fa
 
 t.test('every command has its section, and no other has', t => {
   const documented = [...sections.keys()].filter(title => title.startsWith('tsnet '))
-  t.same(documented.sort(), program.commands.map(command => `tsnet ${command.name()}`).sort())
+  t.same(
+    documented.sort(),
+    leavesOf(program)
+      .map(({ words }) => `tsnet ${words}`)
+      .sort(),
+  )
   t.end()
 })
 
-for (const command of program.commands) {
-  t.test(`tsnet ${command.name()} is documented with its arguments and options`, t => {
-    const section = sections.get(`tsnet ${command.name()}`) ?? ''
+for (const { words, command } of leavesOf(program)) {
+  t.test(`tsnet ${words} is documented with its arguments and options`, t => {
+    const section = sections.get(`tsnet ${words}`) ?? ''
     const [, usage] = /\n {4}(tsnet .*)\n/.exec(section) ?? []
-    t.equal(usage, `tsnet ${command.name()} ${command.usage()}`)
+    t.equal(usage, `tsnet ${words} ${command.usage()}`)
     const [table = ''] = /^\| option .*\n(\|.*\n)+/m.exec(section) ?? []
     const options = [...table.matchAll(/^\| `([^`]+)`/gm)].map(([, flags]) => flags)
     t.same(

@@ -17,6 +17,8 @@ t.test('what a file does not say is as by default, and so is all of a file that 
   writeFileSync(path, '{"redirect": "on"}')
   t.same(readSettings(path), { ...defaults, redirect: 'on' })
   t.equal(defaults.redirect, 'off')
+  writeFileSync(path, '{"subnetPools": [{"base": "10.9.0.0/16", "size": 26}]}')
+  t.same(readSettings(path), { ...defaults, subnetPools: [{ base: '10.9.0.0/16', size: 26 }] })
 })
 
 t.test('what is wrong in a file is named: file, key and value', async t => {
@@ -28,6 +30,11 @@ t.test('what is wrong in a file is named: file, key and value', async t => {
     ['{"udpIdleMs": 10}', 'invalid-config', 'udpIdleMs must be a whole number from 1000 to 86400000, not 10'],
     ['{"onDemand": 1}', 'invalid-config', 'onDemand must be true or false, not 1'],
     ['{"redirect": true}', 'invalid-config', 'redirect must be "on" or "off", not true'],
+    ['{"subnetPools": {}}', 'invalid-config', 'subnetPools must be a list such as'],
+    ['{"subnetPools": [{"base": "10.9.0.1/16", "size": 24}]}', 'invalid-config', 'subnetPools must be'],
+    ['{"subnetPools": [{"base": "10.9.0.0/16", "size": 15}]}', 'invalid-config', 'subnetPools must be'],
+    ['{"subnetPools": [{"base": "fd00::/48", "size": 64}]}', 'invalid-config', 'subnetPools must be'],
+    ['{"subnetPools": [null]}', 'invalid-config', 'subnetPools must be'],
     ['{"worker": 1}', 'invalid-config', 'there is no setting "worker"'],
     ['{"__proto__": 1}', 'invalid-config', 'there is no setting "__proto__"'],
     ['[]', 'invalid-config', 'must hold an object'],

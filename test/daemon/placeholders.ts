@@ -89,6 +89,27 @@ t.test('a port is served as long as its placeholder is there, and then everythin
   t.equal(await codeOf(connect(held.hostPort)), 'ECONNREFUSED')
 })
 
+t.test(
+  'of one that dies while a successor copies the sockets, these are there until it is decided who serves',
+  async t => {
+    await using container = await serve(echo)
+    await using proxy = new TestProxy()
+    const placeholders = new Placeholders(proxy.proxy)
+    const { close, ...held } = socketAt('tcp')
+    const peer = new TestPeer()
+    await placeholders.serve(callTo(container.port, held), peer)
+    placeholders.standStill()
+    peer.leave()
+    close()
+    t.equal(String(await exchange(held.hostPort, 'hello')), 'hello')
+    t.equal(Object.keys(placeholders.calls()).length, 1)
+    placeholders.goOn()
+    t.same(placeholders.calls(), {})
+    await waitFor(() => proxy.proxy.counters().size === 0, { what: 'the port to be let go of' })
+    t.equal(await codeOf(connect(held.hostPort)), 'ECONNREFUSED')
+  },
+)
+
 t.test('what is inherited is served until its placeholder has come, or did not come', async t => {
   await using container = await serve(echo)
   await using proxy = new TestProxy()

@@ -69,7 +69,7 @@ for (const backend of BACKENDS) {
       const points = pointsIn((await traced(scene, front, command, ['-f'], config)).stderr)
       await front.delete(scene.get('web'), { ports })
       t.ok(points.length > 5, `${command}: ${points.length} places`)
-      for (const [i, point] of someOf(points, extent(3, Number.POSITIVE_INFINITY)).entries()) {
+      for (const [i, point] of someOf(points, extent(2, Number.POSITIVE_INFINITY)).entries()) {
         for (const isGone of isLong ? [false, true] : [i % 2 === 1]) {
           const where = `${command} ${point.call} ${point.nth}${isGone ? ', namespace gone' : ''}`
           if (command !== 'ADD') await attach()
@@ -128,7 +128,7 @@ for (const backend of BACKENDS) {
       const points = pointsIn((await undisturbed.finished).stderr)
       t.strictSame(await scene.residue(isOurs), [])
       let kills = 0
-      for (const point of someOf(points, extent(3, Number.POSITIVE_INFINITY))) {
+      for (const point of someOf(points, extent(2, Number.POSITIVE_INFINITY))) {
         const daemon = await serve(killing(point))
         await live()
         await tsnet.host.run('pkill', '-TERM', '-f', '^node .*daemon', { mayFail: true })

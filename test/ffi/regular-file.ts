@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { asideMark, readRegular } from '../../src/ffi/regular-file.ts'
+import { asideMark, readListed, readRegular } from '../../src/ffi/regular-file.ts'
 import { damage } from '../support/damage.ts'
 
 t.test('a file is read whole, whatever size it says it has', async t => {
@@ -9,9 +9,11 @@ t.test('a file is read whole, whatever size it says it has', async t => {
   for (const text of ['', 'x', 'ü'.repeat(100_000)]) {
     writeFileSync(path, text)
     t.same(readRegular(path), { text })
+    t.same(readListed(path), { text })
   }
   t.match(readRegular('/proc/self/status'), { text: /^Name:[\s\S]*\nThreads:/ })
   t.equal(readRegular('/nowhere'), undefined)
+  t.equal(readListed('/nowhere'), undefined)
 })
 
 t.test('what is no file is said to be what it is, and never waited for', async t => {
@@ -26,6 +28,7 @@ t.test('what is no file is said to be what it is, and never waited for', async t
   ] as const) {
     damage(path, kind, '')
     t.match(readRegular(path), { damage: said }, kind)
+    t.match(readListed(path), { damage: said }, `${kind}, listed`)
     if (kind !== 'a link to nowhere') t.match(readRegular(path, { follow: true }), { damage: said }, kind)
   }
 })

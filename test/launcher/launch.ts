@@ -3,8 +3,16 @@
  * no daemon does it, Node does, with the stdin that was read.
  */
 
-import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
@@ -63,6 +71,35 @@ function hear(socket: Socket, then: (text: string) => void): void {
     if (rest.length === Number(length)) then(rest)
   })
 }
+
+/** The launchers as they are, but that a call may take a second and not ten minutes. */
+function hurried(t: Test): Record<string, string> {
+  const folder = t.testdir({})
+  const script = readFileSync('src/launcher/launch.cjs', 'utf8')
+  writeFileSync(
+    join(folder, 'launch.cjs'),
+    script.replace('CALL_WITHIN_MS = 600_000', 'CALL_WITHIN_MS = 1_000'),
+  )
+  chmodSync(join(folder, 'launch.cjs'), 0o755)
+  const sources = readdirSync('src/launcher').filter(name => name.endsWith('.c'))
+  const words = ['-DCALL_WITHIN_MS=1000', '-o', join(folder, 'tsnet')]
+  const { status } = spawnSync('cc', [...words, ...sources.map(name => resolve('src/launcher', name))])
+  return {
+    'the script': join(folder, 'launch.cjs'),
+    ...(status === 0 && { 'the program': join(folder, 'tsnet') }),
+  }
+}
+
+t.test('a daemon that has begun a call and never ends it is not waited for without end', async t => {
+  for (const [what, executable] of Object.entries(hurried(t))) {
+    const env = await daemon(t, socket => socket.write('tsnet\n'))
+    const { code, stdout } = await call(executable, env)
+    t.match(
+      { what, code, said: JSON.parse(stdout) },
+      { what, code: 1, said: { cniVersion: '0.3.1', code: 11, msg: /has not answered within ten minutes/ } },
+    )
+  }
+})
 
 for (const [what, executable] of Object.entries(launchers)) {
   t.test(`${what} hands over stdin and hands back code, stdout and stderr as they are`, async t => {

@@ -101,6 +101,13 @@ t.test('a namespace that has got the number of one that is gone is another one',
   t.equal(isGone(byNumber), false, 'the control: by its number alone it lives')
   t.equal(isGone({ ...first, path: '/run/netns/nowhere' }), true, 'found through a mount')
   t.equal(isGone({ ...second, path: '/run/netns/nowhere' }), false)
+  const later = new Date(Date.now() + 1_000).toISOString()
+  t.equal(
+    goneCheck()(first, new Date(0).toISOString()),
+    true,
+    'its file is younger than what was written down',
+  )
+  t.equal(goneCheck()(second, later), false, 'its file was there, and was its')
   t.equal(isThere(first), false)
   t.equal(isThere(second), true)
   t.equal(isThere(byNumber), true)

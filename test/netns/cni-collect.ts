@@ -3,12 +3,17 @@
  * section in a name is that of the spec's text.
  */
 
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
+import { waitFor } from 'tsnet/lab'
+import { Fd } from '../../src/ffi/fd.ts'
+import { libc, must } from '../../src/ffi/ffi.ts'
+import { tryLockFile } from '../../src/ffi/lock.ts'
+import { ownerTag } from '../../src/model/network.ts'
 import { linkNames } from '../support/kernel-links.ts'
 import type { Result } from '../support/libcni.ts'
 import { addressOf } from '../support/plugin.ts'
-import { Scene } from '../support/scene.ts'
+import { BACKENDS, Scene } from '../support/scene.ts'
 
 t.setTimeout(300_000)
 
@@ -47,6 +52,56 @@ t.test('section 2, GC: without a list only what is provably dead goes', async t 
   t.notOk(existsSync(lease(dead)))
 })
 
+t.test('GC waits for who looks at what is complete, and leaves alone what is made', async t => {
+  const { scene, front } = await open('a')
+  const [a, { host }] = [scene.get('a'), scene]
+  const owner = ownerTag({ network: 'front', containerId: 'a', ifname: 'eth0' })
+  const record = host.path(`/run/tsnet/attachments/${owner}.json`)
+  const edit = (pattern: RegExp, text: string) =>
+    writeFileSync(record, readFileSync(record, 'utf8').replace(pattern, text))
+  const hold = () => {
+    const path = host.path(`/run/tsnet/${owner}.lock`)
+    return { path, lock: tryLockFile(path, { removeAfter: true }) }
+  }
+  /** Lets go when GC has come to it. */
+  const collectLate = async (meanwhile = () => {}) => {
+    const { path, lock } = hold()
+    using opens = openings(path)
+    const collected = front.collect([])
+    await waitFor(() => opens.happened(), { what: 'GC to ask for the lock' })
+    meanwhile()
+    lock?.[Symbol.dispose]()
+    await collected
+  }
+
+  await front.add(a)
+  await collectLate(() => edit(/(?<="createdAt":")\d/, '3'))
+  t.same(await linkNames(a), ['eth0'], 'it was made anew meanwhile')
+  edit(/"attached"/, '"attaching"')
+  const { lock } = hold()
+  await front.collect([])
+  lock?.[Symbol.dispose]()
+  t.same(await linkNames(a), ['eth0'], 'somebody makes it')
+  edit(/"attaching"/, '"attached"')
+  await collectLate()
+  t.same(await linkNames(a), [], 'somebody has only looked at it')
+  t.same(await scene.residue(), [])
+})
+
+const IN_OPEN = 0x20
+const IN_NONBLOCK = 0x800
+
+/** Whether somebody has opened a file since. */
+function openings(path: string) {
+  const fd = new Fd(must('inotify_init1', libc.inotify_init1(IN_NONBLOCK)))
+  must('inotify_add_watch', libc.inotify_add_watch(fd.number, path, IN_OPEN))
+  const event = Buffer.alloc(4096)
+  return {
+    happened: () => libc.read(fd.number, event, event.length) > 0,
+    [Symbol.dispose]: () => fd.close(),
+  }
+}
+
 t.test('section 2, STATUS: says 50 when no address is left, and nothing when one is', async t => {
   const { scene } = await open('a', 'b')
   const ipam = { type: 'host-local', ranges: [[{ subnet: '10.10.0.0/29', rangeEnd: '10.10.0.2' }]] }
@@ -58,3 +113,29 @@ t.test('section 2, STATUS: says 50 when no address is left, and nothing when one
   await front.delete(scene.get('a'))
   await front.status()
 })
+
+for (const backend of BACKENDS) {
+  t.test(
+    `${backend}: whom no record knows is not counted any more, so the last takes along what all share`,
+    async t => {
+      const scene = await Scene.open(backend, 'a', 'b')
+      t.teardown(() => scene.close())
+      const front = scene.network('front', 10)
+      const users = (verb: string) =>
+        scene.host.run(
+          'sh',
+          '-c',
+          `cd /run/tsnet/users; for each in nat-* forwarding; do ${verb} $each/0123456789abcdef; done`,
+        )
+      await front.add(scene.get('a'))
+      await users('touch')
+      await front.delete(scene.get('a'))
+      t.match((await scene.differences()).join(), /tsnet/i, 'the control: it counts')
+      const kept = await front.add(scene.get('a'))
+      await front.collect(undefined)
+      await front.check(scene.get('a'), kept)
+      await front.delete(scene.get('a'))
+      t.same(await scene.residue(), [])
+    },
+  )
+}

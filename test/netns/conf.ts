@@ -5,7 +5,9 @@
 
 import { readdirSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { type Namespace, NoAnswer } from 'tsnet/lab'
+import { type Namespace, NoAnswer, waitFor } from 'tsnet/lab'
+import { Command } from '../support/daemon.ts'
+import { askUdp } from '../support/dns.ts'
 import {
   addNetworkList,
   type Call,
@@ -116,6 +118,28 @@ promise('ports', 'a runtime may ask for an address and a MAC', async (t, { join 
   const web = await join('web', { ips: ['10.77.2.50/24'], mac: '02:00:00:00:00:50' })
   t.equal(web.v4, '10.77.2.50')
   t.match(web.result.interfaces, [{}, {}, { name: 'eth0', mac: '02:00:00:00:00:50' }])
+})
+
+promise('names', 'containers find each other by name, over both families', async (t, { join, host }) => {
+  const daemon = await new Command(host, 'iptables').daemon()
+  const [web, db] = [await join('web'), await join('db')]
+  const [server = ''] = (web.result.dns as { nameservers?: string[] }).nameservers ?? []
+  t.equal(server, '10.77.6.1')
+  for (const name of ['db', 'db.tsnet.internal'])
+    for (const [type, family] of [
+      ['A', 'v4'],
+      ['AAAA', 'v6'],
+    ] as const) {
+      const found = await waitFor(
+        async () => {
+          const said = await askUdp(web.namespace, { server, name, type, withinMs: 1_000 })
+          return typeof said !== 'string' && said.code === 'NOERROR' ? said.data : undefined
+        },
+        { what: `an answer to ${name}` },
+      )
+      t.same(found, [db[family]], `${name} ${type}`)
+    }
+  await daemon.stop()
 })
 
 promise('bandwidth', 'what a container sends and receives is limited', async (t, { join, outside }) => {

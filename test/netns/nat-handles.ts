@@ -113,6 +113,31 @@ t.test('what an earlier build made is right, and goes by its record or its tag',
   t.equal(await saved(site), empty)
 })
 
+t.test('what two have repaired at once, and is there twice, goes with the last', async t => {
+  const site = await open(t)
+  const empty = await saved(site)
+  await site.install(web)
+  const repair = () =>
+    site.host.run(
+      'iptables',
+      '-t',
+      'raw',
+      '-I',
+      'TSNET-RAW',
+      '!',
+      '-i',
+      'lo',
+      '-d',
+      '127.0.0.0/8',
+      '-j',
+      'DROP',
+    )
+  await repair()
+  await repair()
+  await site.withdraw(web.owner, { intent: web, last: true })
+  t.equal(await saved(site), empty)
+})
+
 t.test('what others put into our chains stays, and keeps them', async t => {
   const site = await open(t)
   await site.install(web)
@@ -121,6 +146,9 @@ t.test('what others put into our chains stays, and keeps them', async t => {
   await site.withdraw(web.owner, { intent: web, last: true })
   const left = (await saved(site)).match(/^-A .*TSNET.*$/gm)
   t.strictSame(left, [
+    // Whoever leads ports by this chain is guarded as before.
+    '-A PREROUTING -j TSNET-RAW',
+    '-A TSNET-RAW -d 127.0.0.0/8 ! -i lo -j DROP',
     '-A FORWARD -j TSNET-FORWARD',
     '-A TSNET-FORWARD -j TSNET-FORWARD-00',
     '-A TSNET-FORWARD-00 -s 10.9.9.9/32 -j DROP',
@@ -128,6 +156,10 @@ t.test('what others put into our chains stays, and keeps them', async t => {
     '-A OUTPUT -m addrtype --dst-type LOCAL -j TSNET-DNAT',
     '-A TSNET-DNAT -s 10.9.9.9/32 -j RETURN',
   ])
+  await site.host.run('iptables', '-F', 'TSNET-FORWARD-00')
+  await site.host.run('iptables', '-t', 'nat', '-F', 'TSNET-DNAT')
+  await site.withdraw(web.owner, { intent: web, last: true })
+  t.notMatch(await saved(site), 'TSNET')
 })
 
 t.test('a check names a rule that is missing, one that is too much, and a way that is cut', async t => {

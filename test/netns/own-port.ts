@@ -8,7 +8,7 @@
 import t, { type Test } from 'tap'
 import type { Host, Namespace } from 'tsnet/lab'
 import { bridgeNetfilter, portSetting } from '../support/bridge-port.ts'
-import { Command } from '../support/daemon.ts'
+import { bySignal, Command } from '../support/daemon.ts'
 import { ANSWERS, BACKENDS, HOST, Scene } from '../support/scene.ts'
 
 t.setTimeout(300_000) // on a busy machine
@@ -51,9 +51,13 @@ for (const backend of BACKENDS) {
       await reachesItself(t, web, 8081, 'nat')
       if (bridged) {
         await t.test('control: not without hairpin mode', async t => {
+          // It would be put back.
+          const { keep, release } = bySignal(daemon)
+          await keep()
           await host.run('bridge', 'link', 'set', 'dev', port, 'hairpin', 'off')
           await t.rejects(web.ask('tcp', HOST[4], 8081, { withinMs: 300 }))
           await host.run('bridge', 'link', 'set', 'dev', port, 'hairpin', 'on')
+          await release()
         })
       }
       await tsnet.run('unpublish', '8080')

@@ -20,8 +20,10 @@ async function open(t: Test, ...containers: string[]): Promise<{ scene: Scene; t
   return { scene, tsnet: new Command(scene.host, 'iptables') }
 }
 
-/** Lowers the limit on open files of the process that it is loaded into. */
-const SHORT = `require('node:child_process').execFileSync('prlimit', ['--pid', process.pid, '--nofile=120:'])`
+/** Lowers the limit on open files of the process that it is loaded into: once, and not again in each thread that starts later. */
+const SHORT = `
+  if (require('node:worker_threads').isMainThread)
+    require('node:child_process').execFileSync('prlimit', ['--pid', process.pid, '--nofile=120:'])`
 
 const listed = async (tsnet: Command, ...words: string[]): Promise<ListedPort[]> =>
   JSON.parse((await tsnet.run('ports', '--json', ...words)).stdout)

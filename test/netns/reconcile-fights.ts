@@ -48,6 +48,11 @@ for (const backend of BACKENDS) {
       }
     }
     await Promise.all(['a', 'b', 'c', 'd'].map((name, i) => cycle(name, 8001 + i)))
+    for (let i = 0; i < 3; i++) {
+      const add = (name: string) => front.add(scene.get(name)).catch(() => {})
+      await Promise.all(['a', 'b'].map(add))
+      await front.collect([])
+    }
     await flusher.stop('SIGKILL')
     t.strictSame(await scene.residue(), [])
     t.equal((await daemon.stop('SIGTERM')).code, 0)

@@ -5,13 +5,17 @@
  *     └─ bare has nothing but lo
  */
 
+import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { lab, type Namespace } from 'tsnet/lab'
+import { lab, type Namespace, waitFor } from 'tsnet/lab'
 import { TsnetError } from '../../src/model/errors.ts'
 import type { Runtime } from '../../src/model/publication/publication.ts'
 import type { Found, Source } from '../../src/runtime/found.ts'
+import { parseListening } from '../../src/runtime/listening.ts'
 import { answeringFamilies, lookInto } from '../../src/runtime/network-view.ts'
 import { allListening, listListening, resolveAgain, resolveContainer } from '../../src/runtime/runtime.ts'
+import { engine } from '../../src/runtime/sources/engine.ts'
+import { fakeEngine } from '../support/fake-engine.ts'
 import { longId } from '../support/runtime-files.ts'
 
 async function open(t: Test) {
@@ -143,6 +147,29 @@ t.test('a runtime that fails or lags takes nothing from what another answers', a
   t.equal((await resolve('web', failing, stuck, knowing(found('lxc', 'web', web)))).reference, 'lxc:web')
 })
 
+t.test('a runtime that hangs is not waited for where another knows the whole name, and is named', async t => {
+  const { web } = await open(t)
+  const left = new Set<string | undefined>()
+  const socket = await fakeEngine(t, (request, response) => response.on('close', () => left.add(request.url)))
+  const id = longId('4f')
+  const containerd = knowing(found('containerd', 'web', web, { id, scope: 'shop' }))
+  // It fails in a time in which nobody would have waited for it.
+  const ask = async (word: string, withinMs: number) => {
+    const warnings: string[] = []
+    const sources = [engine('docker', socket, withinMs), containerd]
+    const { reference } = await resolveContainer(word, [], sources, line => warnings.push(line))
+    return [reference, ...warnings]
+  }
+  for (const word of ['web', 'shop/web', id]) {
+    const warning = `"${word}" is containerd:shop/web; docker did not answer in time`
+    t.same(await ask(word, 600_000), ['containerd:shop/web', warning])
+    await waitFor(() => left.size > 0, { what: 'the question to be taken back' })
+    left.clear()
+  }
+  // It could know a container of that name.
+  t.same(await ask(id.slice(0, 12), 2_000), ['containerd:shop/web'])
+})
+
 t.test('a container is followed into its new namespace', async t => {
   const { web, lonely } = await open(t)
   const before = await resolve('web', knowing(found('docker', 'web', web)))
@@ -170,5 +197,19 @@ t.test('ports that are listened on are read in the namespace of the container', 
     { port: 8080, loopback: false },
   ])
   t.same(listListening(bare.netns), [])
+  web.listen('tcp', 9000, '::ffff:127.0.0.1')
+  web.listen('tcp', 9001, '::ffff:10.9.0.2')
+  const printed = web.inside(() =>
+    ['tcp', 'tcp6'].map(name => readFileSync(`/proc/thread-self/net/${name}`, 'utf8')),
+  )
+  t.same(listListening(web.netns), parseListening(printed.join('\n')), 'as the kernel prints them')
+  t.match(listListening(web.netns), [
+    {},
+    {},
+    {},
+    {},
+    { port: 9000, loopback: true },
+    { port: 9001, loopback: false },
+  ])
   t.same(allListening(web.netns, ['udp']), { udp: [{ port: 53, loopback: false }] })
 })

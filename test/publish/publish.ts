@@ -58,7 +58,7 @@ function newPublisher() {
   const events: string[] = []
   const reasons: (string | undefined)[] = []
   const publisher = new Publisher(proxy, {
-    tell: (event, { id }, why) => {
+    tell: (event, { id }, { why } = {}) => {
       events.push(`${event} ${id[0]}`)
       reasons.push(why)
     },

@@ -1,8 +1,13 @@
 /** The daemon and the command on a host of the lab, as a person runs them. */
 
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { resolve } from 'node:path'
 import type { Test } from 'tap'
 import { type Finished, type Host, type Running, type RunOptions, waitFor } from 'tsnet/lab'
+import { ControlClient } from '../../src/control/client.ts'
+import type { Event } from '../../src/control/control.ts'
 import type { NatBackend } from '../../src/model/network.ts'
 import type { Served } from '../../src/publish/publish.ts'
 import { NO_DAEMON } from './no-daemon.ts'
@@ -67,7 +72,14 @@ export class Command {
   /** Starts the daemon and waits until it is ready. */
   async daemon(...words: string[]): Promise<Running> {
     const daemon = this.start(...words)
-    await waitFor(() => daemon.stdout.includes('ready'), { what: 'the daemon to be ready', withinMs: 60_000 })
+    const ready = waitFor(() => daemon.stdout.includes('ready'), {
+      what: 'the daemon to be ready',
+      withinMs: 60_000,
+    })
+    const ended = daemon.finished.then(({ code, stderr }) => {
+      if (!daemon.stdout.includes('ready')) throw new Error(`the daemon ended with ${code}: ${stderr}`)
+    })
+    await Promise.race([ready, ended])
     return daemon
   }
 
@@ -82,7 +94,38 @@ export class Command {
     return this.host.run(EXECUTABLE, ...words, options)
   }
 
+  /** Asks the daemon itself. */
+  async ask(operation: string, parameters?: unknown): Promise<unknown> {
+    using client = await this.connect()
+    return await client.ask(operation, parameters)
+  }
+
+  /** A connection to the daemon. @param hear hears events */
+  async connect(hear: (event: Event) => void = () => {}): Promise<ControlClient> {
+    const socket = connect(this.host.path('/run/tsnet/control.sock'))
+    await once(socket, 'connect')
+    return new ControlClient(socket, hear)
+  }
+
   async ports(): Promise<Served[]> {
     return JSON.parse((await this.run('ports', '--json')).stdout) as Served[]
+  }
+}
+
+/** A way to keep a process from going on, and to let it. */
+export interface Keeper {
+  keep(): Promise<unknown>
+  release(): Promise<unknown>
+}
+
+export function bySignal(daemon: Running): Keeper {
+  const [, parent] = /^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${daemon.pid}/status`, 'utf8')) ?? []
+  const send = async (signal: NodeJS.Signals, ...pids: number[]) => {
+    for (const pid of pids) process.kill(pid, signal)
+  }
+  // nsenter stops with its child.
+  return {
+    keep: () => send('SIGSTOP', Number(daemon.pid)),
+    release: () => send('SIGCONT', Number(daemon.pid), Number(parent)),
   }
 }

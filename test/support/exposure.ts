@@ -37,3 +37,45 @@ export class Attacker {
 }
 
 export const now = (): number => performance.timeOrigin + performance.now()
+
+/** Asks all the time, from one port, and prints when it was answered again after a while, and for how long it was not. */
+const ASKER = `
+const socket = require('dgram').createSocket('udp4')
+const [address, port] = process.argv.slice(1)
+const now = () => performance.timeOrigin + performance.now()
+let last = now()
+socket.on('message', () => {
+  const at = now()
+  if (at - last > 3) process.stdout.write(at + ' ' + (at - last) + '\\n')
+  last = at
+})
+socket.on('error', () => {})
+setInterval(() => socket.send('x', Number(port), address, () => {}), 1)
+setInterval(() => process.stdout.write(last + ' 0\\n'), 100)
+`
+
+/** Somebody whom a published port answers. */
+export class Asker {
+  readonly #process: ReturnType<Place['start']>
+
+  constructor(from: Place, address: string, port: number) {
+    this.#process = from.start(process.execPath, '-e', ASKER, address, String(port))
+  }
+
+  /** Waits until he is answered again. @returns for how many ms he was not, at the longest, since a moment of the epoch */
+  async deadSince(began: number): Promise<number> {
+    const since = () => this.#lines().filter(({ at }) => at > began)
+    await waitFor(() => since().some(({ at }) => at > began + 200), { what: 'the port to answer' })
+    return Math.max(0, ...since().map(({ ms }) => ms))
+  }
+
+  /** The last ones: there are many. */
+  #lines(): { at: number; ms: number }[] {
+    const lines = this.#process.stdout.slice(-20_000).split('\n').slice(1, -1)
+    return lines.map(line => line.split(' ').map(Number)).map(([at = 0, ms = 0]) => ({ at, ms }))
+  }
+
+  end(): Promise<unknown> {
+    return this.#process.stop('SIGKILL')
+  }
+}

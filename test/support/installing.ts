@@ -23,11 +23,24 @@ export const commands: CommandText[] = [
     usage: '[options] <words...>',
     arguments: [{ name: 'words', description: 'ports, then the container' }],
     options: [
-      { flags: '-p, --port <port>', description: 'as docker [run] -p', long: '--port', takesValue: true },
-      { flags: '--json', description: 'as JSON', long: '--json', takesValue: false },
+      {
+        flags: '-p, --port <port>',
+        description: 'as docker [run] -p',
+        long: '--port',
+        takesValue: true,
+        fallback: 'any',
+        choices: [],
+      },
+      { flags: '--json', description: 'as JSON', long: '--json', takesValue: false, choices: [] },
     ],
+    examples: [{ words: 'publish -p 80 web', does: '.all' }],
+    files: [{ name: '/run/tsnet', means: "'what' was done" }],
+    environment: [{ name: 'NO_COLOR', means: 'no colours' }],
   },
-  { name: 'ports', description: '.list what is published', usage: '', arguments: [], options: [] },
+  {
+    ...{ name: 'ports', description: '.list what is published', usage: '', arguments: [], options: [] },
+    ...{ examples: [], files: [], environment: [] },
+  },
 ]
 
 export const facts: Facts = {

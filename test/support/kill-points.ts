@@ -33,7 +33,7 @@ export function pointsIn(trace: string): Point[] {
 }
 
 /** Some of them, spread evenly over all. */
-export function someOf(points: readonly Point[], count: number): Point[] {
+export function someOf<T>(points: readonly T[], count: number): T[] {
   if (points.length <= count) return [...points]
   return Array.from(
     { length: count },

@@ -10,10 +10,11 @@ export const layers: readonly string[][] = [
   ['ports'],
   ['network'],
   ['publish', 'drop-in'],
-  ['control'],
+  ['control', 'observe'],
   ['cni'],
+  ['networks'],
   ['daemon'],
-  ['docker-proxy', 'install', 'lab', 'chain'],
+  ['docker-proxy', 'install', 'lab', 'chain', 'doctor', 'graph'],
   ['cli'], // its demo plays in the lab
 ]
 

@@ -6,6 +6,7 @@
 
 import { readFileSync } from 'node:fs'
 import { messageOf, TsnetError } from '../../src/model/errors.ts'
+import type { NatBackend, NatIntent } from '../../src/model/network.ts'
 import * as nat from '../../src/nat/nat.ts'
 import { removeUnusedNft } from '../../src/nat/reference/hostports-nftables.ts'
 import { Netlink } from '../../src/netlink/netlink.ts'
@@ -18,7 +19,13 @@ Netlink.prototype.transact = function (...values) {
   return refusals
 }
 
-const operations = { ...nat, removeUnusedNft } as unknown as Record<string, (...values: unknown[]) => unknown>
+const mendAll = (backend: NatBackend, intents: readonly NatIntent[]) =>
+  nat.mendRules(backend, intents, [], owners => new Set(owners))
+
+const operations = { ...nat, mendAll, removeUnusedNft } as unknown as Record<
+  string,
+  (...values: unknown[]) => unknown
+>
 const calls = JSON.parse(readFileSync(0, 'utf8')) as [name: string, ...values: unknown[]][]
 
 async function carryOut([name, ...values]: [name: string, ...values: unknown[]]) {

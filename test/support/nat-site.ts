@@ -49,6 +49,14 @@ export interface Variant {
   isAlone?: true
 }
 
+/** The chains of iptables in which something of ours can be. */
+const BUILT_IN = {
+  raw: ['PREROUTING', 'OUTPUT'],
+  mangle: ['PREROUTING', 'FORWARD', 'OUTPUT', 'POSTROUTING'],
+  filter: ['FORWARD', 'OUTPUT'],
+  nat: ['PREROUTING', 'OUTPUT', 'POSTROUTING'],
+}
+
 const COMMANDS = ['iptables-restore', 'iptables-save', 'ip6tables-restore', 'ip6tables-save']
 
 /** Where the host has tables of legacy iptables as well, both are asked by their commands. */
@@ -205,16 +213,16 @@ export class NatSite {
 
   /** Makes the built-in tables of iptables, which stay when once used. */
   async primeTables(): Promise<void> {
-    const tables = 'for t in raw mangle filter nat; do for c in PREROUTING FORWARD OUTPUT POSTROUTING; do'
-    for (const family of ['', '6']) {
-      for (const kind of this.kinds) {
-        const command = `ip${family}tables-${kind} -w`
-        await this.host.run(
-          'sh',
-          '-c',
-          `${tables} ${command} -t $t -A $c -j RETURN 2>/dev/null && ${command} -t $t -D $c -j RETURN; done; done; true`,
-        )
-      }
+    const file = (change: '-A' | '-D'): string =>
+      Object.entries(BUILT_IN)
+        .map(([table, chains]) => {
+          const lines = chains.map(chain => `${change} ${chain} -j RETURN\n`)
+          return `*${table}\n${lines.join('')}COMMIT\n`
+        })
+        .join('')
+    for (const command of this.kinds.flatMap(kind => [`iptables-${kind}`, `ip6tables-${kind}`])) {
+      await this.host.run(`${command}-restore`, '--noflush', { stdin: file('-A') })
+      await this.host.run(`${command}-restore`, '--noflush', { stdin: file('-D') })
     }
   }
 

@@ -231,8 +231,13 @@ export class RandomHost {
       this.#tell({ kind: 'reboot' }, async () => {
         const { host } = this.scene
         await this.#daemon?.stop('SIGKILL')
-        const ours = host.processes().filter(({ command }) => /tsnet|tables/.test(command))
-        for (const { pid } of ours) await host.run('kill', '-KILL', `${pid}`, { mayFail: true })
+        // One may just be starting another.
+        const areGone = async () => {
+          const ours = host.processes().filter(({ command }) => /tsnet|tables/.test(command))
+          for (const { pid } of ours) await host.run('kill', '-KILL', `${pid}`, { mayFail: true })
+          return ours.length === 0
+        }
+        await waitFor(areGone, { what: 'the end of all processes' })
         for (const name of this.known.keys()) await this.scene.get(name).remove()
         await host.run('sh', '-ec', POWER_CYCLE)
         await this.#drawBootId()

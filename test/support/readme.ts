@@ -10,31 +10,13 @@
  * name, since no registry is reached.
  */
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import type { Test } from 'tap'
-import { type Host, lab, type Place, waitFor } from 'tsnet/lab'
+import { type Finished, type Host, lab, type Place, waitFor } from 'tsnet/lab'
 import { makeRootFilesystem } from './busybox.ts'
+import { isPrinted, readDocument, type Typed } from './document.ts'
 
-const readme = readFileSync('README.md', 'utf8')
-
-/** The indented blocks, without their indentation. */
-export const blocks = [...readme.matchAll(/^\n((?: {4}.*\n|\n(?= {4}))+)/gm)].map(([, block = '']) =>
-  block.replace(/^ {4}/gm, '').trim(),
-)
-
-/** The block that begins so. */
-export function block(start: string): string {
-  const found = blocks.find(each => each.startsWith(start))
-  if (found === undefined) throw new Error(`README.md has no block that starts with ${start}`)
-  return found
-}
-
-/** A command that stands in a sentence, and begins so. */
-export function command(start: string): string {
-  const found = [...readme.matchAll(/`([^`\n]+)`/g)].find(([, words = '']) => words.startsWith(start))
-  if (found?.[1] === undefined) throw new Error(`README.md has no command that starts with ${start}`)
-  return found[1]
-}
+export const { blocks, block, command } = readDocument('README.md')
 
 const HERE = process.cwd()
 
@@ -65,8 +47,10 @@ mount -t overlay -o "lowerdir=$0,upperdir=/srv/overlay/upper,workdir=/srv/overla
 export interface Reader {
   host: Host
   client: Host
-  /** Runs a block as a person with a shell does. */
+  /** Runs a block as a person with a shell does. @throws CommandError */
   type(block: string, env?: Record<string, string>): Promise<string>
+  /** The same, where it may fail. @param place the host, where nothing is said */
+  try(block: string, env?: Record<string, string>, place?: Place): Promise<Finished>
 }
 
 /** A host with a client beside it, whose `npm` does not change the project. */
@@ -85,17 +69,35 @@ export async function openReader(test: Test): Promise<Reader> {
     writeFileSync(host.path(`/srv/bin/${name}`), script, { mode: 0o755 })
   const npm = (await host.run('sh', '-c', 'command -v npm')).stdout.trim()
   const PATH = `/srv/bin:/usr/local/bin:${process.env.PATH}:/usr/sbin:/sbin`
+  const options = (env = {}) => ({ env: { PATH, NPM: npm, ...env }, cwd: HERE })
   return {
     host,
     client,
-    async type(block, env = {}) {
-      const { stdout } = await host.run('sh', '-ec', block, { env: { PATH, NPM: npm, ...env }, cwd: HERE })
-      return stdout
-    },
+    type: async (block, env) => (await host.run('sh', '-ec', block, options(env))).stdout,
+    try: (block, env, place = host) => place.run('sh', '-ec', block, { ...options(env), mayFail: true }),
   }
 }
 
-const PAGE = 'Hello from the container!'
+/** Types all of it, and holds what is printed against what stands below it. */
+export async function typeAll(
+  test: Test,
+  reader: Reader,
+  typed: readonly Typed[],
+  env: Record<string, string> = {},
+): Promise<void> {
+  test.not(typed.length, 0, 'something is typed')
+  for (const { command, prints, isClient } of typed) {
+    const place = isClient ? reader.client : reader.host
+    const { code, stdout, stderr } = await reader.try(command, env, place)
+    // What finds a fault ends with 1, unless it mended it.
+    const isFault = prints.some(line => line.startsWith('✗')) && !/ any more$/.test(prints.at(-1) ?? '')
+    const expected = isFault ? 1 : 0
+    const isRight = code === expected && (prints.length === 0 || isPrinted(prints, stdout))
+    test.equal(isRight ? '' : `exit code ${code}\n${stdout}${stderr}`, '', `$ ${command}`)
+  }
+}
+
+const PAGE = 'Hello from the container!\n<title>Welcome to nginx!</title>\n'
 
 /** What the container runs. */
 export const SERVE = ['/bin/busybox', 'httpd', '-f', '-p', '80', '-h', '/www']
@@ -104,6 +106,7 @@ export const SERVE = ['/bin/busybox', 'httpd', '-f', '-p', '80', '-h', '/www']
 export async function makePage({ host }: Reader): Promise<{ folder: string; tar: string }> {
   const [folder, tar] = ['/srv/rootfs', '/srv/rootfs.tar']
   makeRootFilesystem(host.path(folder))
+  for (const applet of ['wget', 'nslookup']) symlinkSync('busybox', host.path(`${folder}/bin/${applet}`))
   writeFileSync(host.path(`${folder}/www/index.html`), PAGE)
   await host.run('tar', '-C', folder, '-cf', tar, '.')
   return { folder, tar }

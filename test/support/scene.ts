@@ -111,11 +111,16 @@ export class Scene {
   }
 }
 
+/** The kernel's own traffic, such as IGMP for a bridge that has got an address. */
+export const KERNELS_OWN = /^connection host (unknown|icmpv?6?) /
+
 /** What stays by design, or is not tsnet's. */
 const STAYS = [
-  // The kernel's own traffic (IGMP), and connections of the host with others than containers.
-  /^connection host (unknown|icmpv?6?) /,
+  KERNELS_OWN,
+  // Connections of the host with others than containers.
   /^connection (?!.*=(10\.|fd\d\d:))/,
+  // The host with itself, whatever address of its own it asks.
+  /^connection host \S+ src=(\S+) dst=\1 sport=\d+ dport=\d+ src=\1 dst=\1 /,
   // host-local's memory of the last address that it gave, and its lock.
   /^file \/var\/lib\/cni\/networks\/\S*(last_reserved_ip\.\d|lock) /,
   /^file \/var\/lib\/cni\/networks\S* appeared: folder/,

@@ -31,16 +31,32 @@ export interface HostSide {
 
 export interface HostSideLoss {
   what: string
-  /** It cannot be put back. */
-  isFinal?: true
+  /** It cannot be put back by us: what somebody else has to do. */
+  cure?: string
 }
 
 /** What is not as it was made, a sentence each; nothing when all is well. */
-export function lostHostSide(nl: Netlink, { attachment, options }: HostSide): HostSideLoss[] {
-  const plan = planAgain(attachment, options)
-  const bridge = findLink(nl, { name: plan.bridge.name })
-  const port = findLink(nl, { name: attachment.hostInterface.name })
-  return [...lossesOfBridge(nl, attachment, plan, bridge), ...lossesOfPort(attachment, plan, bridge, port)]
+export const lostHostSide = (nl: Netlink, side: HostSide): HostSideLoss[] => lookAtHostSides(nl)(side)
+
+/** The same of many, one after the other, who share bridges: each of these is looked at once. */
+export function lookAtHostSides(nl: Netlink): (side: HostSide) => HostSideLoss[] {
+  const bridges = new Map<string, { bridge: Link | undefined; losses: HostSideLoss[] }>()
+  const lookAtBridge = (attachment: Attachment, plan: LinkPlan) => {
+    // The MAC of a plan is for a bridge that it makes.
+    const key = JSON.stringify([{ ...plan.bridge, mac: attachment.bridge.mac }, attachment.dropIn])
+    const known = bridges.get(key)
+    if (known !== undefined) return known
+    const bridge = findLink(nl, { name: plan.bridge.name })
+    const seen = { bridge, losses: lossesOfBridge(nl, attachment, plan, bridge) }
+    bridges.set(key, seen)
+    return seen
+  }
+  return ({ attachment, options }) => {
+    const plan = planAgain(attachment, options)
+    const { bridge, losses } = lookAtBridge(attachment, plan)
+    const port = findLink(nl, { name: attachment.hostInterface.name })
+    return [...losses, ...lossesOfPort(attachment, plan, bridge, port)]
+  }
 }
 
 function lossesOfBridge(
@@ -52,11 +68,17 @@ function lossesOfBridge(
   const { name } = plan.bridge
   if (bridge === undefined) {
     const isOurs = dropIn !== undefined || wasOurs(made)
+    const what = `bridge ${name} is gone`
     return [
-      isOurs ? { what: `bridge ${name} is gone` } : lost(`bridge ${name}, which is not tsnet's, is gone`),
+      isOurs
+        ? { what }
+        : { what: `${what}, which tsnet did not make`, cure: thenReconcile('make it again as it was') },
     ]
   }
-  if (bridge.kind !== 'bridge') return [lost(`${name} is no bridge any more`)]
+  if (bridge.kind !== 'bridge') {
+    const cure = thenReconcile(`give it another name (ip link set ${name} down name OTHER)`)
+    return [{ what: `${name} is no bridge any more, but a link of kind ${bridge.kind ?? 'none'}`, cure }]
+  }
   const settings = isOurBridge(bridge) ? plan.bridge.settings : plan.bridge.adoptedSettings
   return [
     ...(bridge.up ? [] : [`bridge ${name} is down`]),
@@ -72,8 +94,10 @@ function lossesOfPort(
   port: Link | undefined,
 ): HostSideLoss[] {
   const { name, mac, mtu } = attachment.hostInterface
-  if (port === undefined) return [lost(`interface ${name} is gone, and the container's with it`)]
-  if (!isHostEnd(port, ownerTag(attachment))) return [lost(`interface ${name} belongs to somebody else`)]
+  const cure = 'attach the container anew'
+  if (port === undefined) return [{ what: `interface ${name} is gone, and the container's with it`, cure }]
+  if (!isHostEnd(port, ownerTag(attachment)))
+    return [{ what: `interface ${name} is gone, and somebody else's has its name`, cure }]
   const isPort = bridge !== undefined && port.masterIndex === bridge.index
   return [
     ...(isPort ? verifyPortSettings(port, plan) : [`${name} is no port of ${attachment.bridge.name}`]),
@@ -85,7 +109,8 @@ function lossesOfPort(
   ].map(what => ({ what }))
 }
 
-const lost = (what: string): HostSideLoss => ({ what, isFinal: true })
+const thenReconcile = (first: string): string =>
+  `${first}, then run tsnet reconcile, which puts the ports back`
 
 /** A bridge without an alias is told by its MAC. */
 const wasOurs = ({ mac }: { mac: string }): boolean => isOurBridge({ kind: 'bridge', mac })
@@ -108,8 +133,8 @@ export async function mendHostSide(
 ): Promise<void> {
   using netns = currentNetns()
   using nl = openNetlink()
-  const final = lostHostSide(nl, { attachment, options }).find(({ isFinal }) => isFinal)
-  if (final !== undefined) throw new TsnetError('mismatch', `${final.what}; attach the container anew`)
+  const final = lostHostSide(nl, { attachment, options }).find(({ cure }) => cure !== undefined)
+  if (final !== undefined) throw new TsnetError('mismatch', `${final.what}: ${final.cure}`)
   await withUndo(async undo => {
     const side = { nl, netns, undo, trace: () => {} }
     const plan = planAgain(attachment, options)
@@ -123,24 +148,19 @@ export async function mendHostSide(
   })
 }
 
-function mendPort(
-  nl: Netlink,
-  { hostInterface, bridge }: Attachment,
-  { host }: LinkPlan,
-  master: number,
-): void {
+function mendPort(nl: Netlink, { hostInterface, bridge }: Attachment, plan: LinkPlan, master: number): void {
   const { name, mac, mtu } = hostInterface
   const port = findLink(nl, { name })
   if (port === undefined) return
-  const { alias, hairpin, isolated, vlans } = host
+  const { alias, hairpin, isolated, vlans } = plan.host
   const isPort = port.masterIndex === master
   if (!isPort) {
     if (port.up && (isolated || vlans !== undefined)) changeLink(nl, port, { up: false })
     enslave({ index: master, name: bridge.name }, () => changeLink(nl, port, { master }))
     if (vlans !== undefined) setPortVlans(nl, port, bridge.name, vlans)
   }
-  if (!isPort || port.port?.hairpin !== hairpin || port.port.isolated !== isolated)
-    changeLink(nl, port, { port: { hairpin, isolated } })
+  if (!isPort || verifyPortSettings(port, plan).length > 0)
+    changeLink(nl, port, { port: { hairpin: hairpin || (isPort && port.port?.hairpin === true), isolated } })
   const change: LinkChange = {
     ...(port.mac !== mac && { mac }),
     ...(port.mtu !== mtu && { mtu }),

@@ -45,6 +45,13 @@ export function verifyLink(
   ]
 }
 
+/** What of an attachment's interface in the container is not as it was made, a sentence each. */
+export function verifyInside(attachment: Attachment, netns: Netns): string[] {
+  using nl = inside(netns, () => openNetlink())
+  const { containerInterface: made } = attachment
+  return verifyContainer(nl, attachment, made, findLink(nl, { name: made.name }))
+}
+
 /** The plan that the link was made by, computed again. */
 export function planAgain(attachment: Attachment, options: BridgeOptions): LinkPlan {
   return planLink({
@@ -103,11 +110,11 @@ function verifyPort(
   return problems
 }
 
-/** Settings of a port that are others than they were made. */
-export const verifyPortSettings = ({ name, port }: Link, { host }: LinkPlan): string[] =>
-  (['hairpin', 'isolated'] as const)
-    .filter(setting => port?.[setting] !== host[setting])
-    .map(setting => `${setting} of ${name} is ${port?.[setting]}`)
+/** Settings of a port that are others than they were made. Hairpin mode may be on for a publication (ports/hairpin.ts). */
+export const verifyPortSettings = ({ name, port }: Link, { host }: LinkPlan): string[] => [
+  ...(host.hairpin && port?.hairpin !== true ? [`hairpin of ${name} is ${port?.hairpin}`] : []),
+  ...(port?.isolated !== host.isolated ? [`isolated of ${name} is ${port?.isolated}`] : []),
+]
 
 function verifyContainer(
   nl: Netlink,

@@ -6,6 +6,7 @@
  */
 
 import type { Ip } from '../../model/address/address.ts'
+import { isHostName } from '../../model/address/host-name.ts'
 import { forcedBackend, natBackends } from '../../model/environment.ts'
 import type { Json } from '../../model/json/json.ts'
 import { shown } from '../../model/json/shown.ts'
@@ -18,6 +19,7 @@ import { type Args, readArgs } from './args.ts'
 import { readBandwidth } from './bandwidth.ts'
 import { readBridge } from './bridge.ts'
 import { readDnsSettings } from './dns.ts'
+import { readHostNames } from './host-names.ts'
 import { readIpam } from './ipam.ts'
 import { checkNetworkName } from './names.ts'
 import { readPorts } from './ports.ts'
@@ -25,14 +27,17 @@ import { readPorts } from './ports.ts'
 /** @throws TsnetError naming the key and the value */
 export function readNetwork(config: Json, version: Version, call: Call, env: Environment): Network {
   const ipMasq = config.get('ipMasq').flag() ?? false
+  const bridge = readBridge(config)
+  const ipam = readIpam(config, { version, path: call.path, args: call.args })
   return present({
     name: checkNetworkName(config.get('name').text()),
-    bridge: readBridge(config),
-    ipam: readIpam(config, { version, path: call.path, args: call.args }),
+    bridge,
+    ipam,
     ipMasq,
     allowDirectRouting: config.get('allowDirectRouting').flag() ?? !ipMasq,
     natBackend: readBackend(config, env),
     dns: readDnsSettings(config),
+    names: readHostNames(config, bridge, ipam),
   })
 }
 
@@ -106,13 +111,11 @@ function readAliases(json: Json, network: string, podName: Json): string[] {
   const list = Array.isArray(json.value) ? json : json.exactly(network)
   const aliases = list.list().map(item => {
     const alias = item.text() ?? item.refuse('is empty')
-    return NAME.test(alias) ? alias : item.refuse('is not a host name')
+    return isHostName(alias) ? alias : item.refuse('is not a host name')
   })
   const name = podName.text()
-  return [...new Set([...aliases, ...(name !== undefined && NAME.test(name) ? [name] : [])])]
+  return [...new Set([...aliases, ...(name !== undefined && isHostName(name) ? [name] : [])])]
 }
-
-const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}$/
 
 /**
  * The attachments that GC must leave alone. Absent means that the caller does not say, an empty list that

@@ -11,13 +11,11 @@ import type { Json } from '../../model/json/json.ts'
 import { readRoutes } from '../../model/json/result.ts'
 import { shown } from '../../model/json/shown.ts'
 import { readCidr, readIp } from '../../model/json/values.ts'
-import type { AddressRange, IpamOptions } from '../../model/network.ts'
+import { type AddressRange, type IpamOptions, LEASES_FOLDER } from '../../model/network.ts'
 import { present } from '../../model/present.ts'
 import { atLeast, type Version } from '../versions.ts'
 import { isPluginName } from './names.ts'
 import { readPath } from './path.ts'
-
-const DATA_DIR = '/var/lib/cni/networks'
 
 /** What a delegated plugin needs beside its configuration. */
 export interface Surroundings {
@@ -54,7 +52,7 @@ export function readHostLocal(config: Json, version: Version): IpamOptions {
   return present({
     kind: 'host-local' as const,
     ranges,
-    dataDir: readPath(ipam.get('dataDir')) ?? DATA_DIR,
+    dataDir: readPath(ipam.get('dataDir')) ?? LEASES_FOLDER,
     routes: readRoutes(ipam.get('routes'), 'strict'),
     resolvConf: readPath(ipam.get('resolvConf')),
   })
@@ -64,7 +62,7 @@ export function readHostLocal(config: Json, version: Version): IpamOptions {
 export const readHostLocalStore = (config: Json): IpamOptions => ({
   kind: 'host-local',
   ranges: [],
-  dataDir: readPath(config.get('ipam').get('dataDir')) ?? DATA_DIR,
+  dataDir: readPath(config.get('ipam').get('dataDir')) ?? LEASES_FOLDER,
   routes: [],
 })
 

@@ -70,9 +70,30 @@ export async function unknownKeys(config: Json, whole: boolean): Promise<string[
       what: `${shownBare(`${key}.${name}`)} is no capability`,
     })),
   )
-  const unknown = [...found, ...offered].filter(
-    ({ name, known }) => !isPrivate(name) && !known.includes(name),
-  )
+  return inWords([...found, ...offered], whole)
+}
+
+/** Those of a network list that has been read, beside its plugins. */
+export function unknownListKeys(list: Json): Promise<string[]> {
+  list.get('plugins').leave()
+  const known = [...list.asked, ...STANDARD]
+  const found = list.unasked().map(({ name }) => ({
+    name,
+    known,
+    what: `${shownBare(name)} is no key of a network list`,
+  }))
+  return inWords(found, true)
+}
+
+interface Candidate {
+  name: string
+  /** What it may have been meant to be. */
+  known: readonly string[]
+  what: string
+}
+
+async function inWords(candidates: readonly Candidate[], whole: boolean): Promise<string[]> {
+  const unknown = candidates.filter(({ name, known }) => !isPrivate(name) && !known.includes(name))
   if (unknown.length === 0) return []
   // Loaded for those who need it.
   const { nearest } = await import('../../model/nearest.ts')

@@ -18,10 +18,13 @@ import { chainedCallOf, keyOf, needPrevious } from './chained-config.ts'
 const LEAST = '0.3.0'
 
 export const bandwidth: Plugin = {
+  read(asked) {
+    readAll(asked)
+    return undefined
+  },
+
   async add(asked) {
-    refuseOld(asked)
-    const limits = readReferenceBandwidth(asked.config)
-    const result = needPrevious(asked.config)
+    const { limits, result } = readAll(asked)
     if (limits === undefined) return shapeResult(result, asked.version)
     const { limit } = await import('../../drop-in/bandwidth.ts')
     const request = requestOf(asked, result, limits)
@@ -54,6 +57,11 @@ export const bandwidth: Plugin = {
   async status({ config }) {
     readReferenceBandwidth(config)
   },
+}
+
+function readAll(asked: PluginCall) {
+  refuseOld(asked)
+  return { limits: readReferenceBandwidth(asked.config), result: needPrevious(asked.config) }
 }
 
 function refuseOld({ version }: PluginCall): void {

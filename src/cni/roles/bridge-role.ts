@@ -6,6 +6,7 @@
  */
 
 import { TsnetError } from '../../model/errors.ts'
+import type { AttachRequest } from '../../model/network.ts'
 import type { Foreign } from '../../network/bridge-role-end.ts'
 import type { DetachHint } from '../../network/network.ts'
 import { readValidAttachments } from '../config/config.ts'
@@ -17,10 +18,11 @@ import { atLeast } from '../versions.ts'
 import { readDropInNetwork, readDropInRequest } from './bridge-role-config.ts'
 
 export const bridge: Plugin = {
+  read: asked => readAll(asked).network,
+
   async add(asked) {
     const { call, version } = asked
-    const request = readDropInRequest(asked)
-    if (request.network.ipam.kind === 'none' && !atLeast(version, '0.3.0')) throw noAddresses(version)
+    const request = readAll(asked)
     const { attach, detach } = await asked.operations()
     const attachment = await attach(request, { allowOwnNetns: call.allowOwnNetns })
     try {
@@ -58,6 +60,13 @@ export const bridge: Plugin = {
     const { status } = await asked.operations()
     await status(network)
   },
+}
+
+function readAll(asked: PluginCall): AttachRequest {
+  const request = readDropInRequest(asked)
+  if (request.network.ipam.kind === 'none' && !atLeast(asked.version, '0.3.0'))
+    throw noAddresses(asked.version)
+  return request
 }
 
 const keyOf = ({ call, config }: PluginCall) => ({

@@ -18,6 +18,11 @@ import { readChainName } from './portmap-config.ts'
 const work = () => import('../../drop-in/firewall.ts')
 
 export const firewall: Plugin = {
+  read(asked) {
+    requestOf(asked, needPrevious(asked.config))
+    return undefined
+  },
+
   async add(asked) {
     const previous = needPrevious(asked.config)
     const request = requestOf(asked, previous)

@@ -15,10 +15,14 @@ import type { Plugin, PluginCall } from '../plugin.ts'
 import { shapeResult } from '../result.ts'
 
 export const hostLocal: Plugin = {
+  read(asked) {
+    readAll(asked)
+    return undefined
+  },
+
   async add(asked) {
-    const { call, config, version } = asked
-    const ipam = readHostLocal(config, version)
-    const requests = readRequests(requestsIn(config, readArgs(call.args)))
+    const { call, version } = asked
+    const { ipam, requests } = readAll(asked)
     const { leases, ...rest } = await takeLeases(keyOf(asked), call.netns, ipam, requests)
     return shapeResult({ interfaces: [], ips: leases, ...rest }, version)
   },
@@ -40,6 +44,11 @@ export const hostLocal: Plugin = {
     await ipamStatus(readHostLocal(config, version), networkOf(config))
   },
 }
+
+const readAll = ({ call, config, version }: PluginCall) => ({
+  ipam: readHostLocal(config, version),
+  requests: readRequests(requestsIn(config, readArgs(call.args))),
+})
 
 const networkOf = (config: PluginCall['config']) => checkNetworkName(config.get('name').text())
 

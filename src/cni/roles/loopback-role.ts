@@ -10,6 +10,11 @@ import type { Plugin } from '../plugin.ts'
 import { shapeResult } from '../result.ts'
 
 export const loopback: Plugin = {
+  read({ config }) {
+    readPrevious(config)
+    return undefined
+  },
+
   async add({ call, config, version }) {
     const previous = readPrevious(config)
     const addresses = attachLoopback(call.netns, { allowOwnNetns: call.allowOwnNetns })

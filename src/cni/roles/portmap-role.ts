@@ -13,6 +13,11 @@ import { readHostPorts, readPortBackend, readPortList } from './portmap-config.t
 const work = () => import('../../drop-in/portmap.ts')
 
 export const portmap: Plugin = {
+  read(asked) {
+    requestOf(asked)
+    return undefined
+  },
+
   async add(asked) {
     const previous = needPrevious(asked.config)
     const request = requestOf(asked)

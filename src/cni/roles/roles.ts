@@ -28,7 +28,7 @@ export const roles = Object.keys(plugins) as Role[]
 
 export const loadPlugin = (role: Role): Promise<Plugin> => plugins[role]()
 
-const isRole = (name: string): name is Role => Object.hasOwn(plugins, name)
+export const isRole = (name: string): name is Role => Object.hasOwn(plugins, name)
 
 /**
  * The role of the name that we were called by, else that of the configuration's `type`.

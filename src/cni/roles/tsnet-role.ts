@@ -15,11 +15,11 @@ import { noAddresses, resultOf, shapeResult } from '../result.ts'
 import { atLeast } from '../versions.ts'
 
 export const tsnet: Plugin = {
+  read: asked => readAll(asked).request.network,
+
   async add(asked) {
-    const { call, config, version, env } = asked
-    const request = readAttachRequest(config, version, call, env)
-    const previous = readPrevious(config)
-    if (request.network.ipam.kind === 'none' && !atLeast(version, '0.3.0')) throw noAddresses(version)
+    const { call, version } = asked
+    const { request, previous } = readAll(asked)
     const { attach, detach } = await asked.operations()
     const attachment = await attach(request, { allowOwnNetns: call.allowOwnNetns })
     try {
@@ -56,6 +56,13 @@ export const tsnet: Plugin = {
     const { status } = await operations()
     await status(network)
   },
+}
+
+function readAll({ call, config, version, env }: PluginCall) {
+  const request = readAttachRequest(config, version, call, env)
+  const previous = readPrevious(config)
+  if (request.network.ipam.kind === 'none' && !atLeast(version, '0.3.0')) throw noAddresses(version)
+  return { request, previous }
 }
 
 const keyOf = ({ call, config }: PluginCall) => ({

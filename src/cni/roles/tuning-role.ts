@@ -12,6 +12,12 @@ import { chainedCallOf, keyOf, needPrevious } from './chained-config.ts'
 import { readDataDir, readTuning } from './tuning-config.ts'
 
 export const tuning: Plugin = {
+  read(asked) {
+    requestOf(asked)
+    previousOf(asked)
+    return undefined
+  },
+
   async add(asked) {
     const request = requestOf(asked)
     const result = shapeResult(withTuning(previousOf(asked), request.ifname, request.tuning), asked.version)

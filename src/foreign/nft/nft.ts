@@ -43,7 +43,7 @@ export class NftRuleset implements Ruleset {
   /** @param isOwn tables that are none of others' */
   constructor(nl: Netlink, isOwn: (table: TableRef) => boolean) {
     this.#nl = nl
-    this.#chains = listBaseChains(nl, table => !isOwn(table))
+    this.#chains = listBaseChains(nl, ['ip', 'ip6', 'inet'], table => !isOwn(table))
     this.#iptables = new Set(this.#chains.filter(isOfIptables).map(tableKey))
   }
 

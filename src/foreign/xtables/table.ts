@@ -91,16 +91,51 @@ export function readTable({ hooks, entries: bytes }: TableBlock, family: Family)
   return { chains, policies: found }
 }
 
-function* eachEntry(bytes: Uint8Array, family: Family): Generator<Entry> {
+/** What bytes an entry takes, from where it begins. */
+function* eachExtent(bytes: Uint8Array, family: Family): Generator<{ at: number; next: number }> {
   const layout = LAYOUTS[family]
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   for (let at = 0; at < bytes.length; ) {
     if (at + layout.matches > bytes.length) throw new MalformedError('an entry of iptables is cut short')
-    const targetAt = at + view.getUint16(at + layout.targetOffset, true)
     const next = at + view.getUint16(at + layout.targetOffset + 2, true)
-    if (next <= at || next > bytes.length || targetAt + EXTENSION > next) {
-      throw new MalformedError('an entry of iptables does not fit')
-    }
+    if (next <= at || next > bytes.length) throw new MalformedError('an entry of iptables does not fit')
+    yield { at, next }
+    at = next
+  }
+}
+
+/** struct xt_counters: packets and bytes, which stand before the matches. */
+const COUNTERS = 16
+
+const OFFSET_BASIS = 0x811c9dc5
+const PRIME = 0x01000193
+
+/**
+ * What becomes another number where an entry is another, or in another place; what the kernel has counted is no part of
+ * it. FNV-1a, of words of four bytes: whoever wants to deceive it is root.
+ * @throws MalformedError
+ */
+export function contentMark(bytes: Uint8Array, family: Family): number {
+  const { buffer, byteOffset, length } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice()
+  const words = new Uint32Array(buffer, byteOffset, length >> 2)
+  const counters = LAYOUTS[family].matches - COUNTERS
+  let mark = OFFSET_BASIS
+  const take = (from: number, to: number): void => {
+    for (let i = from >> 2; i < to >> 2; i++) mark = Math.imul(mark ^ (words[i] ?? 0), PRIME)
+  }
+  for (const { at, next } of eachExtent(bytes, family)) {
+    take(at, at + counters)
+    take(at + counters + COUNTERS, next)
+  }
+  return mark >>> 0
+}
+
+function* eachEntry(bytes: Uint8Array, family: Family): Generator<Entry> {
+  const layout = LAYOUTS[family]
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  for (const { at, next } of eachExtent(bytes, family)) {
+    const targetAt = at + view.getUint16(at + layout.targetOffset, true)
+    if (targetAt + EXTENSION > next) throw new MalformedError('an entry of iptables does not fit')
     const matches = [...eachExtension(bytes.subarray(at + layout.matches, targetAt))]
     const target = [...eachExtension(bytes.subarray(targetAt, next))][0]
     if (target === undefined) throw new MalformedError('an entry of iptables has no target')
@@ -114,7 +149,6 @@ function* eachEntry(bytes: Uint8Array, family: Family): Generator<Entry> {
       target,
       isGoto: ((bytes[at + layout.flags] ?? 0) & FLAG_GOTO[family]) !== 0,
     }
-    at = next
   }
 }
 

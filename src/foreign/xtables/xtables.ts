@@ -16,7 +16,7 @@ import type { Family } from '../../model/address/address.ts'
 import { hasCode } from '../../model/errors.ts'
 import { AF_INET, AF_INET6 } from '../../netlink/constants.ts'
 import type { BaseChain, ChainName, Hook, Rule, Ruleset, SetView } from '../rule.ts'
-import { readTable, type TableBlock } from './table.ts'
+import { contentMark, readTable, type TableBlock } from './table.ts'
 
 const IPPROTO_RAW = 255
 /** Level and first option of IPT_SO_GET_INFO and IP6T_SO_GET_INFO. */
@@ -59,6 +59,16 @@ export function legacyMark(family: Family): string {
     })
     .join()
 }
+
+/**
+ * As legacyMark, and it is another text where a policy, or a rule for another of the same size, has changed. The kernel
+ * copies all rules for it, and sums up what each of its processors has counted.
+ * @throws SystemError
+ */
+export const legacyContent = (family: Family): string =>
+  legacyTables(family)
+    .map(table => `${table} ${contentMark(readBlock(family, table).entries, family)}`)
+    .join()
 
 function rawSocket(family: Family): Fd {
   const socket = libc.socket(family === 4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW)

@@ -9,7 +9,7 @@
 import { IPv6 } from 'ip-num'
 import { TsnetError } from '../errors.ts'
 import { shown } from '../json/shown.ts'
-import { printAddress, readAddress } from './text.ts'
+import { bitsOfText, printAddress, readAddress } from './text.ts'
 
 export type Family = 4 | 6
 
@@ -62,6 +62,18 @@ export function parseCidr(text: string, what = 'prefix'): Cidr {
   }
   return cidrOf(ip, bits)
 }
+
+/** True for what parseCidr and parseIp take, at a fraction of their cost: for the many of records. */
+export function isCidr(text: unknown): boolean {
+  if (typeof text !== 'string') return false
+  const slash = text.indexOf('/')
+  if (slash < 0) return false
+  const length = text.slice(slash + 1)
+  const bits = bitsOfText(text, slash)
+  return bits > 0 && /^\d{1,3}$/.test(length) && Number(length) <= bits
+}
+
+export const isIp = (text: unknown): boolean => typeof text === 'string' && bitsOfText(text) > 0
 
 export const cidrOf = (ip: Ip, length: number): Cidr => `${ip}/${length}` as Cidr
 

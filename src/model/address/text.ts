@@ -14,6 +14,69 @@ export function readAddress(text: string): Uint8Array | undefined {
   return bytes === undefined ? undefined : Uint8Array.from(bytes)
 }
 
+/**
+ * The bits of an address that readAddress would read, without reading it: 32, 128, or 0 for what is none. For the many
+ * that are only looked at.
+ */
+export function bitsOfText(text: string, end = text.length): 0 | 32 | 128 {
+  const colon = text.indexOf(':')
+  if (colon >= 0 && colon < end) return isV6(text, end) ? 128 : 0
+  return isV4(text, 0, end) ? 32 : 0
+}
+
+const DOT = 0x2e
+const COLON = 0x3a
+const ZERO = 0x30
+
+function isV4(text: string, begin: number, end: number): boolean {
+  let octets = 1
+  let value = 0
+  let digits = 0
+  for (let at = begin; at < end; at++) {
+    const code = text.charCodeAt(at)
+    if (code === DOT) {
+      if (digits === 0 || ++octets > 4) return false
+      value = digits = 0
+      continue
+    }
+    const digit = code - ZERO
+    if (digit < 0 || digit > 9 || (digits > 0 && value === 0)) return false
+    value = value * 10 + digit
+    if (value > 255) return false
+    digits++
+  }
+  return octets === 4 && digits > 0
+}
+
+function isV6(text: string, end: number): boolean {
+  let groups = 0
+  let digits = 0
+  let begin = 0
+  let hasGap = false
+  for (let at = 0; at < end; at++) {
+    const code = text.charCodeAt(at)
+    if (code === COLON) {
+      const isGap = at + 1 < end && text.charCodeAt(at + 1) === COLON
+      if (digits === 0 && !isGap) return false
+      if (digits > 0) groups++
+      if (isGap) {
+        if (hasGap) return false
+        hasGap = true
+        at++
+      } else if (at + 1 === end) return false
+      digits = 0
+      begin = at + 1
+    } else if (code === DOT) {
+      if (!isV4(text, begin, end)) return false
+      groups += 2
+      digits = 0
+      return hasGap ? groups < 8 : groups === 8
+    } else if (digitOf(code) < 0 || ++digits > 4) return false
+  }
+  if (digits > 0) groups++
+  return hasGap ? groups < 8 : groups === 8
+}
+
 /** The address as `inet_ntop(3)` prints it. @param bytes 4 or 16 */
 export function printAddress(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join('.')
@@ -72,12 +135,19 @@ function readNumber(text: string, radix: 10 | 16, digits: number, most: number):
   if (text.length === 0 || text.length > digits) return undefined
   if (radix === 10 && text.length > 1 && text.startsWith('0')) return undefined
   let value = 0
-  for (const letter of text) {
-    const digit = '0123456789abcdef'.indexOf(letter.toLowerCase())
+  for (let at = 0; at < text.length; at++) {
+    const digit = digitOf(text.charCodeAt(at))
     if (digit < 0 || digit >= radix) return undefined
     value = value * radix + digit
   }
   return value <= most ? value : undefined
+}
+
+/** -1 for what is no hexadecimal digit. */
+function digitOf(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30
+  const letter = code | 0x20
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1
 }
 
 /** The list, unless something is missing in it. */

@@ -11,6 +11,20 @@ import { shown } from './shown.ts'
 /** Deeper than anybody writes; JSON.stringify runs out of stack some thousands further down. */
 const MAX_DEPTH = 1000
 
+/** What is wrong with a place of a document. */
+export class Refusal extends TsnetError {
+  /** `runtimeConfig.portMappings[0].hostPort`; empty for the document. */
+  readonly path: string
+  /** False where something should stand there, and nothing does. */
+  readonly isPresent: boolean
+
+  constructor(place: Json, code: ErrorCode, message: string, options: { details?: string }) {
+    super(code, message, options)
+    this.path = place.path
+    this.isPresent = place.present
+  }
+}
+
 /** A place in a JSON document, which may hold nothing. */
 export class Json {
   /** undefined: absent or null. */
@@ -24,11 +38,14 @@ export class Json {
   /** Names that were asked for, as they were asked for, by their folded form. */
   readonly #asked = new Map<string, string>()
   #isForeign = false
+  readonly #without: ReadonlySet<string>
 
-  constructor(value: unknown, path: string, source = '') {
-    this.value = value ?? undefined
+  /** @param without paths at which nothing counts as standing */
+  constructor(value: unknown, path: string, source = '', without: ReadonlySet<string> = NOTHING) {
+    this.value = without.has(path) ? undefined : (value ?? undefined)
     this.path = path
     this.source = source
+    this.#without = without
   }
 
   get present(): boolean {
@@ -40,7 +57,10 @@ export class Json {
     const folded = fold(key)
     this.#asked.set(folded, key)
     this.#members ??= new Map(
-      Object.entries(this.object()).map(([name, value]) => [fold(name), new Json(value, this.#below(name))]),
+      Object.entries(this.object()).map(([name, value]) => [
+        fold(name),
+        new Json(value, this.#below(name), '', this.#without),
+      ]),
     )
     return this.#members.get(folded) ?? new Json(undefined, this.#below(key))
   }
@@ -74,7 +94,7 @@ export class Json {
   exactly(name: string): Json {
     const object = this.object()
     const value = Object.hasOwn(object, name) ? object[name] : undefined
-    return new Json(value, `${this.path}.${name}`)
+    return new Json(value, `${this.path}.${name}`, '', this.#without)
   }
 
   object(): Record<string, unknown> {
@@ -86,7 +106,9 @@ export class Json {
   list(): Json[] {
     if (this.value === undefined) return []
     if (!Array.isArray(this.value)) return this.refuse('is not a list')
-    this.#items ??= this.value.map((item, index) => new Json(item, `${this.path}[${index}]`))
+    this.#items ??= this.value.map(
+      (item, index) => new Json(item, `${this.path}[${index}]`, '', this.#without),
+    )
     return this.#items
   }
 
@@ -114,13 +136,15 @@ export class Json {
     return this.value as number
   }
 
-  /** @throws TsnetError `hostPort: 0 is not …` */
+  /** @throws Refusal `hostPort: 0 is not …` */
   refuse(reason: string, code: ErrorCode = 'invalid-config', details?: string): never {
     const subject = this.path === '' ? 'the network configuration' : this.path
     const message = this.present ? `${subject}: ${shown(this.value)} ${reason}` : `${subject} ${reason}`
-    throw new TsnetError(code, message, details === undefined ? {} : { details })
+    throw new Refusal(this, code, message, details === undefined ? {} : { details })
   }
 }
+
+const NOTHING: ReadonlySet<string> = new Set()
 
 /**
  * Parses a document that must be an object.

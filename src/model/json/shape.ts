@@ -5,10 +5,13 @@
  * are. It demands what its reader uses and leaves alone what it does not know, so that files of other builds pass.
  */
 
+import { cut } from './shown.ts'
+
 /** @returns what is wrong with a value, after the path to it: `.ports[0].hostPort is not a whole number` */
 export type Shape = (value: unknown) => string | undefined
 
-const when =
+/** A value of which something holds. */
+export const when =
   (isRight: (value: unknown) => boolean, what: string): Shape =>
   value =>
     isRight(value) ? undefined : ` is not ${what}`
@@ -50,16 +53,24 @@ export const listOf =
   }
 
 /** An object with at least these members. */
-export const record =
-  (members: Record<string, Shape>): Shape =>
-  value => {
+export const record = (members: Record<string, Shape>): Shape => {
+  const named = Object.entries(members)
+  return value => {
     if (!isObject(value)) return ' is not an object'
-    for (const [name, shape] of Object.entries(members)) {
+    for (const [name, shape] of named) {
       const wrong = shape(value[name])
       if (wrong !== undefined) return value[name] === undefined ? `.${name} is missing` : `.${name}${wrong}`
     }
     return undefined
   }
+}
+
+/** An object of one of some kinds, which its member `kind` tells. */
+export const byKind = (shapes: Record<string, Shape>): Shape => {
+  const known = new Map(Object.entries(shapes))
+  const kind = record({ kind: oneOf(...known.keys()) })
+  return value => kind(value) ?? known.get((value as { kind: string }).kind)?.(value)
+}
 
 /** An object of any members that are all alike. */
 export const mapOf =
@@ -68,7 +79,7 @@ export const mapOf =
     if (!isObject(value)) return ' is not an object'
     for (const [name, member] of Object.entries(value)) {
       const wrong = shape(member)
-      if (wrong !== undefined) return `.${name}${wrong}`
+      if (wrong !== undefined) return `.${cut(name)}${wrong}`
     }
     return undefined
   }

@@ -91,6 +91,11 @@ export interface PublishRequest extends PublishOptions {
   containers: string[]
   /** Take ports over that another publication of tsnet has. */
   replace: boolean
+  /**
+   * It was asked for before, then (milliseconds since the epoch), of a daemon that died: what is published as this asks for it
+   * since then was published for it.
+   */
+  since?: number
 }
 
 export interface Publication extends PublishOptions {
@@ -120,6 +125,8 @@ export interface Publication extends PublishOptions {
   natObstacle?: string
   /** It is being taken down, for this reason; what is left of that is done by whoever comes next. */
   ending?: PublicationEnd
+  /** Until then connections may finish meanwhile; milliseconds since the epoch. */
+  drainsUntil?: number
 }
 
 /** Why a publication ends: somebody said so, its time was over, or its containers are gone. */

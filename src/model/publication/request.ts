@@ -27,6 +27,7 @@ export interface PublishWords {
   wait?: string
   drain?: string
   replace?: boolean
+  since?: number
 }
 
 const modes: readonly PublishMode[] = ['auto', 'nat', 'proxy', 'redirect']
@@ -72,6 +73,7 @@ export function parsePublishRequest(words: unknown, now = Date.now()): PublishRe
     waitMs: parseDuration(asked.wait ?? '0s', '--wait'),
     drainMs: parseDuration(asked.drain ?? '0s', '--drain'),
     replace: asked.replace ?? false,
+    ...(asked.since !== undefined && { since: asked.since }),
     ...(proxyProtocol && { proxyProtocol }),
     ...(maxConnections && { maxConnections }),
     ...(maxSessions && { maxSessions }),
@@ -80,6 +82,9 @@ export function parsePublishRequest(words: unknown, now = Date.now()): PublishRe
   }
 }
 
+/** Those that are no text. */
+const TYPES = { replace: 'boolean', since: 'number' } as const
+
 /** Checks the shape; what the words mean is checked one by one. */
 function asWords(value: unknown): PublishWords {
   const words = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
@@ -87,7 +92,7 @@ function asWords(value: unknown): PublishWords {
     const list = ['ports', 'containers', 'allow', 'deny'].includes(key)
     const fits = list
       ? Array.isArray(each) && each.every(item => typeof item === 'string')
-      : typeof each === (key === 'replace' ? 'boolean' : 'string')
+      : typeof each === ((TYPES as Record<string, string>)[key] ?? 'string')
     if (!fits) throw refuse(`${key}: ${shown(each)} is not what was expected there`)
   }
   return {

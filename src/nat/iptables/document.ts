@@ -4,14 +4,16 @@
  *     raw     PREROUTING  ─▶ TSNET-RAW          who may not address a container, and never 127.0.0.0/8
  *     mangle  PREROUTING  ─▶ TSNET-GUARD        the same where answers have to pass
  *             PREROUTING  ─▶ TSNET-INVALID      what belongs to no connection and is for a published port
- *     filter  FORWARD     ─▶ TSNET-FORWARD      accepted where the policy is to drop
+ *     filter  INPUT       ─▶ TSNET-INPUT        names are asked for
+ *             FORWARD     ─▶ TSNET-FORWARD      accepted where the policy is to drop
  *     nat     PREROUTING  ─▶ TSNET-DNAT         published ports, for addresses of the host only
  *             OUTPUT      ─▶ TSNET-DNAT
  *             POSTROUTING ─▶ TSNET-POSTROUTING  masquerade
  *
  * The chains are shared, each rule in them is one attachment's and carries its comment; with the nft variant
  * the rules stand in parts of them (buckets.ts). The jumps stand at the end of the built-in chains, so what an
- * administrator put there before wins. A rule is written as iptables-save prints it: so the text that adds it
+ * administrator put there before wins; but that of INPUT stands at the beginning, since many end in a rule that refuses
+ * the rest, and what it accepts is one port for one container. A rule is written as iptables-save prints it: so the text that adds it
  * also finds and removes it.
  */
 
@@ -52,6 +54,13 @@ const policyLines = ({ policy }: Table): string[] => (policy === undefined ? [] 
 /** Where published ports are. */
 export const PORT_CHAIN = 'TSNET-DNAT'
 
+/** Has a rule for all who publish ports, and perhaps none of any of them. */
+export const LOOPBACK_GUARD = 'TSNET-RAW'
+
+/** True for a chain that stays since another does: whoever has a port is guarded by what all share. */
+export const isNeededBy = ({ name, rules }: BaseChain, kept: ReadonlySet<string>): boolean =>
+  name === LOOPBACK_GUARD && rules.length > 0 && kept.has(PORT_CHAIN)
+
 /** All our chains of a family, in the order in which they are filled: guards first, published ports last. */
 export function baseChains(family: Family): { table: TableName; chain: BaseChain }[] {
   const chain = (table: TableName, name: string, jumps: string[], rules: string[] = []) => ({
@@ -64,9 +73,15 @@ export function baseChains(family: Family): { table: TableName; chain: BaseChain
   })
   const toHost = '-m addrtype --dst-type LOCAL'
   return [
-    chain('raw', 'TSNET-RAW', ['PREROUTING'], family === 4 ? ['-d 127.0.0.0/8 ! -i lo -j DROP'] : []),
+    chain('raw', LOOPBACK_GUARD, ['PREROUTING'], family === 4 ? ['-d 127.0.0.0/8 ! -i lo -j DROP'] : []),
     chain('mangle', 'TSNET-GUARD', ['PREROUTING']),
     chain('mangle', 'TSNET-INVALID', ['PREROUTING -m conntrack --ctstate INVALID']),
+    // In this form both variants, of whatever version, keep it as a match by its name.
+    chain(
+      'filter',
+      'TSNET-INPUT',
+      NAME_PROTOCOLS.map(protocol => `INPUT -p ${protocol} -m multiport --dports 53`),
+    ),
     chain('filter', 'TSNET-FORWARD', ['FORWARD']),
     chain('nat', 'TSNET-POSTROUTING', ['POSTROUTING']),
     chain(
@@ -82,9 +97,10 @@ export function baseChains(family: Family): { table: TableName; chain: BaseChain
 export function tablesOf({ owner, bridge }: Rules, rules: FamilyRules): Table[] {
   const comment = `-m comment --comment "${commentOf(owner)}"`
   const lines: Record<string, string[]> = {
-    'TSNET-RAW': rawRules(rules, bridge, comment),
+    [LOOPBACK_GUARD]: rawRules(rules, bridge, comment),
     'TSNET-GUARD': guardRules(rules, bridge, comment),
     'TSNET-INVALID': invalidRules(rules, comment),
+    'TSNET-INPUT': inputRules(rules, bridge, comment),
     'TSNET-FORWARD': forwardRules(rules, bridge, comment),
     'TSNET-POSTROUTING': postroutingRules(rules, bridge, comment),
     [PORT_CHAIN]: rules.published.flatMap(port => dnatRules(rules, port, bridge, comment)),
@@ -92,7 +108,7 @@ export function tablesOf({ owner, bridge }: Rules, rules: FamilyRules): Table[] 
   // Where loopback addresses must not come from a wire, no rule of an attachment says so.
   const guardsLoopback = rules.family === 4 && rules.published.length > 0
   const needed = baseChains(rules.family).filter(
-    ({ chain }) => (lines[chain.name] ?? []).length > 0 || (chain.name === 'TSNET-RAW' && guardsLoopback),
+    ({ chain }) => (lines[chain.name] ?? []).length > 0 || (chain.name === LOOPBACK_GUARD && guardsLoopback),
   )
   return [...new Set(needed.map(({ table }) => table))].map(name => {
     const chains = needed.filter(({ table }) => table === name).map(({ chain }) => chain)
@@ -131,6 +147,26 @@ function invalidRules({ family, addresses, server, published }: FamilyRules, com
     ...published.map(port => `${portMatch(family, port)} -m addrtype --dst-type LOCAL ${comment} -j DROP`),
   ]
 }
+
+const NAME_PROTOCOLS: readonly Protocol[] = ['udp', 'tcp']
+
+function inputRules(
+  { family, addresses, resolvers }: FamilyRules,
+  bridge: string,
+  comment: string,
+): string[] {
+  return addresses.flatMap(({ ip }) =>
+    resolvers.flatMap(resolver =>
+      NAME_PROTOCOLS.map(protocol => {
+        const port = `-p ${protocol} -m ${protocol} --dport 53`
+        return `-s ${host(family, ip)} -d ${host(family, resolver)} -i ${bridge} ${port} ${comment} -j ACCEPT`
+      }),
+    ),
+  )
+}
+
+/** The command that puts a jump where it belongs. */
+export const jumpLine = (jump: string): string => `${jump.startsWith('INPUT ') ? '-I' : '-A'} ${jump}`
 
 function forwardRules(rules: FamilyRules, bridge: string, comment: string): string[] {
   const { family, addresses, guard, guest, server } = rules
@@ -205,7 +241,10 @@ export const freshFile = (tables: Table[]): string =>
       lines: [
         ...policyLines(table),
         ...table.chains.map(chain => `-N ${chain.name}`),
-        ...table.chains.flatMap(chain => [...chain.jumps, ...chain.rules].map(rule => `-A ${rule}`)),
+        ...table.chains.flatMap(chain => [
+          ...chain.jumps.map(jumpLine),
+          ...chain.rules.map(rule => `-A ${rule}`),
+        ]),
         ...table.rules.map(rule => `-A ${rule}`),
       ],
     })),

@@ -9,6 +9,7 @@
  * only those rules parsed in whose bytes the tag stands.
  */
 
+import { isDeepStrictEqual } from 'node:util'
 import type { Family } from '../../model/address/address.ts'
 import { counter, verdict } from '../../netfilter/expressions.ts'
 import {
@@ -26,7 +27,7 @@ import type { Netlink } from '../../netlink/netlink.ts'
 import { hasLegacyTables, header } from '../kernel-chains.ts'
 import { commentOf } from '../rules.ts'
 import { bucketsOf, wholeOf } from './buckets.ts'
-import type { Table, TableName } from './document.ts'
+import type { BaseChain, Table, TableName } from './document.ts'
 import { chainOf } from './listing.ts'
 import { iptablesVariant } from './run.ts'
 
@@ -116,23 +117,46 @@ export function isCountRight(nl: Netlink, family: Family, owner: string, tables:
   )
 }
 
-/**
- * True where the chains that tables share are led to, on the same conditions, and begin with what all share.
- * iptables itself would read the names of all buckets for each of them.
- */
-export const areLedTo = (nl: Netlink, family: Family, tables: readonly Table[]): boolean =>
-  tables.every(({ name: table, chains }) =>
-    chains
-      .filter(({ name }) => wholeOf(name) === undefined)
-      .every(({ name: target, jumps, rules }) => {
-        const leads = (jump: string): boolean =>
-          withText(nl, family, { table, chain: chainOf(jump) }, target).found.some(
-            rule => targetOf(rule) === target && matchesOf(rule).join() === matchesIn(jump).join(),
-          )
-        const count = rules.length === 0 ? 0 : sharedCount(nl, family, table, target)
-        return jumps.every(leads) && count >= rules.length
-      }),
+/** The chains that tables share. */
+const sharedChains = (tables: readonly Table[]): (BaseChain & { table: TableName })[] =>
+  tables.flatMap(({ name: table, chains }) =>
+    chains.filter(({ name }) => wholeOf(name) === undefined).map(chain => ({ ...chain, table })),
   )
+
+/**
+ * True where the chains that tables share are led to, on the same conditions: of jumps that differ in nothing but the
+ * protocol there are as many. iptables itself would read the names of all buckets for each of them.
+ */
+export const areJumpedTo = (nl: Netlink, family: Family, tables: readonly Table[]): boolean =>
+  sharedChains(tables).every(({ table, name: target, jumps }) =>
+    jumps.every(jump => {
+      const matches = matchesIn(jump).join()
+      const found = withText(nl, family, { table, chain: chainOf(jump) }, target).found.filter(
+        rule => targetOf(rule) === target && matchesOf(rule).join() === matches,
+      )
+      const alike = jumps.filter(
+        other => chainOf(other) === chainOf(jump) && matchesIn(other).join() === matches,
+      )
+      return differing(found) >= alike.length
+    }),
+  )
+
+/** As areJumpedTo; and the chains begin with what all share. */
+export const areLedTo = (nl: Netlink, family: Family, tables: readonly Table[]): boolean =>
+  areJumpedTo(nl, family, tables) &&
+  sharedChains(tables).every(
+    ({ table, name, rules }) => rules.length === 0 || sharedCount(nl, family, table, name) >= rules.length,
+  )
+
+/** How many rules these are, each counted once. */
+export function differing(rules: readonly ListedRule[]): number {
+  // What they have counted is theirs.
+  const all = rules.map(({ expressions, compat }) => [
+    compat,
+    expressions.map(({ counter: _, ...match }) => match),
+  ])
+  return all.filter((rule, i) => !all.slice(0, i).some(other => isDeepStrictEqual(other, rule))).length
+}
 
 /** Names of a rule's matches: `addrtype`, `conntrack`. */
 const matchesOf = ({ expressions }: ListedRule): string[] =>

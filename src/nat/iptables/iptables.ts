@@ -22,12 +22,14 @@
 import type { Family } from '../../model/address/address.ts'
 import { everyOne } from '../../model/undo.ts'
 import { netfilterHere } from '../../netfilter/netfilter.ts'
-import { leadsTo } from '../kernel-chains.ts'
+import { findChains } from '../kernel-chains.ts'
 import { commentOf, type FamilyRules, type Rules } from '../rules.ts'
-import { intoBuckets, wholeOf } from './buckets.ts'
+import { intoBuckets } from './buckets.ts'
 import {
   additionFile,
   freshFile,
+  LOOPBACK_GUARD,
+  PORT_CHAIN,
   type Policy,
   removalFile,
   restoreFile,
@@ -36,12 +38,12 @@ import {
   tablesOf,
   withPolicy,
 } from './document.ts'
-import { areLedTo, isByHandle, isCountRight, makeBuckets, ownersByHandle } from './handles.ts'
+import { areJumpedTo, areLedTo, isByHandle, isCountRight, makeBuckets, ownersByHandle } from './handles.ts'
 import {
-  chainOf,
+  asTheyStand,
   completion,
   excessRules,
-  hasFlatRules,
+  guardCompletion,
   loopbackBridges,
   missingRules,
   oneLess,
@@ -114,7 +116,7 @@ async function installTables(
   const isLooking = byHandle && !first
   if (isLooking) makeBuckets(netfilterHere(), family, tables)
   // All our chains are there, or none: these need no look at what is in them.
-  const usual = isLooking && areJumpedTo(family, tables) ? additionFile : steadyFile
+  const usual = isLooking && areJumpedTo(netfilterHere(), family, tables) ? additionFile : steadyFile
   const [likely, unlikely] = first ? [freshFile, usual] : [usual, freshFile]
   if ((await restore(family, likely(tables))) === undefined) return
   const failure = await restore(family, unlikely(tables))
@@ -125,22 +127,15 @@ async function installTables(
   }
 }
 
-/**
- * Whether our chains are jumped to, where all is in nf_tables. iptables would read all rules of the chains to which
- * the rules lead that it is to look for.
- */
-const areJumpedTo = (family: Family, tables: Table[]): boolean =>
-  tables.every(({ name: table, chains }) =>
-    chains
-      // A bucket is made together with what leads to it.
-      .filter(({ name }) => wholeOf(name) === undefined)
-      .every(({ name, jumps }) => jumps.every(jump => leadsTo({ family, table, name: chainOf(jump) }, name))),
-  )
+/** How often repeated jumps are looked for: each time one is lost to somebody who deletes the same, one of them is gone. */
+const LOOKS = 8
 
-/** Of jumps that stand more than once, all but one go. */
+/** Of jumps that stand more than once, all but one go. iptables names a rule by its number, so that two can meet in one. */
 export async function removeRepeatedJumps(family: Family, tables: Table[]): Promise<void> {
-  for (const repeated of repeatedJumps(tables, await listRules(family))) {
-    await restore(family, oneLess(repeated))
+  for (let look = 0; look < LOOKS; look++) {
+    const repeated = repeatedJumps(tables, await listRules(family))
+    if (repeated.length === 0) return
+    for (const each of repeated) await restore(family, oneLess(each))
   }
 }
 
@@ -165,17 +160,26 @@ export async function withdrawIptables(owner: string, { rules, last, guards = []
       const guarded = guards.includes(family)
       if (isByHandle(family)) {
         const tables = rules && { tables: intoBuckets(own, owner) }
-        return removeByHandle(netfilterHere(), family, owner, { ...tables, last, accepts: guarded })
+        removeByHandle(netfilterHere(), family, owner, { ...tables, last, accepts: guarded })
+        return last ? keepGuard(family) : undefined
       }
       if (rules !== undefined && !last && !guarded && (await removeKnown(family, own))) return
       await deplete(family, `removing ${commentOf(owner)}`, async () =>
         removal(family, await listRules(family), owner, last),
       )
+      if (last) await keepGuard(family)
       if (!guarded) return
       const { policies } = await listRules(family)
       if (policies.get('filter FORWARD') === 'DROP') await setForwardPolicy(family, 'ACCEPT')
     }),
   )
+}
+
+/** Tables change one after the other: who publishes a port between our look and the change was not seen. */
+async function keepGuard(family: Family): Promise<void> {
+  const ports = { family, table: 'nat', name: PORT_CHAIN }
+  if (isByHandle(family) && findChains([ports])[0] === undefined) return
+  await complete(family, LOOPBACK_GUARD, async () => guardCompletion(family, await listRules(family)))
 }
 
 /**
@@ -238,8 +242,7 @@ async function verifyFamily(rules: Rules, part: FamilyRules): Promise<string[]> 
     if (areLedTo(netfilterHere(), family, placed) && (await areThere(family, own))) return []
   }
   const listing = await listRules(family)
-  // An earlier build had no buckets.
-  const tables = hasFlatRules(listing, rules.owner) ? tablesOf(rules, part) : placed
+  const tables = asTheyStand(tablesOf(rules, part), listing, rules.owner, byHandle)
   const name = toolName(family)
   const missing = missingRules(tables, listing)
   const absent = await absentOf(family, missing)

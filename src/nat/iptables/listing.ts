@@ -3,11 +3,13 @@
  */
 
 import type { Family } from '../../model/address/address.ts'
-import { flatRule, wholeOf } from './buckets.ts'
+import { flatRule, intoBuckets, wholeOf } from './buckets.ts'
 import {
   type BaseChain,
   baseChains,
+  isNeededBy,
   isPortRule,
+  jumpLine,
   restoreFile,
   type Table,
   type TableName,
@@ -92,13 +94,27 @@ export function chainCompletion(
   const fresh = !chains?.has(chain.name)
   return [
     ...(fresh ? [`-N ${chain.name}`] : []),
-    ...chain.jumps.map(jump => `${there.includes(jump) ? '-C' : '-A'} ${jump}`),
+    ...chain.jumps.map(jump => (there.includes(jump) ? `-C ${jump}` : jumpLine(jump))),
     // Into a chain that was emptied the shared rules go back in front of the others.
     ...chain.rules
       .filter(rule => !there.includes(rule))
       .toReversed()
       .map(rule => `-I ${rule}`),
   ]
+}
+
+/** What puts the guard of published ports back, which somebody took along who saw none; empty where all is well. */
+export function guardCompletion(family: Family, listing: Listing): string {
+  const kept = listing.chains.get('nat') ?? new Set()
+  const guards = baseChains(family).filter(
+    ({ table, chain }) => isNeededBy(chain, kept) && !listing.chains.get(table)?.has(chain.name),
+  )
+  return restoreFile(
+    guards.map(({ table, chain }) => ({
+      name: table,
+      lines: chainCompletion(chain, listing.chains.get(table), rulesOf(listing, table)),
+    })),
+  )
 }
 
 /** Jumps that stand more than once, after two processes repaired the same loss at the same time. */
@@ -115,12 +131,13 @@ export const oneLess = ({ name, jump }: { name: TableName; jump: string }): stri
   restoreFile([{ name, lines: [`-D ${jump}`, `-C ${jump}`] }])
 
 /**
- * What removes an owner's rules; with `unused` also our chains in which nobody else has any.
+ * What removes an owner's rules; with `unused` also our chains that nobody else needs.
  * @returns empty when there is nothing to remove
  */
 export function removal(family: Family, listing: Listing, owner: string, unused: boolean): string {
   const bases = baseChains(family).toReversed()
   const tables = [...new Set(bases.map(({ table }) => table))]
+  const kept = new Set<string>()
   return restoreFile(
     tables.map(name => {
       const rules = rulesOf(listing, name)
@@ -130,7 +147,11 @@ export function removal(family: Family, listing: Listing, owner: string, unused:
       const chains = bases
         .filter(({ table, chain }) => table === name && listing.chains.get(name)?.has(chain.name))
         .map(({ chain }) => chain)
-        .filter(chain => unused && isUnused(chain, rules, leaving))
+        .filter(chain => {
+          const leaves = unused && isUnused(chain, rules, leaving) && !isNeededBy(chain, kept)
+          if (!leaves) kept.add(chain.name)
+          return leaves
+        })
       return {
         name,
         lines: [
@@ -229,9 +250,31 @@ const wantedRules = (tables: Table[]): TableRule[] =>
 export const missingRules = (tables: Table[], listing: Listing): TableRule[] =>
   wantedRules(tables).filter(({ table, rule }) => !rulesOf(listing, table).includes(rule))
 
-/** True for an owner whose rules are in no buckets. */
-export const hasFlatRules = (listing: Listing, owner: string): boolean =>
-  [...listing.rules.values()].flat().some(rule => ownerOf(rule) === owner && flatRule(rule) === rule)
+/**
+ * An owner's tables with each rule where it stands: in a bucket, or in the chain itself, as an earlier build put it and
+ * as the legacy variant has it. What was put back since may stand in the other place.
+ * @param flat the tables without buckets
+ * @param inBuckets where rules belong that stand nowhere, or in other words
+ */
+export const asTheyStand = (
+  flat: readonly Table[],
+  listing: Listing,
+  owner: string,
+  inBuckets: boolean,
+): Table[] =>
+  flat.map(table => {
+    const there = rulesOf(listing, table.name)
+    const [placed = table] = intoBuckets([table], owner)
+    const isFlat = table.rules.map((rule, i) => {
+      if (there.includes(placed.rules[i] ?? '')) return false
+      return there.includes(rule) || !inBuckets || hasOwn(there, chainOf(rule), owner)
+    })
+    const [rest = table] = intoBuckets([{ ...table, rules: table.rules.filter((_, i) => !isFlat[i]) }], owner)
+    return { ...rest, rules: [...table.rules.filter((_, i) => isFlat[i]), ...rest.rules] }
+  })
+
+const hasOwn = (there: readonly string[], chain: string, owner: string): boolean =>
+  there.some(rule => chainOf(rule) === chain && ownerOf(rule) === owner)
 
 /** Rules of an owner that an attachment's tables do not have. */
 export function excessRules(

@@ -4,8 +4,9 @@
  * What is lacking is told by structure and number, not by text: another version of iptables prints a rule in other
  * words than ours, and a rule that seems to lack though it is there would be added for ever. So a chain has to be
  * there, be led to from where it should be, begin with as many shared rules as it should, and hold as many rules of
- * each owner as he should have. Where he has not, all of his in that table are made anew; and so are those of whoever
- * stands behind him for one of his ports, since order says who has it.
+ * each owner as he should have, which the command finds by our text where it is not what we would print: an earlier build
+ * had others, and elsewhere. Where he has not, all of his in that table are made anew; and so are those of whoever stands
+ * behind him for one of his ports, since order says who has it.
  */
 
 import type { Family } from '../../model/address/address.ts'
@@ -16,7 +17,8 @@ import { wholeOf } from './buckets.ts'
 import { type BaseChain, restoreFile, type Table, type TableName } from './document.ts'
 import { placedTables, removeRepeatedJumps } from './iptables.ts'
 import { chainCompletion, chainOf, type Listing, ownerOf, targetOf } from './listing.ts'
-import { complete, families, listRules, toolName } from './run.ts'
+import { listingOfNothing } from './nothing-left.ts'
+import { areThere, complete, families, listRules, toolName } from './run.ts'
 
 /** What one owner shall have in a family. */
 interface Wanted {
@@ -49,6 +51,10 @@ export async function mendIptables(
   return found.flat()
 }
 
+/** True where nothing of ours is left in one of these families, as far as that can be told without a command. */
+export const isGoneIptables = (used: readonly Family[]): boolean =>
+  used.some(family => listingOfNothing(family) !== undefined)
+
 const wantedOf = (family: Family, all: readonly Rules[]): Wanted[] =>
   all.flatMap(rules =>
     rules.families
@@ -69,8 +75,9 @@ async function mendFamily(
   if (wanted.length === 0 && !isClosed) return []
   let losses: Loss[] | undefined
   const look = async (): Promise<string> => {
-    const listing = await listRules(family)
+    const listing = listingOfNothing(family) ?? (await listRules(family))
     const damage = damageOf(family, wanted, isClosed, listing)
+    await addOthers(damage, family, wanted, listing)
     losses ??= damage.losses
     if (damage.losses.length === 0 || hold === undefined) return ''
     return repairFile(damage, wanted, listing, hold(withBehind(wanted, losersOf(damage.losses))))
@@ -116,6 +123,38 @@ function damageOf(family: Family, wanted: readonly Wanted[], isClosed: boolean, 
   return { losses, tables, isOpen }
 }
 
+/** Owners with as many rules as they should have, and others. */
+async function addOthers(
+  { tables, losses }: Damage,
+  family: Family,
+  wanted: readonly Wanted[],
+  listing: Listing,
+): Promise<void> {
+  const doubtful = tables.flatMap(({ name, losers }) => {
+    const there = new Set(listing.rules.get(name))
+    return wanted
+      .filter(({ owner }) => !losers.has(owner))
+      .map(({ owner, tables }) => ({
+        owner,
+        losers,
+        rules: tables
+          .filter(table => table.name === name)
+          .flatMap(({ rules }) =>
+            rules.filter(rule => !there.has(rule)).map(rule => ({ table: name, rule })),
+          ),
+      }))
+      .filter(({ rules }) => rules.length > 0)
+  })
+  const all = doubtful.flatMap(({ rules }) => rules)
+  if (all.length === 0 || (await areThere(family, all))) return
+  for (const { owner, losers, rules } of doubtful) {
+    if (await areThere(family, rules)) continue
+    losers.add(owner)
+    const what = `${toolName(family)}: table ${rules[0]?.table} has other rules of ${commentOf(owner)} than it should`
+    losses.push({ what, owner })
+  }
+}
+
 function countsOf(rules: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>()
   for (const rule of rules) {
@@ -125,8 +164,13 @@ function countsOf(rules: readonly string[]): Map<string, number> {
   return counts
 }
 
+/** In whatever words: of two jumps from one chain to another each has its protocol. */
 const isLed = (there: readonly string[], jump: string): boolean =>
-  there.some(rule => chainOf(rule) === chainOf(jump) && targetOf(rule) === targetOf(jump))
+  there.some(rule => wayOf(rule) === wayOf(jump))
+
+const wayOf = (jump: string): string => [chainOf(jump), targetOf(jump), protocolOf(jump)].join(' ')
+
+const protocolOf = (rule: string): string => / -p (\S+)/.exec(rule)?.[1] ?? ''
 
 function lossOf(
   { name, jumps, rules }: BaseChain,
@@ -135,7 +179,7 @@ function lossOf(
 ): string | undefined {
   if (!chains?.has(name)) return `there is no chain ${name}`
   const lost = jumps.find(jump => !isLed(there, jump))
-  if (lost !== undefined) return `${chainOf(lost)} does not lead to ${name}`
+  if (lost !== undefined) return `there is no -A ${lost}`
   const isShared = (rule: string): boolean =>
     chainOf(rule) === name && ownerOf(rule) === undefined && wholeOf(targetOf(rule)) === undefined
   return there.filter(isShared).length < rules.length ? `${name} lacks what all share` : undefined

@@ -13,8 +13,8 @@ import { Transaction } from '../../netfilter/transaction.ts'
 import type { Netlink } from '../../netlink/netlink.ts'
 import { commentOf } from '../rules.ts'
 import { wholeOf } from './buckets.ts'
-import { type BaseChain, baseChains, type Table, type TableName } from './document.ts'
-import { commentIn, lookAt, lookAtKnown, ourChains, refOf, TABLES, withText } from './handles.ts'
+import { type BaseChain, baseChains, isNeededBy, type Table, type TableName } from './document.ts'
+import { commentIn, differing, lookAt, lookAtKnown, ourChains, refOf, TABLES, withText } from './handles.ts'
 import { chainOf } from './listing.ts'
 
 /** How often a deletion is tried again when others change the same chains. */
@@ -49,6 +49,7 @@ function removalOf(nl: Netlink, family: Family, owner: string, removal: Removal,
   const looks = known ?? ourChains(nl, family).map(place => lookAt(nl, family, owner, place))
   const tx = new Transaction()
   const gone = new Set<bigint>()
+  const kept = new Set<string>()
   const remove = (table: TableName, rules: readonly ListedRule[]) => {
     for (const { chain, handle } of rules.filter(rule => !gone.has(rule.handle))) {
       gone.add(handle)
@@ -79,7 +80,10 @@ function removalOf(nl: Netlink, family: Family, owner: string, removal: Removal,
       const left = withText(nl, family, { table, chain: chain.name }, '').found.filter(
         ({ handle }) => !gone.has(handle),
       )
-      if (!areShared(left, chain)) continue
+      if (!areShared(left, chain) || isNeededBy(chain, kept)) {
+        kept.add(chain.name)
+        continue
+      }
       remove(table, left)
       leaves(chain.name, chain.jumps.map(chainOf))
     }
@@ -90,9 +94,9 @@ function removalOf(nl: Netlink, family: Family, owner: string, removal: Removal,
   return tx
 }
 
-/** True for no more than what all share at the beginning of a chain. */
+/** True for no more than what all share at the beginning of a chain, which two who repair it at once may have added twice. */
 const areShared = (left: readonly ListedRule[], { rules }: BaseChain): boolean =>
-  left.length <= rules.length &&
+  differing(left) <= rules.length &&
   left.every(
     rule =>
       commentIn(rule) === undefined && rule.comment === undefined && !targetOf(rule)?.startsWith('TSNET-'),

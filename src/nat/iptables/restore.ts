@@ -17,6 +17,7 @@
 import type { Finished } from '../../ffi/command.ts'
 import { Dialogue, type Reply } from '../../ffi/dialogue.ts'
 import { TIMEOUT_MS } from '../commands.ts'
+import { patiently } from '../patience.ts'
 import { joinable, joinFiles, lineCount, type Part, partsOf, type Step, textOf } from './join.ts'
 
 /** Of a command, when it could not have the lock of its tables. */
@@ -120,17 +121,17 @@ export function feedProcess(path: string, args: string[], env: string[]): Feed {
     dialogue?.leave()
     dialogue = undefined
   }
-  const open = (): Dialogue => {
+  const open = async (): Promise<Dialogue> => {
     // Somebody may have ended it meanwhile.
     if (dialogue?.hasEnded()) leave()
     if (dialogue !== undefined) return dialogue
     linesFed = 0
-    dialogue = new Dialogue(path, args, env)
+    dialogue = await patiently(() => new Dialogue(path, args, env))
     return dialogue
   }
   const ask = async (text: string, answer: string): Promise<Reply> => {
     try {
-      return await open().ask({ text, answer, withinMs: TIMEOUT_MS, many: () => onTheirWay > FEW })
+      return await (await open()).ask({ text, answer, withinMs: TIMEOUT_MS, many: () => onTheirWay > FEW })
     } catch (thrown) {
       leave()
       throw thrown

@@ -5,12 +5,14 @@
 
 import { realpathSync } from 'node:fs'
 import { basename } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Finished } from '../../ffi/command.ts'
 import type { Family } from '../../model/address/address.ts'
 import { TsnetError } from '../../model/errors.ts'
 import { inodeHere } from '../../netns/netns.ts'
-import { cleanEnvironment, findCommand, run, wasKilled, wordsOf } from '../commands.ts'
+import { cleanEnvironment, findCommand, run, wordsOf } from '../commands.ts'
 import { hasLegacyTables } from '../kernel-chains.ts'
+import { isSilent, PAUSES_MS, patiently } from '../patience.ts'
 import { restoreFile, type TableName } from './document.ts'
 import { type Listing, readListing } from './listing.ts'
 import { feedProcess, RESOURCE_PROBLEM, Restorer } from './restore.ts'
@@ -20,9 +22,6 @@ export const LOCK_WAIT_S = 60
 
 /** How often a change is tried again when others change the shared chains at the same time. */
 const ATTEMPTS = 40
-
-/** How often a listing is tried again that fails without a word. */
-const SAVE_ATTEMPTS = 5
 
 export const toolName = (family: Family): string => `ip${family === 4 ? '' : '6'}tables`
 
@@ -92,14 +91,13 @@ export async function restore(family: Family, file: string): Promise<Finished | 
  * @throws TsnetError `missing`, `kernel`
  */
 export async function save(family: Family, table?: TableName): Promise<string> {
-  for (let attempt = 1; ; attempt++) {
-    const saved = await run(need(family, 'save'), table === undefined ? [] : ['-t', table])
-    if (saved.code === 0) return saved.stdout
-    // Rules that change while it reads them can end it without a word; it has changed nothing.
-    const isSilent = saved.stderr.trim() === '' && !wasKilled(saved)
-    if (!isSilent || attempt === SAVE_ATTEMPTS)
-      throw new TsnetError('kernel', `${commandName(family, 'save')}: ${wordsOf(saved)}`)
-  }
+  // Rules that change while it reads them can end it without a word; it has changed nothing.
+  const saved = await patiently(
+    () => run(need(family, 'save'), table === undefined ? [] : ['-t', table]),
+    isSilent,
+  )
+  if (saved.code === 0) return saved.stdout
+  throw new TsnetError('kernel', `${commandName(family, 'save')}: ${wordsOf(saved)}`)
 }
 
 export const listRules = async (family: Family): Promise<Listing> => readListing(await save(family))
@@ -117,9 +115,15 @@ export async function mustRestore(family: Family, file: string, what: string): P
 /** Every family that has a command here. */
 export const families = (): Family[] => ([4, 6] as const).filter(family => findIptables(family) !== undefined)
 
-/** The same was tried several times: it is not others that stand in the way. */
-const isHopeless = (tried: string[], file: string): boolean =>
-  tried.length === ATTEMPTS || (tried.length >= 3 && tried.slice(-3).every(before => before === file))
+/**
+ * The same was tried several times, with longer and longer pauses: it is not others that stand in the way, who may put a
+ * rule into a chain between each look and the change, and take it out again before the next.
+ */
+async function isHopeless(tried: string[], file: string): Promise<boolean> {
+  const times = tried.slice(tried.findLastIndex(before => before !== file) + 1).length
+  await sleep(PAUSES_MS[times - 1] ?? 0)
+  return tried.length === ATTEMPTS || times > PAUSES_MS.length
+}
 
 /**
  * Adds what is missing, until nothing is.
@@ -138,7 +142,7 @@ export async function complete(
   for (let reason = failure; ; ) {
     const file = await look()
     if (file === '') return false
-    if (reason !== undefined && isHopeless(tried, file)) throw iptablesError(family, what, reason)
+    if (reason !== undefined && (await isHopeless(tried, file))) throw iptablesError(family, what, reason)
     tried.push(file)
     reason = await restore(family, file)
     if (reason === undefined) return true
@@ -157,7 +161,7 @@ export async function deplete(family: Family, what: string, look: () => Promise<
     if (file === '') return
     const failure = await restore(family, file)
     if (failure === undefined) return
-    if (isHopeless(tried, file)) throw iptablesError(family, what, failure)
+    if (await isHopeless(tried, file)) throw iptablesError(family, what, failure)
     tried.push(file)
   }
 }

@@ -44,10 +44,15 @@ function make(part: BasePart): Messages {
     .messages
 }
 
+/** The parts that these rules need. */
+export const basePartsOf = (rules: Pick<Rules, 'families'>): BasePart[] => [
+  'base',
+  ...new Set(subnetsOf(rules).map(({ family, length }): BasePart => `${family}/${length}`)),
+]
+
 /** Adds the table with all that rules need; changes nothing where it is there already. */
 export function addBase(tx: Transaction, rules: Pick<Rules, 'families'>): Transaction {
-  const subnets = subnetsOf(rules).map(({ family, length }): BasePart => `${family}/${length}`)
-  for (const part of ['base' as const, ...subnets]) {
+  for (const part of basePartsOf(rules)) {
     const { bytes, count } = baseMessages(part)
     tx.include(`nft add table ${TABLE}`, bytes, count)
   }

@@ -43,36 +43,11 @@ export const subnetsOf = ({ families }: Pick<Rules, 'families'>): { family: Fami
     [...new Set(addresses.map(({ network }) => lengthOf(network)))].map(length => ({ family, length })),
   )
 
-/** By name: the type of keys, and in maps that of data. */
-let types: Map<string, { type: string; data?: string }> | undefined
-
 /** What the elements of a set consist of. */
 export function typesOfSet(name: string): { type: string; data?: string } {
-  types ??= new Map(
-    base.flatMap(line => {
-      const [, set = '', type = '', data] =
-        /^add (?:set|map) \S+ \S+ (\S+) \{ type (.*?)(?: : (.*))?; \}$/.exec(line) ?? []
-      return set === '' ? [] : [[set, data === undefined ? { type } : { type, data }]]
-    }),
-  )
   const address = name.includes('near4') ? 'ipv4_addr' : 'ipv6_addr'
   return types.get(name) ?? { type: `${address} . ${address}` }
 }
-
-/** The chains of the base and how each of their rules ends, for comparing with a listing. */
-export function baseChains(rules: Pick<Rules, 'families'>): Map<string, string[]> {
-  const chains = new Map<string, string[]>()
-  for (const line of baseDocument(rules)) {
-    const [, verb, name = '', rule] = /^(add chain|add rule) inet tsnet (\S+) ?(.*)/.exec(line) ?? []
-    if (verb === 'add chain') chains.set(name, [])
-    if (verb === 'add rule') chains.get(name)?.push(endOf(rule ?? ''))
-  }
-  return chains
-}
-
-/** The statement a rule ends in, by its name in nft's JSON. */
-const endOf = (rule: string): string =>
-  /.*\b(drop|return|masquerade|jump|dnat(?= ip6? to)|vmap)\b/.exec(rule)?.[1] ?? ''
 
 const chain = (name: string, ...rules: string[]): string[] => hooked(name, '', ...rules)
 
@@ -85,8 +60,18 @@ function hooked(name: string, hook: string, ...rules: string[]): string[] {
   ]
 }
 
-const map = (name: string, type: string): string => `add map ${TABLE} ${name} { type ${type}; }`
-const set = (name: string, type: string): string => `add set ${TABLE} ${name} { type ${type}; }`
+/** By name: the type of keys, and in maps that of data. */
+const types = new Map<string, { type: string; data?: string }>()
+
+function set(name: string, type: string): string {
+  types.set(name, { type })
+  return `add set ${TABLE} ${name} { type ${type}; }`
+}
+
+function map(name: string, type: string, data: string): string {
+  types.set(name, { type, data })
+  return `add map ${TABLE} ${name} { type ${type} : ${data}; }`
+}
 
 const both = (make: (family: Family, address: string, header: string) => string[]): string[] => [
   ...make(4, 'ipv4_addr', 'ip'),
@@ -102,8 +87,8 @@ const anyOf = (family: Family): string => (family === 4 ? 'ip daddr != 127.0.0.0
 export const base = [
   `add table ${TABLE}`,
   '# who uses this table, and families that are closed to forwarding of others',
-  map('owners', 'mark . mark : verdict'),
-  map('closed', 'nf_proto : verdict'),
+  map('owners', 'mark . mark', 'verdict'),
+  map('closed', 'nf_proto', 'verdict'),
   '# a container and its bridge; containers that nobody but the host may address; those reached from 127.0.0.0/8',
   ...both((family, address) => [
     set(`home${family}`, `${address} . ifname`),
@@ -113,8 +98,8 @@ export const base = [
   set('loopback', 'ipv4_addr . ifname'),
   '# published ports: of any address of the host, and of one',
   ...both((family, address) => [
-    map(`ports${family}`, `inet_proto . inet_service : ${address} . inet_service`),
-    map(`ports${family}_at`, `${address} . inet_proto . inet_service : ${address} . inet_service`),
+    map(`ports${family}`, 'inet_proto . inet_service', `${address} . inet_service`),
+    map(`ports${family}_at`, `${address} . inet_proto . inet_service`, `${address} . inet_service`),
   ]),
   '# the same ports again, to look them up; those that a proxy serves for what comes from a bridge',
   ...both((family, address) => [
@@ -132,13 +117,13 @@ export const base = [
   ]),
   '# containers that leave under the address of the host, and those with published ports',
   ...both((family, address) => [
-    map(`masquerade${family}`, `${address} : verdict`),
-    map(`hairpin${family}`, `${address} : verdict`),
+    map(`masquerade${family}`, address, 'verdict'),
+    map(`hairpin${family}`, address, 'verdict'),
   ]),
   '# containers of others, which are reached through published ports and no further',
   ...both((family, address) => [
     set(`guest${family}`, `${address} . ifname`),
-    map(`guest_hairpin${family}`, `${address} : verdict`),
+    map(`guest_hairpin${family}`, address, 'verdict'),
   ]),
   '',
   ...chain(IN_USE),

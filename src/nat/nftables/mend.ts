@@ -2,15 +2,16 @@
  * Puts back what somebody took away of our table: all of it in one transaction, so no packet meets half of it.
  *
  *     look     what the kernel holds of the table and its elements, each set listed once
- *     mend     the base (its chains are emptied and filled again in the same transaction), elements that are not there
- *              or are others, the guard against forwarding, accepts in FORWARD of iptables
+ *     mend     the base (its chains are emptied and filled again in the same transaction, and made anew where they are
+ *              at another place), elements that are not there or are others, the guard against forwarding, accepts in
+ *              FORWARD of iptables
  *
  * Our own installing and removing may go on meanwhile: where the kernel refuses an element, it is looked again.
  */
 
 import type { Family } from '../../model/address/address.ts'
 import { addCommands } from '../../netfilter/commands.ts'
-import { findSet } from '../../netfilter/list.ts'
+import { findSet, hasTable } from '../../netfilter/list.ts'
 import { netfilterHere } from '../../netfilter/netfilter.ts'
 import { denied, isMissing, isTaken } from '../../netfilter/refusal.ts'
 import { Transaction } from '../../netfilter/transaction.ts'
@@ -18,13 +19,16 @@ import type { Netlink } from '../../netlink/netlink.ts'
 import { type Hold, type Loss, losersOf } from '../loss.ts'
 import type { Rules } from '../rules.ts'
 import { subnetsOf, TABLE_REF } from './base.ts'
+import { type BrokenBase, brokenBase } from './base-check.ts'
 import { addBase } from './base-messages.ts'
 import { closing, type Element, elementsOf, elementText, onePortEach } from './document.ts'
 import { addElements, compareElements, createElements, deleteElements } from './elements.ts'
 import { type LostAccepts, lostForwardAccepts } from './forward-accept.ts'
-import { brokenChains } from './nftables.ts'
 
 const ATTEMPTS = 10
+
+/** True where our table is gone. */
+export const isGoneNft = (): boolean => !hasTable(netfilterHere(), TABLE_REF)
 
 type OfOwner = Element & { owner: string }
 
@@ -32,6 +36,8 @@ interface Damage {
   losses: Loss[]
   /** The shared chains are not as they should be. */
   base: boolean
+  /** Those that have to go first. */
+  misplaced: string[]
   absent: OfOwner[]
   /** Under their keys something else stands. */
   wrong: OfOwner[]
@@ -66,7 +72,7 @@ export async function mendNft(
 }
 
 function look(nl: Netlink, all: readonly Rules[], closed: readonly Family[]): Damage {
-  const broken = all.length === 0 ? [] : brokenChains(nl, together(all))
+  const broken: BrokenBase = all.length === 0 ? { what: [], misplaced: [] } : brokenBase(nl, together(all))
   const wanted = all.flatMap(rules =>
     elementsOf(rules)
       .flatMap(onePortEach)
@@ -76,13 +82,14 @@ function look(nl: Netlink, all: readonly Rules[], closed: readonly Family[]): Da
   const open = closed.filter(family => isOpen(nl, family))
   const accepts = lostForwardAccepts(all)
   return {
-    base: broken.length > 0 || (open.length > 0 && findSet(nl, TABLE_REF, 'closed') === undefined),
+    base: broken.what.length > 0 || (open.length > 0 && findSet(nl, TABLE_REF, 'closed') === undefined),
+    misplaced: broken.misplaced,
     absent,
     wrong,
     open,
     accepts,
     losses: [
-      ...broken.map(what => ({ what })),
+      ...broken.what.map(what => ({ what })),
       ...open.map(family => ({ what: `nftables: the host forwards IPv${family} for others too` })),
       ...[...absent, ...wrong].map(element => ({
         what: `nftables: ${element.set} lacks ${elementText(element, element.owner)}`,
@@ -117,12 +124,12 @@ function repair(nl: Netlink, all: readonly Rules[], damage: Damage, may: Readonl
   const isAllowed = ({ owner }: { owner?: string | undefined }): boolean =>
     owner === undefined || may.has(owner)
   const tx = new Transaction()
+  for (const name of damage.misplaced) tx.deleteChain(TABLE_REF, name)
   if (damage.base) addBase(tx, together(all))
   deleteElements(tx, damage.base ? [] : damage.wrong.filter(isAllowed))
-  for (const rules of all) {
-    const lacking = [...damage.absent, ...damage.wrong].filter(({ owner }) => owner === rules.owner)
-    if (isAllowed(rules)) createElements(tx, lacking, rules.owner)
-  }
+  const lacking = new Map<string, OfOwner[]>(all.map(({ owner }) => [owner, []]))
+  for (const element of [...damage.absent, ...damage.wrong]) lacking.get(element.owner)?.push(element)
+  for (const [owner, elements] of lacking) if (may.has(owner)) createElements(tx, elements, owner)
   addElements(tx, damage.open.map(closing))
   addCommands(
     tx,

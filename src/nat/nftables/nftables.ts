@@ -13,21 +13,14 @@
 import type { Family } from '../../model/address/address.ts'
 import { TsnetError } from '../../model/errors.ts'
 import { addCommands, transactionOf } from '../../netfilter/commands.ts'
-import { consistently } from '../../netfilter/generations.ts'
-import {
-  findChain,
-  findElement,
-  findSet,
-  type ListedRule,
-  listRules,
-  usesOfChain,
-} from '../../netfilter/list.ts'
+import { findElement, findSet, usesOfChain } from '../../netfilter/list.ts'
 import { netfilterHere } from '../../netfilter/netfilter.ts'
 import { type Denial, denied, isBusy, isMissing, isTaken } from '../../netfilter/refusal.ts'
 import { Transaction } from '../../netfilter/transaction.ts'
 import type { Netlink } from '../../netlink/netlink.ts'
 import { commentOf, type Rules } from '../rules.ts'
-import { baseChains, baseDocument, deleteTable, IN_USE, TABLE, TABLE_REF } from './base.ts'
+import { baseDocument, deleteTable, IN_USE, TABLE, TABLE_REF } from './base.ts'
+import { brokenBase } from './base-check.ts'
 import { addBase } from './base-messages.ts'
 import {
   createText,
@@ -128,7 +121,7 @@ export async function withdrawNft(
     let denial = removeAll(last && isTableThere(nl) ? deleteTable : [])
     // Somebody else is there, or the table is gone already.
     if (last && denial !== undefined) denial = removeAll([])
-    if (denial === undefined) return deleteUnusedChains(accepts.families)
+    if (denial === undefined) return deleteUnusedChains(accepts.chains)
     // Whatever is wrong with what should be there, what is there can be removed.
     const isLooking = attempt > 1 || rules === undefined
     if ((isLooking && !isMissing(denial)) || attempt === ATTEMPTS) {
@@ -200,34 +193,9 @@ export async function verifyNft(rules: Rules): Promise<string[]> {
     ...absentElements(nl, elementsOf(rules), rules.owner).map(
       element => `nftables: ${element.set} lacks ${elementText(element, rules.owner)}`,
     ),
-    ...brokenChains(nl, rules),
+    ...brokenBase(nl, rules).what,
     ...lostForwardAccepts([rules]).map(({ what }) => what),
   ]
-}
-
-/** What is not as it should be of what all share, in words. */
-export function brokenChains(nl: Netlink, rules: Pick<Rules, 'families'>): string[] {
-  const wanted = [...baseChains(rules)]
-  const { names, there } = consistently(nl, () => ({
-    names: wanted.map(([name]) => name).filter(name => findChain(nl, TABLE_REF, name) !== undefined),
-    there: listRules(nl, { table: TABLE_REF }),
-  }))
-  if (names.length === 0) return [`nftables: there is no table ${TABLE}`]
-  return wanted.flatMap(([name, ends]) => {
-    if (!names.includes(name)) return [`nftables: there is no chain ${name}`]
-    const found = there.filter(({ chain }) => chain === name).map(endOf)
-    return found.join() === ends.join()
-      ? []
-      : [`nftables: the rules of chain ${name} end in ${found.join()} instead of ${ends.join()}`]
-  })
-}
-
-/** The statement a rule ends in, in nft's word for it. */
-function endOf({ expressions }: ListedRule): string {
-  const last = expressions.at(-1)
-  if (last?.lookup?.dreg !== undefined) return 'vmap'
-  const words: Record<string, string> = { masq: 'masquerade', nat: 'dnat' }
-  return last?.immediate?.data?.verdict?.code ?? words[last?.name ?? ''] ?? ''
 }
 
 /** Bridges over which somebody is reached from 127.0.0.0/8. */

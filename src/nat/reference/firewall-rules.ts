@@ -24,7 +24,7 @@ import {
 import type { FirewallBackend, FirewallIntent, IngressPolicy } from '../../model/chained.ts'
 import { chainOf, type SharedRule, type Sheet, type TableListing, targetOf, wordingsOf } from './reference.ts'
 
-const FORWARD = 'CNI-FORWARD'
+export const FORWARD = 'CNI-FORWARD'
 const STAGES = ['CNI-ISOLATION-STAGE-1', 'CNI-ISOLATION-STAGE-2'] as const
 const [STAGE_1, STAGE_2] = STAGES
 
@@ -112,13 +112,26 @@ export function keepStagesFirst(sheet: Sheet, there: TableListing): Sheet {
   return { ...sheet, shared: [...others, TO_STAGES], moved }
 }
 
+/** The addresses that are let through, whoever did that. */
+export const allLetThrough = (there: TableListing): Ip[] =>
+  there.rules.flatMap(rule => {
+    const text = ACCEPTED.exec(rule)?.[1]
+    return (text === undefined ? undefined : tryParseIp(text)) ?? []
+  })
+
+/** Half of a container's rules may be gone. */
+const ACCEPTED =
+  /^CNI-FORWARD -[sd] (\S+)\/(?:32|128) (?:-m conntrack --ctstate RELATED,ESTABLISHED )?-j ACCEPT$/
+
 /** The addresses in the subnets of these that are still let through, whoever did that. */
 export const letThrough = (there: TableListing, { addresses }: FirewallIntent): Ip[] =>
-  there.rules.flatMap(rule => {
-    const text = /^CNI-FORWARD -s (\S+)\/\d+ -j ACCEPT$/.exec(rule)?.[1]
-    const ip = text === undefined ? undefined : tryParseIp(text)
-    return ip !== undefined && addresses.some(address => isIn(networkOf(address), ip)) ? [ip] : []
-  })
+  allLetThrough(there).filter(ip => addresses.some(address => isIn(networkOf(address), ip)))
+
+/** What lets addresses through no more. */
+export const acceptRemoval = (there: TableListing, family: Family, gone: readonly Ip[]): string[] =>
+  there.rules
+    .filter(rule => gone.some(ip => acceptRules(ip, family).includes(rule)))
+    .map(rule => `-D ${rule}`)
 
 const isIn = (network: ReturnType<typeof networkOf>, ip: Ip): boolean =>
   familyOf(network) === familyOf(ip) && contains(network, ip)

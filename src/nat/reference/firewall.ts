@@ -10,12 +10,16 @@
  * The reference opens no bridge again and leaves the shared chains.
  */
 
-import { type Family, familiesOf } from '../../model/address/address.ts'
+import { type Family, familiesOf, type Ip } from '../../model/address/address.ts'
 import type { FirewallRecord } from '../../model/chained.ts'
 import { everyOne, everyStep } from '../../model/undo.ts'
-import { findIptables } from '../iptables/run.ts'
+import { families, findIptables, iptablesVariant } from '../iptables/run.ts'
+import { findChains, hasLegacyTables } from '../kernel-chains.ts'
 import {
+  acceptRemoval,
+  allLetThrough,
   bridgeRules,
+  FORWARD,
   firewallSheet,
   forwardRemoval,
   keepStagesFirst,
@@ -92,10 +96,39 @@ export async function openBridge(made: Made, others: readonly Made[]): Promise<v
   )
 }
 
+/**
+ * Takes away what lets addresses through of containers that are gone, whoever did that.
+ * @param goneOf which of these addresses are nobody's; asked where there are any
+ * @throws TsnetError `try-again`, `kernel`
+ */
+export const disallowGone = (goneOf: (ips: readonly Ip[]) => Ip[]): Promise<void> =>
+  everyOne(
+    families()
+      .filter(mayLetThrough)
+      .map(family =>
+        removeListed(family, 'filter', 'removing rules of CNI-FORWARD', there => {
+          const ips = [...new Set(allLetThrough(there))]
+          return ips.length === 0 ? [] : acceptRemoval(there, family, goneOf(ips))
+        }),
+      ),
+  )
+
+/** False where no command need be asked, which would make the table. */
+const mayLetThrough = (family: Family): boolean =>
+  iptablesVariant(family) === 'legacy'
+    ? hasLegacyTables(family)
+    : findChains([{ family, table: 'filter', name: FORWARD }])[0] !== undefined
+
 /** Takes away what all containers share, as far as it lets nothing through. */
 export const tidyFirewall = (made: Made): Promise<void> =>
+  tidyFamilies(made.backend === 'iptables' ? familiesOf(made.intent.addresses) : [])
+
+/** The same, of families. */
+export const tidyFamilies = (
+  concerned: readonly Family[] = families().filter(mayLetThrough),
+): Promise<void> =>
   everyOne(
-    (made.backend === 'iptables' ? familiesOf(made.intent.addresses) : [])
+    concerned
       .filter(family => findIptables(family) !== undefined)
       .map(family => removeListed(family, 'filter', 'removing CNI-FORWARD', forwardRemoval)),
   )

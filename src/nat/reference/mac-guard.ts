@@ -13,7 +13,8 @@ import { parseInterfaceName } from '../../model/interface-name.ts'
 import { shown } from '../../model/json/shown.ts'
 import type { AttachmentKey } from '../../model/network.ts'
 import { transactionOf } from '../../netfilter/commands.ts'
-import { findChain, listRules, targetOf } from '../../netfilter/list.ts'
+import { consistently } from '../../netfilter/generations.ts'
+import { findChain, listChains, listRules, readRule, rulesAsBytes, targetOf } from '../../netfilter/list.ts'
 import { hasNfTables, missingNfTables, netfilterHere } from '../../netfilter/netfilter.ts'
 import { denied, isMissing } from '../../netfilter/refusal.ts'
 import { type TableRef, tableText } from '../../netfilter/transaction.ts'
@@ -64,7 +65,10 @@ export async function installMacGuard(guard: MacGuard): Promise<void> {
     `add chain ${TABLE} ${macChain}`,
     `flush chain ${TABLE} ${chain}`,
     `flush chain ${TABLE} ${macChain}`,
-    ...jumpsTo(guard).map(handle => `delete rule ${TABLE} ${BASE} handle ${handle}`),
+    // What leads to a chain keeps it, so where there is none nothing does: PREROUTING has a rule for each container.
+    ...(chainsOf(guard).length > 0 ? jumpsTo(guard) : []).map(
+      handle => `delete rule ${TABLE} ${BASE} handle ${handle}`,
+    ),
     rule(BASE, `iifname "${device}" jump ${chain}`),
     rule(chain, `jump ${macChain}`),
     rule(macChain, `ether saddr ${mac} return`),
@@ -76,7 +80,9 @@ export async function installMacGuard(guard: MacGuard): Promise<void> {
 /** Handles of the rules by which packets come to a guard. */
 function jumpsTo(key: Pick<AttachmentKey, 'containerId' | 'ifname'>): bigint[] {
   const { chain } = namesOf(key)
-  return listRules(netfilterHere(), { table: TABLE_REF, chain: BASE })
+  return rulesAsBytes(netfilterHere(), { table: TABLE_REF, chain: BASE })
+    .filter(bytes => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(chain))
+    .flatMap(bytes => readRule(bytes) ?? [])
     .filter(rule => targetOf(rule) === chain)
     .map(({ handle }) => handle)
 }
@@ -112,6 +118,31 @@ function chainsOf(key: Pick<AttachmentKey, 'containerId' | 'ifname'>): string[] 
 /** What differs from an installed guard, in words. */
 export async function verifyMacGuard(key: AttachmentKey): Promise<string[]> {
   const { chain } = namesOf(key)
-  if (!hasNfTables() || chainsOf(key).length < 2) return [`there is no spoof guard ${chain}`]
-  return jumpsTo(key).length > 0 ? [] : [`nothing leads to the spoof guard ${chain}`]
+  const isThere = hasNfTables() && chainsOf(key).length === 2
+  return problemsOf(chain, isThere, isThere && jumpsTo(key).length > 0)
+}
+
+/**
+ * As verifyMacGuard, of many: chains, and what leads to them, are listed once.
+ * @returns what differs of one, in words
+ */
+export function lookAtMacGuards(): (key: AttachmentKey) => string[] {
+  const { chains, led } = hasNfTables() ? macGuards() : { chains: new Set(), led: new Set() }
+  return key => {
+    const { chain, macChain } = namesOf(key)
+    return problemsOf(chain, chains.has(chain) && chains.has(macChain), led.has(chain))
+  }
+}
+
+function macGuards(): { chains: Set<string>; led: Set<string> } {
+  const nl = netfilterHere()
+  return consistently(nl, () => ({
+    chains: new Set(listChains(nl, { table: TABLE_REF }).map(({ name }) => name)),
+    led: new Set(listRules(nl, { table: TABLE_REF, chain: BASE }).flatMap(rule => targetOf(rule) ?? [])),
+  }))
+}
+
+const problemsOf = (chain: string, isThere: boolean, isLedTo: boolean): string[] => {
+  if (!isThere) return [`there is no spoof guard ${chain}`]
+  return isLedTo ? [] : [`nothing leads to the spoof guard ${chain}`]
 }

@@ -6,7 +6,13 @@
 
 import type { FirewallRecord, HostPortRecord } from '../../model/chained.ts'
 import { ownerTag } from '../../model/network.ts'
-import { installMacGuard, installMasquerade, verifyMacGuard, verifyMasquerade } from '../../nat/nat.ts'
+import {
+  forgetUntranslated,
+  installMacGuard,
+  installMasquerade,
+  lookAtMacGuards,
+  verifyMasquerade,
+} from '../../nat/nat.ts'
 import { allow, verifyFirewall } from '../../nat/reference/firewall.ts'
 import { verifyPorts } from '../../nat/reference/hostports.ts'
 import { leadPorts, othersOf, whilePortmapLocked } from '../../ports/portmap-rules.ts'
@@ -26,39 +32,53 @@ export function dropInParts({ attached }: Intents): Part[] {
   const mapped = listRecords('portmap')
   const allowed = listRecords('firewall')
   return [
-    ...eachOf('rules of bridge', bridges, mendBridge),
-    ...eachOf('rules of portmap', mapped, mendPorts),
-    ...eachOf('rules of firewall', allowed, mendFirewall),
+    ...eachOf('rules of bridge', bridges, bridgeMender),
+    ...eachOf('rules of portmap', mapped, () => mendPorts),
+    ...eachOf('rules of firewall', allowed, () => mendFirewall),
   ]
 }
 
 function eachOf<T>(
   subject: string,
   all: readonly T[],
-  mend: (one: T, isDry: boolean) => Promise<PartLoss[]>,
+  begin: () => (one: T, isDry: boolean) => Promise<PartLoss[]>,
 ): Part[] {
   if (all.length === 0) return []
   const mendAll = async (isDry: boolean) => {
     const losses: PartLoss[] = []
+    const mend = begin()
     for (const one of all) losses.push(...(await mend(one, isDry)))
     return losses
   }
   return [{ subject, mend: mendAll }]
 }
 
-async function mendBridge({ owner, attachment }: Attached, isDry: boolean): Promise<PartLoss[]> {
+/** Looks at the spoof guards of all once. */
+function bridgeMender(): (one: Attached, isDry: boolean) => Promise<PartLoss[]> {
+  const look = lookAtMacGuards()
+  return (one, isDry) => mendBridge(one, isDry, look)
+}
+
+async function mendBridge(
+  { owner, attachment }: Attached,
+  isDry: boolean,
+  look: ReturnType<typeof lookAtMacGuards>,
+): Promise<PartLoss[]> {
   const { dropIn, macspoofchk, leases, hostInterface, containerInterface } = attachment
   const backend = dropIn?.masquerade
   const masquerade = { ...attachment, addresses: leases.map(({ address }) => address) }
   const lacksMasquerade = backend === undefined ? [] : await verifyMasquerade(backend, masquerade)
-  const lacksGuard = macspoofchk ? await verifyMacGuard(attachment) : []
+  const lacksGuard = macspoofchk ? look(attachment) : []
   const losses = [...lacksMasquerade, ...lacksGuard].map(what => ({ what, owner }))
   if (isDry || losses.length === 0) return losses
   using held = new HeldOwners()
   if (!takeUnchanged(held, { owner, attachment })) return losses.map(loss => ({ ...loss, why: BUSY }))
   const guard = { ...attachment, hostInterface: hostInterface.name, mac: containerInterface.mac }
   if (lacksGuard.length > 0) await installMacGuard(guard)
-  if (backend !== undefined && lacksMasquerade.length > 0) await installMasquerade(backend, masquerade)
+  if (backend !== undefined && lacksMasquerade.length > 0) {
+    await installMasquerade(backend, masquerade)
+    forgetUntranslated([{ addresses: masquerade.addresses, ipMasq: true, ports: [] }])
+  }
   return losses
 }
 
@@ -77,6 +97,8 @@ async function mendPorts(listed: HostPortRecord, isDry: boolean): Promise<PartLo
     const record = readRecord('portmap', owner)
     if (record === undefined || (await look(record)).length === 0) return []
     await leadPorts(record, heldOf(record))
+    const ports = heldOf(record).map(each => ({ ...each, count: 1 }))
+    forgetUntranslated([{ addresses: record.intent.addresses, ipMasq: false, ports }])
     return losses
   })
 }

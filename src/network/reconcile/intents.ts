@@ -4,6 +4,7 @@ import { ipOf } from '../../model/address/address.ts'
 import type { Attachment, NatBackend, NatIntent } from '../../model/network.ts'
 import type { Publication } from '../../model/publication/publication.ts'
 import type { SpoofGuard } from '../../nat/nat.ts'
+import { type ReadClaims, readClaimsOnce } from '../../ports/claim-files.ts'
 import type { HeldOwners } from '../../records/hold.ts'
 import { listPublications, readPublication } from '../../records/publications.ts'
 import { listOwners, readEntry } from '../../records/records.ts'
@@ -19,15 +20,23 @@ export interface Intents {
   /** In the order in which they were made: of two that have a port, the first has it. */
   attached: Attached[]
   published: Publication[]
+  /** What rules of a backend have to achieve: of attachments, of guests once each, of publications. */
+  natOf: (backend: NatBackend) => NatIntent[]
 }
 
 /** @param owners absent: of the whole host */
 export function readIntents(owners: Iterable<string> = listOwners()): Intents {
   const attached = [...owners].flatMap(owner => readAttached(owner) ?? [])
-  return {
-    attached: attached.sort((a, b) => compare(a.attachment.createdAt, b.attachment.createdAt)),
-    published: listPublications().filter(isCurrent),
+  attached.sort((a, b) => compare(a.attachment.createdAt, b.attachment.createdAt))
+  const published = listPublications().filter(isCurrent)
+  const known = new Map<NatBackend, NatIntent[]>()
+  const claims = readClaimsOnce()
+  const natOf = (backend: NatBackend): NatIntent[] => {
+    const intents = known.get(backend) ?? natIntents(attached, published, claims, backend)
+    known.set(backend, intents)
+    return intents
   }
+  return { attached, published, natOf }
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : Number(a > b))
@@ -46,10 +55,14 @@ export function takeUnchanged(held: HeldOwners, { owner, attachment }: Attached)
   return now !== undefined && JSON.stringify(now.attachment) === JSON.stringify(attachment)
 }
 
-/** What rules of a backend have to achieve: of attachments, of guests once each, of publications. */
-export function natIntentsOf({ attached, published }: Intents, backend: NatBackend): NatIntent[] {
+function natIntents(
+  attached: readonly Attached[],
+  published: readonly Publication[],
+  claims: ReadClaims,
+  backend: NatBackend,
+): NatIntent[] {
   const own = attached.flatMap(({ owner, attachment: { nat } }) =>
-    nat?.backend === backend ? [asHeld(owner, nat)] : [],
+    nat?.backend === backend ? [asHeld(owner, nat, claims)] : [],
   )
   const publications = published.flatMap(({ nat }) => (nat?.backend === backend ? [nat] : []))
   const guests = new Map(publications.flatMap(nat => nat.guests.map(guest => [guest.owner, guest])))

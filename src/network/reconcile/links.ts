@@ -4,9 +4,15 @@
  * A container that is no more has no port any more, and what lacks of it is for GC to see.
  */
 
-import { type HostSide, lostHostSide, mendHostSide } from '../../bridge/bridge.ts'
+import {
+  type HostSide,
+  lookAtHostSides,
+  lostHostSide,
+  mendHostSide,
+  ownerInAlias,
+} from '../../bridge/bridge.ts'
 import { messageOf } from '../../model/errors.ts'
-import { findLink } from '../../netlink/link/link.ts'
+import type { Link } from '../../netlink/link/link.ts'
 import { type Netlink, openNetlink } from '../../netlink/netlink.ts'
 import { isThere } from '../../netns/container.ts'
 import { HeldOwners } from '../../records/hold.ts'
@@ -15,12 +21,11 @@ import { type Attached, type Intents, readAttached, takeUnchanged } from './inte
 import { BUSY, type Part, type PartLoss } from './part.ts'
 
 /** The bridge that is to be looked at, since a link has told something; undefined where all is well with it. */
-export function concernedBridge(nl: Netlink, index: number): string | undefined {
-  const link = findLink(nl, { index })
-  if (link?.kind === 'bridge') return link.name
+export function concernedBridge(nl: Netlink, link: Link): string | undefined {
+  if (link.kind === 'bridge') return link.name
   // What stands for one of its VLANs.
-  if (link?.kind === 'vlan') return link.name.replace(/\.\d+$/, '')
-  const owner = /^tsnet:([0-9a-f]{16})$/.exec(link?.alias ?? '')?.[1]
+  if (link.kind === 'vlan') return link.name.replace(/\.\d+$/, '')
+  const owner = ownerInAlias(link.alias)
   const attached = owner === undefined ? undefined : readAttached(owner)
   const [side] = attached === undefined ? [] : sideOf(attached)
   return side !== undefined && lostHostSide(nl, side).length > 0 ? side.attachment.bridgeName : undefined
@@ -62,12 +67,13 @@ async function mendBridge(name: string, on: readonly OnBridge[], isDry: boolean)
 
 function lookAt(on: readonly OnBridge[]): { side: OnBridge; losses: PartLoss[] }[] {
   using nl = openNetlink()
+  const look = lookAtHostSides(nl)
   const known = new Set<string>()
   return on.flatMap(side => {
-    const losses = lostHostSide(nl, side).map(({ what, isFinal }) => ({
+    const losses = look(side).map(({ what, cure }) => ({
       what,
       owner: side.owner,
-      ...(isFinal && { why: 'it cannot be put back: attach the container anew', isFinal }),
+      ...(cure !== undefined && { why: cure, isFinal: true as const }),
     }))
     const isDead = losses.some(({ isFinal }) => isFinal) && !isThere(side.attachment.netns)
     if (losses.length === 0 || isDead) return []

@@ -3,16 +3,20 @@
  * detach, so a message is judged by a few of its bytes.
  *
  *     nf_tables    a table, chain, rule, set or element went that has our name in it, or one that drop-ins use; a policy of
- *                  FORWARD was set
+ *                  FORWARD, INPUT or a chain of ours was set; a rule came to INPUT, where names are asked for; our table
+ *                  was put to sleep
  *     links        a bridge went or is down, a port left its bridge, is down, or has other settings
  *     addresses    a link lost one
+ *     limits       a qdisc or a filter went or is another, an ifb of ours went or is down
  *     settings     forwarding, or reverse path filtering, was set
  */
 
 import * as nft from '../../netfilter/constants.ts'
+import { chainMessage, tableMessage } from '../../netfilter/tables.ts'
 import * as k from '../../netlink/constants.ts'
 import { readLink } from '../../netlink/link/link.ts'
 import type { Message } from '../../netlink/message.ts'
+import { isIfb } from '../../shaping/shaping.ts'
 
 const GONE: readonly number[] = [
   nft.NFT_MSG_DELTABLE,
@@ -25,14 +29,32 @@ const GONE: readonly number[] = [
 /** Ours, those of the reference's plugins, which drop-ins use, and of who lets them through. */
 const NAMES = ['tsnet', 'TSNET-', 'CNI-', 'cni', 'firewalld']
 
-/** True where rules or guards of ours may be gone. */
+/** True where rules or guards of ours may be gone, or there may be others now that want one of ours before them. */
 export function concernsRules({ type, payload }: Message): boolean {
-  if (type !== nft.NFT_MSG_NEWCHAIN && !GONE.includes(type)) return false
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
-  // The chain is iptables' own; ours are named in no policy.
-  if (type === nft.NFT_MSG_NEWCHAIN) return bytes.includes('FORWARD\0')
-  return NAMES.some(name => bytes.includes(name))
+  switch (type) {
+    case nft.NFT_MSG_NEWTABLE:
+      return bytes.includes('tsnet\0') && isDormant(payload)
+    case nft.NFT_MSG_NEWCHAIN:
+      // The chains are iptables' own, which many are added to; of ours a policy is said again whenever one is made.
+      return (
+        INPUT_OR_FORWARD.some(name => bytes.includes(name)) || (bytes.includes('tsnet\0') && drops(payload))
+      )
+    case nft.NFT_MSG_NEWRULE:
+      return bytes.includes(INPUT)
+    default:
+      return GONE.includes(type) && NAMES.some(name => bytes.includes(name))
+  }
 }
+
+/** As attributes hold them: the byte before a name is the upper one of its type. */
+const INPUT = '\0INPUT\0'
+const INPUT_OR_FORWARD = [INPUT, '\0FORWARD\0']
+
+const isDormant = (payload: Uint8Array): boolean =>
+  ((tableMessage.decode(payload).attributes.flags ?? 0) & nft.NFT_TABLE_F_DORMANT) !== 0
+
+const drops = (payload: Uint8Array): boolean => chainMessage.decode(payload).attributes.policy === 'drop'
 
 /** What a message of rtnetlink may mean. */
 export type Notice =
@@ -43,6 +65,8 @@ export type Notice =
   | { what: 'port-settings'; index: number }
   /** A link lost an address. */
   | { what: 'address'; index: number }
+  /** A limit may be gone: of a link, by its index, or of an ifb, by its name. */
+  | { what: 'limits'; of: number | string }
   | { what: 'settings' }
 
 /** Undefined for what does not concern us. */
@@ -51,6 +75,11 @@ export function noticeOf(message: Message): Notice | undefined {
   switch (type) {
     case k.RTM_DELADDR:
       return { what: 'address', index: indexIn(payload) }
+    // Both begin with family and index: struct tcmsg.
+    case k.RTM_DELQDISC:
+    case k.RTM_NEWQDISC:
+    case k.RTM_DELTFILTER:
+      return { what: 'limits', of: indexIn(payload) }
     case k.RTM_NEWNETCONF:
       return concernsSettings(payload) ? { what: 'settings' } : undefined
     case k.RTM_DELLINK:
@@ -76,11 +105,13 @@ const flagsIn = (payload: Uint8Array): number => viewOf(payload).getUint32(8, tr
 function bridgeIn(message: Message): Notice | undefined {
   const { kind, name } = readLink(message)
   if (kind === 'bridge') return { what: 'bridge', name }
+  if (isIfb({ kind, name })) return { what: 'limits', of: name }
   return kind === 'vlan' ? { what: 'bridge', name: name.replace(/\.\d+$/, '') } : undefined
 }
 
 function downIn(message: Message): Notice | undefined {
-  const { alias, index } = readLink(message)
+  const { alias, index, kind, name } = readLink(message)
+  if (isIfb({ kind, name })) return { what: 'limits', of: name }
   if (alias === undefined || !alias.startsWith('tsnet')) return undefined
   return alias.startsWith('tsnet:') ? { what: 'port', index } : bridgeIn(message)
 }

@@ -5,6 +5,7 @@
  *
  *     spoof guards, rules      before any packet can pass that they are for
  *     a part for each bridge   the bridge, its addresses, its ports
+ *     limits                   of what containers receive and send
  *     settings                 forwarding last
  *
  * A firewall's reload, `nft flush ruleset`, `iptables-restore`, `sysctl --system`, whoever deletes a bridge or takes
@@ -14,20 +15,25 @@
  *
  * What is deleted stays deleted: an attachment whose DEL has begun says so in its record, and whoever is busy with one
  * has its lock. What others added, and what is in the containers, is theirs. A bridge that was somebody else's, and a
- * port that is gone with the container's end, are named and cannot be put back.
+ * port that is gone with the container's end, are named and cannot be put back. Connections that began meanwhile, and
+ * lack what the rules would have given them, are forgotten (nat/untranslated.ts).
  *
  * Each part fails alone, and what is in its way is said of it.
  */
 
+import { setImmediate } from 'node:timers/promises'
 import { type Attachment, type AttachmentKey, nameOfAttached } from '../../model/network.ts'
 import { present } from '../../model/present.ts'
+import { forgetUntranslated, type Translated } from '../../nat/nat.ts'
 import { dropInParts } from './drop-ins.ts'
 import { type Intents, readIntents } from './intents.ts'
+import { limitPart } from './limits.ts'
 import { linkParts } from './links.ts'
 import { type Difference, doPart, type Part } from './part.ts'
-import { guardPart, ruleParts } from './rules.ts'
+import { guardPart, ruleParts, translatedOf } from './rules.ts'
 import { settingParts } from './settings.ts'
 
+export { concernsLimits } from './limits.ts'
 export { concernedBridge } from './links.ts'
 export type { Difference } from './part.ts'
 
@@ -35,11 +41,13 @@ export type { Difference } from './part.ts'
 export interface Scope {
   rules: boolean
   settings: boolean
+  /** How fast containers may receive and send. */
+  limits: boolean
   /** Names of bridges; `all`. */
   bridges: ReadonlySet<string> | 'all'
 }
 
-export const EVERYTHING: Scope = { rules: true, settings: true, bridges: 'all' }
+export const EVERYTHING: Scope = { rules: true, settings: true, limits: true, bridges: 'all' }
 
 /** A difference and whom it is about. */
 export type Found = Difference & Partial<AttachmentKey> & { name?: string }
@@ -61,17 +69,36 @@ export async function reconcile({
   const intents = readIntents()
   const found: Difference[] = []
   for (const part of partsOf(intents, scope)) {
+    // On a full host a pass takes a while, and whoever calls meanwhile is served.
+    await setImmediate()
     if (isDry || mayMend(part.subject)) found.push(...(await doPart(part, isDry)))
   }
   const attached = new Map(intents.attached.map(({ owner, attachment }) => [owner, attachment]))
   return found.map(each => ({ ...each, ...keyOf(attached.get(each.owner ?? '')) }))
 }
 
-function partsOf(intents: Intents, { rules, settings, bridges }: Scope): Part[] {
+/** What the kernel is to do to connections of these owners, as their rules say it. */
+export function translatedHere(owners: ReadonlySet<string>): Translated[] {
+  const intents = readIntents()
+  return (['nftables', 'iptables'] as const)
+    .flatMap(backend => intents.natOf(backend))
+    .filter(({ owner }) => owners.has(owner))
+    .map(translatedOf)
+}
+
+/** Forgets connections that began before the rules, of all that there are. @throws NetlinkError */
+export function forgetStale(): void {
+  const intents = readIntents()
+  const all = (['nftables', 'iptables'] as const).flatMap(backend => intents.natOf(backend))
+  forgetUntranslated(all.map(translatedOf))
+}
+
+function partsOf(intents: Intents, { rules, settings, limits, bridges }: Scope): Part[] {
   const links = linkParts(intents, bridges === 'all' ? undefined : bridges)
   return [
     ...(rules ? [...guardPart(intents), ...ruleParts(intents), ...dropInParts(intents)] : []),
     ...links,
+    ...(limits ? limitPart(intents) : []),
     ...(settings ? settingParts(intents) : []),
   ]
 }

@@ -7,18 +7,21 @@
  * looked at again afterwards.
  */
 
-import type { NatBackend } from '../../model/network.ts'
-import { type Hold, type Loss, losersOf, mendRules, mendSpoofGuards, withdraw } from '../../nat/nat.ts'
+import type { NatBackend, NatIntent } from '../../model/network.ts'
+import {
+  areRulesGone,
+  forgetUntranslated,
+  type Hold,
+  type Loss,
+  losersOf,
+  mendRules,
+  mendSpoofGuards,
+  type Translated,
+  withdraw,
+} from '../../nat/nat.ts'
 import { HeldOwners } from '../../records/hold.ts'
 import { guardedFamilies, whileRulesShared } from '../shared.ts'
-import {
-  guardsOf,
-  type Intents,
-  isStillPublished,
-  natIntentsOf,
-  readIntents,
-  takeUnchanged,
-} from './intents.ts'
+import { guardsOf, type Intents, isStillPublished, readIntents, takeUnchanged } from './intents.ts'
 import { BUSY, type Part, type PartLoss } from './part.ts'
 
 /** The spoof guards of all, before anything else. */
@@ -37,21 +40,33 @@ export function guardPart(intents: Intents): Part[] {
  */
 export const ruleParts = (intents: Intents): Part[] =>
   (['nftables', 'iptables'] as const).flatMap(backend => {
-    if (natIntentsOf(intents, backend).length === 0 && guardedFamilies(backend).length === 0) return []
+    if (intents.natOf(backend).length === 0 && guardedFamilies(backend).length === 0) return []
     const mend = async (isDry: boolean): Promise<PartLoss[]> => {
-      const lost = await mendRules(backend, natIntentsOf(intents, backend), guardedFamilies(backend))
-      if (isDry || lost.length === 0) return lost
+      const nat = intents.natOf(backend)
+      // After a flush nobody is to wait for a look that can tell nothing new.
+      if (isDry || !areRulesGone(backend, nat)) {
+        const lost = await mendRules(backend, nat, guardedFamilies(backend))
+        if (isDry || lost.length === 0) return lost
+      }
       return whileRulesShared(() => putBack(backend, readIntents()))
     }
     return [{ subject: `rules (${backend})`, mend }]
   })
 
 async function putBack(backend: NatBackend, intents: Intents): Promise<PartLoss[]> {
-  const nat = natIntentsOf(intents, backend)
+  const nat = intents.natOf(backend)
   const losses = await whileHolding(intents, hold => mendRules(backend, nat, guardedFamilies(backend), hold))
   await withdrawEnded(intents, backend, losses)
+  // Only once all rules are there: what begins now is theirs.
+  if (losses.length > 0) forgetUntranslated(nat.map(translatedOf))
   return losses
 }
+
+export const translatedOf = ({ addresses, ipMasq, ports, held, part }: NatIntent): Translated => ({
+  addresses,
+  ipMasq: ipMasq && part === undefined,
+  ports: held ?? ports,
+})
 
 /** Does something with leave for those that nobody else is busy with. */
 async function whileHolding(intents: Intents, work: (hold: Hold) => Promise<Loss[]>): Promise<PartLoss[]> {

@@ -12,8 +12,7 @@
  */
 
 import { libc } from '../../ffi/ffi.ts'
-import { MSG_DONTWAIT } from '../../ffi/socket.ts'
-import { bytesOf, Memory } from '../worker/memory.ts'
+import { bytesOf, Memory } from '../../ffi/reactor/memory.ts'
 import {
   CONTROL,
   CONTROL_LENGTH,
@@ -28,7 +27,8 @@ import {
   VECTOR_COUNT,
   VECTOR_LENGTH,
   VECTOR_WORDS,
-} from './message-layout.ts'
+} from '../../ffi/reactor/message-layout.ts'
+import { MSG_DONTWAIT } from '../../ffi/socket.ts'
 import { Outbox } from './outbox.ts'
 
 const BUFFER_BYTES = 65_536

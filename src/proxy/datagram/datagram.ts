@@ -7,15 +7,15 @@
  */
 
 import { constants } from 'node:os'
+import { NAME_WORDS, SLOTS } from '../../ffi/reactor/message-layout.ts'
 import { readSockaddr } from '../../ffi/sockaddr.ts'
 import { setReceiveBuffer } from '../../ffi/socket.ts'
 import type { Assignment } from '../assignment.ts'
-import { ACCEPTED, ACTIVE, BYTES_IN, DATAGRAMS_IN, FAILED } from '../counters.ts'
+import { ACCEPTED, ACTIVE, BYTES_IN, DATAGRAMS_IN, DENIED, FAILED } from '../counters.ts'
 import type { Destination } from '../destination.ts'
 import type { FrozenClient, FrozenHere } from '../frozen.ts'
 import { type Plane, Service } from '../worker/service.ts'
 import type { Datagrams } from './batch.ts'
-import { NAME_WORDS, SLOTS } from './message-layout.ts'
 import { peerOf, sourceKey, thawedPeer } from './peer.ts'
 import { type Room, Rooms } from './room.ts'
 import { Session, type SessionHost } from './session.ts'
@@ -132,7 +132,9 @@ export class DatagramService extends Service implements SessionHost {
   /** @returns undefined where the client is not served */
   #begin(slot: number, tag: number): Session | undefined {
     const port = this.portOf(tag)
-    if (!this.#admits(slot) || this.activeOn(port) >= this.options.maxConnections) {
+    const isDenied = !this.#admits(slot)
+    if (isDenied) this.count(port, DENIED, 1)
+    if (isDenied || this.activeOn(port) >= this.options.maxConnections) {
       this.turnedAway(port)
       return undefined
     }

@@ -9,8 +9,7 @@
 
 import { constants } from 'node:os'
 import { errno, libc } from '../../ffi/ffi.ts'
-import { IPPROTO_UDP, MSG_DONTWAIT, MSG_NOSIGNAL, UDP_SEGMENT } from '../../ffi/socket.ts'
-import { bytesOf, type Memory } from '../worker/memory.ts'
+import { bytesOf, type Memory } from '../../ffi/reactor/memory.ts'
 import {
   CONTROL,
   CONTROL_LENGTH,
@@ -24,7 +23,8 @@ import {
   VECTOR_COUNT,
   VECTOR_LENGTH,
   VECTOR_WORDS,
-} from './message-layout.ts'
+} from '../../ffi/reactor/message-layout.ts'
+import { IPPROTO_UDP, MSG_DONTWAIT, MSG_NOSIGNAL, UDP_SEGMENT } from '../../ffi/socket.ts'
 
 /** Longest that is tried to go with others: what fits into an Ethernet frame. */
 const SEGMENT_BYTES = 1472

@@ -1,10 +1,10 @@
 /** A UDP client, and the address of this host that it asked: struct sockaddr and struct cmsghdr in 32-bit words. */
 
+import { CONTROL_WORDS, NAME_WORDS } from '../../ffi/reactor/message-layout.ts'
 import { AF_INET } from '../../ffi/sockaddr.ts'
 import { IPPROTO_IPV6 } from '../../ffi/socket.ts'
 import type { FrozenSession } from '../frozen.ts'
 import type { Datagrams } from './batch.ts'
-import { CONTROL_WORDS, NAME_WORDS } from './message-layout.ts'
 
 // Where a control message's header, in6_pktinfo and in_pktinfo have their fields.
 export const LEVEL = 2

@@ -9,14 +9,14 @@
  * datagram ("port unreachable"): the session outlives that, since the target may come back.
  */
 
+import { CONTROL_WORDS, NAME_WORDS, SLOTS } from '../../ffi/reactor/message-layout.ts'
+import { EPOLLIN, type Source } from '../../ffi/reactor/reactor.ts'
+import type { Timed } from '../../ffi/reactor/timers.ts'
 import { IPPROTO_IPV6 } from '../../ffi/socket.ts'
 import { BYTES_OUT, DATAGRAMS_OUT, EVICTED, FAILED } from '../counters.ts'
 import type { FrozenHere, FrozenSession } from '../frozen.ts'
-import { EPOLLIN, type Source } from '../worker/reactor.ts'
 import type { Service } from '../worker/service.ts'
-import type { Timed } from '../worker/timers.ts'
 import type { Datagrams } from './batch.ts'
-import { CONTROL_WORDS, NAME_WORDS, SLOTS } from './message-layout.ts'
 import type { Route } from './outbox.ts'
 import { DATA, isV4, LEVEL, type Peer, V4_SOURCE } from './peer.ts'
 import type { Guest, Place, Room } from './room.ts'

@@ -1,9 +1,17 @@
 /** A client of a stream port, from accept to close: first a Dialling, then a Connection. */
 
+import {
+  EPOLLERR,
+  EPOLLET,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLRDHUP,
+  type Source,
+} from '../../ffi/reactor/reactor.ts'
+import type { Timed } from '../../ffi/reactor/timers.ts'
 import type { FrozenConnection, FrozenHere } from '../frozen.ts'
-import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, type Source } from '../worker/reactor.ts'
 import type { Service } from '../worker/service.ts'
-import type { Timed } from '../worker/timers.ts'
 
 // Tags of the two sockets.
 export const CLIENT = 0

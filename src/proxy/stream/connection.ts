@@ -7,6 +7,7 @@
  */
 
 import { libc } from '../../ffi/ffi.ts'
+import { EPOLLERR, EPOLLIN, EPOLLOUT, type Task } from '../../ffi/reactor/reactor.ts'
 import {
   hasAssociation,
   MSG_NOSIGNAL,
@@ -19,7 +20,6 @@ import {
 import { BYTES_IN, BYTES_OUT } from '../counters.ts'
 import type { FrozenConnection, FrozenHere } from '../frozen.ts'
 import type { Balance } from '../worker/balance.ts'
-import { EPOLLERR, EPOLLIN, EPOLLOUT, type Task } from '../worker/reactor.ts'
 import { ALL_EVENTS, CLIENT, END_EVENTS, StreamClient, type StreamHost, TARGET } from './client.ts'
 import { Half } from './half.ts'
 
@@ -48,6 +48,12 @@ export class Connection extends StreamClient implements Task {
     this.#choice = choice
   }
 
+  /** Tells the target about its client, before anything else. */
+  introduce(): void {
+    const header = this.service.header(this.client)
+    if (header !== undefined) libc.send(this.#target, header, header.length, MSG_NOSIGNAL)
+  }
+
   /**
    * Begins to move.
    * @param readable what epoll has said of the client
@@ -55,8 +61,6 @@ export class Connection extends StreamClient implements Task {
    * @param events what it says of the target
    */
   open(readable: boolean, hungUp: boolean, events: number): void {
-    const header = this.service.header(this.client)
-    if (header !== undefined) libc.send(this.#target, header, header.length, MSG_NOSIGNAL)
     this.#up.readable = readable
     this.#up.hungUp = hungUp
     this.#up.writable = true

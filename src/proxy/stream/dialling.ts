@@ -11,11 +11,11 @@
  */
 
 import { constants } from 'node:os'
-import { optionOf, resetOnClose, SO_ERROR, SOL_SOCKET } from '../../ffi/socket.ts'
+import { EPOLLERR, EPOLLIN, EPOLLOUT } from '../../ffi/reactor/reactor.ts'
+import { isConnected, optionOf, resetOnClose, SO_ERROR, SOL_SOCKET } from '../../ffi/socket.ts'
 import { FAILED } from '../counters.ts'
 import type { FrozenConnection, FrozenHere } from '../frozen.ts'
 import type { Balance } from '../worker/balance.ts'
-import { EPOLLERR, EPOLLIN, EPOLLOUT } from '../worker/reactor.ts'
 import { ALL_EVENTS, CLIENT, END_EVENTS, StreamClient, type StreamHost, TARGET } from './client.ts'
 import { Connection } from './connection.ts'
 
@@ -84,9 +84,13 @@ export class Dialling extends StreamClient {
     this.service.leave(this.port, this.client)
   }
 
-  /** The target that was being dialled is forgotten. */
+  /**
+   * A target that has answered goes along, as it may have accepted us, and would see us leave without a word. One that has
+   * not is forgotten.
+   */
   freeze(): FrozenHere<FrozenConnection> {
     const { port, client } = this
+    if (this.#target >= 0 && isConnected(this.#target)) return this.#connected().freeze()
     this.#gone = true
     this.service.reactor.timers.clear(this)
     this.#hangUp()
@@ -123,20 +127,24 @@ export class Dialling extends StreamClient {
   }
 
   #answered(events: number): void {
-    const { reactor } = this.service
     const target = this.#target
     if (events & EPOLLERR && optionOf(target, SOL_SOCKET, SO_ERROR) !== 0) {
       this.#failed()
       return
     }
-    if (!(events & EPOLLOUT)) return
-    this.#gone = true
-    reactor.timers.clear(this)
+    if (events & EPOLLOUT) this.#connected().open(this.#readable, this.#hungUp, events)
+  }
+
+  #connected(): Connection {
     const { service, port, client } = this
+    const target = this.#target
+    this.#gone = true
+    service.reactor.timers.clear(this)
     const connection = new Connection(service, port, client, target, this.#balance, this.#choice)
-    reactor.pass(client, connection)
-    reactor.pass(target, connection)
-    connection.open(this.#readable, this.#hungUp, events)
+    service.reactor.pass(client, connection)
+    service.reactor.pass(target, connection)
+    connection.introduce()
+    return connection
   }
 
   /** The target did not answer, or not in time. */

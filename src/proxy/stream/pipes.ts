@@ -6,7 +6,7 @@
  */
 
 import { libc } from '../../ffi/ffi.ts'
-import type { Descriptors } from '../worker/descriptors.ts'
+import type { Descriptors } from '../../ffi/reactor/descriptors.ts'
 
 const O_NONBLOCK = 0x800
 const O_CLOEXEC = 0x80000

@@ -1,6 +1,9 @@
 /**
  * A published range of TCP or SCTP ports: accepts clients and starts to dial for each.
  *
+ * Accepted sockets have their options from the one that listened: at its first client it gets them. Who was connected
+ * before that has none yet, so until nobody waits any more each client gets its own.
+ *
  * Out of descriptors, a listener would be reported as ready over and over. The reserve descriptor is given
  * up to accept and reset those who wait; out of anything else, the listener is left alone for a moment.
  */
@@ -9,7 +12,8 @@ import { constants } from 'node:os'
 import { errno, libc } from '../../ffi/ffi.ts'
 import { type Endpoint, readSockaddr } from '../../ffi/sockaddr.ts'
 import { resetOnClose, SOCK_CLOEXEC, SOCK_NONBLOCK } from '../../ffi/socket.ts'
-import { ACCEPTED, ACTIVE } from '../counters.ts'
+import { ACCEPTED, ACTIVE, DENIED } from '../counters.ts'
+import { setStreamOptions } from '../dial.ts'
 import type { FrozenClient, FrozenHere } from '../frozen.ts'
 import { Service } from '../worker/service.ts'
 import { StreamClient, type StreamHost } from './client.ts'
@@ -41,8 +45,14 @@ export class StreamService extends Service implements StreamHost {
   readonly #address = new Uint8Array(SOCKADDR_BYTES)
   readonly #length = new Int32Array(1)
   readonly #lengthBytes = new Uint8Array(this.#length.buffer)
+  /** Listeners that have options, by their tags; true once all whom they accept have them too. */
+  readonly #inherited = new Map<number, boolean>()
 
   ready(listener: number, _events: number, tag: number): void {
+    if (!this.#inherited.has(tag)) {
+      setStreamOptions(listener, this.protocol, this.options.keepaliveMs)
+      this.#inherited.set(tag, false)
+    }
     for (let turn = 0; turn < TURN_ACCEPTS; turn++) if (!this.#accept(listener, tag)) return
   }
 
@@ -119,19 +129,22 @@ export class StreamService extends Service implements StreamHost {
     const port = tag % this.ports
     this.count(port, ACCEPTED, 1)
     this.reactor.descriptors.refill()
-    if (
-      this.activeOn(port) >= this.options.maxConnections ||
-      (looksAtPeer && !this.access.admits(readSockaddr(this.#address).ip))
-    ) {
+    const isDenied = looksAtPeer && !this.access.admits(readSockaddr(this.#address).ip)
+    if (isDenied) this.count(port, DENIED, 1)
+    if (isDenied || this.activeOn(port) >= this.options.maxConnections) {
       this.#turnAway(client, port)
       return true
     }
+    if (this.#inherited.get(tag) !== true) setStreamOptions(client, this.protocol, this.options.keepaliveMs)
     new Dialling(this, port, client).begin()
     return true
   }
 
   #notAccepted(listener: number, tag: number, failure: number): boolean {
-    if (failure === EAGAIN) return false
+    if (failure === EAGAIN) {
+      if (this.#inherited.has(tag)) this.#inherited.set(tag, true)
+      return false
+    }
     if (failure === EMFILE && this.reactor.descriptors.giveUpReserve()) {
       const client = libc.accept4(listener, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC)
       if (client >= 0) {

@@ -1,5 +1,7 @@
 /** A worker's data plane: its loop, what its services share, and the services by the publication's id. */
 
+import { Descriptors, descriptorLimit } from '../../ffi/reactor/descriptors.ts'
+import { Reactor } from '../../ffi/reactor/reactor.ts'
 import type { Assignment, Command } from '../assignment.ts'
 import { Datagrams } from '../datagram/batch.ts'
 import { DatagramService } from '../datagram/datagram.ts'
@@ -10,8 +12,6 @@ import { closeFrozen, type FrozenClient } from '../frozen.ts'
 import { BUFFER_BYTES, PIPE_BYTES } from '../stream/half.ts'
 import { Pipes } from '../stream/pipes.ts'
 import { StreamService } from '../stream/stream.ts'
-import { Descriptors, descriptorLimit } from './descriptors.ts'
-import { Reactor } from './reactor.ts'
 import type { Plane, Service } from './service.ts'
 
 export class DataPlane implements Plane {

@@ -1,5 +1,7 @@
 /** What the services of all protocols have in common: the sockets of a publication, and its counters. */
 
+import { EPOLLIN, type Reactor, type Source } from '../../ffi/reactor/reactor.ts'
+import type { Timed } from '../../ffi/reactor/timers.ts'
 import type { Assignment } from '../assignment.ts'
 import { ACTIVE, FIELDS, REFUSED } from '../counters.ts'
 import type { Destination } from '../destination.ts'
@@ -8,8 +10,6 @@ import type { FrozenClient, FrozenHere } from '../frozen.ts'
 import type { Tools } from '../stream/half.ts'
 import { AccessList } from './access.ts'
 import { Balance } from './balance.ts'
-import { EPOLLIN, type Reactor, type Source } from './reactor.ts'
-import type { Timed } from './timers.ts'
 
 /** What a worker has one of. */
 export interface Plane {

@@ -24,23 +24,23 @@ export interface WithPorts {
 export interface Engine extends Source {
   /** Of running containers. @throws TsnetError as `list` */
   listPorts(): Promise<WithPorts[]>
-  list(): Promise<Found[]>
+  list(end?: AbortSignal): Promise<Found[]>
   locate(found: Found): Promise<Found>
 }
 
 /** @param withinMs how long an answer may take */
 export function engine(runtime: 'docker' | 'podman', socket: string, withinMs = ANSWER_WITHIN_MS): Engine {
-  const get = async (path: string) => {
+  const get = async (path: string, end?: AbortSignal) => {
     try {
-      return await ask(socket, path, withinMs)
+      return await ask(socket, path, withinMs, end)
     } catch (cause) {
       throw explain(runtime, socket, path, cause)
     }
   }
   return {
     runtime,
-    async list() {
-      const containers = await get('/containers/json?all=1')
+    async list(end) {
+      const containers = await get('/containers/json?all=1', end)
       if (!Array.isArray(containers)) throw misunderstood(runtime, socket)
       return containers.map(summary => foundIn(runtime, summary) ?? fail(misunderstood(runtime, socket)))
     },
@@ -73,7 +73,7 @@ function foundIn(runtime: 'docker' | 'podman', summary: unknown): Found | undefi
 }
 
 /** The JSON of an answer; undefined for "no such container". @throws Error */
-function ask(socket: string, path: string, withinMs: number): Promise<unknown> {
+function ask(socket: string, path: string, withinMs: number, end?: AbortSignal): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(withinMs)
     const asking = request({ socketPath: socket, path, signal, agent: false }, response => {
@@ -96,6 +96,7 @@ function ask(socket: string, path: string, withinMs: number): Promise<unknown> {
       })
     })
     asking.on('error', reject)
+    end?.addEventListener('abort', () => asking.destroy(), { once: true })
     asking.end()
   })
 }

@@ -18,9 +18,9 @@ export function podman(socket: string, storage: string, roots: readonly string[]
   const api = engine('podman', socket)
   return {
     runtime: 'podman',
-    async list() {
+    async list(end) {
       try {
-        return await api.list()
+        return await api.list(end)
       } catch (thrown) {
         const stored = listStorage(storage, roots)
         if (stored.length > 0) return stored

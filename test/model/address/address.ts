@@ -13,6 +13,8 @@ import {
   ipAt,
   ipFromBytes,
   ipOf,
+  isCidr,
+  isIp,
   isLoopback,
   isUnspecified,
   lastOf,
@@ -296,4 +298,41 @@ t.test('the addresses with a meaning of their own are told apart', async t => {
     t.notOk(isLoopback(parseIp(text)), text)
     t.notOk(isUnspecified(parseIp(text)), text)
   }
+})
+
+t.test('what isCidr and isIp take is what the parsers take', async t => {
+  const part = fc.oneof(
+    fc.ipV4(),
+    fc.ipV6(),
+    fc.constantFrom(
+      '',
+      '10.0.0.01',
+      '::',
+      '1::2::3',
+      'fe80::1%eth0',
+      '::ffff:1.2.3.4',
+      'G::1',
+      '::@',
+      '256.1.1.1',
+    ),
+  )
+  const length = fc.oneof(
+    fc.integer({ min: -1, max: 140 }).map(String),
+    fc.constantFrom('', '08', '1/2', '+1', '1e1'),
+  )
+  const succeeds = (parse: () => unknown) => {
+    try {
+      return parse() !== undefined
+    } catch {
+      return false
+    }
+  }
+  fc.assert(
+    fc.property(part, length, fc.boolean(), (address, bits, bare) => {
+      const text = bare ? address : `${address}/${bits}`
+      return isCidr(text) === succeeds(() => parseCidr(text)) && isIp(text) === succeeds(() => parseIp(text))
+    }),
+    { numRuns: 2000 },
+  )
+  for (const value of [undefined, null, 7, {}, []]) t.notOk(isCidr(value) || isIp(value))
 })

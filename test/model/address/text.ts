@@ -3,7 +3,7 @@
 import { isIPv4, isIPv6, SocketAddress } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
-import { printAddress, readAddress } from '../../../src/model/address/text.ts'
+import { bitsOfText, printAddress, readAddress } from '../../../src/model/address/text.ts'
 
 // Text out of which addresses and what is nearly one come about often.
 const pieces = [
@@ -42,6 +42,16 @@ t.test('what Node takes for an address without a zone is one, and nothing else',
     fc.property(text, text => {
       const known = isIPv4(text) || (isIPv6(text) && !text.includes('%'))
       return (readAddress(text) !== undefined) === known
+    }),
+    { numRuns: 5000 },
+  )
+})
+
+t.test('what is only looked at counts as what it is read as, alone and in front of something', async () => {
+  fc.assert(
+    fc.property(text, text => {
+      const bits = (readAddress(text)?.length ?? 0) * 8
+      return bitsOfText(text) === bits && bitsOfText(`${text}/:64`, text.length) === bits
     }),
     { numRuns: 5000 },
   )

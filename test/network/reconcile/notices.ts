@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import * as nft from '../../../src/netfilter/constants.ts'
-import { chainMessage, tableMessage } from '../../../src/netfilter/tables.ts'
+import { chainMessage, ruleMessage, tableMessage } from '../../../src/netfilter/tables.ts'
 import * as k from '../../../src/netlink/constants.ts'
 import { linkMessage } from '../../../src/netlink/link/tables.ts'
 import type { Message } from '../../../src/netlink/message.ts'
@@ -27,6 +27,28 @@ t.test('of rules, what went and has our name, and a policy of FORWARD', async t 
   t.notOk(concernsRules(message(nft.NFT_MSG_NEWTABLE, table('tsnet'))), 'what comes')
   t.notOk(concernsRules(message(nft.NFT_MSG_DELTABLE, table('docker'))), 'what is somebody else’s')
   t.notOk(concernsRules(message(nft.NFT_MSG_NEWCHAIN, chain('filter', 'DOCKER'))))
+})
+
+t.test('a rule, or a policy, that comes to INPUT', async t => {
+  const rule = (name: string, chain: string) =>
+    ruleMessage.encode({ header: { family: 'ip' }, attributes: { table: name, chain } })
+  t.ok(concernsRules(message(nft.NFT_MSG_NEWRULE, rule('filter', 'INPUT'))))
+  t.ok(concernsRules(message(nft.NFT_MSG_NEWCHAIN, chain('filter', 'INPUT'))))
+  t.notOk(concernsRules(message(nft.NFT_MSG_NEWRULE, rule('filter', 'FORWARD'))))
+  t.notOk(concernsRules(message(nft.NFT_MSG_NEWRULE, rule('filter', 'TSNET-INPUT'))), 'ours')
+})
+
+t.test('our table put to sleep, and a policy of ours', async t => {
+  const asleep = { name: 'tsnet', flags: nft.NFT_TABLE_F_DORMANT }
+  const table = tableMessage.encode({ header: { family: 'inet' }, attributes: asleep })
+  t.ok(concernsRules(message(nft.NFT_MSG_NEWTABLE, table)))
+  const made = (policy: 'accept' | 'drop') =>
+    chainMessage.encode({
+      header: { family: 'inet' },
+      attributes: { table: 'tsnet', name: 'filter_forward', policy },
+    })
+  t.ok(concernsRules(message(nft.NFT_MSG_NEWCHAIN, made('drop'))))
+  t.notOk(concernsRules(message(nft.NFT_MSG_NEWCHAIN, made('accept'))), 'as it is made')
 })
 
 const UP = k.IFF_UP

@@ -7,7 +7,10 @@ import { hasCode } from '../../../src/model/errors.ts'
 import type { PublicationOptions } from '../../../src/proxy/proxy.ts'
 import { defaultOptions } from '../../../src/proxy/publication.ts'
 import { openUdp, type TestSocket, udpEcho } from '../../support/datagrams.ts'
+import { extent } from '../../support/extent.ts'
 import { LOOPBACK, TestProxy } from '../../support/published.ts'
+
+t.setTimeout(extent(60_000, 1_200_000))
 
 const proxy = new TestProxy()
 t.teardown(() => proxy[Symbol.asyncDispose]())
@@ -122,15 +125,16 @@ t.test('a target that is down for a while loses only what was sent meanwhile', a
 t.test('a flow that goes one way only keeps its session; a silent one ends', async t => {
   await using sink = await openUdp()
   await using client = await openUdp()
-  const web = publish(sink.port, { sessionIdleMs: 250 })
+  const FOR_MS = extent(1000, 300_000)
+  const web = publish(sink.port, { sessionIdleMs: FOR_MS / 4 })
   const started = performance.now()
-  while (performance.now() - started < 1000) {
+  while (performance.now() - started < FOR_MS) {
     client.send('tick', web.port, '127.0.0.1')
-    await new Promise(resolve => setTimeout(resolve, 25))
+    await new Promise(resolve => setTimeout(resolve, FOR_MS / 40))
   }
   t.equal(new Set(sink.heard.map(({ from }) => from.port)).size, 1)
   t.equal(web.counters().accepted, 1)
-  await waitFor(() => web.counters().active === 0, { what: 'the session to end' })
+  await waitFor(() => web.counters().active === 0, { what: 'the session to end', withinMs: FOR_MS })
 
   // The other way: the target goes on talking.
   const from = sink.heard[0]?.from.port ?? 0
@@ -140,7 +144,7 @@ t.test('a flow that goes one way only keeps its session; a silent one ends', asy
   t.not(session, from)
   for (let i = 0; i < 30; i++) {
     sink.send('news', session, '127.0.0.1')
-    await new Promise(resolve => setTimeout(resolve, 25))
+    await new Promise(resolve => setTimeout(resolve, FOR_MS / 40))
   }
   await waitFor(() => client.heard.length === 30, { what: 'the news' })
   t.equal(web.counters().accepted, 2)

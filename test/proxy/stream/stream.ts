@@ -1,12 +1,23 @@
 /** What a client of a published TCP port sees: bytes, ends of streams, resets. */
 
 import { createHash, randomBytes } from 'node:crypto'
+import { readdirSync } from 'node:fs'
 import t from 'tap'
 import { waitFor } from 'tsnet/lab'
 import { libc } from '../../../src/ffi/ffi.ts'
-import { sockaddr } from '../../../src/ffi/sockaddr.ts'
+import { AF_INET6, readSockaddr, sockaddr } from '../../../src/ffi/sockaddr.ts'
+import {
+  IPPROTO_TCP,
+  optionOf,
+  SO_DOMAIN,
+  SO_KEEPALIVE,
+  SOL_SOCKET,
+  TCP_KEEPIDLE,
+  TCP_KEEPINTVL,
+  TCP_NODELAY,
+} from '../../../src/ffi/socket.ts'
 import type { Ip } from '../../../src/model/address/address.ts'
-import { LOOPBACK, TestProxy } from '../../support/published.ts'
+import { LOOPBACK, TestProxy, talking } from '../../support/published.ts'
 import {
   closedPort,
   codeOf,
@@ -53,6 +64,44 @@ t.test('each port of a range leads to the port at the same distance', async t =>
   t.match(proxy.proxy.portCounters(range.id), [{ accepted: 1 }, { accepted: 1 }])
   t.match(range.counters(), { accepted: 2 })
 })
+
+/** What the sockets that were accepted on a port have of their options; they are this process's. */
+function optionsOfAccepted(port: number): string[] {
+  const found: string[] = []
+  const address = new Uint8Array(28)
+  const length = new Uint8Array(new Int32Array([28]).buffer)
+  for (const name of readdirSync('/proc/self/fd')) {
+    const fd = Number(name)
+    if (optionOf(fd, SOL_SOCKET, SO_DOMAIN) !== AF_INET6) continue
+    if (libc.getpeername(fd, address, length.slice()) < 0) continue
+    if (libc.getsockname(fd, address, length.slice()) < 0 || readSockaddr(address).port !== port) continue
+    const delay = optionOf(fd, IPPROTO_TCP, TCP_NODELAY) === 1 ? 'no delay' : 'delay'
+    const isAsked = optionOf(fd, SOL_SOCKET, SO_KEEPALIVE) === 1
+    const seconds = [TCP_KEEPIDLE, TCP_KEEPINTVL].map(option => optionOf(fd, IPPROTO_TCP, option))
+    found.push(`${delay}, ${isAsked ? seconds.join(' and ') : 'not asked'}`)
+  }
+  return found
+}
+
+t.test(
+  'those who waited before the first was accepted, and those who come later, have no delay and keepalive',
+  async t => {
+    await using server = await serve(echo)
+    await using proxy = new TestProxy()
+    await proxy.proxy.freeze()
+    const web = proxy.publish(server.port, { options: { keepaliveMs: 7000 } })
+    const clients = [await connect(web.port), await connect(web.port), await connect(web.port)]
+    await proxy.proxy.thaw([])
+    const accepted = (count: number) =>
+      waitFor(() => web.counters().active === count, { what: `${count} clients` })
+    await accepted(3)
+    t.same(optionsOfAccepted(web.port), Array(3).fill('no delay, 7 and 7'))
+    clients.push(await talking(web, 'later'))
+    await accepted(4)
+    t.same(optionsOfAccepted(web.port), Array(4).fill('no delay, 7 and 7'))
+    for (const client of clients) client.destroy()
+  },
+)
 
 t.test('half-close: the answer comes after the request has ended, and the other way round', async t => {
   await using server = await serve(async socket => {

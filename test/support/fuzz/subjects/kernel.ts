@@ -6,6 +6,7 @@ import { readSockaddr } from '../../../../src/ffi/sockaddr.ts'
 import { parseIp } from '../../../../src/model/address/address.ts'
 import { TsnetError } from '../../../../src/model/errors.ts'
 import type { Protocol } from '../../../../src/model/port-mapping.ts'
+import { connectionsIn } from '../../../../src/nat/connections.ts'
 import { forgetConnections } from '../../../../src/nat/conntrack.ts'
 import { readAddress } from '../../../../src/netlink/address.ts'
 import { MalformedError } from '../../../../src/netlink/codecs.ts'
@@ -21,7 +22,7 @@ import type { Netlink } from '../../../../src/netlink/netlink.ts'
 import { readFilter } from '../../../../src/netlink/qdisc/filter.ts'
 import { readQdisc } from '../../../../src/netlink/qdisc/qdisc.ts'
 import { readRoute } from '../../../../src/netlink/route.ts'
-import { readSocket } from '../../../../src/netlink/sock-diag.ts'
+import { readListener, readSocket } from '../../../../src/netlink/sock-diag.ts'
 import { parseListening } from '../../../../src/runtime/listening.ts'
 import { captured, capturedBytes, captureNames } from '../../captures.ts'
 import { ofBytes } from '../bytes.ts'
@@ -137,7 +138,18 @@ export const ofKernel = subjects(
     refusals,
     read: bytes => readSocket(bytes, 4),
   }),
+  ofBytes('netlink/listener', {
+    samples: [diagnosed],
+    head: 72,
+    refusals,
+    read: bytes => [readListener(bytes, 4), readListener(bytes, 6)],
+  }),
   ofBytes('nat/conntrack', { samples: [tracked], refusals, read: tracking }),
+  ofBytes('nat/connections', {
+    samples: [tracked],
+    refusals,
+    read: payload => connectionsIn({ dump: () => [{ payload }] } as unknown as Netlink),
+  }),
   ofBytes('ffi/sockaddr', {
     samples: [Uint8Array.from([2, 0, 0, 80, 127, 0, 0, 1, ...new Array(8).fill(0)])],
     refusals: [RangeError],

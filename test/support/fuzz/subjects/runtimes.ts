@@ -3,18 +3,21 @@
 import { equal, ok } from 'node:assert/strict'
 import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
-import { type CachedAttachment, listCached } from '../../../../src/chain/cache.ts'
-import { parseNetworkList } from '../../../../src/chain/conflist.ts'
 import { runOciHook } from '../../../../src/chain/oci-hook.ts'
 import { readPluginResult } from '../../../../src/ipam/plugin-result.ts'
 import { parseResolvConf } from '../../../../src/ipam/resolv-conf.ts'
 import { parseLease } from '../../../../src/ipam/store.ts'
+import { parseCidr } from '../../../../src/model/address/address.ts'
 import { TsnetError } from '../../../../src/model/errors.ts'
 import { parseJson } from '../../../../src/model/json/json.ts'
+import { type CachedAttachment, listCached } from '../../../../src/networks/cache.ts'
+import { parseNetworkList } from '../../../../src/networks/conflist.ts'
+import { subnetsIn } from '../../../../src/networks/taken.ts'
 import { type ContainerdConfig, readContainerdConfig } from '../../../../src/runtime/containerd-config.ts'
 import { listDockerPorts } from '../../../../src/runtime/docker-ports.ts'
 import type { Found } from '../../../../src/runtime/found.ts'
 import { lxcSetting } from '../../../../src/runtime/lxc-config.ts'
+import { type NetavarkNetwork, netavarkNetworks } from '../../../../src/runtime/network-folders.ts'
 import { listCniCache } from '../../../../src/runtime/sources/cni-cache.ts'
 import { listContainerd } from '../../../../src/runtime/sources/containerd.ts'
 import { engine } from '../../../../src/runtime/sources/engine.ts'
@@ -45,6 +48,11 @@ const RUNC = {
   config: {
     labels: ['bundle=/x', 'io.kubernetes.cri.sandbox-name=web', 'io.kubernetes.cri.sandbox-id=4f2a'],
   },
+}
+const NETAVARK = {
+  name: 'front',
+  network_interface: 'podman1',
+  subnets: [{ subnet: '10.89.0.0/24', gateway: '10.89.0.1' }, { subnet: 'fd00:1::/64' }],
 }
 const CRUN = { pid: process.pid, 'process-start-time': 5, bundle: '/nowhere' }
 const OCI = {
@@ -291,7 +299,7 @@ export const ofRuntimes = subjects(
     read: text => readPluginResult('x', text),
     check: ({ leases }) => ok(leases.length > 0),
   }),
-  ofDocument('chain/conflist', {
+  ofDocument('networks/conflist', {
     samples: [LIST, { name: 'one', type: 'tsnet' }],
     refusals,
     read: parseNetworkList,
@@ -302,6 +310,26 @@ export const ofRuntimes = subjects(
         plugins.length,
         'what is written down is read again as the same',
       )
+    },
+  }),
+  ofDocument('networks/subnets', {
+    samples: [LIST.plugins[0]?.ipam ?? {}, { type: 'whereabouts', range: '10.1.0.0/16' }],
+    refusals,
+    read: text => subnetsIn(parseJson(text, 'it').value),
+    check: subnets => {
+      for (const subnet of subnets) equal(parseCidr(subnet), subnet)
+    },
+  }),
+  ofDocument('runtime/netavark', {
+    samples: [NETAVARK],
+    refusals,
+    weight,
+    read: viaFile('front.json', (_, folder) => netavarkNetworks(folder)),
+    check: (networks: NetavarkNetwork[]) => {
+      for (const { name, bridge = '', subnets } of networks) {
+        for (const text of [name, bridge]) equal(typeof text, 'string')
+        for (const subnet of subnets) equal(parseCidr(subnet), subnet)
+      }
     },
   }),
   hook,

@@ -1,40 +1,18 @@
-/** What comes over sockets: the control socket from either end, and the environment of a caller. */
+/** What comes over the control socket, from either end, and its settings. */
 
 import { equal, ok } from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import type { Server, Socket } from 'node:net'
-import { Duplex } from 'node:stream'
 import fc from 'fast-check'
 import { ControlClient } from '../../../../src/control/client.ts'
 import { ControlServer } from '../../../../src/control/server.ts'
 import { readSettings, type Settings } from '../../../../src/control/settings.ts'
-import { parseEnvironment } from '../../../../src/daemon/caller.ts'
 import { handlersOf } from '../../../../src/daemon/requests.ts'
 import { TsnetError } from '../../../../src/model/errors.ts'
 import { documents, longDocuments, ofDocument } from '../documents.ts'
+import { End, type Said, send } from '../end.ts'
 import { FILE_WEIGHT, viaFile } from '../files.ts'
 import { type Subject, subjects } from '../fuzz.ts'
-import { ofText } from '../texts.ts'
-
-/** One end of a connection: what is written to it is kept. */
-class End extends Duplex {
-  said = ''
-
-  setTimeout(): void {}
-
-  override _read(): void {}
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    this.said += chunk
-    done()
-  }
-}
-
-/** Lets all that waits for a turn of the event loop go on. */
-const turn = () => new Promise<void>(resolve => setImmediate(resolve))
-
-/** How many turns the streams between a socket and its answer may take. */
-const TURNS = 12
 
 const REQUESTS = [
   { id: 1, do: 'publish', with: { ports: ['8080:80'], containers: ['web'] } },
@@ -43,6 +21,7 @@ const REQUESTS = [
   { id: 4, do: 'ports' },
   { id: 5, do: 'serve', with: { owner: '00112233445566aa' } },
   { id: 6, do: 'watch' },
+  { id: 8, do: 'counters' },
   {
     id: 7,
     do: 'docker-proxy',
@@ -62,6 +41,8 @@ const { reconcile: _, ...handlers } = handlersOf(
   } as never,
   { list: () => [], serve: async () => {}, release: async () => {} } as never,
   { list: () => [], serve: async () => ({}), leave: () => {} } as never,
+  { serve: async () => {}, release: async () => {}, troubles: async () => [] },
+  { observer: { counters: () => ({ at: 0, ports: [], containers: [] }) }, events: {} } as never,
 )
 
 export const lines = fc
@@ -79,21 +60,6 @@ export const lines = fc
       fc.array(fc.nat(200), { maxLength: 3 }),
     ),
   )
-
-/** Sends a text in pieces. */
-async function send(end: End, text: string, cuts: readonly number[]): Promise<void> {
-  const bytes = Buffer.from(text)
-  let at = 0
-  for (const cut of [...cuts, bytes.length]) {
-    if (end.destroyed || at >= bytes.length) break
-    end.push(bytes.subarray(at, at + Math.max(cut, 1)))
-    at += Math.max(cut, 1)
-    await turn()
-  }
-  for (let i = 0; i < TURNS; i++) await turn()
-}
-
-export type Said = [lines: string[], ending: string, cuts: number[]]
 
 const server: Subject<Said> = {
   name: 'control/server',
@@ -141,7 +107,7 @@ const client: Subject<Said> = {
     const heard: unknown[] = []
     using asking = new ControlClient(end as unknown as Socket, event => heard.push(event))
     // Nobody is at the other end.
-    asking.isStopped = () => false
+    asking.standstill = () => undefined
     const answer = asking.ask('ports').then(
       () => undefined,
       (thrown: unknown) => thrown,
@@ -165,20 +131,13 @@ const SETTINGS = {
   udpIdleMs: 30_000,
   onDemand: false,
   redirect: 'on',
+  subnetPools: [{ base: '10.9.0.0/16', size: 26 }],
+  metrics: '127.0.0.1:9808',
 }
 
 export const ofSockets = subjects(
   server,
   client,
-  ofText('daemon/environment', {
-    samples: ['CNI_COMMAND=ADD\0CNI_IFNAME=eth0\0PATH=/bin:/usr/bin\0=x=1\0A\0A=1\0A=2\0'],
-    tokens: ['\0', '=', 'CNI_COMMAND=', '__proto__=1\0', 'constructor=1\0'],
-    refusals: [],
-    read: parseEnvironment,
-    check: env => {
-      for (const value of Object.values(env)) equal(typeof value, 'string')
-    },
-  }),
   ofDocument('control/settings', {
     samples: [SETTINGS, {}],
     refusals: [TsnetError],

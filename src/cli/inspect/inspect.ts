@@ -1,0 +1,74 @@
+/**
+ * `tsnet inspect`: all that is known of containers, ports and networks.
+ *
+ *     (nothing)       a text for people, a paragraph for each                   text.ts
+ *     --format        a line for each, as of all listings                       fields.ts
+ *     --json          one list of everything
+ *
+ * All words are looked up before anything is printed: one that means nothing is an error, and nothing is printed then.
+ */
+
+import { type ControlClient, connectControl } from '../../control/client.ts'
+import { TsnetError } from '../../model/errors.ts'
+import { shown } from '../../model/json/shown.ts'
+import { didYouMean } from '../../model/nearest.ts'
+import { hostOf, type Inspected, inspectWord, KINDS, type Kind } from '../../networks/networks.ts'
+import type { HeldPort } from '../../publish/attachment-ports.ts'
+import type { Served } from '../../publish/publish.ts'
+import { listPublications } from '../../records/publications.ts'
+import { requireRunDirectory } from '../../records/run-directory.ts'
+import { attachedHere } from '../listing/attached.ts'
+import { printerOf } from '../listing/listing.ts'
+import type { Terminal } from '../terminal.ts'
+import { LISTING } from './fields.ts'
+import { textOf } from './text.ts'
+
+export interface InspectOptions {
+  type?: string
+  format?: string
+  json?: boolean
+  confDir?: string
+}
+
+/** @throws TsnetError `unknown-container`, `invalid-environment` for a word that means nothing, or several things */
+export async function inspect(
+  terminal: Terminal,
+  words: readonly string[],
+  { type, format, json = false, confDir }: InspectOptions,
+): Promise<void> {
+  const kind = kindOf(type)
+  const isText = !json && format === undefined
+  const print = printerOf(LISTING, { json, ...(format !== undefined && { format }) })
+  requireRunDirectory()
+  using client = await daemonHere()
+  const published = client === undefined ? listPublications() : ((await client.ask('ports')) as Served[])
+  const held = ((await client?.ask('held')) ?? []) as HeldPort[]
+  const view = {
+    host: hostOf(process.env, confDir),
+    attached: attachedHere,
+    published,
+    held,
+    hasDaemon: client !== undefined,
+  }
+  const found: Inspected[] = []
+  for (const word of new Set(words)) found.push(...(await inspectWord(word, kind, view)))
+  if (isText) terminal.out(`${found.map(each => textOf(each, terminal.lively)).join('\n\n')}\n`)
+  else print(terminal, found)
+}
+
+/** One that is stopped counts as none: what is written down is told all the same. */
+async function daemonHere(): Promise<ControlClient | undefined> {
+  const client = await connectControl()
+  if (client?.standstill() === undefined) return client
+  client[Symbol.dispose]()
+  return undefined
+}
+
+function kindOf(type: string | undefined): Kind | undefined {
+  const kind = KINDS.find(each => each === type)
+  if (type === undefined || kind !== undefined) return kind
+  throw new TsnetError(
+    'invalid-environment',
+    `--type: ${shown(type)} is none of ${KINDS.join(', ')}${didYouMean(type, KINDS)}`,
+  )
+}

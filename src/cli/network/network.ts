@@ -1,0 +1,128 @@
+/** `tsnet network create`, `ls`, `inspect` and `rm`. */
+
+import { leaveKnown } from '../../chain/leave.ts'
+import { readSettings, SETTINGS_FILE } from '../../control/settings.ts'
+import { ignoreSignals } from '../../ffi/signals.ts'
+import { messageOf, TsnetError } from '../../model/errors.ts'
+import { didYouMean } from '../../model/nearest.ts'
+import {
+  createNetwork,
+  describeNetwork,
+  type Host,
+  hostOf,
+  listInfos,
+  type NetworkInfo,
+  type NetworkWords,
+  noSuchNetwork,
+  readWish,
+  removeNetwork,
+} from '../../networks/networks.ts'
+import { requireRunDirectory } from '../../records/run-directory.ts'
+import { oneOf } from '../listing/filter.ts'
+import { type Listing, type ListOptions, printerOf } from '../listing/listing.ts'
+import type { Terminal } from '../terminal.ts'
+
+interface Place {
+  /** Absent: where runtimes look. */
+  confDir?: string | undefined
+}
+
+/** Makes a network; prints its name, or the list and where it is. */
+export async function create(
+  terminal: Terminal,
+  name: string,
+  words: NetworkWords,
+  { json, confDir }: Place & { json: boolean },
+): Promise<void> {
+  const wish = readWish(name, words)
+  requireRunDirectory()
+  const { subnetPools } = readSettings(SETTINGS_FILE)
+  const pools = subnetPools.map(({ base, size }) => ({ base, length: size }))
+  const made = await createNetwork(wish, hostOf(process.env, confDir), pools.length > 0 ? pools : undefined)
+  terminal.out(json ? `${JSON.stringify(made, null, 2)}\n` : `${made.name}\n`)
+}
+
+type Found = ReturnType<typeof listInfos>[number]
+
+/** Lists networks. A file that is no list is named on stderr, and the others are listed. */
+export async function list(terminal: Terminal, { confDir, ...options }: ListOptions & Place): Promise<void> {
+  const print = printerOf(LISTING, options)
+  const infos = listInfos(hostOf(process.env, confDir), (file, thrown) => {
+    if (options.quiet !== true) terminal.error(`tsnet: warning: ${file}: ${messageOf(thrown)}\n`)
+  })
+  print(
+    terminal,
+    infos.map(({ list: _, ...info }): NetworkInfo => info),
+  )
+}
+
+const LISTING: Listing<NetworkInfo> = {
+  columns: [
+    { field: 'Name', head: 'NAME', cell: ({ name }) => name },
+    { field: 'Plugins', head: 'PLUGINS', cell: ({ plugins }) => plugins.join(',') },
+    { field: 'Bridge', head: 'BRIDGE', cell: ({ bridge }) => bridge ?? '' },
+    { field: 'Subnets', head: 'SUBNETS', cell: ({ subnets }) => subnets.join(',') },
+    { field: 'Made', head: 'MADE', cell: ({ created }) => created?.slice(0, 10) ?? 'by others' },
+    { field: 'File', head: 'FILE', cell: ({ file }) => file, isShown: () => false },
+  ],
+  filters: {
+    name: value => info => info.name.includes(value),
+    plugin: value => info => info.plugins.includes(value),
+    made: oneOf('made', ['true', 'false'], ({ created }, word) => String(created !== undefined) === word),
+  },
+  nameOf: ({ name }) => name,
+}
+
+/** Prints all about networks, a list of one or more. */
+export async function inspect(terminal: Terminal, names: string[], { confDir }: Place): Promise<void> {
+  const host = hostOf(process.env, confDir)
+  const found = find(host, names)
+  terminal.out(
+    `${JSON.stringify(
+      found.map(each => describeNetwork(each, host)),
+      null,
+      2,
+    )}\n`,
+  )
+}
+
+/** Removes networks, all that can be; what cannot is said in the end. */
+export async function remove(
+  terminal: Terminal,
+  names: string[],
+  { force, json, confDir }: Place & { force: boolean; json: boolean },
+): Promise<void> {
+  // What is begun is finished.
+  ignoreSignals('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE')
+  const host = hostOf(process.env, confDir)
+  const found = find(host, names)
+  requireRunDirectory()
+  const removed: string[] = []
+  const failures: unknown[] = []
+  for (const each of found) {
+    try {
+      await removeNetwork(each, host, { force, takeOff: known => leaveKnown(known, host) })
+      removed.push(each.name)
+      if (!json) terminal.out(`${each.name}\n`)
+    } catch (thrown) {
+      failures.push(thrown)
+    }
+  }
+  if (failures.length === 1) throw failures[0]
+  if (failures.length > 1) throw new AggregateError(failures)
+  if (json) terminal.out(`${JSON.stringify(removed)}\n`)
+}
+
+/** Each once. @throws TsnetError `invalid-environment` naming those that there are */
+function find(host: Host, names: readonly string[]): Found[] {
+  const infos = listInfos(host)
+  return [...new Set(names)].map(name => {
+    const found = infos.find(info => info.name === name)
+    if (found !== undefined) return found
+    const known = infos.map(info => info.name)
+    throw new TsnetError(
+      'invalid-environment',
+      noSuchNetwork(name, host.confDir, known) + didYouMean(name, known),
+    )
+  })
+}

@@ -1,0 +1,15 @@
+/** Who serves the ports of an attachment tells its names, too. */
+
+import type { PortHolder } from '../../control/held-ports.ts'
+import { everyOne } from '../../model/undo.ts'
+import type { AttachmentPorts } from '../../publish/attachment-ports.ts'
+import type { Names } from './names.ts'
+
+export const holderWith = (attachments: AttachmentPorts, names: Names): PortHolder => ({
+  async serve(owner) {
+    await attachments.serve(owner)
+    await names.serve(owner)
+  },
+  release: owner => everyOne([attachments.release(owner), names.release(owner)]),
+  troubles: async network => names.troubles(network).map(({ why }) => why),
+})

@@ -1,0 +1,55 @@
+/** The daemon: that it runs where something needs it, answers, and is of this version. */
+
+import { VERSION } from '../../model/version.ts'
+import type { Check, Found } from '../fault.ts'
+import type { Patient } from '../patient.ts'
+
+export const daemon: Check<Patient> = {
+  name: 'daemon',
+  about: 'the daemon runs where it is needed, answers, and is of this version',
+  look: patient => {
+    const found = lookAt(patient)
+    return found === undefined ? [] : [found]
+  },
+}
+
+function lookAt(patient: Patient): Found | undefined {
+  const { daemon } = patient
+  switch (daemon.kind) {
+    case 'silent':
+      return {
+        on: 'the daemon',
+        what: daemon.why,
+        why: 'nothing new is published, and clients of what the proxy serves wait',
+        cure: 'continue or end it; then: tsnet daemon --replace',
+      }
+    case 'none':
+      return missing(patient)
+    case 'running':
+      if (daemon.version === VERSION) return undefined
+      return {
+        on: 'the daemon',
+        what: `it is of ${daemon.version === undefined ? 'an earlier version' : `version ${daemon.version}`}, and this command of ${VERSION}`,
+        why: 'one may not know what the other asks for',
+        cure: 'tsnet daemon --replace (or restart its service); connections go on',
+      }
+  }
+}
+
+function missing({ attached, published }: Patient): Found | undefined {
+  const held = attached.flatMap(({ attachment }) => attachment.ports)
+  const proxied = published.filter(({ mode }) => mode !== 'nat')
+  const [first] = [...held, ...proxied]
+  const names = attached.some(({ attachment }) => attachment.names !== undefined)
+  if (first === undefined && !names) return undefined
+  return {
+    on: 'the daemon',
+    what: 'no daemon runs',
+    why:
+      first === undefined
+        ? 'nobody tells the names of networks'
+        : `nobody answers on 127.0.0.1 and ::1 for published ports such as ${first.hostPort}/${first.protocol}`,
+    cure: 'tsnet daemon (tsnet install has it started with the host)',
+    fix: { do: 'start-daemon' },
+  }
+}

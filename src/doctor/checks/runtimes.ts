@@ -1,0 +1,114 @@
+/**
+ * What runtimes are told in their own files: settings that take ports or networks from them.
+ *
+ * Source: dockerd(8), daemon.json; containers.conf(5), `[network]`; containerd-config.toml(5), `[plugins … cni]`.
+ */
+
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { readContainerdConfig } from '../../runtime/containerd-config.ts'
+import { readJson, readText } from '../../runtime/files.ts'
+import { podmanSetting, podmanSettings } from '../../runtime/network-folders.ts'
+import type { Check, Found } from '../fault.ts'
+import type { Patient } from '../patient.ts'
+
+const DOCKER = '/etc/docker/daemon.json'
+
+export const docker: Check<Patient> = {
+  name: 'docker',
+  about: "dockerd's settings leave its ports to be reached",
+  look: ({ subject }) => (subject.kind === 'network' ? [] : lookAtDocker()),
+}
+
+function lookAtDocker(): Found[] {
+  const on = DOCKER
+  if (readText(DOCKER) === undefined) return []
+  const settings = readJson(DOCKER)
+  if (settings === undefined)
+    return [
+      {
+        on,
+        what: 'it is no JSON object',
+        why: 'dockerd does not start',
+        cure: `mend the file: dockerd --validate --config-file ${DOCKER}`,
+      },
+    ]
+  const path = settings['userland-proxy-path']
+  const found: Found[] = []
+  if (settings.iptables === false)
+    found.push({
+      on,
+      what: '"iptables" is false',
+      why: 'published ports of Docker lead nowhere but over its proxy, and its containers do not reach the world',
+      cure: 'take the key out and restart dockerd',
+    })
+  if (settings['userland-proxy'] === false)
+    found.push({
+      on,
+      what: '"userland-proxy" is false',
+      why: 'clients on 127.0.0.1 depend on route_localnet, those on [::1] are refused, and no docker-proxy (ours neither) is started',
+      cure: 'take the key out and restart dockerd',
+    })
+  if (typeof path === 'string' && !existsSync(path))
+    found.push({
+      on,
+      what: `"userland-proxy-path" is ${path}, where there is nothing`,
+      why: 'no container with a published port starts',
+      cure: 'tsnet install --docker, or take the key out; then restart dockerd',
+    })
+  return found
+}
+
+export const podman: Check<Patient> = {
+  name: 'podman',
+  about: 'podman sees the networks of this host, and finds their plugins',
+  look: ({ networks, host }) => {
+    if (networks.length === 0) return []
+    const [backend, file] = podmanSetting('network', 'network_backend') ?? []
+    const folders = podmanSettings('network', 'cni_plugin_dirs')
+    const types = new Set(networks.flatMap(({ plugins }) => plugins))
+    const missing = [...types].find(type => !folders.some(folder => existsSync(join(folder, type))))
+    return [
+      ...(backend === 'netavark'
+        ? [
+            {
+              on: file ?? 'containers.conf',
+              what: 'podman\'s network_backend is "netavark"',
+              why: `it does not see networks of ${host.confDir}, such as ${networks[0]?.name}`,
+              cure: 'podman 4: network_backend = "cni"; any: run the container with --network none, and tsnet attach NETWORK podman:NAME',
+            },
+          ]
+        : []),
+      ...(folders.length > 0 && missing !== undefined
+        ? [
+            {
+              on: 'containers.conf',
+              what: `plugin ${missing} is in none of podman's cni_plugin_dirs (${folders.join(', ')})`,
+              why: 'podman starts no container on networks that name it',
+              cure: `add the folder that has it (${host.path.find(each => existsSync(join(each, missing))) ?? 'see tsnet install'}) to cni_plugin_dirs`,
+            },
+          ]
+        : []),
+    ]
+  },
+}
+
+export const containerd: Check<Patient> = {
+  name: 'containerd',
+  about: 'containerd finds the plugins of networks where it looks',
+  look: ({ networks }) => {
+    const { pluginFolders } = readContainerdConfig()
+    if (pluginFolders.length === 0) return []
+    const types = [...new Set(networks.flatMap(({ plugins }) => plugins))]
+    const missing = types.find(type => !pluginFolders.some(folder => existsSync(join(folder, type))))
+    if (missing === undefined) return []
+    return [
+      {
+        on: '/etc/containerd/config.toml',
+        what: `plugin ${missing} is in none of its folders for pods (${pluginFolders.join(', ')})`,
+        why: 'pods on networks that name it do not start',
+        cure: `put the plugin there (tsnet install --bin-dir ${pluginFolders[0]}), or name its folder in bin_dirs`,
+      },
+    ]
+  },
+}

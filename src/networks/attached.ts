@@ -1,0 +1,141 @@
+/**
+ * Every attachment of this host, as tsnet wrote it down: whoever asked for it, on whatever network.
+ *
+ *     files ──read once──▶ rows ──is its namespace there?──▶ Attached
+ *
+ * A process that is asked again and again keeps the rows (AttachedIndex) and reads what has changed; whether a namespace
+ * is there is looked at each time, and only for those that are shown.
+ */
+
+import type { Cidr } from '../model/address/address.ts'
+import { ipOf } from '../model/address/address.ts'
+import { nameOfAttached, ownerTag, type Undertaking } from '../model/network.ts'
+import type { PortMapping } from '../model/port-mapping.ts'
+import { LONG_ID } from '../model/publication/container-name.ts'
+import { listRecords, type Records, readRecord } from '../records/chained.ts'
+import { deadCheck } from '../records/dead.ts'
+import { FolderIndex } from '../records/folder-index.ts'
+import { ENTRIES, type Entry, mapEntries, ownerIn, readEntry } from '../records/records.ts'
+
+export const ATTACHED_STATES = ['attached', 'attaching', 'detaching', 'dead'] as const
+
+export interface Attached {
+  /** The tag that rules, links and files of it carry. */
+  owner: string
+  containerId: string
+  /** As its runtime calls it, or else its id. */
+  name: string
+  /** What else it is called on its network. */
+  aliases: readonly string[]
+  network: string
+  ifname: string
+  addresses: readonly Cidr[]
+  /** Host ports, of the attachment itself or of `portmap` behind it. */
+  ports: readonly PortMapping[]
+  /** `dead`: its namespace is gone, or it is of before the last boot; gc, or its runtime, takes it away. */
+  state: (typeof ATTACHED_STATES)[number]
+  /** ISO 8601. */
+  createdAt: string
+  /** Path. */
+  netns: string
+  bridge: string
+  hostInterface?: string
+  mac?: string
+}
+
+/** What is written down of one, and what tells whether it lives. */
+interface Row {
+  attached: Attached
+  made: Pick<Undertaking, 'bootId' | 'netns' | 'createdAt'>
+}
+
+interface MappedPorts {
+  owner: string
+  ports: PortMapping[]
+}
+
+/** Reads every record once; nothing else grows with them. By network, then by name. @param word absent: all */
+export const listAttached = (word?: string): Attached[] =>
+  shownOf(
+    mapEntries(({ owner, entry }) => rowOf(owner, entry)),
+    listRecords('portmap').map(mappedPortsOf),
+    word,
+  )
+
+/** The same, for a process that is asked again and again. */
+export class AttachedIndex {
+  readonly #rows = new FolderIndex(ENTRIES, name => {
+    const owner = ownerIn(name)
+    const entry = owner === undefined ? undefined : readEntry(owner)
+    return owner === undefined || entry === undefined ? undefined : rowOf(owner, entry)
+  })
+  readonly #mapped = new FolderIndex('portmap', name => {
+    const record = name.endsWith('.json') ? readRecord('portmap', name.slice(0, -'.json'.length)) : undefined
+    return record && mappedPortsOf(record)
+  })
+
+  list(word?: string): Attached[] {
+    return shownOf(this.#rows.list(), this.#mapped.list(), word)
+  }
+}
+
+function rowOf(owner: string, { state, attachment }: Entry): Row {
+  const { containerId, network, ifname, aliases, leases, ports, createdAt, netns, bridgeName, bootId } =
+    attachment
+  const made = 'containerInterface' in attachment ? attachment : undefined
+  return {
+    attached: {
+      owner,
+      containerId,
+      name: nameOfAttached(attachment),
+      aliases,
+      network,
+      ifname,
+      addresses: leases.map(({ address }) => address),
+      ports,
+      state,
+      createdAt,
+      netns: netns.path,
+      bridge: bridgeName,
+      ...(made !== undefined && {
+        hostInterface: made.hostInterface.name,
+        mac: made.containerInterface.mac,
+      }),
+    },
+    made: { bootId, netns, createdAt },
+  }
+}
+
+const mappedPortsOf = (record: Records['portmap']): MappedPorts => ({
+  owner: ownerTag(record),
+  ports: record.intent.ports.map(port => ({ ...port, count: 1 })),
+})
+
+function shownOf(rows: readonly Row[], mapped: readonly MappedPorts[], word: string | undefined): Attached[] {
+  const chained = new Map(mapped.map(({ owner, ports }) => [owner, ports]))
+  const isDead = deadCheck()
+  return rows
+    .map(row => withPorts(row, chained.get(row.attached.owner)))
+    .filter(({ attached }) => word === undefined || mayBe(attached, word))
+    .map(({ attached, made }): Attached => (isDead(made) ? { ...attached, state: 'dead' } : attached))
+    .sort((a, b) => compare(a.network, b.network) || compare(a.name, b.name) || compare(a.ifname, b.ifname))
+}
+
+const withPorts = ({ attached, made }: Row, more: readonly PortMapping[] = []): Row =>
+  more.length === 0
+    ? { attached, made }
+    : { attached: { ...attached, ports: [...attached.ports, ...more] }, made }
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+/** True where a word may mean this: a name, an id or its beginning, an address, an owner tag, a network, a port. */
+function mayBe(attached: Attached, word: string): boolean {
+  const { name, aliases, containerId, addresses, owner, network, ports } = attached
+  const port = /^\d{1,5}$/.test(word) ? Number(word) : 0
+  return (
+    [name, containerId, owner, network, ...aliases].includes(word) ||
+    addresses.some(each => ipOf(each) === word) ||
+    ports.some(({ hostPort, count }) => port >= hostPort && port < hostPort + count) ||
+    (LONG_ID.test(containerId) && containerId.startsWith(word))
+  )
+}

@@ -1,0 +1,96 @@
+/** Making a network. */
+
+import { randomBytes } from '../ffi/random.ts'
+import { type Cidr, familyOf, overlaps } from '../model/address/address.ts'
+import { TsnetError } from '../model/errors.ts'
+import type { AddressRange } from '../model/network.ts'
+import { findLink } from '../netlink/link/link.ts'
+import { openNetlink } from '../netlink/netlink.ts'
+import { whileLocked } from '../records/records.ts'
+import { fileOf, writeList } from './file.ts'
+import { bridgeNames, listFor, type MadeList } from './list.ts'
+import type { Host } from './places.ts'
+import { DEFAULT_POOLS, drawSubnet, pickSubnet, type SubnetPool } from './subnets.ts'
+import { type OtherNetwork, otherNetworks, type Taken, takenOn } from './taken.ts'
+import type { NetworkWish } from './wish.ts'
+
+/** Held while a network is made or removed, so that two do not choose the same. */
+export const LOCK = 'networks'
+
+export interface Made {
+  name: string
+  file: string
+  list: MadeList
+}
+
+/**
+ * Makes a network: a list where runtimes look for it. Its bridge comes with the first container.
+ * @throws TsnetError `conflict` naming what is in the way, `exhausted`, `invalid-environment`, `io`; nothing is left then
+ */
+export const createNetwork = (
+  wish: NetworkWish,
+  host: Host,
+  pools: readonly SubnetPool[] = DEFAULT_POOLS,
+): Promise<Made> =>
+  whileLocked(LOCK, () => {
+    const others = otherNetworks(host)
+    if (others.some(({ name }) => name === wish.name))
+      throw new TsnetError(
+        'conflict',
+        `there is a network ${wish.name} already; choose another name, or look at it: tsnet network inspect ${wish.name}`,
+      )
+    const bridge = wish.bridge === undefined ? freeBridge(wish.name, others) : checked(wish.bridge, others)
+    const ranges = wish.layer2 ? [] : rangesFor(wish, takenOn(others, wish.bridge), pools)
+    const list = listFor(wish, { bridge, ranges, created: new Date().toISOString() })
+    const file = fileOf(host.confDir, wish.name)
+    writeList(file, list)
+    return { name: wish.name, file, list }
+  })
+
+/** What was asked for first, then what is chosen. */
+function rangesFor(wish: NetworkWish, taken: readonly Taken[], pools: readonly SubnetPool[]): AddressRange[] {
+  for (const { subnet } of wish.ranges) {
+    const other = taken.find(({ cidr }) => overlaps(cidr, subnet))
+    if (other !== undefined)
+      throw new TsnetError('conflict', `--subnet: ${subnet} overlaps with ${other.by}; choose another one`)
+  }
+  const all = [...taken.map(({ cidr }) => cidr), ...wish.ranges.map(({ subnet }) => subnet)]
+  const chosen = wish.choose.map(family => choose(family, all, pools))
+  const inOrder = [...wish.ranges, ...chosen.map(subnet => ({ subnet }))]
+  // IPv4 first, as people and older runtimes expect of the addresses of a result.
+  return inOrder.sort((a, b) => familyOf(a.subnet) - familyOf(b.subnet))
+}
+
+function choose(family: 4 | 6, taken: readonly Cidr[], pools: readonly SubnetPool[]): Cidr {
+  const found = family === 4 ? pickSubnet(pools, taken) : drawSubnet(taken, randomBytes)
+  if (found !== undefined) return found
+  const where = family === 4 ? pools.map(({ base }) => base).join(', ') : 'fd00::/8'
+  throw new TsnetError(
+    'exhausted',
+    `no IPv${family} subnet is free in ${where}: networks and routes of this host are everywhere; name one with --subnet`,
+  )
+}
+
+/** One that is there is adopted, if it is a bridge and no other network's. @throws TsnetError `conflict` */
+function checked(name: string, others: readonly OtherNetwork[]): string {
+  const owner = others.find(({ bridges }) => bridges.includes(name))
+  if (owner !== undefined)
+    throw new TsnetError('conflict', `--interface-name: ${name} is the bridge of network ${owner.name}`)
+  using nl = openNetlink()
+  const link = findLink(nl, { name })
+  if (link === undefined || link.kind === 'bridge') return name
+  throw new TsnetError('conflict', `--interface-name: ${name} is there already, and is no bridge`)
+}
+
+function freeBridge(network: string, others: readonly OtherNetwork[]): string {
+  using nl = openNetlink()
+  const names = bridgeNames(network)
+  const isFree = (name: string) =>
+    !others.some(({ bridges }) => bridges.includes(name)) && findLink(nl, { name }) === undefined
+  const free = names.find(isFree)
+  if (free !== undefined) return free
+  throw new TsnetError(
+    'conflict',
+    `${names.join(', ')}: interfaces or bridges of other networks have these names; choose one with --interface-name`,
+  )
+}

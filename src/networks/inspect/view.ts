@@ -1,0 +1,16 @@
+/** What there is to look at when something is inspected. */
+
+import type { HeldPort } from '../../publish/attachment-ports.ts'
+import type { Served } from '../../publish/publish.ts'
+import type { Attached } from '../attached.ts'
+import type { Host } from '../places.ts'
+
+export interface View {
+  host: Host
+  /** What is attached and may be meant by a word. */
+  attached(word: string): Promise<Attached[]>
+  published: readonly Served[]
+  /** What the daemon holds for others; none without one. */
+  held: readonly HeldPort[]
+  hasDaemon: boolean
+}

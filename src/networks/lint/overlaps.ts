@@ -1,0 +1,34 @@
+/** What of the host is in the way of a network: subnets and bridges of other networks, addresses and routes. */
+
+import { vlanInterface } from '../../bridge/bridge.ts'
+import { overlaps } from '../../model/address/address.ts'
+import type { NetworkList } from '../conflist.ts'
+import type { Host } from '../places.ts'
+import { otherNetworks, subnetsIn, takenByKernel } from '../taken.ts'
+import { type Finding, warning } from './finding.ts'
+import type { PluginLint } from './plugin.ts'
+
+export function overlapsOf(list: NetworkList, lints: readonly PluginLint[], host: Host): Finding[] {
+  const others = otherNetworks(host).filter(({ name }) => name !== list.name)
+  return list.plugins.flatMap(({ config }, plugin) => {
+    const { name: bridge, vlan } = lints[plugin]?.network?.bridge ?? {}
+    const taken = [
+      ...others.flatMap(({ name, subnets }) =>
+        subnets.map(cidr => ({ cidr, by: `network ${name} (${cidr})` })),
+      ),
+      // Without a bridge of its own a network may well be that of an interface of the host.
+      ...(bridge === undefined
+        ? []
+        : takenByKernel([bridge, ...(vlan === undefined ? [] : [vlanInterface(bridge, vlan)])])),
+    ]
+    const owners = others.filter(({ bridges }) => bridge !== undefined && bridges.includes(bridge))
+    const inWords = [
+      ...subnetsIn(config.ipam).flatMap(subnet => {
+        const met = taken.filter(({ cidr }) => overlaps(cidr, subnet)).map(({ by }) => by)
+        return [...new Set(met)].map(by => `ipam: ${subnet} overlaps with ${by}`)
+      }),
+      ...owners.map(({ name }) => `bridge: ${bridge} is the bridge of network ${name} too`),
+    ]
+    return inWords.map(each => ({ ...warning(each), plugin }))
+  })
+}

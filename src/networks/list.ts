@@ -1,0 +1,135 @@
+/**
+ * The list of a network that is made by hand: from plain values to what stands in its file.
+ *
+ * It is a list like any other, for the plugin `tsnet` alone; only a key of ours says that we made it, at the level of the
+ * list, where runtimes pass over what they do not know and give none of it to plugins.
+ */
+
+import { checkBridgeOptions } from '../bridge/bridge.ts'
+import { readNetwork } from '../cni/config/config.ts'
+import type { Call } from '../cni/request.ts'
+import { normalise } from '../ipam/ipam.ts'
+import { familyOf } from '../model/address/address.ts'
+import { TsnetError } from '../model/errors.ts'
+import { INTERFACE_NAME_MAX } from '../model/interface-name.ts'
+import { Json } from '../model/json/json.ts'
+import type { AddressRange } from '../model/network.ts'
+import { present } from '../model/present.ts'
+import { sha256 } from '../model/sha256.ts'
+import type { NetworkWish } from './wish.ts'
+
+/** What of a list says that it was made by hand; the value tells when. */
+export const MARK = 'tsnet.network'
+
+/** podman 4 and the containerd of its time speak no later one. */
+const CNI_VERSION = '1.0.0'
+
+/** What a runtime may pass, by what the network can do with it. */
+const CAPABILITIES = {
+  always: ['mac', 'dns', 'aliases', 'bandwidth'],
+  addressed: ['ips'],
+  reachable: ['portMappings'],
+} as const
+
+/** tbf counts a burst in 32 bits of bytes. */
+const BURST_MAX = 0xffff_ffff * 8 - 1
+/** Of a second's bits, what may come at once. */
+const BURST_PART = 10
+
+export interface MadeList {
+  cniVersion: string
+  name: string
+  [MARK]: { created: string }
+  plugins: Record<string, unknown>[]
+}
+
+/**
+ * @param ranges all, those that were chosen too
+ * @param created ISO 8601
+ * @throws TsnetError `invalid-config` for what the plugin would refuse
+ */
+export function listFor(
+  wish: NetworkWish,
+  chosen: { bridge: string; ranges: readonly AddressRange[]; created: string },
+): MadeList {
+  const { name, internal, layer2 } = wish
+  const { bridge, ranges, created } = chosen
+  const isRouted = !internal && !layer2
+  const dns = wish.nameservers.length > 0 ? { nameservers: wish.nameservers } : undefined
+  const plugin = present({
+    type: 'tsnet',
+    bridge,
+    // The bridge has an address all the same: the host, and whoever answers there, is the network's.
+    isGateway: internal || undefined,
+    isDefaultGateway: isRouted || undefined,
+    ipMasq: wish.masquerade || undefined,
+    allowDirectRouting: internal ? false : wish.allowDirectRouting,
+    portIsolation: wish.portIsolation || undefined,
+    mtu: wish.mtu,
+    ...limits('ingress', wish.ingressRate),
+    ...limits('egress', wish.egressRate),
+    dns,
+    names: wish.names || undefined,
+    capabilities: Object.fromEntries(capabilitiesOf(wish).map(each => [each, true])),
+    ipam: layer2
+      ? undefined
+      : present({
+          type: 'host-local',
+          ranges: ranges.map(range => [range]),
+          routes: wish.routes.length > 0 ? wish.routes : undefined,
+        }),
+  })
+  const list = { cniVersion: CNI_VERSION, name, [MARK]: { created }, plugins: [plugin] }
+  check(list, ranges)
+  return list
+}
+
+const capabilitiesOf = ({ layer2, internal }: NetworkWish): string[] => [
+  ...(layer2 || internal ? [] : CAPABILITIES.reachable),
+  ...(layer2 ? [] : CAPABILITIES.addressed),
+  ...CAPABILITIES.always,
+]
+
+const limits = (way: 'ingress' | 'egress', rate: number | undefined) =>
+  rate !== undefined && {
+    [`${way}Rate`]: rate,
+    [`${way}Burst`]: Math.min(Math.ceil(rate / BURST_PART), BURST_MAX),
+  }
+
+/** RFC 8200, section 5. */
+const MTU_MIN_V6 = 1280
+
+/** Of nobody. */
+const NO_CALL: Call = {
+  command: 'ADD',
+  containerId: '',
+  netns: '',
+  ifname: '',
+  args: '',
+  path: [],
+  allowOwnNetns: false,
+}
+
+/** As the plugin reads it when a container comes. */
+function check({ name, cniVersion, plugins }: MadeList, ranges: readonly AddressRange[]): void {
+  const config = new Json({ ...plugins[0], name, cniVersion }, '')
+  const network = readNetwork(config, CNI_VERSION, NO_CALL, {})
+  checkBridgeOptions(network.bridge, ranges.length > 0)
+  if (ranges.length > 0) normalise(ranges.map(range => [range]))
+  const { mtu } = network.bridge
+  if (mtu !== undefined && mtu < MTU_MIN_V6 && ranges.some(({ subnet }) => familyOf(subnet) === 6))
+    throw new TsnetError(
+      'invalid-environment',
+      `--mtu: with IPv6 it is at least ${MTU_MIN_V6} (RFC 8200), not ${mtu}`,
+    )
+}
+
+/** Names for a bridge, the first that is free counts: people shall recognise it, and the kernel takes 15 characters. */
+export function bridgeNames(network: string): string[] {
+  const hash = sha256(network)
+  const plain = `ts-${network}`
+  return [
+    ...(plain.length <= INTERFACE_NAME_MAX ? [plain] : []),
+    ...[0, 1, 2].map(index => `ts-${hash.slice(index * 12, index * 12 + 12)}`),
+  ]
+}

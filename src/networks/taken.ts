@@ -1,0 +1,152 @@
+/**
+ * What of the address space is somebody's already, and by what words people know it: networks of any plugin and of
+ * netavark, leases that outlived their list, addresses and routes of this host in whatever table.
+ */
+
+import { join } from 'node:path'
+import {
+  bitsOf,
+  type Cidr,
+  cidrOf,
+  familyOf,
+  lengthOf,
+  networkOf,
+  overlaps,
+  tryParseIp,
+} from '../model/address/address.ts'
+import { LEASES_FOLDER } from '../model/network.ts'
+import { listAddresses } from '../netlink/address.ts'
+import { type Link, listLinks } from '../netlink/link/link.ts'
+import { openNetlink } from '../netlink/netlink.ts'
+import { type KernelRoute, listRoutes, type RouteType } from '../netlink/route.ts'
+import { listEntries } from '../records/records.ts'
+import { cidrsIn, netavarkNetworks, networkFolders } from '../runtime/network-folders.ts'
+import { listNetworks, type PluginConfig } from './conflist.ts'
+import { namesIn } from './folder.ts'
+import type { Host } from './places.ts'
+
+export interface Taken {
+  cidr: Cidr
+  /** `network front (10.1.0.0/24)`. */
+  by: string
+}
+
+/** The networks of this host as far as others may stumble over them. */
+export interface OtherNetwork {
+  name: string
+  bridges: string[]
+  subnets: Cidr[]
+}
+
+/** Of all folders that a runtime of this host is told to use. */
+export function otherNetworks({ confDir, env }: Host): OtherNetwork[] {
+  const folders = [...new Set([confDir, ...networkFolders(env)])]
+  return folders.flatMap(folder => [
+    ...listNetworks(folder).map(({ list }) => ({
+      name: list.name,
+      bridges: bridgesOf(list.plugins),
+      subnets: list.plugins.flatMap(({ config }) => subnetsIn(config.ipam)),
+    })),
+    ...netavarkNetworks(folder).map(({ name, bridge, subnets }) => ({
+      name,
+      bridges: bridge === undefined ? [] : [bridge],
+      subnets,
+    })),
+  ])
+}
+
+/** The bridges that plugins of a list name. */
+export const bridgesOf = (plugins: readonly PluginConfig[]): string[] => [
+  ...new Set(plugins.flatMap(({ config }) => (typeof config.bridge === 'string' ? [config.bridge] : []))),
+]
+
+/** Keys under which IPAM plugins (host-local, static, whereabouts) have the addresses that they give. */
+const KEYS = ['subnet', 'range', 'address']
+
+/** Of an `ipam` section, whoever's it is. */
+export function subnetsIn(ipam: unknown): Cidr[] {
+  if (Array.isArray(ipam)) return ipam.flatMap(subnetsIn)
+  if (typeof ipam !== 'object' || ipam === null) return []
+  return Object.entries(ipam).flatMap(([key, value]) =>
+    typeof value === 'string' && KEYS.includes(key.toLowerCase())
+      ? cidrsIn(value).map(networkOf)
+      : subnetsIn(value),
+  )
+}
+
+/** @param bridge one whose own addresses and routes are those of the network to be */
+export function takenOn(networks: readonly OtherNetwork[], bridge?: string): Taken[] {
+  const ofNetworks = networks.flatMap(({ name, subnets }) =>
+    subnets.map(cidr => ({ cidr, by: `network ${name} (${cidr})` })),
+  )
+  return [
+    ...ofNetworks,
+    ...ofAttachments(),
+    ...leases(),
+    ...takenByKernel(bridge === undefined ? [] : [bridge]),
+  ]
+}
+
+/** Whose list is gone, and whose containers still run. */
+const ofAttachments = (): Taken[] =>
+  listEntries().flatMap(({ entry: { attachment } }) =>
+    attachment.leases.map(({ address }) => ({
+      cidr: networkOf(address),
+      by: `network ${attachment.network}, on which container ${attachment.containerId} still is`,
+    })),
+  )
+
+/** What host-local gave, ours or the reference's. */
+const leases = (): Taken[] =>
+  namesIn(LEASES_FOLDER).flatMap(network =>
+    namesIn(join(LEASES_FOLDER, network)).flatMap(name => {
+      const ip = tryParseIp(name)
+      return ip === undefined
+        ? []
+        : { cidr: cidrOf(ip, bitsOf(familyOf(ip))), by: `the lease of ${ip} on network ${network}` }
+    }),
+  )
+
+/** Routes by which nobody is reached. */
+const NOWHERE: readonly RouteType[] = ['unreachable', 'blackhole', 'prohibit', 'throw', 'multicast']
+
+/** Not networks but ways out: default routes, also in the two halves that VPNs make of them, and all of 2000::/3. */
+const WAY_OUT_AT_MOST = { 4: 1, 6: 3 } as const
+
+/** On every link (RFC 4291, 2.5.6), or of many. */
+const EVERYWHERE = ['fe80::/10', 'ff00::/8', '224.0.0.0/4'] as Cidr[]
+
+/** Addresses and routes of this host. @param but not those of these interfaces */
+export function takenByKernel(but: readonly string[]): Taken[] {
+  using nl = openNetlink()
+  const links = new Map(listLinks(nl).map(link => [link.index, link]))
+  const isOthers = (index: number | undefined) =>
+    index === undefined || !but.includes(links.get(index)?.name ?? '')
+  const addresses = listAddresses(nl)
+    .filter(({ index }) => isOthers(index))
+    .map(({ address, index }) => ({
+      cidr: networkOf(address),
+      by: `address ${address} of ${links.get(index)?.name ?? 'this host'}`,
+    }))
+  const routes = listRoutes(nl)
+    .filter(route => isNetwork(route) && isOthers(route.index))
+    .map(route => ({ cidr: networkOf(route.destination), by: describe(route, links) }))
+  return [...addresses, ...routes].filter(({ cidr }) => !EVERYWHERE.some(each => overlaps(each, cidr)))
+}
+
+const isNetwork = ({ type, destination }: KernelRoute): boolean =>
+  !NOWHERE.includes(type) && lengthOf(destination) > WAY_OUT_AT_MOST[familyOf(destination)]
+
+const RT_TABLE_MAIN = 254
+
+function describe({ destination, index, gateway, table }: KernelRoute, links: Map<number, Link>): string {
+  const link = index === undefined ? undefined : links.get(index)?.name
+  return [
+    `route ${destination}`,
+    gateway && `via ${gateway}`,
+    link && `over ${link}`,
+    table !== RT_TABLE_MAIN && `of table ${table}`,
+  ]
+    .filter(Boolean)
+    .join(' ')
+}

@@ -1,0 +1,83 @@
+/**
+ * Where runtimes keep networks, beside the folder of CNI itself.
+ * Source: containerd-config.toml(5); containers.conf(5), `[network] network_config_dir`; netavark's networks are files of
+ * its own, one for each.
+ */
+
+import { join } from 'node:path'
+import { type Cidr, parseCidr } from '../model/address/address.ts'
+import { readContainerdConfig } from './containerd-config.ts'
+import { listNames, readJson } from './files.ts'
+import { readToml, textAt, textsAt } from './toml.ts'
+
+/** @param root a folder that stands for `/` */
+const podmanConfigs = (environment: NodeJS.ProcessEnv, root: string): string[] => [
+  '/usr/share/containers/containers.conf',
+  '/etc/containers/containers.conf',
+  ...listNames(`${root}/etc/containers/containers.conf.d`)
+    .filter(name => name.endsWith('.conf'))
+    .sort()
+    .map(name => `/etc/containers/containers.conf.d/${name}`),
+  ...(environment.CONTAINERS_CONF ? [environment.CONTAINERS_CONF] : []),
+]
+
+/** A text of containers.conf(5), and the file that says it last; undefined where none does. */
+export function podmanSetting(table: string, key: string): [text: string, file: string] | undefined {
+  const said = podmanConfigs(process.env, '').flatMap((file): [string, string][] => {
+    const text = textAt(readToml(file), table, key)
+    return text === undefined ? [] : [[text, file]]
+  })
+  return said.at(-1)
+}
+
+/** The texts of a list of containers.conf(5), of the file that says them last. */
+export const podmanSettings = (table: string, key: string): string[] =>
+  podmanConfigs(process.env, '')
+    .map(file => textsAt(readToml(file), table, key))
+    .findLast(each => each.length > 0) ?? []
+
+/** Folders with networks of podman: CNI lists, or netavark's files. */
+const podmanFolders = (environment: NodeJS.ProcessEnv, root: string): string[] => {
+  const configured = podmanConfigs(environment, root).flatMap(
+    path => textAt(readToml(root + path), 'network', 'network_config_dir') ?? [],
+  )
+  return [...configured, '/etc/containers/networks']
+}
+
+/** Folders of network lists that runtimes of this host are told to use. @param root a folder that stands for `/` */
+export function networkFolders(environment: NodeJS.ProcessEnv = process.env, root = ''): string[] {
+  const { listFolder } = readContainerdConfig(root)
+  const folders = [...(listFolder === undefined ? [] : [listFolder]), ...podmanFolders(environment, root)]
+  return [...new Set(folders)].map(folder => root + folder)
+}
+
+/** A network that netavark makes when a container needs it, so that the kernel does not know of it before. */
+export interface NetavarkNetwork {
+  name: string
+  bridge?: string
+  subnets: Cidr[]
+}
+
+/** Netavark's networks in a folder. */
+export function netavarkNetworks(folder: string): NetavarkNetwork[] {
+  const files = listNames(folder).filter(name => name.endsWith('.json'))
+  return files.flatMap(file => {
+    const { name, subnets, network_interface: bridge } = readJson(join(folder, file)) ?? {}
+    if (typeof name !== 'string' || !Array.isArray(subnets)) return []
+    return {
+      name,
+      ...(typeof bridge === 'string' && { bridge }),
+      subnets: subnets.flatMap((each: { subnet?: unknown } | null) => cidrsIn(each?.subnet)),
+    }
+  })
+}
+
+/** None in what is no prefix. */
+export function cidrsIn(value: unknown): Cidr[] {
+  if (typeof value !== 'string') return []
+  try {
+    return [parseCidr(value)]
+  } catch {
+    return []
+  }
+}

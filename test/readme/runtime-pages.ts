@@ -1,0 +1,84 @@
+/** What docs/runtimes.md says of each runtime is typed into a host that has it; or the page says that nobody did. */
+
+import { readFileSync } from 'node:fs'
+import t, { type Test } from 'tap'
+import { readDocument } from '../support/document.ts'
+import { Lxc } from '../support/lxc.ts'
+import { hasCni } from '../support/podman.ts'
+import { makeBundle, PODMAN_ENVIRONMENT, preparePodman, startDocker } from '../support/reader-runtimes.ts'
+import { answers, block, makePage, openReader, type Reader, SERVE, typeAll } from '../support/readme.ts'
+
+t.setTimeout(300_000) // on a busy machine
+
+const PAGE = 'docs/runtimes.md'
+const { typed } = readDocument(PAGE)
+const TYPED = ['# Runtime by runtime', '## Docker', '## podman', '## LXC', '## runc and crun']
+
+/** A host with what is said before all runtimes. */
+async function open(t: Test): Promise<Reader> {
+  const reader = await openReader(t)
+  for (const folder of ['/usr/local/bin', '/opt/cni/bin', '/usr/lib/cni'])
+    await reader.type(`mkdir -p ${folder} && ln -s "$PWD/dist/bin/tsnet" ${folder}`)
+  const [first, ...others] = typed().filter(({ command }) => command.startsWith('tsnet network create'))
+  t.same(others, [])
+  await typeAll(t, reader, first === undefined ? [] : [first])
+  return reader
+}
+
+t.test('each section of commands is typed by a test, or says that it is not', async t => {
+  for (const section of readFileSync(PAGE, 'utf8').split(/^(?=#+ )/m)) {
+    const [title = ''] = section.split('\n')
+    const hasCommands = /^ {4}(\$ )?(docker|podman|nerdctl|ctr|runc|tsnet|kubectl|crictl) /m.test(section)
+    const isTold = section.includes('\n_Not run by a test')
+    if (hasCommands) t.equal(TYPED.includes(title), !isTold, title)
+  }
+})
+
+t.test('Docker', async t => {
+  const reader = await open(t)
+  const { tar } = await makePage(reader)
+  const dockerd = await startDocker(reader, tar, 'nginx:alpine')
+  await typeAll(t, reader, typed('## Docker'))
+  await answers(t, reader)
+  await reader.type('docker rm -f web')
+  await dockerd.stop()
+})
+
+t.test('podman', async t => {
+  const reader = await open(t)
+  const { tar } = await makePage(reader)
+  await preparePodman(
+    reader,
+    tar,
+    'nginx:alpine',
+    hasCni() ? block('[network]').replace('ports', 'front') : '',
+  )
+  if (hasCni()) await typeAll(t, reader, typed('## podman'), PODMAN_ENVIRONMENT)
+  else
+    await reader.type(
+      'podman run -d --name web --network none nginx:alpine && tsnet attach front web -p 8080:80',
+    )
+  await answers(t, reader)
+  await reader.type('podman rm --force --all --time 0', PODMAN_ENVIRONMENT)
+})
+
+t.test('LXC', async t => {
+  const reader = await open(t)
+  const lxc = await Lxc.start(reader.host)
+  await makePage(reader)
+  lxc.create('web', undefined, SERVE)
+  await reader.type('cp /srv/rootfs/www/index.html /var/lib/lxc/web/rootfs/www/')
+  await lxc.up('web')
+  await typeAll(t, reader, typed('## LXC'))
+  await answers(t, reader)
+  await lxc.down('web')
+})
+
+t.test('runc, with a hook', async t => {
+  const reader = await open(t)
+  const sample = readFileSync('conf/oci-hook.json', 'utf8').replace('"ports"', '"front"')
+  await makeBundle(reader, JSON.parse(sample))
+  await typeAll(t, reader, typed('## runc and crun'))
+  await answers(t, reader)
+  await reader.type('runc delete --force web')
+})
