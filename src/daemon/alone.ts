@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { FileLock, lockFile } from '../ffi/lock.ts'
 import { hasCode, TsnetError } from '../model/errors.ts'
 import { endOrphans } from '../netns/orphans.ts'
-import { runDirectory, unusable } from '../records/run-directory.ts'
+import { inDirectory, runDirectory } from '../records/run-directory.ts'
 
 /** How long another may need to end: one that runs on does not; a predecessor of an older version lingers first. */
 const END_WITHIN_MS = 2_000
@@ -15,11 +15,12 @@ const lockPath = (): string => join(runDirectory(), 'daemon.lock')
 /** @throws TsnetError `conflict`: another runs */
 export async function lockAlone(withinMs = END_WITHIN_MS): Promise<FileLock> {
   try {
-    const lock = await lockFile(lockPath(), { withinMs, removeAfter: true })
+    // A command that ends in between takes an empty run directory away.
+    const lock = await inDirectory(lockPath(), path => lockFile(path, { withinMs, removeAfter: true }))
     if (lock.wasLeft) await endOrphans()
     return lock
   } catch (cause) {
-    if (!hasCode(cause, 'try-again')) throw unusable(cause)
+    if (!hasCode(cause, 'try-again')) throw cause
     throw new TsnetError(
       'conflict',
       `a daemon runs already on ${runDirectory()}; stop it first, or take over with --replace`,

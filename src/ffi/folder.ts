@@ -3,7 +3,7 @@
  * looked into, since Node's own way lists all of them or takes ten times as long as the kernel.
  */
 
-import { mkdirSync, statSync } from 'node:fs'
+import { lstatSync, mkdirSync, statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { dirname } from 'node:path'
 import { hasCode } from '../model/errors.ts'
@@ -22,7 +22,10 @@ export function makeFolder(path: string, mode: number): void {
     } catch (thrown) {
       if (isFolder(path)) return
       const parent = dirname(path)
-      if (!hasCode(thrown, 'ENOENT') || parent === path || left === 0) throw thrown
+      if (left === 0 || parent === path) throw thrown
+      // One that was there has gone since.
+      if (hasCode(thrown, 'EEXIST') && !isThere(path)) continue
+      if (!hasCode(thrown, 'ENOENT')) throw thrown
       // Else somebody has made it since.
       if (!isFolder(parent)) makeFolder(parent, mode)
     }
@@ -39,6 +42,9 @@ const isFolder = (path: string): boolean => {
     return false // below a file, say
   }
 }
+
+/** Links that lead nowhere as well. */
+const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined
 
 /** Where struct dirent of a 64-bit Linux has the name, dirent.h. */
 const D_NAME = 19

@@ -66,15 +66,10 @@ function prepareAgain(path: string, thrown: unknown, attempt: number): void {
   }
 }
 
-/** Makes the run directory. @throws TsnetError `io` */
+/** Makes the run directory. It may be gone again before something is in it. @throws TsnetError `io` */
 export function makeRunDirectory(): void {
-  try {
-    makeFolder(runDirectory(), MODE)
-    accessSync(runDirectory(), constants.W_OK)
-    requireOwn()
-  } catch (thrown) {
-    throw unusable(thrown)
-  }
+  inDirectorySync(join(runDirectory(), 'any'), path => accessSync(dirname(path), constants.W_OK))
+  requireOwn()
 }
 
 /** The one that has been looked at: nobody else can change whose it is. */
