@@ -58,4 +58,7 @@ function forgetLeases(folder: string): void {
     removeFile(join(folder, each))
   removeFolder(folder)
   removeFolder(join(LEASES_FOLDER, '.tsnet', basename(folder)))
+  // Of the last network the folders of all.
+  removeFolder(join(LEASES_FOLDER, '.tsnet'))
+  removeFolder(LEASES_FOLDER)
 }
