@@ -72,6 +72,7 @@ class Load {
 }
 
 const ROUNDS = 1000
+const PARTS = 4
 const GROWTH_KB = 16
 
 t.test(`${ROUNDS} ranges that come and go leave no key, program, descriptor or memory behind`, async t => {
@@ -95,14 +96,19 @@ t.test(`${ROUNDS} ranges that come and go leave no key, program, descriptor or m
   }
   for (let i = 0; i < ROUNDS / 5; i++) await round()
   t.equal((await scene.host.ask('tcp', '127.0.0.1', 9090)).place, 'web')
-  const [before, memory] = [held(), memoryOf('/proc/self')]
-  for (let i = 0; i < ROUNDS; i++) await round()
+  const before = held()
+  const growths: number[] = []
+  for (let part = 0; part < PARTS; part++) {
+    const { rssKb } = memoryOf('/proc/self')
+    for (let i = 0; i < ROUNDS / PARTS; i++) await round()
+    growths.push(memoryOf('/proc/self').rssKb - rssKb)
+  }
   // Clients' sockets, in this process, close by and by.
   await waitFor(() => held().descriptors <= before.descriptors, { what: 'the descriptors to come back' })
   t.same({ ...held(), descriptors: 0 }, { ...before, descriptors: 0 })
-  const grown = memoryOf('/proc/self').rssKb - memory.rssKb
-  t.ok(grown < ROUNDS * GROWTH_KB, `${grown} kB`)
-  t.comment(`${grown} kB`)
+  // What leaks does so in every part; what the runtime keeps for itself comes in some.
+  t.ok(Math.min(...growths) < (ROUNDS / PARTS) * GROWTH_KB, `${growths.join(', ')} kB`)
+  t.comment(`${growths.join(', ')} kB`)
 
   publish('web', 8080)
   t.equal((await scene.host.ask('tcp', '127.0.0.1', 8080)).place, 'web')

@@ -76,11 +76,17 @@ async function costsTheSame(t: Test, hosts: readonly BenchHost[], backend: NatBa
 }
 
 t.test('a daemon with many ports rests while nothing happens', async t => {
-  const [, full] = hosts
-  await full.ask({ do: 'start-daemon' })
-  await full.ask({ do: 'idle' }) // It looks at everything once.
-  const resting = await full.ask({ do: 'idle' })
-  await full.ask({ do: 'stop-daemon' })
-  // It looks every second; reading 1150 records each time would be some 40.
-  t.ok(resting.ms < 10, `${resting.ms} ms of a processor each second`)
+  const resting = await Promise.all(
+    hosts.map(async host => {
+      await host.ask({ do: 'start-daemon' })
+      await host.ask({ do: 'idle' }) // It looks at everything once.
+      const { ms } = await host.ask({ do: 'idle' })
+      await host.ask({ do: 'stop-daemon' })
+      return ms
+    }),
+  )
+  const [few = Number.NaN, many = Number.NaN] = resting
+  t.comment(`${few}, ${many} ms`)
+  // It looks every second; reading 1150 records each time would be some 40 on a quick machine.
+  t.ok(many < 2 * few + 5, `${many} ms of a processor each second, ${few} on the empty host`)
 })
