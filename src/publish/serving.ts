@@ -6,6 +6,9 @@
  *     sockets │ rules                           to lead: what of the two can be done is done
  *     mark → rules for what is new │ sockets → connections → other rules → claim → record   to end: the record goes when nothing else is left
  *
+ * While rules are made or led elsewhere its lock is held, and nobody puts back what the record already says and the
+ * kernel has not got yet (network/reconcile/).
+ *
  * What fails leaves the publication leading nowhere rather than to what it should not, and the record says
  * what there is; so the same can be asked for again, as often as it takes.
  */
@@ -23,6 +26,7 @@ import { despiteTheDead } from '../network/dead-claims.ts'
 import { claimPorts, releasePorts } from '../ports/ports.ts'
 import { probePorts } from '../ports/probe.ts'
 import { removePublication, writePublication } from '../records/publications.ts'
+import { whileLocked } from '../records/records.ts'
 import { type Drained, drain } from './front/drain.ts'
 import type { Fronted, Ports } from './front/front.ts'
 import { checkRedirect, portsOf, proxyPart, rulesFit, targetsOf } from './plan.ts'
@@ -46,18 +50,20 @@ export class Serving {
     const kernel = rulesFor(draft, this.#backend)
     const forwarding = proxyPart(draft)
     const publication = { ...draft, ...kernel }
-    undo.push('the record', () => removePublication(draft.id))
-    writePublication(publication)
-    undo.push('the claim on host ports', () => releasePorts(draft.id, [portsOf(draft)]))
-    const ports = [portsOf(draft)]
-    const probe = forwarding === undefined
-    await despiteTheDead(draft.id, ports, () => claimPorts(draft.id, ports, { probe }))
-    if (forwarding !== undefined) {
-      this.#listen(forwarding, draft)
-      undo.push('the listening sockets', () => this.#front.withdraw(draft.id))
-    }
-    undo.push('the rules', () => removeRules(publication))
-    await addRules(publication)
+    await whileLocked(draft.id, async () => {
+      undo.push('the record', () => removePublication(draft.id))
+      writePublication(publication)
+      undo.push('the claim on host ports', () => releasePorts(draft.id, [portsOf(draft)]))
+      const ports = [portsOf(draft)]
+      const probe = forwarding === undefined
+      await despiteTheDead(draft.id, ports, () => claimPorts(draft.id, ports, { probe }))
+      if (forwarding !== undefined) {
+        this.#listen(forwarding, draft)
+        undo.push('the listening sockets', () => this.#front.withdraw(draft.id))
+      }
+      undo.push('the rules', () => removeRules(publication))
+      await addRules(publication)
+    })
     this.#ledTo.set(draft.id, placesOf(draft.containers))
     return publication
   }
@@ -122,7 +128,11 @@ export class Serving {
   }
 
   /** @param publication with its new containers, and the rules that there are for the earlier ones */
-  async #leadRules(publication: Publication, running: Publication): Promise<Publication> {
+  #leadRules(publication: Publication, running: Publication): Promise<Publication> {
+    return whileLocked(publication.id, () => this.#changeRules(publication, running))
+  }
+
+  async #changeRules(publication: Publication, running: Publication): Promise<Publication> {
     const { nat: before, natObstacle: _, ...bare } = publication
     writePublication(publication)
     let kernel: KernelPart = {}

@@ -3,9 +3,10 @@
  * that was not there.
  */
 
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { waitFor } from 'tsnet/lab'
 import { type NatBackend, ownerTag } from '../../src/model/network.ts'
+import type { Found } from '../../src/network/reconcile/reconcile.ts'
 import { Command } from '../support/daemon.ts'
 import { iptablesNft, nftables } from '../support/nat-site.ts'
 import { BACKENDS, HOST, Scene } from '../support/scene.ts'
@@ -15,6 +16,37 @@ t.setTimeout(300_000)
 
 const FLUSH = { iptables: 'iptables -t nat -F; iptables -t raw -F', nftables: 'nft flush ruleset' } as const
 const variantOf = (backend: NatBackend) => (backend === 'nftables' ? nftables : iptablesNft)
+
+/** What is being published is in the records before its rules are in the kernel: it has them once, whoever looks meanwhile. */
+async function onceWhilePublishing(t: Test, scene: Scene, tsnet: Command): Promise<void> {
+  const { host, backend } = scene
+  await tsnet.run('publish', '--mode', 'nat', '8081:80', 'netns:web')
+  const [served] = await tsnet.ports()
+  await tsnet.run('unpublish', '8081')
+  const lock = `/run/tsnet/guest-${served?.nat?.guests[0]?.owner}.lock`
+  const busy = host.start('sh', '-c', 'exec 9>"$0"; flock 9; exec sleep 120', lock)
+  const isLocked = () =>
+    host.run('flock', '-n', lock, 'true', { mayFail: true }).then(({ code }) => code !== 0)
+  await waitFor(isLocked, { what: 'publishing to be held up' })
+  const publishing = tsnet.run('publish', '--mode', 'nat', '8081:80', 'netns:web')
+  await waitFor(async () => (await tsnet.try('reconcile', '--dry-run')).stdout.includes('rules'), {
+    what: 'the record to say more than the kernel has',
+  })
+  await host.run('sh', '-c', FLUSH[backend])
+  const found = JSON.parse((await tsnet.try('reconcile', '--json')).stdout) as Found[]
+  const [now] = await tsnet.ports()
+  const owners = [now?.id, ...(now?.nat?.guests ?? []).map(({ owner }) => owner)]
+  for (const { owner, outcome, what } of found)
+    if (owners.includes(owner)) t.equal(outcome, 'kept', `who publishes is busy with it: ${what}`)
+  await busy.stop('SIGKILL')
+  await publishing
+  t.equal(
+    (await tsnet.run('reconcile', '--dry-run')).stdout,
+    'nothing is lacking\n',
+    'and no rule is there twice',
+  )
+  await tsnet.run('unpublish', '8081')
+}
 
 for (const backend of BACKENDS) {
   t.test(`${backend}: two that fight over rules do not spin, and the log says so once`, async t => {
@@ -113,6 +145,7 @@ for (const backend of BACKENDS) {
     await scene.remember()
     const front = scene.network('front', 10)
     await front.add(scene.get('web'))
+    await onceWhilePublishing(t, scene, tsnet)
     await tsnet.run('publish', '--mode', 'nat', '8080:80', 'netns:web')
     await scene.client.ask('tcp', HOST[4], 8080)
     await scene.host.run('sh', '-c', FLUSH[backend])

@@ -71,12 +71,18 @@ function natIntents(
 
 /** True while a publication, or one of those that share a guest, still is what it was. */
 export const isStillPublished = ({ published }: Intents, owner: string): boolean =>
-  published.some(each => {
-    const isMeant = each.id === owner || each.nat?.guests.some(guest => guest.owner === owner)
-    if (!isMeant) return false
+  publicationsOf(published, owner).some(each => {
     const now = readPublication(each.id)
     return now !== undefined && isCurrent(now) && JSON.stringify(now.nat) === JSON.stringify(each.nat)
   })
+
+/** Takes the locks of a publication, or of all that share a guest. False where one is being made, led elsewhere or ended. */
+export const takePublished = (held: HeldOwners, intents: Intents, owner: string): boolean =>
+  publicationsOf(intents.published, owner).every(({ id }) => held.take(id)) &&
+  isStillPublished(intents, owner)
+
+const publicationsOf = (published: readonly Publication[], owner: string): Publication[] =>
+  published.filter(({ id, nat }) => id === owner || nat?.guests.some(guest => guest.owner === owner))
 
 /** The spoof guards, with the backend that each is asked of. */
 export const guardsOf = ({ attached }: Intents): SpoofGuard[] =>

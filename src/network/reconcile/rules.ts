@@ -3,8 +3,8 @@
  *
  * Who is being taken down must get nothing back. So between the look and the change the locks of those are taken whose
  * rules are lacking, without waiting: whoever is busy with one finds or makes its rules by itself, and is looked at
- * later. Publications have no lock; they are the daemon's, which does one thing at a time, and what takes longer is
- * looked at again afterwards.
+ * later. A publication's lock is held while its rules are made or led elsewhere; a guest is everybody's who publishes
+ * something of it. One that has ended meanwhile gets its rules taken away again.
  */
 
 import type { NatBackend, NatIntent } from '../../model/network.ts'
@@ -21,7 +21,14 @@ import {
 } from '../../nat/nat.ts'
 import { HeldOwners } from '../../records/hold.ts'
 import { guardedFamilies, whileRulesShared } from '../shared.ts'
-import { guardsOf, type Intents, isStillPublished, readIntents, takeUnchanged } from './intents.ts'
+import {
+  guardsOf,
+  type Intents,
+  isStillPublished,
+  readIntents,
+  takePublished,
+  takeUnchanged,
+} from './intents.ts'
 import { BUSY, type Part, type PartLoss } from './part.ts'
 
 /** The spoof guards of all, before anything else. */
@@ -75,13 +82,16 @@ async function whileHolding(intents: Intents, work: (hold: Hold) => Promise<Loss
   const known = new Map(intents.attached.map(each => [each.owner, each]))
   const isFree = (owner: string): boolean => {
     const attached = known.get(owner)
-    return attached === undefined ? isStillPublished(intents, owner) : takeUnchanged(held, attached)
+    return attached === undefined ? takePublished(held, intents, owner) : takeUnchanged(held, attached)
   }
   // Awaited here: the locks are held until all is done.
   const losses = await work(owners => {
-    busy.clear()
     const free = new Set(owners.filter(isFree))
-    for (const owner of owners) if (!free.has(owner)) busy.add(owner)
+    // Each family asks for itself, and again where its change was not taken.
+    for (const owner of owners) {
+      if (free.has(owner)) busy.delete(owner)
+      else busy.add(owner)
+    }
     return free
   })
   return losses.map(loss => (busy.has(loss.owner ?? '') ? { ...loss, why: BUSY } : loss))
