@@ -1,6 +1,6 @@
 /** Processes by pid and start: a pid alone is given again to another. */
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
 /**
  * `4711.8800`: pid and start, which stay the same when the process executes another program.
@@ -34,6 +34,24 @@ export function processName(pid: number): string | undefined {
     return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
   } catch {
     return undefined
+  }
+}
+
+/** What it was started with, its own name first; empty where there is no such process. */
+export function commandLine(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1)
+  } catch {
+    return []
+  }
+}
+
+/** True for a process whose paths mean the files that they mean here. */
+export function seesOurFiles(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`) === readlinkSync('/proc/self/ns/mnt')
+  } catch {
+    return false
   }
 }
 

@@ -5,6 +5,7 @@
  */
 
 import { basename, dirname, isAbsolute, join } from 'node:path'
+import { commandLine, listProcesses, processName, seesOurFiles } from '../netns/processes.ts'
 import { listNames } from './files.ts'
 import { fitsPattern } from './path.ts'
 import { readToml, type Toml, textAt, textsAt } from './toml.ts'
@@ -20,10 +21,33 @@ export interface ContainerdConfig {
   pluginFolders: string[]
   /** Where it looks for the network lists of pods; absent where nothing is said. */
   listFolder?: string
+  /** False where it is told to have nothing to do with Kubernetes, as Docker's packages tell it. */
+  hasPods: boolean
 }
 
 /** The plugin that speaks with Kubernetes, by the version of the file: 3 and 4, then 2. */
 const CRI = ['io.containerd.cri.v1.runtime', 'io.containerd.grpc.v1.cri']
+
+/** The configurations of those that run and see the files that we see: as each was told, else the usual one. */
+export function runningContainerds(): string[] {
+  const files = listProcesses()
+    .filter(pid => processName(pid) === 'containerd' && seesOurFiles(pid))
+    .map(pid => optionOf(commandLine(pid), '-c', '--config') ?? CONTAINERD_CONFIG)
+  return [...new Set(files)]
+}
+
+/** `-c FILE`, `--config FILE`, `--config=FILE`. */
+function optionOf(words: readonly string[], ...names: string[]): string | undefined {
+  for (const [index, word] of words.entries()) {
+    if (names.includes(word)) return words[index + 1]
+    const [name = '', value] = word.split('=', 2)
+    if (value !== undefined && names.includes(name)) return value
+  }
+  return undefined
+}
+
+/** By which that plugin is turned off; its first name is of version 1. */
+const NO_PODS: readonly string[] = ['cri', ...CRI]
 
 /** @param root a folder that stands for `/` */
 export function readContainerdConfig(root = '', path = CONTAINERD_CONFIG): ContainerdConfig {
@@ -42,6 +66,7 @@ export function readContainerdConfig(root = '', path = CONTAINERD_CONFIG): Conta
     ...(state !== undefined && { state }),
     ...(address !== undefined && { address }),
     pluginFolders: folders.findLast(each => each.length > 0) ?? [],
+    hasPods: !files.some(file => textsAt(file, 'disabled_plugins').some(name => NO_PODS.includes(name))),
   }
 }
 

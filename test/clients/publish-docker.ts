@@ -30,6 +30,10 @@ t.test('a running docker container is published by name, and off again', async t
   // From 28 on Docker drops what it did not publish itself, so the proxy serves.
   const seen = (await docker.major()) < 28 ? at.client.v4 : '172.17.0.1'
   t.equal(await publishing.seenFromClient(), seen, 'the container sees who asks')
+  const faults = (await publishing.command.faults()).filter(
+    each => seen === at.client.v4 || !/^foreign-rules: .*DOCKER/.test(each),
+  )
+  t.strictSame(faults, [], 'and nothing is wrong with the host')
   await publishing.unpublished(t)
   await publishing.leavesNothing(t, dockers)
 })

@@ -23,6 +23,7 @@ t.test('a running lxc container is published by name, followed over a restart, a
   await t.rejects(publishing.command.run('publish', '8080:80', 'other'), /"other" is not running/)
   await publishing.published(t, '8080:80', 'web')
   t.equal(await publishing.seenFromClient(), at.client.v4)
+  t.strictSame(await publishing.command.faults(), [], 'nothing is wrong with the host')
   await publishing.unpublished(t)
   await publishing.published(t, '8080:80', 'lxc:web')
 

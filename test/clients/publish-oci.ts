@@ -38,6 +38,7 @@ for (const runtime of ['runc', 'crun'] as const) {
     const publishing = await Publishing.begin(site, { before })
     await publishing.published(t, '8080:80', 'web')
     t.equal(await publishing.seenFromClient(), at.client.v4)
+    t.strictSame(await publishing.command.faults(), [], 'nothing is wrong with the host')
     await publishing.unpublished(t, `${runtime}:web`)
     for (const reference of ['cni:sandbox-of-web', 'netns:sandbox', `netns:${namespace.path}`]) {
       await publishing.published(t, '8080:80', reference)

@@ -172,8 +172,8 @@ const FILES: Row[] = [
   },
   {
     name: 'a containerd that looks for plugins elsewhere',
-    plant: `printf 'version = 2\\n[plugins."io.containerd.grpc.v1.cri".cni]\\nbin_dir = "/opt/none"\\n' >/etc/containerd/config.toml`,
-    undo: 'rm /etc/containerd/config.toml',
+    plant: `printf 'version = 2\\n[plugins."io.containerd.grpc.v1.cri".cni]\\nbin_dir = "/opt/none"\\n' >/etc/containerd/config.toml; ln -s "$(command -v sleep)" /run/containerd; /run/containerd 600 >/dev/null 2>&1 </dev/null & echo $! >/run/containerd.pid; until grep -qx containerd /proc/$(cat /run/containerd.pid)/comm; do :; done`,
+    undo: 'kill $(cat /run/containerd.pid); rm /etc/containerd/config.toml /run/containerd /run/containerd.pid',
     found: ['containerd'],
     what: /plugin tsnet is in none of its folders/,
     cure: /bin_dirs/,

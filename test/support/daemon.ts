@@ -8,6 +8,7 @@ import type { Test } from 'tap'
 import { type Finished, type Host, type Running, type RunOptions, waitFor } from 'tsnet/lab'
 import { ControlClient } from '../../src/control/client.ts'
 import type { Event } from '../../src/control/control.ts'
+import type { Fault } from '../../src/doctor/doctor.ts'
 import type { NatBackend } from '../../src/model/network.ts'
 import type { Served } from '../../src/publish/publish.ts'
 import { NO_DAEMON } from './no-daemon.ts'
@@ -105,6 +106,13 @@ export class Command {
     const socket = connect(this.host.path('/run/tsnet/control.sock'))
     await once(socket, 'connect')
     return new ControlClient(socket, hear)
+  }
+
+  /** What `tsnet doctor` finds, as `CHECK: WHAT`. */
+  async faults(...words: string[]): Promise<string[]> {
+    const { stdout, stderr } = await this.try('doctor', ...words, '--json')
+    if (stdout === '') throw new Error(stderr)
+    return (JSON.parse(stdout) as Fault[]).map(({ check, on, what }) => `${check}: ${on}: ${what}`)
   }
 
   async ports(): Promise<Served[]> {

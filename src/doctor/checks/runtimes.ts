@@ -6,7 +6,8 @@
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { readContainerdConfig } from '../../runtime/containerd-config.ts'
+import type { NetworkInfo } from '../../networks/networks.ts'
+import { readContainerdConfig, runningContainerds } from '../../runtime/containerd-config.ts'
 import { readJson, readText } from '../../runtime/files.ts'
 import { podmanSetting, podmanSettings } from '../../runtime/network-folders.ts'
 import type { Check, Found } from '../fault.ts'
@@ -95,20 +96,23 @@ export const podman: Check<Patient> = {
 
 export const containerd: Check<Patient> = {
   name: 'containerd',
-  about: 'containerd finds the plugins of networks where it looks',
-  look: ({ networks }) => {
-    const { pluginFolders } = readContainerdConfig()
-    if (pluginFolders.length === 0) return []
-    const types = [...new Set(networks.flatMap(({ plugins }) => plugins))]
-    const missing = types.find(type => !pluginFolders.some(folder => existsSync(join(folder, type))))
-    if (missing === undefined) return []
-    return [
-      {
-        on: '/etc/containerd/config.toml',
-        what: `plugin ${missing} is in none of its folders for pods (${pluginFolders.join(', ')})`,
-        why: 'pods on networks that name it do not start',
-        cure: `put the plugin there (tsnet install --bin-dir ${pluginFolders[0]}), or name its folder in bin_dirs`,
-      },
-    ]
-  },
+  about: 'a containerd that runs finds the plugins of networks where it looks',
+  look: ({ networks }) => runningContainerds().flatMap(file => lookAtContainerd(file, networks)),
+}
+
+/** One that does not run starts no pods, whatever its package has put into /etc. */
+function lookAtContainerd(file: string, networks: readonly NetworkInfo[]): Found[] {
+  const { pluginFolders, hasPods } = readContainerdConfig('', file)
+  if (pluginFolders.length === 0 || !hasPods) return []
+  const types = [...new Set(networks.flatMap(({ plugins }) => plugins))]
+  const missing = types.find(type => !pluginFolders.some(folder => existsSync(join(folder, type))))
+  if (missing === undefined) return []
+  return [
+    {
+      on: file,
+      what: `plugin ${missing} is in none of its folders for pods (${pluginFolders.join(', ')})`,
+      why: 'pods on networks that name it do not start',
+      cure: `put the plugin there (tsnet install --bin-dir ${pluginFolders[0]}), or name its folder in bin_dirs`,
+    },
+  ]
 }
