@@ -21,6 +21,7 @@ import { build } from 'esbuild'
 import { roles } from '../dist/lib/src/cni/roles/roles.js'
 import { baseMessages } from '../dist/lib/src/nat/nftables/base-messages.js'
 import { writeExecutables } from './executables.js'
+import { quickIpNum } from './quick-ip-num.js'
 
 // What is made for a package runs on machines that this one knows nothing of.
 const portable = process.argv.includes('--portable')
@@ -126,13 +127,6 @@ function bringKoffi() {
   require('koffi')
   const addon = Object.keys(require.cache).find(path => path.endsWith('.node'))
   if (addon !== undefined) copyFileSync(addon, 'dist/bundle/koffi.node')
-}
-
-/** Leaves out statements such as `IPv6.LOOPBACK_RANGE = IPRange_2.IPv6CidrRange.fromCidr("::1/128");` */
-function quickIpNum(building) {
-  building.onLoad({ filter: /ip-num\/dist\/src\/IPNumber\.js$/ }, ({ path }) => ({
-    contents: readFileSync(path, 'utf8').replace(/^IPv[46]\.[A-Z_]+ = (?:IPRange_\d|\[)[^;]*;/gm, ''),
-  }))
 }
 
 /** What all attachments share in nftables, with the subnets that most networks have. */

@@ -198,12 +198,9 @@ export class NatSite {
       'nft -s list ruleset',
       ...['', '6'].flatMap(n => ['nft', 'legacy'].map(k => `ip${n}tables-${k}-save`)),
     ]
-    const outputs = await Promise.all(commands.map(command => this.host.run('sh', '-c', command)))
-    return outputs
-      .map(({ stdout }, i) => `== ${commands[i]}\n${stdout}`)
-      .join('')
-      .replace(/^#.*\n/gm, '')
-      .replace(/\[\d+:\d+\]/g, '')
+    const script = commands.map(command => `echo '== ${command}' && ${command}`).join(' && ')
+    const { stdout } = await this.host.run('sh', '-c', script)
+    return stdout.replace(/^#.*\n/gm, '').replace(/\[\d+:\d+\]/g, '')
   }
 
   /** The variants of iptables that have tables on the host. */
