@@ -51,7 +51,7 @@ export async function daemonAtHand(withinMs = START_WITHIN_MS): Promise<ControlC
 }
 
 /** In the run directory: what a daemon says that was started by the way. */
-const LOG = 'daemon.log'
+export const LOG = 'daemon.log'
 
 /** Ends the log of a daemon that did not start. */
 const FAILED = 'it did not start\n'
@@ -60,16 +60,18 @@ const FAILED = 'it did not start\n'
 const TICK_MS = 10
 
 /** What a daemon said that somebody else tried to start since then, in vain. */
-function failureSince(time: number): string | undefined {
+export function failureSince(time: number): string | undefined {
   const path = join(runDirectory(), LOG)
-  const { mtimeMs = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {}
-  if (mtimeMs < time - TICK_MS) return undefined
+  const { mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? {}
+  if (mtimeMs === undefined || mtimeMs < time - TICK_MS) return undefined
   const text = readFileSync(path, 'utf8')
-  return text.endsWith(FAILED) ? text.slice(0, -FAILED.length).trim() : undefined
+  return text.endsWith(FAILED) ? withoutName(text.slice(0, -FAILED.length).trim()) : undefined
 }
 
 const notStarted = (said: string, cause?: unknown) =>
-  new TsnetError('io', `the daemon did not start: ${said.replace(/^tsnet: /gm, '')}`, { cause })
+  new TsnetError('io', `the daemon did not start: ${withoutName(said)}`, { cause })
+
+const withoutName = (said: string): string => said.replace(/^tsnet: /gm, '')
 
 async function startDaemon(withinMs: number): Promise<void> {
   const path = join(runDirectory(), LOG)

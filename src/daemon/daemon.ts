@@ -48,6 +48,7 @@ import { type Listening, listen, listenAt, nameSocketsOf } from './listen.ts'
 import { holderWith } from './names/holder.ts'
 import { Names } from './names/names.ts'
 import { Observing } from './observing/observing.ts'
+import { Troubles } from './observing/troubles.ts'
 import { Placeholders } from './placeholders.ts'
 import { Predecessor } from './predecessor.ts'
 import { notify } from './readiness.ts'
@@ -74,6 +75,11 @@ export interface DaemonOptions {
 /** Runs until a signal or a successor ends it. @throws TsnetError when it cannot start */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { settingsPath, command, log, ready, replace = false, idleMs } = options
+  const troubles = new Troubles()
+  const warn = (line: string): void => {
+    troubles.note(line)
+    log(line)
+  }
   let settings = readSettings(settingsPath)
   const backend = forcedBackend(process.env)
   // Of a unit of its own it stays in that.
@@ -91,7 +97,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       maxSessionsPerSource: settings.udpSessionsPerClient,
       sessionIdleMs: settings.udpIdleMs,
     },
-    onFault: log,
+    onFault: warn,
   })
 
   const front = new Front(proxy, settings.redirect === 'on', log)
@@ -104,7 +110,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     tell: happened => control.tell(happened),
   })
   const { index, events } = observing
-  const publisher = new Publisher(front, { tell: observing.publication, backend, warn: log })
+  const publisher = new Publisher(front, { tell: observing.publication, backend, warn })
   const attachments = new AttachmentPorts(front, observing.held, index, observing.passedOn)
   const names = new Names(index, log)
   const holder = holderWith(attachments, names)
@@ -112,10 +118,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const tending = tend(
     () => everyOne([publisher.tend(), attachments.tend(), names.tend(), front.reconsider(), events.look()]),
     () => settings.tendMs,
-    log,
+    warn,
   )
   process.on('SIGHUP', () => {
-    settings = readAgain(settingsPath, settings, log)
+    settings = readAgain(settingsPath, settings, warn)
     tending.paceChanged()
   })
   const server = createServer()
@@ -143,7 +149,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       left = names.handOver()
     },
   })
-  const operations = handlersOf(publisher, attachments, placeholders, holder, observing)
+  const operations = handlersOf(publisher, attachments, placeholders, holder, observing, troubles)
   const handlers = { ...succession.guard(operations, personal), ...succession.handlers }
   const control = new ControlServer(server, handlers, count => events.heard(count > 0))
 
@@ -160,22 +166,22 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   for (const fd of [...sockets.values()].flat(2)) closeSync(fd)
   if (inherited?.lock !== undefined) alone = inheritedLock(inherited.lock)
   if (inherited?.notify !== undefined) process.env.NOTIFY_SOCKET ??= inherited.notify
-  listening = await listen(server, log, inherited?.control)
+  listening = await listen(server, warn, inherited?.control)
   const fastPath = new FastPath(holder)
   const handle = async (asked: Asked) => {
     if (asked.kind === 'call')
       await succession.unlessSucceeded(() => fastPath.handle(asked)).finally(() => events.soon())
     else if (!succession.isOver) await handleCommand(asked, command)
   }
-  answerCalls(calls, handle, log)
-  const called = await listenAt(calls, callSocket(), log)
+  answerCalls(calls, handle, warn)
+  const called = await listenAt(calls, callSocket(), warn)
   if (predecessor === undefined) for (const each of [called, listening]) each.name()
   else await predecessor.replace([called, listening])
   if (inherited !== undefined) await proxy.thaw(inherited.clients)
   await names.begin(inherited?.doors)
   alone ??= await lockAlone(SUCCESSION_WITHIN_MS)
   succession.begin()
-  const whole = keepWhole(log, () => fastPath.busy, observing.reconciled)
+  const whole = keepWhole({ log, warn }, () => fastPath.busy, observing.reconciled)
   whole?.begin()
   using __ = afterWork(giveBackMemory)
 

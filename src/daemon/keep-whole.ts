@@ -48,8 +48,15 @@ const ROUTE_GROUPS = [
   k.RTNLGRP_IPV6_NETCONF,
 ]
 
+interface Logs {
+  log: (line: string) => void
+  warn: (line: string) => void
+}
+
 export class KeepWhole {
   readonly #log: (line: string) => void
+  /** Of what goes wrong. */
+  readonly #warn: (line: string) => void
   readonly #isBusy: () => boolean
   readonly #told: (found: Found[]) => void
   readonly #rests = new Rests()
@@ -74,8 +81,9 @@ export class KeepWhole {
   #isOver = false
 
   /** Hears from now on; what it hears is looked at from `begin` on. @throws SystemError */
-  constructor(log: (line: string) => void, isBusy: () => boolean, told: (found: Found[]) => void) {
+  constructor({ log, warn }: Logs, isBusy: () => boolean, told: (found: Found[]) => void) {
     this.#log = log
+    this.#warn = warn
     this.#told = told
     this.#isBusy = isBusy
     this.#listeners.push({
@@ -114,7 +122,7 @@ export class KeepWhole {
     }, FIRST_MS).unref()
     this.#portTimer = setInterval(() => this.#hearPorts(), PORTS_MS).unref()
     this.#hearing = this.#hear().catch(thrown =>
-      this.#log(`what is taken away from now on is not noticed: ${messageOf(thrown)}`),
+      this.#warn(`what is taken away from now on is not noticed: ${messageOf(thrown)}`),
     )
   }
 
@@ -185,7 +193,7 @@ export class KeepWhole {
     const pass = () => {
       this.#passing = this.#pass()
         .catch(thrown => {
-          this.#log(`looking for what is gone failed: ${messageOf(thrown)}`)
+          this.#warn(`looking for what is gone failed: ${messageOf(thrown)}`)
           return 0
         })
         .then(waitMs => {
@@ -263,7 +271,9 @@ export class KeepWhole {
       if (restored.length > 0 && times !== 'many') this.#log(`put back ${subject}: ${summaryOf(restored)}`)
       if (restored.length > 0) this.#told(restored)
       if (restored.length > 0 && times === 'too-many')
-        this.#log(`${subject}: somebody takes it away again and again, so it is put back less and less often`)
+        this.#warn(
+          `${subject}: somebody takes it away again and again, so it is put back less and less often`,
+        )
       const news = kept.filter(({ what, why }) => {
         const line = `${what}: ${why}`
         said.add(line)
@@ -286,15 +296,15 @@ const summaryOf = ([first, ...others]: readonly Found[]): string =>
  * @param told hears what was put back, and what could not be
  */
 export function keepWhole(
-  log: (line: string) => void,
+  logs: Logs,
   isBusy: () => boolean,
   told: (found: Found[]) => void,
 ): KeepWhole | undefined {
   try {
-    return new KeepWhole(log, isBusy, told)
+    return new KeepWhole(logs, isBusy, told)
   } catch (thrown) {
     if (!hasCode(thrown, 'EPERM', 'EACCES', 'EMFILE', 'ENFILE', 'missing')) throw thrown
-    log(`what others take away is not noticed: ${messageOf(thrown)}`)
+    logs.warn(`what others take away is not noticed: ${messageOf(thrown)}`)
     return undefined
   }
 }

@@ -13,6 +13,7 @@ import type { Look } from '../observe/observe.ts'
 import type { AttachmentPorts } from '../publish/attachment-ports.ts'
 import type { Publisher, Served } from '../publish/publish.ts'
 import type { Observing } from './observing/observing.ts'
+import { Troubles } from './observing/troubles.ts'
 import type { Placeholders } from './placeholders.ts'
 
 /** The handlers of a daemon, by name. */
@@ -22,6 +23,7 @@ export const handlersOf = (
   placeholders: Placeholders,
   holder: PortHolder,
   observing: Pick<Observing, 'observer' | 'events'>,
+  troubles = new Troubles(),
   attached = new AttachedIndex(),
 ): Handlers => ({
   publish: words => publisher.publish(parsePublishRequest(words)),
@@ -29,7 +31,7 @@ export const handlersOf = (
   unpublish: async words => {
     return publisher.unpublish(publisher.counted(identified(publisher.published(), words)))
   },
-  about: () => ({ version: VERSION, pid: process.pid }),
+  about: () => ({ version: VERSION, pid: process.pid, troubles: troubles.recent }),
   ports: () => publisher.list(),
   reconcile: async words => {
     const found = await reconcile({ isDry: isDryIn(words) })

@@ -17,7 +17,7 @@
  * trace/ asks the kernel instead of reading rules: it follows one real packet.
  *
  * Limits: a host is looked at from inside. What lies between it and a client (a cloud's security groups, another
- * firewall) is not seen, nor are chains of the families bridge and netdev of others.
+ * firewall) is not seen, nor is what drops packets without a rule of netfilter: tc, XDP, other programs of the kernel.
  */
 
 import { setImmediate } from 'node:timers/promises'

@@ -8,6 +8,16 @@ interface Firewall {
 
 const FIREWALLS: readonly Firewall[] = [
   {
+    fits: /nft table bridge/,
+    cure: bridge =>
+      `let it through in that very chain, before that rule: nft insert rule bridge TABLE CHAIN obrname "${bridge}" accept, and ibrname likewise; or take the rule out (ebtables -L, nft -a list table bridge TABLE)`,
+  },
+  {
+    fits: /nft table netdev/,
+    cure: () =>
+      'take the rule out (nft -a list table netdev TABLE), or accept what is meant before it: such chains see a packet before, or after, all others',
+  },
+  {
     fits: /chain "?ufw6?-|ufw-/,
     cure: bridge =>
       `ufw route allow out on ${bridge} (and: ufw route allow in on ${bridge}); ufw allow PORT for the proxy`,

@@ -26,7 +26,14 @@ export type DaemonView =
   /** It runs, and does not answer. */
   | { kind: 'silent'; why: string }
   /** Without a version: one that cannot tell it, so an earlier one. */
-  | { kind: 'running'; version?: string; pid?: number; client: ControlClient }
+  | { kind: 'running'; version?: string; pid?: number; troubles?: Trouble[]; client: ControlClient }
+
+/** A line of its log. */
+export interface Trouble {
+  /** ISO 8601. */
+  at: string
+  what: string
+}
 
 export interface Patient extends Disposable {
   subject: Subject
@@ -114,7 +121,11 @@ async function viewOfDaemon(): Promise<DaemonView> {
     client = await connectControl()
     if (client === undefined) return { kind: 'none' }
     client.mustAnswer()
-    const said = (await client.ask('about', undefined, HELLO_WITHIN_MS)) as { version: string; pid: number }
+    const said = (await client.ask('about', undefined, HELLO_WITHIN_MS)) as {
+      version: string
+      pid: number
+      troubles?: Trouble[]
+    }
     return { kind: 'running', ...said, client }
   } catch (thrown) {
     // An earlier one does not know the question.

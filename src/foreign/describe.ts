@@ -141,8 +141,18 @@ function fieldText({ source: { of, offset, length } }: Part & { source: Source }
       ? `th ${offset === 0 ? 's' : 'd'}port`
       : `@th,${offset * 8},${length * 8}`
   }
+  if (of === 'link') {
+    const field = LINK.find(each => each.offset === offset && each.length === length)
+    return field?.text ?? `@ll,${offset * 8},${length * 8}`
+  }
   return of.replace(/^meta ([io]if)/, '$1')
 }
+
+const LINK = [
+  { offset: 0, length: 6, text: 'ether daddr' },
+  { offset: 6, length: 6, text: 'ether saddr' },
+  { offset: 12, length: 2, text: 'ether type' },
+]
 
 const NETWORK = [
   { offset: 12, length: 4, over: 0, text: 'ip saddr' },
@@ -172,13 +182,16 @@ function valueText(bytes: Uint8Array, key: readonly Part[]): string {
 }
 
 const PROTOCOLS: Record<number, string> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmpv6', 132: 'sctp' }
+const ETHERTYPES: Record<string, string> = { '0800': 'ip', '86dd': 'ip6', '0806': 'arp', '8100': 'vlan' }
 const STATES = ['invalid', 'established', 'related', 'new', '', '', 'untracked']
 const STATUS = ['expected', 'seen-reply', 'assured', 'confirmed', 'snat', 'dnat']
 
 function oneText(value: Uint8Array, field: string, mask: Uint8Array | undefined): string {
-  if (/^[io]ifname$/.test(field)) return nameText(value, mask)
+  if (/^([io]ifname|meta [io]brname)$/.test(field)) return nameText(value, mask)
   if (/ [sd]addr$/.test(field)) return addressText(value, field.startsWith('ip6') ? 16 : 4, mask)
   if (/ ([sd]port|proto-(src|dst))$/.test(field)) return String(((value[0] ?? 0) << 8) | (value[1] ?? 0))
+  if (/^ether [sd]addr$/.test(field)) return hex(value).replace(/..(?!$)/g, '$&:')
+  if (/^(ether type|meta protocol)$/.test(field)) return ETHERTYPES[hex(value)] ?? `0x${hex(value)}`
   if (/l4proto$|protocol$/.test(field)) return PROTOCOLS[value[0] ?? 0] ?? String(value[0])
   if (field === 'ct direction') return value[0] === 0 ? 'ORIGINAL' : 'REPLY'
   if (field === 'ct state') return bitNames(numberOf(value), STATES)

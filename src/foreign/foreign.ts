@@ -15,36 +15,46 @@
  * Nobody's rule is changed, and none is gone around: what the proxy serves instead comes by INPUT, where the
  * owner's rules about the host itself hold.
  *
- * Limits: chains at ingress and egress of a device, of the family bridge and of type nat are not looked at, nor is
- * what programs (BPF) do. Extensions that are not known here match perhaps. A limit is taken for one that light
+ * Below the routed hooks, chains of the family bridge and at interfaces are looked at as well (frames.ts), for who asks
+ * what is wrong: no publication is decided by them.
+ *
+ * Limits: chains of type nat and of the family arp, tables of ebtables-legacy, and what programs do (tc, BPF, XDP) are
+ * not looked at. Extensions that are not known here match perhaps. A limit is taken for one that light
  * traffic is below, and a queue for one whose listener says yes.
  */
 
 import type { Family } from '../model/address/address.ts'
 import type { ListedRule } from '../netfilter/list.ts'
-import { findLink } from '../netlink/link/link.ts'
-import { openNetlink } from '../netlink/netlink.ts'
 import { describePlace } from './describe.ts'
 import {
   answering,
+  type By,
   bridged,
   HOOKS,
   inward,
   type Outgoing,
   onLoopback,
   outward,
+  type ProxiedPort,
   type PublishedPort,
   returning,
   toProxy,
 } from './journey.ts'
-import { findDrop, findObstacle, type Obstacle, type Uplink } from './judge.ts'
+import { findDrop, findObstacle, type Obstacle } from './judge.ts'
 import { readRule } from './nft/rule.ts'
 import type { Interface } from './packet.ts'
 import type { BaseChain, Ruleset } from './rule.ts'
 import { withRules } from './ruleset-here.ts'
-import { findUplinks } from './uplinks.ts'
+import { interfaceNamed, uplinksBeside } from './uplinks.ts'
 import type { Own } from './walk.ts'
 
+export {
+  type HangingBy,
+  obstacleToFramesBetween,
+  obstacleToPortFrames,
+  obstacleToProxyFrames,
+  obstacleToSentFrames,
+} from './below.ts'
 export type { Certainty, Obstacle } from './judge.ts'
 export { asOnePicture, generationHere, hasLegacyRules } from './ruleset-here.ts'
 export { legacyContent, legacyMark } from './xtables/xtables.ts'
@@ -57,12 +67,6 @@ export interface Accepts {
   /** Only where the chain drops by policy. */
   onlyIfDropping?: boolean
 }
-
-/** A port that is listened on; the bridge is one that no client comes by. */
-type ProxiedPort = Pick<PublishedPort, 'family' | 'protocol' | 'hostIp' | 'hostPort' | 'bridge'>
-
-/** Names without what a bridge is known by in the kernel. */
-type By<T> = Omit<T, 'bridge'> & { bridge: string }
 
 /**
  * What drops connections to published ports, or their answers.
@@ -107,7 +111,7 @@ export const obstacleToEgress = (
 ): Obstacle | undefined =>
   obstacleOf(outgoing, each => [peer => outward(each, peer), peer => returning(each, peer)], accepts)
 
-/** An obstacle in words, as part of a sentence: `… is dropped by iptables, table filter, …`. */
+/** An obstacle in words, as part/** An obstacle in words, as part of a sentence: `… is dropped by iptables, table filter, …`. */
 export const describeObstacle = ({ certainty, what, place }: Obstacle): string => {
   const verb = certainty === 'perhaps' ? 'may be dropped' : 'is dropped'
   const whose = certainty === 'outside' ? ' for all whom no rule names' : ''
@@ -143,13 +147,12 @@ function obstacleOf<T extends { family: Family }>(
     if (!subjects.some(({ family }) => haveRules(ruleset, family))) return undefined
     const bridge = interfaceNamed(first.bridge)
     const all = subjects.flatMap(subject => ways({ ...subject, bridge } as T & { bridge: Interface }))
-    const known = new Map<Family, Uplink[]>()
-    const uplinks = (family: Family): Uplink[] => {
-      const found = known.get(family) ?? findUplinks(family, bridge.name)
-      known.set(family, found)
-      return found
-    }
-    return findObstacle(all, { ruleset, own: ownOf(accepts), bridge, uplinks })
+    return findObstacle(all, {
+      ruleset,
+      own: ownOf(accepts),
+      bridge,
+      uplinks: uplinksBeside(bridge.name),
+    })
   })
 }
 
@@ -159,22 +162,6 @@ export const othersHaveRules = (): boolean =>
 
 const haveRules = (rules: Ruleset, family: Family): boolean =>
   HOOKS.some(hook => rules.baseChains(hook, family).length > 0)
-
-function interfaceNamed(name: string): Interface {
-  let found: { index: number | undefined } | undefined
-  return {
-    name,
-    index() {
-      found ??= { index: indexOf(name) }
-      return found.index
-    },
-  }
-}
-
-function indexOf(name: string): number | undefined {
-  using nl = openNetlink()
-  return findLink(nl, { name })?.index
-}
 
 const OUR_CHAIN = /^TSNET-/
 const OUR_COMMENT = /^tsnet:/

@@ -20,7 +20,7 @@ import {
   parseIp,
 } from '../model/address/address.ts'
 import type { Protocol } from '../model/port-mapping.ts'
-import { type End, type Interface, LOOPBACK, type Packet, type Port, packetOf, type Seen } from './packet.ts'
+import { type End, type Interface, LOOPBACK, type Port, type Seen } from './packet.ts'
 import type { BaseChain, Hook } from './rule.ts'
 
 /** A packet's way: the hooks in order, and what it looks like there. */
@@ -29,7 +29,7 @@ export interface Journey {
   what: string
   family: Family
   hooks: readonly Hook[]
-  at: (chain: BaseChain) => Packet
+  at: (chain: BaseChain) => Seen
 }
 
 /** A port of the host that leads to a container. */
@@ -45,6 +45,12 @@ export interface PublishedPort {
   network: Cidr
   bridge: Interface
 }
+
+/** A port that is listened on; the bridge is one that no client comes by. */
+export type ProxiedPort = Pick<PublishedPort, 'family' | 'protocol' | 'hostIp' | 'hostPort' | 'bridge'>
+
+/** Names without what a bridge is known by in the kernel. */
+export type By<T> = Omit<T, 'bridge'> & { bridge: string }
 
 /** The other side of it all: a client, or whom a container speaks to. */
 export interface Peer {
@@ -94,7 +100,7 @@ export function inward(port: PublishedPort, peer: Peer): Journey {
     hooks: FORWARDED,
     at(chain) {
       const led = isTranslated(chain)
-      return packetOf({
+      return {
         family,
         protocol,
         source: peer.address,
@@ -112,7 +118,7 @@ export function inward(port: PublishedPort, peer: Peer): Journey {
         }),
         isFirst: true,
         toHost: !led,
-      })
+      }
     },
   }
 }
@@ -125,29 +131,28 @@ export function answering(port: PublishedPort, peer: Peer): Journey {
     what: `answers from port ${hostPort}/${protocol}`,
     family,
     hooks: FORWARDED,
-    at: chain =>
-      packetOf({
-        family,
-        protocol,
-        source: container,
-        ...optional(containerPort, peer.port),
-        destination: peer.address,
-        not,
-        ...ports(chain.hook, bridge, peer.by),
-        ...(isSeen(chain) && {
-          connection: {
-            state: 'established',
-            translated: 'destination',
-            reply: true,
-            original: {
-              destination: port.hostIp ?? peer.hostIp ?? 'anybody',
-              destinationPort: hostPort,
-            },
-          } as const,
-        }),
-        isFirst: false,
-        toHost: false,
+    at: chain => ({
+      family,
+      protocol,
+      source: container,
+      ...optional(containerPort, peer.port),
+      destination: peer.address,
+      not,
+      ...ports(chain.hook, bridge, peer.by),
+      ...(isSeen(chain) && {
+        connection: {
+          state: 'established',
+          translated: 'destination',
+          reply: true,
+          original: {
+            destination: port.hostIp ?? peer.hostIp ?? 'anybody',
+            destinationPort: hostPort,
+          },
+        } as const,
       }),
+      isFirst: false,
+      toHost: false,
+    }),
   }
 }
 
@@ -191,19 +196,18 @@ function beginning(
     what,
     family,
     hooks: FORWARDED,
-    at: chain =>
-      packetOf({
-        family,
-        protocol: 'tcp',
-        source: container,
-        ...optional(port, undefined),
-        destination: address,
-        ...(not && { not }),
-        ...ports(chain.hook, bridge, by),
-        ...(isSeen(chain) && { connection: fresh(address) }),
-        isFirst: true,
-        toHost: false,
-      }),
+    at: chain => ({
+      family,
+      protocol: 'tcp',
+      source: container,
+      ...optional(port, undefined),
+      destination: address,
+      ...(not && { not }),
+      ...ports(chain.hook, bridge, by),
+      ...(isSeen(chain) && { connection: fresh(address) }),
+      isFirst: true,
+      toHost: false,
+    }),
   }
 }
 
@@ -217,7 +221,7 @@ export function returning(outgoing: Outgoing, peer: Peer): Journey {
     hooks: FORWARDED,
     at(chain) {
       const led = isTranslated(chain)
-      return packetOf({
+      return {
         family,
         protocol: 'tcp',
         source: peer.address,
@@ -235,7 +239,7 @@ export function returning(outgoing: Outgoing, peer: Peer): Journey {
         }),
         isFirst: false,
         toHost: !led,
-      })
+      }
     },
   }
 }
@@ -250,18 +254,17 @@ export function toProxy(
     what: `what is sent to port ${hostPort}/${protocol} of this host`,
     family,
     hooks: ['prerouting', 'input'],
-    at: chain =>
-      packetOf({
-        family,
-        protocol,
-        source: peer.address,
-        ...optional(peer.port, hostPort),
-        destination,
-        ...ports(chain.hook, peer.by, LOOPBACK),
-        ...(isSeen(chain) && { connection: fresh(destination) }),
-        isFirst: true,
-        toHost: true,
-      }),
+    at: chain => ({
+      family,
+      protocol,
+      source: peer.address,
+      ...optional(peer.port, hostPort),
+      destination,
+      ...ports(chain.hook, peer.by, LOOPBACK),
+      ...(isSeen(chain) && { connection: fresh(destination) }),
+      isFirst: true,
+      toHost: true,
+    }),
   }
 }
 
@@ -279,18 +282,17 @@ export function onLoopback({
     what: `what this host sends to ${hostIp} port ${hostPort}/${protocol}`,
     family,
     hooks: ['output', 'postrouting', 'prerouting', 'input'],
-    at: chain =>
-      packetOf({
-        family,
-        protocol,
-        source: LOCALHOST[family],
-        ...optional(undefined, hostPort),
-        destination: hostIp,
-        ...(leaves(chain.hook) ? { output: LOOPBACK, isLocal: true } : { input: LOOPBACK }),
-        ...(isSeen(chain) && { connection: fresh(hostIp) }),
-        isFirst: true,
-        toHost: true,
-      }),
+    at: chain => ({
+      family,
+      protocol,
+      source: LOCALHOST[family],
+      ...optional(undefined, hostPort),
+      destination: hostIp,
+      ...(leaves(chain.hook) ? { output: LOOPBACK, isLocal: true } : { input: LOOPBACK }),
+      ...(isSeen(chain) && { connection: fresh(hostIp) }),
+      isFirst: true,
+      toHost: true,
+    }),
   }
 }
 

@@ -12,7 +12,7 @@
 
 import type { Family, Ip } from '../model/address/address.ts'
 import type { Journey, Peer } from './journey.ts'
-import { type Interface, LOOPBACK } from './packet.ts'
+import { type Interface, LOOPBACK, packetOf } from './packet.ts'
 import type { Ruleset } from './rule.ts'
 import { type Fate, type Own, type Place, walk } from './walk.ts'
 
@@ -43,14 +43,20 @@ export interface Surrounding {
 /** A port that clients' systems choose (RFC 6056). */
 const EPHEMERAL = 50_000
 
+type Way = (peer: Peer) => Journey
+
 /** The first obstacle on any of these ways, the surest of all. */
-export function findObstacle(
-  ways: readonly ((peer: Peer) => Journey)[],
+export const findObstacle = (ways: readonly Way[], surrounding: Surrounding): Obstacle | undefined =>
+  surest(ways.map(way => judge(way, surrounding)))
+
+/** As findObstacle, where chains stand at interfaces, so that nobody comes from anywhere. */
+export const findObstacleOverUplinks = (
+  ways: readonly Way[],
   surrounding: Surrounding,
-): Obstacle | undefined {
-  const found = ways.map(way => judge(way, surrounding)).filter(each => each !== undefined)
-  return ORDER.map(certainty => found.find(each => each.certainty === certainty)).find(Boolean)
-}
+): Obstacle | undefined => surest(ways.map(way => judgeOverUplinks(way, surrounding)))
+
+const surest = (found: (Obstacle | undefined)[]): Obstacle | undefined =>
+  ORDER.map(certainty => found.find(each => each?.certainty === certainty)).find(Boolean)
 
 const ORDER: readonly Certainty[] = ['all', 'outside', 'perhaps']
 
@@ -61,29 +67,35 @@ export function findDrop(journey: Journey, ruleset: Ruleset): Obstacle | undefin
   return place && { certainty: passes ? 'perhaps' : 'all', what: journey.what, place }
 }
 
-function judge(way: (peer: Peer) => Journey, surrounding: Surrounding): Obstacle | undefined {
-  const { bridge, uplinks } = surrounding
+function judge(way: Way, surrounding: Surrounding): Obstacle | undefined {
+  const { bridge } = surrounding
   const anywhere = way({ address: 'anybody', by: { not: [bridge, LOOPBACK] } })
   const anybody = fateOf(anywhere, surrounding)
-  const obstacle = (certainty: Certainty, { passes, drops }: Fate): Obstacle | undefined => {
-    const place = drops.at(passes ? 0 : -1)
-    return place && { certainty, what: anywhere.what, place }
-  }
   if (anybody.drops.length === 0) return undefined
-  if (!anybody.passes) return obstacle('all', anybody)
+  if (!anybody.passes) return obstacleIn(anybody, 'all', anywhere)
+  return judgeOverUplinks(way, surrounding)
+}
 
+function judgeOverUplinks(way: Way, surrounding: Surrounding): Obstacle | undefined {
+  const { bridge, uplinks } = surrounding
+  const journey = way({ address: 'anybody', by: { not: [bridge, LOOPBACK] } })
   const over = (peer: Omit<Peer, 'by' | 'hostIp'>): Fate[] =>
-    uplinks(anywhere.family).map(({ ip: hostIp, ...by }) =>
+    uplinks(journey.family).map(({ ip: hostIp, ...by }) =>
       fateOf(way({ ...peer, by, ...(hostIp !== undefined && { hostIp }) }), surrounding),
     )
   const each = over({ address: 'anybody' })
   const [first] = each
-  if (first !== undefined && each.every(({ passes }) => !passes)) return obstacle('all', first)
+  if (first !== undefined && each.every(({ passes }) => !passes)) return obstacleIn(first, 'all', journey)
   const strangers = over({ address: 'somebody', port: EPHEMERAL })
   const dropped = strangers.find(({ passes }) => !passes)
-  if (dropped !== undefined) return obstacle('outside', dropped)
+  if (dropped !== undefined) return obstacleIn(dropped, 'outside', journey)
   const open = strangers.find(({ drops }) => drops.length > 0)
-  return open && obstacle('perhaps', open)
+  return open && obstacleIn(open, 'perhaps', journey)
+}
+
+function obstacleIn({ passes, drops }: Fate, certainty: Certainty, { what }: Journey): Obstacle | undefined {
+  const place = drops.at(passes ? 0 : -1)
+  return place && { certainty, what, place }
 }
 
 function fateOf(
@@ -91,5 +103,5 @@ function fateOf(
   { ruleset, own }: Pick<Surrounding, 'ruleset' | 'own'>,
 ): Fate {
   const chains = hooks.flatMap(hook => ruleset.baseChains(hook, family))
-  return walk(ruleset, chains, at, own)
+  return walk(ruleset, chains, chain => packetOf(at(chain)), own)
 }

@@ -44,6 +44,13 @@ export interface Seen {
   destinationPort?: number
   input?: Port
   output?: Port
+  /** Below the routed hooks: the bridge that it is on. */
+  bridge?: Interface
+  /** By an interface that is known to be one of Ethernet. */
+  isEthernet?: true
+  /** MAC addresses, where they are known; else somebody's. */
+  from?: string
+  to?: string
   /** What conntrack says of it; absent before it has seen it. */
   connection?: {
     state: 'new' | 'established'
@@ -62,6 +69,8 @@ export interface Seen {
 }
 
 const ETHERTYPE = { 4: 0x0800, 6: 0x86dd } as const
+/** linux/if_arp.h. */
+const ARPHRD_ETHER = 1
 /** NFPROTO_*. */
 const PROTO = { 4: 2, 6: 10 } as const
 const RTN_UNICAST = 1
@@ -123,6 +132,15 @@ function indexBits(port: Port | undefined): Bits {
 const SYN = 0x02
 const ACK = 0x10
 
+const macBits = (mac: string | undefined): Bits =>
+  mac === undefined
+    ? somebody(6)
+    : known(Uint8Array.from(mac.split(':'), octet => Number.parseInt(octet, 16)))
+
+/** struct ethhdr. */
+const linkHeader = ({ from, to, family }: Seen): Bits =>
+  join([macBits(to), macBits(from), known(be16(ETHERTYPE[family]))])
+
 /** What stands behind the ports; of TCP the flags are known. */
 const restOf = ({ protocol, isFirst }: Seen): Bits =>
   protocol === 'tcp' ? join([anything(9), known(word(isFirst ? SYN : ACK, 1)), anything(6)]) : anything(16)
@@ -140,8 +158,9 @@ const statusOf = ({ state, translated }: Connection): number =>
   (translated === 'destination' ? IPS_DST_NAT : translated === 'source' ? IPS_SRC_NAT : 0) |
   (state === 'established' ? IPS_SEEN_REPLY | IPS_CONFIRMED : 0)
 
-/** The headers `network` and `transport`, and what the kernel knows of a packet, by name. */
+/** The headers `link`, `network` and `transport`, and what the kernel knows of a packet, by name. */
 const values: Record<string, (seen: Seen) => Bits> = {
+  link: linkHeader,
   network: seen => networkHeader(seen, source(seen), destination(seen)),
   // A client that is nobody in particular has a port that is.
   transport: seen => join([portBits(seen.sourcePort), portBits(seen.destinationPort), restOf(seen)]),
@@ -151,6 +170,10 @@ const values: Record<string, (seen: Seen) => Bits> = {
   'meta oifname': ({ output }) => nameBits(output),
   'meta iif': ({ input }) => indexBits(input),
   'meta oif': ({ output }) => indexBits(output),
+  'meta ibrname': ({ input, bridge }) => nameBits(input && bridge),
+  'meta obrname': ({ output, bridge }) => nameBits(output && bridge),
+  'meta iiftype': ({ isEthernet }) => (isEthernet ? known(word(ARPHRD_ETHER, 2)) : anything(2)),
+  'meta oiftype': ({ isEthernet }) => (isEthernet ? known(word(ARPHRD_ETHER, 2)) : anything(2)),
   'meta protocol': ({ family }) => known(be16(ETHERTYPE[family])),
   'meta nfproto': ({ family }) => known(word(PROTO[family], 1)),
   'meta l4proto': ({ protocol }) => known(word(protocolNumbers[protocol], 1)),

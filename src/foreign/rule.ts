@@ -72,7 +72,12 @@ export interface ChainName {
 }
 
 /** Hooks in the order in which a packet that is forwarded meets them, and where one begins that is sent here. */
-export type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting'
+type RoutedHook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting'
+
+/** Below these: hooks of the family bridge; and of one interface, by its name (families netdev and inet). */
+export type LinkHook = `bridge ${RoutedHook}` | `ingress ${string}` | `egress ${string}`
+
+export type Hook = RoutedHook | LinkHook
 
 export interface BaseChain extends ChainName {
   hook: Hook
@@ -101,4 +106,6 @@ export interface Ruleset {
   baseChains(hook: Hook, family: Family): BaseChain[]
   rules(chain: ChainName): Rule[]
   set(chain: ChainName, name: string): SetView
+  /** False where no hook below the routed ones has a chain: absent, too. */
+  hasLinkChains?(): boolean
 }

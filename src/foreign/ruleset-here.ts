@@ -102,6 +102,7 @@ function together(nft: NftRuleset | undefined): Ruleset {
     },
     rules: chain => holderOf(chain)?.rules(chain) ?? [],
     set: (chain, name) => holderOf(chain)?.set(chain, name) ?? EMPTY,
+    hasLinkChains: () => nft?.hasLinkChains() === true,
   }
 }
 

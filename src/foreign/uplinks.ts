@@ -6,10 +6,11 @@
 import type { Family } from '../model/address/address.ts'
 import { ipOf } from '../model/address/address.ts'
 import { listAddresses } from '../netlink/address.ts'
-import { type Link, listLinks } from '../netlink/link/link.ts'
+import { findLink, type Link, listLinks } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { listRoutes } from '../netlink/route.ts'
 import type { Uplink } from './judge.ts'
+import type { Interface } from './packet.ts'
 
 /** The table of routes that everybody uses; RT_TABLE_MAIN. */
 const MAIN = 254
@@ -37,4 +38,31 @@ export function findUplinks(family: Family, bridge: string): Uplink[] {
     const address = addresses.find(each => each.index === index)?.address
     return { name, index: () => index, ...(address !== undefined && { ip: ipOf(address) }) }
   })
+}
+
+/** Each family is asked for once. */
+export function uplinksBeside(bridge: string): (family: Family) => Uplink[] {
+  const known = new Map<Family, Uplink[]>()
+  return family => {
+    const found = known.get(family) ?? findUplinks(family, bridge)
+    known.set(family, found)
+    return found
+  }
+}
+
+/** Its index is asked for when a rule goes by it. */
+export function interfaceNamed(name: string): Interface {
+  let found: { index: number | undefined } | undefined
+  return {
+    name,
+    index() {
+      found ??= { index: indexOf(name) }
+      return found.index
+    },
+  }
+}
+
+function indexOf(name: string): number | undefined {
+  using nl = openNetlink()
+  return findLink(nl, { name })?.index
 }

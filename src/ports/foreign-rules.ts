@@ -5,12 +5,17 @@ import {
   asOnePicture,
   describeObstacle,
   guardOfLoopback,
+  type HangingBy,
   type Obstacle,
   obstacleBetween,
   obstacleToEgress,
+  obstacleToFramesBetween,
+  obstacleToPortFrames,
   obstacleToPorts,
   obstacleToProxy,
+  obstacleToProxyFrames,
   obstacleToRequests,
+  obstacleToSentFrames,
 } from '../foreign/foreign.ts'
 import {
   type Cidr,
@@ -109,23 +114,20 @@ export const judgeLetThrough = (judged: Judged, isDone: boolean): string | undef
  * @returns a sentence; undefined: nothing is in their way
  */
 export const judgeProxied = (ports: readonly PortMapping[]): string | undefined =>
-  said(() =>
-    ([4, 6] as const).map(family =>
-      obstacleToProxy(
-        ports
-          .filter(port => serves(port, family))
-          .flatMap(port =>
-            endsOf(port).map(offset => ({
-              family,
-              protocol: port.protocol,
-              hostPort: port.hostPort + offset,
-              ...concrete(port),
-              bridge: LOOPBACK,
-            })),
-          ),
-      ),
-    ),
-  )
+  said(() => ([4, 6] as const).map(family => obstacleToProxy(listenedOn(ports, family))))
+
+const listenedOn = (ports: readonly PortMapping[], family: Family) =>
+  ports
+    .filter(port => serves(port, family))
+    .flatMap(port =>
+      endsOf(port).map(offset => ({
+        family,
+        protocol: port.protocol,
+        hostPort: port.hostPort + offset,
+        ...concrete(port),
+        bridge: LOOPBACK,
+      })),
+    )
 
 /**
  * What containers of one network send each other, where the kernel has bridged packets pass rules as well.
@@ -142,6 +144,31 @@ export const judgeBridged = (bridge: string, address: Cidr): string | undefined 
     })
     return [obstacle?.certainty === 'all' ? obstacle : undefined]
   })
+
+/**
+ * The same attachment, below the routed hooks: in the family bridge, at ingress and egress.
+ * @param port the end of its link on the host
+ * @returns a sentence; undefined: nothing drops its frames
+ */
+export const judgeFrames = (
+  judged: Judged,
+  by: HangingBy,
+  { ipMasq, egress }: { ipMasq: boolean; egress: boolean },
+): string | undefined =>
+  said(() => [
+    first(judged, family => obstacleToPortFrames(portsOf(judged, family), by)),
+    egress
+      ? first(judged, family => obstacleToSentFrames(containersOf(judged, family), by, ipMasq))
+      : undefined,
+    first(judged, family => {
+      const [sent] = containersOf(judged, family)
+      return sent && obstacleToFramesBetween(sent, by)
+    }),
+  ])
+
+/** As judgeProxied, below the routed hooks. */
+export const judgeProxiedFrames = (ports: readonly PortMapping[]): string | undefined =>
+  said(() => ([4, 6] as const).map(family => obstacleToProxyFrames(listenedOn(ports, family))))
 
 /** No client of another host comes by it. */
 const LOOPBACK = 'lo'

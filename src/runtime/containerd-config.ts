@@ -8,7 +8,7 @@ import { basename, dirname, isAbsolute, join } from 'node:path'
 import { commandLine, listProcesses, processName, seesOurFiles } from '../netns/processes.ts'
 import { listNames } from './files.ts'
 import { fitsPattern } from './path.ts'
-import { readToml, type Toml, textAt, textsAt } from './toml.ts'
+import { flagAt, keysAt, readToml, type Toml, textAt, textsAt } from './toml.ts'
 
 export const CONTAINERD_CONFIG = '/etc/containerd/config.toml'
 
@@ -23,6 +23,8 @@ export interface ContainerdConfig {
   listFolder?: string
   /** False where it is told to have nothing to do with Kubernetes, as Docker's packages tell it. */
   hasPods: boolean
+  /** Whether systemd manages control groups of pods; absent where nothing is said. */
+  systemdCgroup?: boolean
 }
 
 /** The plugin that speaks with Kubernetes, by the version of the file: 3 and 4, then 2. */
@@ -61,7 +63,11 @@ export function readContainerdConfig(root = '', path = CONTAINERD_CONFIG): Conta
   const listFolder = files
     .flatMap(file => CRI.map(name => textAt(file, 'plugins', name, 'cni', 'conf_dir')))
     .findLast(each => each !== undefined)
+  const systemdCgroup = files
+    .flatMap(file => CRI.flatMap(name => flagsBelow(file, 'plugins', name, 'containerd', 'runtimes')))
+    .at(-1)
   return {
+    ...(systemdCgroup !== undefined && { systemdCgroup }),
     ...(listFolder !== undefined && { listFolder }),
     ...(state !== undefined && { state }),
     ...(address !== undefined && { address }),
@@ -69,6 +75,10 @@ export function readContainerdConfig(root = '', path = CONTAINERD_CONFIG): Conta
     hasPods: !files.some(file => textsAt(file, 'disabled_plugins').some(name => NO_PODS.includes(name))),
   }
 }
+
+/** Of each runtime that pods can have. */
+const flagsBelow = (file: Toml, ...keys: string[]): boolean[] =>
+  keysAt(file, ...keys).flatMap(runtime => flagAt(file, ...keys, runtime, 'options', 'SystemdCgroup') ?? [])
 
 /** A file and what it imports, in the order in which they are read. */
 function withImports(root: string, path: string, seen = new Set<string>()): Toml[] {

@@ -47,3 +47,14 @@ export function textsAt(toml: Toml | undefined, ...keys: string[]): string[] {
     .flat()
     .filter((each): each is string => typeof each === 'string' && each !== '')
 }
+
+export function flagAt(toml: Toml | undefined, ...keys: string[]): boolean | undefined {
+  const value = valueAt(toml, keys)
+  return typeof value === 'boolean' ? value : undefined
+}
+
+/** The keys of a table. */
+export function keysAt(toml: Toml | undefined, ...keys: string[]): string[] {
+  const value = valueAt(toml, keys)
+  return typeof value === 'object' && value !== null ? Object.keys(value) : []
+}

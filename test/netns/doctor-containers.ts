@@ -155,6 +155,14 @@ const FILES: Row[] = [
     cure: /tsnet install --docker/,
   },
   {
+    name: 'two engines of which each has its own manager of control groups',
+    plant: `echo '{"exec-opts": ["native.cgroupdriver=cgroupfs"]}' >/etc/docker/daemon.json; printf '[engine]\\ncgroup_manager = "systemd"\\n' >/etc/containers/containers.conf`,
+    undo: 'rm /etc/docker/daemon.json /etc/containers/containers.conf',
+    found: ['cgroup-drivers'],
+    what: /managed by systemd, and \/etc\/docker\/daemon\.json by cgroupfs/,
+    cure: /say the same in both files/,
+  },
+  {
     name: 'a podman that uses netavark',
     plant: `printf '[network]\\nnetwork_backend = "netavark"\\n' >/etc/containers/containers.conf`,
     undo: 'rm /etc/containers/containers.conf',
@@ -184,11 +192,20 @@ t.test('planted faults of containers and of files are found, each with its cure'
   const ward = await Ward.open(t)
   // Not as a child of the test: nsenter stands still with whom it has started.
   await ward.shell(
-    'setsid "$EXE" daemon >/run/daemon.out 2>&1 </dev/null & echo $! >/run/daemon.pid; until grep -q ready /run/daemon.out; do sleep 0.1; done',
+    'echo {} >/run/settings.json; setsid "$EXE" daemon --config /run/settings.json >/run/daemon.out 2>&1 </dev/null & echo $! >/run/daemon.pid; until grep -q ready /run/daemon.out; do sleep 0.1; done',
   )
   await ward.shell(
     "nsenter --net=/run/netns/db ip -o link show eth0 | sed 's/.*ether \\([0-9a-f:]*\\).*/\\1/' >/run/db.mac",
   )
   for (const row of [...CONTAINER, ...FILES]) await hold(t, ward, row)
   t.strictSame(await ward.faults(), [], 'a host on which all is well again')
+  await hold(t, ward, {
+    name: 'a daemon that could not read its settings again',
+    plant:
+      'echo { >/run/settings.json; kill -HUP $(cat /run/daemon.pid); until grep -q settings.json /run/daemon.out; do sleep 0.05; done',
+    undo: 'rm /run/settings.json',
+    found: ['log'],
+    what: /it said: .*\/run\/settings\.json/,
+    cure: /read its log/,
+  })
 })

@@ -1,6 +1,6 @@
 /** Faults that are planted on a host, each of which `tsnet doctor` finds and names with its cure; see test/support/doctor.ts. */
 
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { hold, type Row, Ward } from '../support/doctor.ts'
 import { firewalld, ufw } from '../support/firewalls.ts'
 
@@ -153,6 +153,50 @@ const HOST_RULES: Row[] = [
   },
 ]
 
+const BELOW: Row[] = [
+  {
+    name: 'a rule of a bridge, as ebtables makes it',
+    plant: nft(
+      'table bridge lan { chain o { type filter hook output priority 0; ip daddr 10.10.0.2 tcp dport 80 drop; }\n}',
+    ),
+    undo: 'nft delete table bridge lan',
+    found: ['frames'],
+    what: /port 8080\/tcp is dropped by nft table bridge lan, chain o, rule 1: "meta protocol ip ip daddr 10\.10\.0\.2 .*dport 80 drop"/,
+    cure: /nft insert rule bridge TABLE CHAIN obrname "br-front" accept/,
+    of: 'netns:web',
+  },
+  {
+    name: 'a bridge whose ports are to send each other nothing',
+    plant: nft('table bridge lan { chain f { type filter hook forward priority 0; policy drop; }\n}'),
+    undo: 'nft delete table bridge lan',
+    found: ['frames'],
+    what: /what 10\.10\.0\.\d sends to others of 10\.10\.0\.0\/16 is dropped by nft table bridge lan, chain f: "policy drop"/,
+    cure: /ebtables -L/,
+    of: 'front',
+  },
+  {
+    name: 'a drop at the ingress of the way in, and a rule about another port beside it',
+    plant: nft(
+      'table netdev wire { chain i { type filter hook ingress device lan0 priority 0; tcp dport 9 drop; tcp dport 8080 drop; }\n}',
+    ),
+    undo: 'nft delete table netdev wire',
+    found: ['frames'],
+    what: /port 8080\/tcp is dropped .*by nft table netdev wire, chain i, rule 2: ".*dport 8080 drop"/,
+    cure: /nft -a list table netdev TABLE/,
+  },
+  {
+    name: "a drop at the ingress of the container's own link",
+    plant: nft(
+      'table netdev wire { chain i { type filter hook ingress device $VETH priority 0; ether type ip6 drop; }\n}',
+    ).replaceAll("'END'", 'END'),
+    undo: 'nft delete table netdev wire',
+    found: ['frames'],
+    what: /answers from port 8080\/tcp is dropped by nft table netdev wire, chain i, rule 1: ".*ether type ip6 drop"/,
+    cure: /netdev/,
+    of: 'netns:web',
+  },
+]
+
 const KERNEL: Row[] = [
   {
     name: 'a bridge that does not forward',
@@ -232,6 +276,31 @@ const KERNEL: Row[] = [
   },
 ]
 
+/** What is ours is mended without a question where that was said, and a daemon started for it. */
+async function fixes(t: Test, ward: Ward): Promise<void> {
+  const plant =
+    'nft delete table inet tsnet; ip link set br-front down; sysctl -q -w net.ipv4.ip_forward=0; iptables -I FORWARD -o br-front -j DROP'
+  await ward.shell(plant)
+  for (const words of ['--fix', '--yes']) {
+    const { code, stderr } = await ward.shell(`tsnet doctor ${words} </dev/null`, true)
+    t.equal(code, 2, words)
+    t.match(stderr, words === '--fix' ? /nobody is there to answer: add --yes/ : /--yes is the answer/)
+  }
+  t.match(
+    (await ward.faults()).map(({ check }) => check),
+    ['daemon'],
+    'nothing was done',
+  )
+  const fixed = await ward.shell('tsnet doctor --fix --yes', true)
+  t.match(fixed, {
+    code: 1,
+    stdout: /what is left:\n\n✗ [^\n]* \(foreign-rules\)\n(?![\s\S]*\((daemon|ours)\))/,
+  })
+  t.match(fixed.stderr, /done: start the daemon/)
+  await ward.shell('iptables -D FORWARD 1')
+  t.match(await ward.shell('tsnet doctor --fix --yes', true), { code: 0, stdout: 'nothing is wrong\n' })
+}
+
 t.test('planted faults are found, each with its cure, and a host without any has none', async t => {
   const ward = await Ward.open(t)
   for (const row of TAKEN) await hold(t, ward, row, ['daemon'])
@@ -239,7 +308,8 @@ t.test('planted faults are found, each with its cure, and a host without any has
   t.match(missing, { check: 'daemon', what: 'no daemon runs', fix: { do: 'start-daemon' } }, 'no daemon')
   const daemon = await ward.tsnet.daemon()
   t.strictSame(await ward.faults(), [], 'a host on which all is well')
-  for (const row of [...HOST_RULES, ...KERNEL]) await hold(t, ward, row)
+  for (const row of [...HOST_RULES, ...BELOW, ...KERNEL]) await hold(t, ward, row)
   t.strictSame(await ward.faults(), [], 'and again in the end')
   await daemon.stop()
+  await fixes(t, ward)
 })

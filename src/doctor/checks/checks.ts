@@ -9,10 +9,11 @@
 
 import type { Check } from '../fault.ts'
 import type { Patient } from '../patient.ts'
+import { cgroupDrivers } from './cgroups.ts'
 import { connections, fullTable } from './connections.ts'
 import { container } from './container.ts'
-import { daemon } from './daemon.ts'
-import { foreignRules, loopbackRules } from './foreign-rules.ts'
+import { daemon, log } from './daemon.ts'
+import { foreignRules, frames, loopbackRules } from './foreign-rules.ts'
 import { forwarding, returnPath } from './forwarding.ts'
 import { holders } from './holders.ts'
 import { kernel } from './kernel.ts'
@@ -28,6 +29,7 @@ import { containerd, docker, podman } from './runtimes.ts'
 /** In the order in which what they find is told: what others follow from comes first. */
 export const checks: readonly Check<Patient>[] = [
   daemon,
+  log,
   records,
   ours,
   forwarding,
@@ -36,6 +38,7 @@ export const checks: readonly Check<Patient>[] = [
   addresses,
   kernel,
   foreignRules,
+  frames,
   loopbackRules,
   holders,
   container,
@@ -51,4 +54,5 @@ export const checks: readonly Check<Patient>[] = [
   docker,
   podman,
   containerd,
+  cgroupDrivers,
 ]

@@ -1,8 +1,9 @@
 /** The daemon: that it runs where something needs it, answers, and is of this version. */
 
+import { failureSince, LOG } from '../../control/start.ts'
 import { VERSION } from '../../model/version.ts'
 import type { Check, Found } from '../fault.ts'
-import type { Patient } from '../patient.ts'
+import type { Patient, Trouble } from '../patient.ts'
 
 export const daemon: Check<Patient> = {
   name: 'daemon',
@@ -40,11 +41,12 @@ function missing({ attached, published }: Patient): Found | undefined {
   const held = attached.flatMap(({ attachment }) => attachment.ports)
   const proxied = published.filter(({ mode }) => mode !== 'nat')
   const [first] = [...held, ...proxied]
+  const failure = failureSince(0)
   const names = attached.some(({ attachment }) => attachment.names !== undefined)
   if (first === undefined && !names) return undefined
   return {
     on: 'the daemon',
-    what: 'no daemon runs',
+    what: `no daemon runs${failure === undefined ? '' : `, and the last that was to be started did not: ${failure}`}`,
     why:
       first === undefined
         ? 'nobody tells the names of networks'
@@ -52,4 +54,30 @@ function missing({ attached, published }: Patient): Found | undefined {
     cure: 'tsnet daemon (tsnet install has it started with the host)',
     fix: { do: 'start-daemon' },
   }
+}
+
+/** What is older is over, or has come again. */
+const LATELY_MS = 600_000
+
+export const log: Check<Patient> = {
+  name: 'log',
+  about: 'the daemon has told of no trouble in the last ten minutes',
+  look: ({ daemon, subject }) =>
+    daemon.kind === 'running' && subject.kind === 'host' ? troublesIn(daemon.troubles ?? []) : [],
+}
+
+/** The last one, and how many there are. */
+export function troublesIn(troubles: readonly Trouble[], now = Date.now()): Found[] {
+  const recent = troubles.filter(({ at }) => now - Date.parse(at) < LATELY_MS)
+  const last = recent.at(-1)
+  if (last === undefined) return []
+  const more = recent.length > 1 ? `, and ${recent.length - 1} more in the last ten minutes` : ''
+  return [
+    {
+      on: 'the daemon',
+      what: `at ${last.at} it said: ${last.what}${more}`,
+      why: 'something that it does went wrong, and may again',
+      cure: `read its log: journalctl -u tsnet, or ${LOG} of one that was started by the way`,
+    },
+  ]
 }

@@ -3,12 +3,20 @@
 import { type Family, familyOf, isLoopback } from '../../model/address/address.ts'
 import { ipOfHost } from '../../model/address/host.ts'
 import type { PortMapping } from '../../model/port-mapping.ts'
-import { judgeAttached, judgeLoopback, judgeProxied, judgePublished } from '../../ports/foreign-rules.ts'
+import {
+  judgeAttached,
+  judgeFrames,
+  judgeLoopback,
+  judgeProxied,
+  judgeProxiedFrames,
+  judgePublished,
+} from '../../ports/foreign-rules.ts'
 import type { ListedPort } from '../../publish/list.ts'
 import { portsOf } from '../../publish/plan.ts'
+import type { Served } from '../../publish/publish.ts'
 import type { Check, Found } from '../fault.ts'
 import { cureFor } from '../firewalls.ts'
-import { called, type Patient } from '../patient.ts'
+import { type Attached, called, type Patient } from '../patient.ts'
 import { portName } from './listening.ts'
 
 export const foreignRules: Check<Patient> = {
@@ -45,12 +53,51 @@ const forPublished = ({ published }: Patient): Found[] =>
 const forProxy = ({ published }: Patient): Found[] =>
   published
     .filter(({ nat, mode, hostIp }) => nat === undefined && mode !== 'nat' && !isOfLoopback(hostIp))
-    .flatMap(each => {
-      const obstacle = judgeProxied([portsOf(each)])
-      return obstacle === undefined
-        ? []
-        : [told(`port ${each.hostPort}/${each.protocol}`, obstacle, each.containers[0]?.bridge ?? 'BRIDGE')]
-    })
+    .flatMap(each => ofPort(each, judgeProxied([portsOf(each)])))
+
+const ofPort = ({ hostPort, protocol, containers }: Served, obstacle: string | undefined): Found[] =>
+  obstacle === undefined
+    ? []
+    : [told(`port ${hostPort}/${protocol}`, obstacle, containers[0]?.bridge ?? 'BRIDGE')]
+
+export const frames: Check<Patient> = {
+  name: 'frames',
+  about: 'no rule of others drops frames on a bridge, or at the ingress or egress of an interface',
+  look: ({ attached, published }) => [
+    ...attached.flatMap(framesOf),
+    ...published.flatMap(each =>
+      ofPort(
+        each,
+        each.nat === undefined
+          ? judgeProxiedFrames(isOfLoopback(each.hostIp) ? [] : [portsOf(each)])
+          : judgeFrames(each.nat.ports, { bridge: each.nat.ports.bridge }, { ipMasq: false, egress: false }),
+      ),
+    ),
+  ],
+}
+
+function framesOf(each: Attached): Found[] {
+  const { nat, bridge, bridgeOptions, hostInterface, containerInterface, leases } = each.attachment
+  const intent = nat?.intent
+  const obstacle = judgeFrames(
+    {
+      bridge: bridge.name,
+      addresses: intent?.addresses ?? leases.map(({ address }) => address),
+      ports: intent?.held ?? intent?.ports ?? [],
+    },
+    {
+      bridge: bridge.name,
+      port: hostInterface.name,
+      mac: containerInterface.mac,
+      bridgeMac: bridge.mac,
+    },
+    {
+      ipMasq: intent?.ipMasq === true,
+      egress: intent?.ipMasq === true || bridgeOptions?.isDefaultGateway === true,
+    },
+  )
+  return obstacle === undefined ? [] : [told(called(each), obstacle, bridge.name)]
+}
 
 const told = (on: string, obstacle: string, bridge: string): Found => ({
   on,

@@ -32,6 +32,9 @@ const tableKey = ({ table: { family, name } }: ListedChain): string => `${family
 export class NftRuleset implements Ruleset {
   readonly #nl: Netlink
   readonly #chains: readonly ListedChain[]
+  readonly #isOthers: (table: TableRef) => boolean
+  /** Of the families bridge and netdev, of which a host with many guarded containers has many; few ask for them. */
+  #below: readonly ListedChain[] | undefined
   /** Tables that iptables' words fit. */
   readonly #iptables: ReadonlySet<string>
   readonly #rules = new Map<string, Rule[]>()
@@ -43,7 +46,8 @@ export class NftRuleset implements Ruleset {
   /** @param isOwn tables that are none of others' */
   constructor(nl: Netlink, isOwn: (table: TableRef) => boolean) {
     this.#nl = nl
-    this.#chains = listBaseChains(nl, ['ip', 'ip6', 'inet'], table => !isOwn(table))
+    this.#isOthers = table => !isOwn(table)
+    this.#chains = listBaseChains(nl, ['ip', 'ip6', 'inet'], this.#isOthers)
     this.#iptables = new Set(this.#chains.filter(isOfIptables).map(tableKey))
   }
 
@@ -55,11 +59,8 @@ export class NftRuleset implements Ruleset {
   }
 
   #basesOf(hook: Hook, family: Family): BaseChain[] {
-    return this.#chains
-      .filter(
-        ({ table, hook: at }) =>
-          at?.at === hook && at.type !== 'nat' && [HEADER[family], 'inet'].includes(table.family),
-      )
+    return (isLinkHook(hook) ? this.#linkChains() : this.#chains)
+      .filter(chain => standsAt(chain, hook, family))
       .map(chain => ({
         dialect: this.#iptables.has(tableKey(chain)) ? ('iptables' as Dialect) : 'nft',
         family: chain.table.family,
@@ -69,6 +70,16 @@ export class NftRuleset implements Ruleset {
         priority: chain.hook?.priority ?? 0,
         drops: chain.policy === 'drop',
       }))
+  }
+
+  #linkChains(): readonly ListedChain[] {
+    const atInterfaces = this.#chains.filter(({ hook }) => (hook?.devices.length ?? 0) > 0)
+    this.#below ??= [...atInterfaces, ...listBaseChains(this.#nl, ['bridge', 'netdev'], this.#isOthers)]
+    return this.#below
+  }
+
+  hasLinkChains(): boolean {
+    return this.#linkChains().length > 0
   }
 
   rules({ family, table, chain }: ChainName): Rule[] {
@@ -91,6 +102,16 @@ export class NftRuleset implements Ruleset {
     this.#sets.set(key, view)
     return view
   }
+}
+
+const isLinkHook = (hook: Hook): boolean => hook.includes(' ')
+
+function standsAt({ table, hook }: ListedChain, wanted: Hook, family: Family): boolean {
+  if (hook === undefined || hook.type === 'nat') return false
+  const [layer = '', at] = wanted.split(' ')
+  if (at === undefined) return hook.at === wanted && [HEADER[family], 'inet'].includes(table.family)
+  if (layer === 'bridge') return table.family === 'bridge' && hook.at === at
+  return table.family !== 'bridge' && hook.at === layer && hook.devices.includes(at)
 }
 
 const isOfIptables = ({ table, name, hook }: ListedChain): boolean =>
