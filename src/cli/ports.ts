@@ -2,9 +2,8 @@
 
 import { type ControlClient, connectControl } from '../control/client.ts'
 import type { HeldPort } from '../publish/attachment-ports.ts'
-import { type ListedPort, listOthers, listPublished } from '../publish/list.ts'
+import { type ListedPort, listOthers, listPublished, publishedHere } from '../publish/list.ts'
 import type { Served } from '../publish/publish.ts'
-import { listPublications } from '../records/publications.ts'
 import { requireRunDirectory } from '../records/run-directory.ts'
 import { askOnce } from './ask.ts'
 import { oneOf, portOf } from './listing/filter.ts'
@@ -40,7 +39,7 @@ async function list(
 
 /** Without a daemon: what is written down, and nothing is counted. */
 const publishedBy = async (client: ControlClient | undefined): Promise<Served[]> =>
-  client === undefined ? listPublications() : ((await client.ask('ports')) as Served[])
+  client === undefined ? publishedHere() : ((await client.ask('ports')) as Served[])
 
 const STATES = ['serving', 'waiting', 'stopped', 'silent', 'starting', 'ending']
 

@@ -10,9 +10,8 @@ import { calledOf, type Publication } from '../model/publication/publication.ts'
 import { type PublishWords, parsePublishRequest } from '../model/publication/request.ts'
 import { ListeningIn, silenceOf } from '../publish/condition.ts'
 import type { Drained } from '../publish/front/drain.ts'
-import { factsOf } from '../publish/list.ts'
+import { factsOf, publishedHere } from '../publish/list.ts'
 import type { Served } from '../publish/publish.ts'
-import { listPublications } from '../records/publications.ts'
 import { requireRunDirectory } from '../records/run-directory.ts'
 import { askOnce } from './ask.ts'
 import type { Terminal } from './terminal.ts'
@@ -52,7 +51,7 @@ export async function unpublish(
   requireRunDirectory()
   // Rules serve on without a daemon; ending them takes one.
   const connect = async () =>
-    (await connectControl()) ?? (listPublications().length > 0 ? await daemonAtHand() : undefined)
+    (await connectControl()) ?? (publishedHere().length > 0 ? await daemonAtHand() : undefined)
   // Where a launcher asked before, nobody knows how far that came.
   let mayHaveEnded = true
   const end = async (client: ControlClient | undefined, since: number | undefined) => {

@@ -6,7 +6,7 @@
  */
 
 import { hostOf, listAttached, listInfos } from '../networks/networks.ts'
-import { listPublications } from '../records/publications.ts'
+import { publishedHere } from '../publish/list.ts'
 import { namesById } from '../runtime/runtime.ts'
 import type { WordKind } from './manual/values.ts'
 import type { Terminal } from './terminal.ts'
@@ -28,12 +28,12 @@ const attached = () => listAttached().map(({ name }) => name)
 const ofRuntimes = async () => [...(await namesById()).values()]
 /** As `unpublish` takes them. */
 const published = () =>
-  listPublications().flatMap(({ hostPort, protocol, containers }) => [
+  publishedHere().flatMap(({ hostPort, protocol, containers }) => [
     portWord(hostPort, protocol),
     ...containers.map(({ name }) => name),
   ])
 const ports = () => [
-  ...listPublications().map(({ hostPort, protocol }) => portWord(hostPort, protocol)),
+  ...publishedHere().map(({ hostPort, protocol }) => portWord(hostPort, protocol)),
   ...listAttached().flatMap(each => each.ports.map(({ hostPort, protocol }) => portWord(hostPort, protocol))),
 ]
 

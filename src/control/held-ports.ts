@@ -14,6 +14,7 @@ import { surroundings } from '../model/surroundings.ts'
 import * as network from '../network/network.ts'
 import { portHolder } from '../network/take-down.ts'
 import { warn } from '../ports/foreign-rules.ts'
+import { hasLasting } from '../records/lasting.ts'
 import { runDirectory } from '../records/run-directory.ts'
 import { type ControlClient, connectControl } from './client.ts'
 import { readSettings, SETTINGS_FILE } from './settings.ts'
@@ -63,7 +64,9 @@ async function statusWith(holder: () => Promise<Held>, asked: Network): Promise<
 
 async function attachWith(forPorts: (request: Attach[0]) => Promise<Held>, ...[request, context]: Attach) {
   const publishes = request.ports.length > 0
-  using held = publishes || request.network.names ? await forPorts(request) : undefined
+  // It may be the first call after a reboot, and this the container that a publication waits for.
+  const needsDaemon = publishes || request.network.names !== undefined || hasLasting()
+  using held = needsDaemon ? await forPorts(request) : undefined
   if (held === undefined) return network.attach(request, context)
   const attachment = await network.attach(request, publishes ? { ...context, loopbackServed: true } : context)
   try {
@@ -119,6 +122,7 @@ const withoutDaemon = ({ ports, network: { name, names } }: Attach[0]): string[]
     ? [`port ${ports.map(describeHostPorts).join(', ')} does not answer on 127.0.0.1 and ::1 of this host`]
     : []),
   ...(names === undefined ? [] : [`names are not told on network ${name} before the daemon runs`]),
+  ...(hasLasting() ? ['what is kept (publish --keep) is not published before the daemon runs'] : []),
 ]
 
 function mayStart(): boolean {

@@ -8,9 +8,8 @@ import { sameNamespace } from '../netns/netns.ts'
 import { type Found as Lacking, reconcile } from '../network/reconcile/reconcile.ts'
 import { type Host, hostOf, listInfos, type NetworkInfo } from '../networks/networks.ts'
 import type { HeldPort } from '../publish/attachment-ports.ts'
-import { type ListedPort, listOthers, listPublished } from '../publish/list.ts'
+import { type ListedPort, listOthers, listPublished, publishedHere } from '../publish/list.ts'
 import type { Served } from '../publish/publish.ts'
-import { listPublications } from '../records/publications.ts'
 import { listEntries } from '../records/records.ts'
 import { type Subject, subjectOf } from './subject.ts'
 
@@ -57,7 +56,7 @@ export async function patientOf(word: string | undefined, env: NodeJS.ProcessEnv
   const subject = await subjectOf(word, named)
   const daemon = await viewOfDaemon()
   const client = daemon.kind === 'running' ? daemon.client : undefined
-  const published = client === undefined ? listPublications() : ((await client.ask('ports')) as Served[])
+  const published = client === undefined ? publishedHere() : ((await client.ask('ports')) as Served[])
   const held = ((await client?.ask('held')) ?? []) as HeldPort[]
   const ports = [...listPublished(published, client !== undefined), ...(await listOthers(held, () => {}))]
   const attached = all.filter(each => concernsAttached(subject, each))

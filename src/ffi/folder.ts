@@ -3,7 +3,7 @@
  * looked into, since Node's own way lists all of them or takes ten times as long as the kernel.
  */
 
-import { lstatSync, mkdirSync, statSync } from 'node:fs'
+import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { dirname } from 'node:path'
 import { hasCode } from '../model/errors.ts'
@@ -45,6 +45,16 @@ const isFolder = (path: string): boolean => {
 
 /** Links that lead nowhere as well. */
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined
+
+/** What was added to a folder, or taken away, is so after a power loss as well. @throws Node's error */
+export function syncFolder(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
 
 /** Where struct dirent of a 64-bit Linux has the name, dirent.h. */
 const D_NAME = 19

@@ -9,6 +9,7 @@ import {
   closeSync,
   constants,
   fstatSync,
+  fsyncSync,
   lstatSync,
   openSync,
   readSync,
@@ -135,10 +136,11 @@ export function writeAll(fd: number, text: string): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
 }
 
-/** The same, and closes it, whatever close(2) answers. @throws Node's error */
-export function writeAndClose(fd: number, text: string): void {
+/** The same, and closes it, whatever close(2) answers. @param sync wait until it is on the disk @throws Node's error */
+export function writeAndClose(fd: number, text: string, sync = false): void {
   try {
     writeAll(fd, text)
+    if (sync) fsyncSync(fd)
   } finally {
     libc.close(fd)
   }

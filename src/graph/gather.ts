@@ -4,9 +4,8 @@ import type { ControlClient } from '../control/client.ts'
 import { listConnections } from '../nat/nat.ts'
 import { hostOf, listAttached, otherNetworks } from '../networks/networks.ts'
 import type { HeldPort } from '../publish/attachment-ports.ts'
-import { type ListedPort, listOthers, listPublished } from '../publish/list.ts'
+import { type ListedPort, listOthers, listPublished, publishedHere } from '../publish/list.ts'
 import type { Served } from '../publish/publish.ts'
-import { listPublications } from '../records/publications.ts'
 import { lookAtHost } from './host.ts'
 import type { Facts } from './model.ts'
 
@@ -32,7 +31,7 @@ async function portsOf(
   client: Pick<ControlClient, 'ask'> | undefined,
   warn: (line: string) => void,
 ): Promise<ListedPort[]> {
-  const published = client === undefined ? listPublications() : ((await client.ask('ports')) as Served[])
+  const published = client === undefined ? publishedHere() : ((await client.ask('ports')) as Served[])
   const held = ((await client?.ask('held')) ?? []) as HeldPort[]
   const others = await listOthers(held, warn)
   return [...listPublished(published, client !== undefined), ...others].sort(

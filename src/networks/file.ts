@@ -8,7 +8,7 @@
 
 import { closeSync, fchmodSync, fsyncSync, linkSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { makeFolder } from '../ffi/folder.ts'
+import { makeFolder, syncFolder } from '../ffi/folder.ts'
 import { writeAll } from '../ffi/regular-file.ts'
 import { removeFile } from '../ffi/remove.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
@@ -32,7 +32,7 @@ export function writeList(path: string, list: object): void {
     } finally {
       removeFile(temporary)
     }
-    sync(folder)
+    syncFolder(folder)
   } catch (cause) {
     if (hasCode(cause, 'EEXIST'))
       throw new TsnetError('conflict', `${path} is there already, and was left as it is`, { cause })
@@ -56,18 +56,8 @@ function fill(path: string, text: string): void {
 export function removeList(path: string): void {
   try {
     removeFile(path)
-    sync(dirname(path))
+    syncFolder(dirname(path))
   } catch (cause) {
     throw new TsnetError('io', `cannot remove ${path}: ${messageOf(cause)}`, { cause })
-  }
-}
-
-/** What was added to a folder, or taken away, is so after a power loss as well. */
-function sync(folder: string): void {
-  const fd = openSync(folder, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
   }
 }

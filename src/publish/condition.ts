@@ -11,10 +11,13 @@ import { tryOpenNetns } from '../netns/netns.ts'
 import { allListening, type Listening, type ListeningPort } from '../runtime/runtime.ts'
 
 /**
- * `waiting`: something is in its way that may pass. `stopped`: no container of it runs. `silent`: nobody in the
+ * `waiting`: something is in its way that may pass; of one that is kept, its container may be away. `stopped`: no container of it runs. `silent`: nobody in the
  * container listens on the port. `starting`, `ending`: it is being made or taken down.
  */
 export type PortState = 'serving' | 'waiting' | 'stopped' | 'silent' | 'starting' | 'ending'
+
+/** Ends what is said of one that is kept while its container is away. */
+export const UNTIL_BACK = 'the port is free until it is back'
 
 export interface Condition {
   state: PortState
@@ -47,6 +50,8 @@ export interface PortFacts {
   obstacle?: string
   natObstacle?: string
   redirectObstacle?: string
+  /** It is kept, and waits for its container. */
+  isResting?: boolean
   isStarting?: boolean
   isEnding?: boolean
   /** Until then connections may finish; milliseconds since the epoch. */
@@ -77,6 +82,8 @@ export function conditionOf(facts: PortFacts, listening: ListeningIn): Condition
     return say('ending', obstacle ?? finishing)
   }
   if (facts.isStarting) return say('starting')
+  if (facts.isResting)
+    return say('waiting', obstacle ?? `${calledAll(containers)} is looked for; ${UNTIL_BACK}`)
   const stopped = containers.filter(each => !isThere(each.netns))
   const resting = stopped.length === 0 ? undefined : `${calledAll(stopped)} does not run`
   if (stopped.length === containers.length) return say('stopped', obstacle ?? resting)

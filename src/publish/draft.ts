@@ -40,6 +40,11 @@ export const findSame = (published: readonly Publication[], draft: Publication):
       each.count === draft.count,
   )
 
+/** True when two lead to the same containers, by how these are found again. */
+export const isForSame = (a: Publication, b: Publication): boolean =>
+  JSON.stringify(a.containers.map(({ reference }) => reference)) ===
+  JSON.stringify(b.containers.map(({ reference }) => reference))
+
 /** The publication that was made as a draft asks for it, on one of these ports, since then. */
 export const findMade = (
   published: readonly Publication[],
@@ -57,9 +62,10 @@ export const findMade = (
 
 /** What was asked for, in a form that can be compared. */
 const wordsOf = (publication: Publication): string => {
-  const { protocol, hostIp, count, target, asked, via, drainMs, containers } = publication
+  const { protocol, hostIp, count, target, asked, via, drainMs, keep, containers } = publication
   const names = containers.map(({ reference, netns }) => [reference, netns.dev, netns.ino])
-  return JSON.stringify([protocol, hostIp, count, target, asked, via, drainMs, names, limitsOf(publication)])
+  const limits = limitsOf(publication)
+  return JSON.stringify([protocol, hostIp, count, target, asked, via, drainMs, keep, names, limits])
 }
 
 /**
@@ -73,9 +79,9 @@ export function successorOf(earlier: Publication, draft: Publication): Publicati
       `--replace keeps mode and limits of what is published on port ${earlier.hostPort}; repeat its options, or unpublish it first`,
     )
   }
-  const { target, via, drainMs, expiresAt, asked } = draft
-  const { expiresAt: _, asked: __, ...rest } = earlier
-  return { ...rest, target, via, drainMs, ...present({ expiresAt, asked }) }
+  const { target, via, drainMs, expiresAt, keep, asked } = draft
+  const { expiresAt: _, keep: __, asked: ___, ...rest } = earlier
+  return { ...rest, target, via, drainMs, ...present({ expiresAt, keep, asked }) }
 }
 
 /** A publication as it shall be again, with the rules that are in the kernel now. */

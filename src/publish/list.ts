@@ -17,6 +17,8 @@ import { shortName } from '../model/publication/container-name.ts'
 import type { Publication } from '../model/publication/publication.ts'
 import type { Counters } from '../proxy/proxy.ts'
 import { listRecords } from '../records/chained.ts'
+import { listResting } from '../records/lasting.ts'
+import { listPublications } from '../records/publications.ts'
 import { listEntries, type NamedEntry } from '../records/records.ts'
 import { type DockerPort, dockerPorts, namesById } from '../runtime/runtime.ts'
 import type { HeldPort } from './attachment-ports.ts'
@@ -39,6 +41,9 @@ export interface ListedPort extends Condition {
   containers: { name: string; id: string; asked?: string }[]
   network?: string
   expiresAt?: number
+  /** Of a publication: it outlives container and host, and waits for both. */
+  keep?: true
+  resting?: true
   counters?: Counters
   redirected?: Redirected
 }
@@ -52,6 +57,12 @@ export function listPublished(published: readonly Served[], hasDaemon: boolean):
     ...conditionOf(factsOf(each, hasDaemon), listening),
   }))
 }
+
+/** What is published, by what is written down alone: no daemon runs. */
+export const publishedHere = (): Served[] => [
+  ...listPublications(),
+  ...listResting().map(each => ({ ...each, resting: true as const, obstacle: 'no daemon runs' })),
+]
 
 /** What is so about a publication, as conditionOf takes it. */
 export function factsOf(served: Served, hasDaemon: boolean) {
@@ -72,6 +83,7 @@ export function factsOf(served: Served, hasDaemon: boolean) {
     ...(natObstacle !== undefined && { natObstacle }),
     ...(redirectObstacle !== undefined && { redirectObstacle }),
     isEnding: ending !== undefined,
+    isResting: served.resting ?? false,
     ...(drainsUntil !== undefined && { drainsUntil }),
   }
 }

@@ -4,7 +4,7 @@
  *     publish   find the containers → choose host ports → write down → claim → listen → rules
  *     tend      containers that restarted are followed; those that are gone end, and so do those whose
  *               time is over; what something was in the way of is tried again; rules of others that
- *               have changed are looked at (reconsider.ts)
+ *               have changed are looked at (upkeep/reconsider.ts)
  *     restore   after a restart of the process: everything that is written down is served again
  *
  * The listening socket comes before the rules: it is reservation and conflict check in one, and what
@@ -19,7 +19,8 @@
  * that answers, and does not know the container, says that it is gone.
  *
  * While a container does not run, its publication keeps the port and leads nowhere: the address it had may
- * belong to another container by then.
+ * belong to another container by then. One that is kept (`--keep`) is on the disk as well. When its container is gone, or
+ * the host was started again, it rests, without a port, until the container is back (upkeep/kept.ts).
  */
 
 import { hasCode, TsnetError } from '../model/errors.ts'
@@ -29,17 +30,20 @@ import type { PortSpec } from '../model/publication/port-spec.ts'
 import type { Publication, PublishRequest } from '../model/publication/publication.ts'
 import { everyOne, type Undo, withUndo } from '../model/undo.ts'
 import type { Counters } from '../proxy/proxy.ts'
+import { removeLasting, writeLasting } from '../records/lasting.ts'
 import { publicationIndex, readPublication } from '../records/publications.ts'
 import { choosePublications } from './choose.ts'
-import { draftOf, findMade, findSame, successorOf, withRulesOf } from './draft.ts'
+import { draftOf, findMade, findSame, isForSame, successorOf, withRulesOf } from './draft.ts'
 import type { Drained } from './front/drain.ts'
 import type { Ports, Redirected } from './front/front.ts'
 import { hostPortChoices } from './host-ports.ts'
+import { requireLastingNames } from './lasting-names.ts'
 import { listeningSpecs } from './listening.ts'
 import { Resolver } from './resolve.ts'
 import { Serving } from './serving.ts'
 import { Turns } from './turns.ts'
-import { type Tell, Upkeep } from './upkeep.ts'
+import type { Tell } from './upkeep/tell.ts'
+import { Upkeep } from './upkeep/upkeep.ts'
 
 /** A publication and what happened on it. */
 export type Served = Publication & {
@@ -50,6 +54,8 @@ export type Served = Publication & {
   redirectObstacle?: string
   /** What is in its way. */
   obstacle?: string
+  /** It is kept, waits for its container, and holds no port meanwhile. */
+  resting?: true
 }
 
 export interface PublisherOptions {
@@ -86,6 +92,7 @@ export class Publisher {
   /** @throws TsnetError; nothing of the request is published then */
   async publish(request: PublishRequest): Promise<Pick<Served, keyof Publication | 'redirectObstacle'>[]> {
     const containers = await Promise.all(request.containers.map(each => this.#resolver.resolve(each)))
+    if (request.keep) requireLastingNames(containers)
     return withUndo(async undo => {
       const published: Publication[] = []
       const specs = request.specs.length === 0 ? listeningSpecs(containers, request.via) : request.specs
@@ -98,6 +105,8 @@ export class Publisher {
         if (made !== undefined) published.push(this.#keep(made, undo))
         else if (earlier !== undefined) published.push(await this.#replace(earlier, draft, undo))
         else published.push(await this.#add(draft, spec, undo))
+        const last = published.at(-1)
+        if (last !== undefined) this.#supersede(last, request, undo)
       }
       return published.map(each => ({
         ...each,
@@ -119,23 +128,26 @@ export class Publisher {
   /** Publications by the words that people have for them. @throws TsnetError for one that none answers to */
   async choose(words: readonly string[]): Promise<Served[]> {
     const find = (word: string) => this.#resolver.resolve(word)
-    return this.counted(await choosePublications(this.#published.list(), words, find))
+    return this.counted(await choosePublications(this.published(), words, find))
   }
 
   /** All that is published, with what happened on it. */
   list(): Served[] {
-    return this.counted(this.#published.list())
+    return this.counted(this.published())
   }
 
-  /** All that is published, as it is written down. */
+  /** All that is published, and what waits for its container, as it is written down. */
   published(): readonly Publication[] {
-    return this.#published.list()
+    const { resting } = this.#upkeep
+    return resting.length === 0 ? this.#published.list() : [...this.#published.list(), ...resting]
   }
 
   /** Publications with what happened on them. */
   counted(publications: readonly Publication[]): Served[] {
+    const resting = new Set(this.#upkeep.resting.map(({ id }) => id))
     return publications.map(each => ({
       ...each,
+      ...(resting.has(each.id) && { resting: true as const }),
       ...present({
         counters: this.#front.countersOf(each.id),
         redirected: this.#front.redirectedOf?.(each.id),
@@ -159,7 +171,7 @@ export class Publisher {
     const choices = hostPortChoices(spec)
     for (const [i, hostPort] of choices.entries()) {
       try {
-        const begin = (undo: Undo) => this.#serving.begin({ ...draft, hostPort }, undo)
+        const begin = (undo: Undo) => this.#begin({ ...draft, hostPort }, undo)
         const publication = await this.#turns.take(draft.id, () => withUndo(begin))
         this.#tell('published', publication, { why: publication.natObstacle })
         return this.#keep(publication, undo)
@@ -168,6 +180,25 @@ export class Publisher {
       }
     }
     throw new TsnetError('conflict', 'no host port is free')
+  }
+
+  async #begin(draft: Publication, undo: Undo): Promise<Publication> {
+    const publication = await this.#serving.begin(draft, undo)
+    if (draft.keep) {
+      undo.push('what outlives a reboot', () => removeLasting(draft.id))
+      writeLasting(publication)
+    }
+    return publication
+  }
+
+  /** What rests and asked for the same is that publication from now on, or has been replaced by it. */
+  #supersede(publication: Publication, { keep, replace }: PublishRequest, undo: Undo): void {
+    for (const resting of this.#upkeep.resting) {
+      if (findSame([resting], publication) === undefined) continue
+      if (!replace && !(keep && isForSame(resting, publication))) continue
+      undo.push(`what rests of port ${resting.hostPort}`, () => writeLasting(resting))
+      removeLasting(resting.id)
+    }
   }
 
   /** What is there ends with a request that fails. */
@@ -196,10 +227,14 @@ export class Publisher {
     undo.push(`the publication of ${earlier.hostPort}`, () =>
       this.#turns.take(earlier.id, async () => {
         const back = withRulesOf(earlier, readPublication(earlier.id))
+        if (earlier.keep) writeLasting(earlier)
+        else if (next.keep) removeLasting(earlier.id)
         await this.#serving.lead(back, earlier.containers)
       }),
     )
     const publication = await this.#serving.lead(next, draft.containers)
+    if (next.keep) writeLasting(publication)
+    else if (earlier.keep) removeLasting(earlier.id)
     this.#upkeep.forgetObstacle(earlier.id)
     this.#tell('replaced', publication, { from: earlier.containers })
     return publication

@@ -14,10 +14,15 @@
  */
 
 import { closeSync } from 'node:fs'
-import { hasCode } from '../model/errors.ts'
+import { hasCode, TsnetError } from '../model/errors.ts'
 import type { NamespaceId, NatBackend } from '../model/network.ts'
 import { present } from '../model/present.ts'
-import type { Container, Publication, PublicationEnd } from '../model/publication/publication.ts'
+import {
+  type Container,
+  calledAll,
+  type Publication,
+  type PublicationEnd,
+} from '../model/publication/publication.ts'
 import { everyStep, type Undo } from '../model/undo.ts'
 import { endFlows } from '../nat/nat.ts'
 import { isThere } from '../netns/container.ts'
@@ -44,11 +49,17 @@ export class Serving {
     this.#backend = backend
   }
 
-  /** @throws TsnetError `conflict` where the port is not free */
+  /**
+   * @param draft is led to those of its containers that run
+   * @throws TsnetError `conflict` where the port is not free, `not-running` where none of them runs any more
+   */
   async begin(draft: Publication, undo: Undo): Promise<Publication> {
     checkRedirect(draft)
-    const kernel = rulesFor(draft, this.#backend)
-    const forwarding = proxyPart(draft)
+    const running = runningOnly(draft)
+    if (running.containers.length === 0)
+      throw new TsnetError('not-running', `${calledAll(draft.containers)} has just ended`)
+    const kernel = rulesFor(running, this.#backend)
+    const forwarding = proxyPart(running)
     const publication = { ...draft, ...kernel }
     await whileLocked(draft.id, async () => {
       undo.push('the record', () => removePublication(draft.id))
@@ -64,7 +75,7 @@ export class Serving {
       undo.push('the rules', () => removeRules(publication))
       await addRules(publication)
     })
-    this.#ledTo.set(draft.id, placesOf(draft.containers))
+    this.#ledTo.set(draft.id, placesOf(running.containers))
     return publication
   }
 

@@ -1,5 +1,5 @@
 /**
- * The files of a folder of the run directory, read once and again only where they have changed: for a
+ * The files of a folder of state, read once and again only where they have changed: for a
  * process that looks every second. What the index says is what the files say; it is speed, never truth.
  *
  * The kernel tells which files changed (ffi/watch.ts), so a look costs the same however many there are. The
@@ -17,7 +17,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type FolderWatch, tryWatch } from '../ffi/watch.ts'
-import { runDirectory } from './records.ts'
+import { pathOf } from './run-directory.ts'
 
 /** The clock of file times stands still for 10 ms at most: CONFIG_HZ is 100 at least. */
 const STANDSTILL_MS = 20
@@ -53,7 +53,7 @@ export class FolderIndex<T> {
 
   /** What is in all files now. The values are the index's own and must not be changed. */
   list(): readonly T[] {
-    const folder = join(runDirectory(), this.#folder)
+    const folder = pathOf(this.#folder)
     const stats = statSync(folder, { throwIfNoEntry: false })
     const place = stats && `${stats.dev} ${stats.ino} ${folder}`
     const changed = this.#watched?.place === place ? this.#watched?.watch.changes() : undefined

@@ -1,5 +1,9 @@
 /**
- * The run directory itself: where it is, made when needed, gone when empty.
+ * The run directory itself: where it is, made when needed, gone when empty; and the directory of what outlives a reboot,
+ * which is another one and otherwise the same. The first part of a name says in which of the two a file is.
+ *
+ *     publications/0f3c….json            /run/tsnet/publications/0f3c….json
+ *     lasting/publications/0f3c….json    /var/lib/tsnet/publications/0f3c….json
  *
  * Making and removing may race with another process, so making is tried again. What cannot be read or
  * written there is an error that names the directory: without it nothing of what is done could be taken back.
@@ -23,6 +27,22 @@ import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 
 export const runDirectory = (): string => process.env.TSNET_RUN_DIR ?? '/run/tsnet'
 
+/** Begins the names of what outlives a reboot. */
+export const LASTING = 'lasting'
+
+/** Where that is. A run directory that somebody chose has its own within: each is a world by itself. */
+export const lastingDirectory = (): string =>
+  process.env.TSNET_RUN_DIR === undefined ? '/var/lib/tsnet' : join(process.env.TSNET_RUN_DIR, LASTING)
+
+export const isLasting = (name: string): boolean => name.startsWith(`${LASTING}/`)
+
+/** Where a file of state is. @param name `ports/tcp-31.json` */
+export const pathOf = (name: string): string =>
+  isLasting(name) ? join(lastingDirectory(), name.slice(LASTING.length)) : join(runDirectory(), name)
+
+/** True for a path of what outlives a reboot. */
+const isLastingPath = (path: string): boolean => `${path}/`.startsWith(`${lastingDirectory()}/`)
+
 const MODE = 0o700
 
 /** How often a directory may vanish between being made and being used. */
@@ -33,7 +53,7 @@ const ATTEMPTS = 100
  * @throws TsnetError `io` where that cannot be
  */
 export async function inDirectory<T>(path: string, work: (path: string) => Promise<T>): Promise<T> {
-  requireOwn()
+  requireOwn(path)
   for (let attempt = 1; ; attempt++) {
     try {
       return await work(path)
@@ -45,7 +65,7 @@ export async function inDirectory<T>(path: string, work: (path: string) => Promi
 
 /** As inDirectory, for work that waits for nothing. */
 export function inDirectorySync(path: string, work: (path: string) => void): void {
-  requireOwn()
+  requireOwn(path)
   for (let attempt = 1; ; attempt++) {
     try {
       work(path)
@@ -57,38 +77,49 @@ export function inDirectorySync(path: string, work: (path: string) => void): voi
 }
 
 function prepareAgain(path: string, thrown: unknown, attempt: number): void {
-  if (!hasCode(thrown, 'ENOENT') || attempt === ATTEMPTS) throw unusable(thrown)
+  if (!hasCode(thrown, 'ENOENT') || attempt === ATTEMPTS) throw unusable(thrown, path)
   try {
     makeFolder(dirname(path), MODE)
   } catch (cause) {
     // One above it may have been removed just now.
-    if (!hasCode(cause, 'ENOENT') || attempt === ATTEMPTS) throw unusable(cause)
+    if (!hasCode(cause, 'ENOENT') || attempt === ATTEMPTS) throw unusable(cause, path)
   }
 }
 
 /** Makes the run directory. It may be gone again before something is in it. @throws TsnetError `io` */
 export function makeRunDirectory(): void {
-  inDirectorySync(join(runDirectory(), 'any'), path => accessSync(dirname(path), constants.W_OK))
-  requireOwn()
+  const any = join(runDirectory(), 'any')
+  // A file in its place can be written, too.
+  inDirectorySync(any, path => accessSync(`${dirname(path)}/.`, constants.W_OK))
+  requireOwn(any)
 }
 
-/** The one that has been looked at: nobody else can change whose it is. */
-let own: string | undefined
+/** Those that have been looked at: nobody else can change whose they are. */
+const own = new Set<string>()
 
 /** A link counts as the one who made it, and so does what it leads to. */
-function requireOwn(): void {
-  const folder = runDirectory()
-  if (folder === own) return
+function requireOwn(path: string): void {
+  const folder = isLastingPath(path) ? lastingDirectory() : runDirectory()
+  if (own.has(folder)) return
   const found = statOf(() => lstatSync(folder, { throwIfNoEntry: false }))
   if (found === undefined) return
   for (const each of found.isSymbolicLink() ? [found, statOf(() => statSync(folder))] : [found]) {
     const whose = each && othersOf(each)
     if (whose === undefined) continue
-    const advice = 'make it root’s own (chown root, chmod 700), or name another with TSNET_RUN_DIR'
-    throw new TsnetError('io', `the run directory ${folder} is not used: it ${whose}; ${advice}`)
+    const advice = `make it root’s own (chown root, chmod 700)${OTHERWISE[kindOf(path)]}`
+    throw new TsnetError('io', `${calledAs(path)} is not used: it ${whose}; ${advice}`)
   }
-  own = folder
+  own.add(folder)
 }
+
+const kindOf = (path: string) => (isLastingPath(path) ? 'lasting' : 'run')
+
+const calledAs = (path: string): string =>
+  isLastingPath(path)
+    ? `the directory of what outlives a reboot, ${lastingDirectory()},`
+    : `the run directory ${runDirectory()}`
+
+const OTHERWISE = { run: ', or name another with TSNET_RUN_DIR', lasting: ', or publish without --keep' }
 
 /** What cannot be looked at is not there; who uses it hears why. */
 function statOf(look: () => Stats | undefined): Stats | undefined {
@@ -119,7 +150,7 @@ export function requireRunDirectory(): void {
   if (!wasThere) removeFolder(folder)
 }
 
-/** Of a folder of the run directory; none where it is not there. @throws TsnetError `io` */
+/** Of a folder of state; none where it is not there. @throws TsnetError `io` */
 export const listNames = (folder: string): string[] => listed(folder, path => readdirSync(path))
 
 /** As listNames, with what each is. */
@@ -127,31 +158,37 @@ export const listFiles = (folder: string): Dirent[] =>
   listed(folder, path => readdirSync(path, { withFileTypes: true }))
 
 function listed<T>(folder: string, list: (path: string) => T[]): T[] {
+  const path = pathOf(folder)
   try {
-    return list(join(runDirectory(), folder))
+    return list(path)
   } catch (thrown) {
     if (hasCode(thrown, 'ENOENT')) return []
-    throw unusable(thrown)
+    throw unusable(thrown, path)
   }
 }
 
-/** Removes the folders above a path of the run directory as far as they are empty. */
+/** Removes the folders above a file of state as far as they are empty. */
 export function removeEmptyParents(path: string): void {
   // A directory that somebody chose for us stays; our own default goes.
-  const top = process.env.TSNET_RUN_DIR ?? dirname(runDirectory())
+  const top = process.env.TSNET_RUN_DIR ?? dirname(isLastingPath(path) ? lastingDirectory() : runDirectory())
   for (let folder = dirname(path); folder.length > top.length; folder = dirname(folder)) {
     // Not empty, or somebody else was faster.
     if (!removeFolder(folder)) return
   }
 }
 
+const INSTEAD = {
+  run: '; name one that can be written with TSNET_RUN_DIR',
+  lasting: '; make it writable, or publish without --keep',
+}
+
 /** What another directory would help against. */
 const OF_THE_PLACE = ['ENOENT', 'ENOTDIR', 'EEXIST', 'EACCES', 'EPERM', 'EROFS', 'ELOOP', 'ENAMETOOLONG']
 
 /** What the kernel says of a file there, as an error that says what to do; any other error as it is. */
-export function unusable(thrown: unknown): unknown {
+export function unusable(thrown: unknown, path = runDirectory()): unknown {
   if (thrown instanceof TsnetError || !(thrown instanceof Error && 'syscall' in thrown)) return thrown
-  const advice = hasCode(thrown, ...OF_THE_PLACE) ? '; name one that can be written with TSNET_RUN_DIR' : ''
-  const what = `the run directory ${runDirectory()} cannot be used: ${messageOf(thrown)}${advice}`
+  const advice = hasCode(thrown, ...OF_THE_PLACE) ? INSTEAD[kindOf(path)] : ''
+  const what = `${calledAs(path)} cannot be used: ${messageOf(thrown)}${advice}`
   return new TsnetError('io', what, { cause: thrown })
 }

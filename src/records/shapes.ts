@@ -165,8 +165,8 @@ const container = record({
   bridgePort: optional(text),
 })
 
-/** A publication, as it is written now or by builds for which the addresses of a container were one guest. */
-export const publicationShape = record({
+/** What somebody asked for. */
+const askedMembers = {
   id: text,
   protocol,
   hostIp: optional(hostIp),
@@ -174,7 +174,6 @@ export const publicationShape = record({
   hostPort: within(0, 65_535),
   count: port,
   target: either(record({ port }), record({ socket: text })),
-  containers: listOf(container),
   createdAt: text,
   mode: text,
   via: text,
@@ -182,6 +181,13 @@ export const publicationShape = record({
   deny: listOf(cidr),
   waitMs: number,
   drainMs: number,
+  expiresAt: optional(number),
+}
+
+/** A publication, as it is written now or by builds for which the addresses of a container were one guest. */
+export const publicationShape = record({
+  ...askedMembers,
+  containers: listOf(container),
   drainsUntil: optional(number),
   nat: optional(
     either(
@@ -189,6 +195,12 @@ export const publicationShape = record({
       record({ backend, ports: intent, guest: intent }),
     ),
   ),
+})
+
+/** A publication as it outlives a reboot: whom it leads to, and not where that is. */
+export const lastingShape = record({
+  ...askedMembers,
+  containers: listOf(record({ runtime: text, id: text, name: text, reference: text, asked: optional(text) })),
 })
 
 /** What was lent by a bridge that is not ours. */

@@ -1,5 +1,5 @@
 /**
- * Files of the run directory that hold state: how they are read, written, and what becomes of a damaged one.
+ * Files that hold state, in the run directory or in that of what outlives a reboot (run-directory.ts): how they are read, written, and what becomes of a damaged one.
  *
  *     read     look, never wait (ffi/regular-file.ts) ─▶ JSON ─▶ format ─▶ shape (model/json/shape.ts) ─▶ value
  *     write    whole, under another name ─▶ rename
@@ -8,6 +8,7 @@
  * what was wrong and where it went. Then it counts as absent, and whoever needs it makes it anew from what else there
  * is (the kernel, other files). What nothing else tells, the values that things of others had before us and what
  * people asked for, is written twice (`copies/`), and comes back from there.
+ * What outlives a reboot is on the disk when it is written: a power loss leaves all of it, or what was there before.
  *
  * What a *newer* build wrote is not damaged: it is refused, by its number (model/json/stored.ts), and left alone, or going
  * back to an older build would lose it.
@@ -15,14 +16,22 @@
 
 import { constants, type Dirent, linkSync, openSync, renameSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { makeFolder } from '../ffi/folder.ts'
+import { makeFolder, syncFolder } from '../ffi/folder.ts'
 import { asideMark, type Content, readListed, readRegular, writeAndClose } from '../ffi/regular-file.ts'
 import { removeFile } from '../ffi/remove.ts'
 import { hasCode, messageOf } from '../model/errors.ts'
 import type { Shape } from '../model/json/shape.ts'
 import { readStored, type Stored, storedText } from '../model/json/stored.ts'
 import { surroundings } from '../model/surroundings.ts'
-import { inDirectorySync, listFiles, removeEmptyParents, runDirectory, unusable } from './run-directory.ts'
+import {
+  inDirectorySync,
+  isLasting,
+  LASTING,
+  listFiles,
+  pathOf,
+  removeEmptyParents,
+  unusable,
+} from './run-directory.ts'
 
 /** Ending of a file that is being written. The same name each time: what a killed writer left is overwritten. */
 export const TEMPORARY = '.tmp'
@@ -30,12 +39,20 @@ export const TEMPORARY = '.tmp'
 export const DAMAGED = 'damaged'
 export const COPIES = 'copies'
 
-const pathOf = (name: string): string => join(runDirectory(), name)
+/** The name in a folder beside all others, in the same directory. */
+const within = (folder: string, name: string): string =>
+  isLasting(name) ? join(LASTING, folder, name.slice(LASTING.length)) : join(folder, name)
+
+/** Whose copy a file is, by its name; undefined: none's. */
+export function originalOf(name: string): string | undefined {
+  const [top = '', rest = ''] = isLasting(name) ? [`${LASTING}/`, name.slice(LASTING.length + 1)] : ['', name]
+  return rest.startsWith(`${COPIES}/`) ? top + rest.slice(COPIES.length + 1) : undefined
+}
 
 /**
- * A file of the run directory; undefined where there is none, or it was damaged and has been set aside.
+ * A file of state; undefined where there is none, or it was damaged and has been set aside.
  * @param name `ports/tcp-31.json`
- * @throws TsnetError `io`: the directory cannot be used, or a newer build wrote the file
+ * @throws TsnetError `io`: its directory cannot be used, or a newer build wrote the file
  */
 export const readState = <T>(name: string, shape: Shape): T | undefined => readBy<T>(readRegular, name, shape)
 
@@ -61,17 +78,17 @@ export function lookAtState<T>(name: string, shape: Shape, read: Read = readRegu
       : content
   } catch (thrown) {
     if (hasCode(thrown, 'EIO')) return { damage: `cannot be read: ${messageOf(thrown)}` }
-    throw unusable(thrown)
+    throw unusable(thrown, pathOf(name))
   }
 }
 
-/** Writes a file of the run directory; undefined removes it. An object gets the number of its format. */
+/** Writes a file of state; undefined removes it. An object gets the number of its format. */
 export function writeState(name: string, value: unknown): void {
   if (value === undefined) removeState(name)
   else writeWhole(name, storedText(value))
 }
 
-/** The files of a folder of the run directory. */
+/** The files of a folder. */
 export const listStates = <T>(folder: string, shape: Shape): T[] =>
   listFiles(folder).flatMap(file => {
     const path = `${folder}/${file.name}`
@@ -90,13 +107,13 @@ export function readKept<T>(name: string, shape: Shape): T | undefined {
 }
 
 function lookAtCopy<T>(name: string, shape: Shape): T | undefined {
-  const copy = lookAtState<T>(join(COPIES, name), shape)
+  const copy = lookAtState<T>(within(COPIES, name), shape)
   return copy !== undefined && 'value' in copy ? copy.value : undefined
 }
 
 /** As writeState, twice. The copy first, also where both go: what the file itself says counts, and none is left without it. */
 export function writeKept(name: string, value: unknown): void {
-  writeState(join(COPIES, name), value)
+  writeState(within(COPIES, name), value)
   writeState(name, value)
 }
 
@@ -104,6 +121,7 @@ export function writeKept(name: string, value: unknown): void {
 export function removeState(name: string): void {
   removeNamed(name)
   removeNamed(name + TEMPORARY)
+  toDisk(name)
   removeEmptyParents(pathOf(name))
 }
 
@@ -112,8 +130,18 @@ export function removeNamed(name: string): void {
   try {
     removeFile(pathOf(name))
   } catch (thrown) {
-    if (!hasCode(thrown, 'EISDIR')) throw unusable(thrown)
+    if (!hasCode(thrown, 'EISDIR')) throw unusable(thrown, pathOf(name))
     setAside(name, 'is a directory')
+  }
+}
+
+/** What was added to its folder, or taken away, is so after a power loss as well, where that matters. */
+function toDisk(name: string): void {
+  if (!isLasting(name)) return
+  try {
+    syncFolder(dirname(pathOf(name)))
+  } catch (thrown) {
+    if (!hasCode(thrown, 'ENOENT')) throw unusable(thrown, pathOf(name))
   }
 }
 
@@ -132,6 +160,7 @@ export function writeWhole(name: string, text: string): void {
       setAside(name, 'is a directory')
       renameSync(temporary, path)
     }
+    toDisk(name)
   })
 }
 
@@ -140,7 +169,7 @@ const FRESH = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | consta
 function writeNew(name: string, text: string): void {
   const fd = openNew(name)
   try {
-    writeAndClose(fd, text)
+    writeAndClose(fd, text, isLasting(name))
   } catch (thrown) {
     removeFile(pathOf(name)) // of a full disk, say
     throw thrown
@@ -185,14 +214,16 @@ function moveAway(
   then: string | undefined,
   move: (from: string, to: string) => void,
 ): void {
-  const aside = pathOf(join(DAMAGED, `${name.replaceAll('/', '-')}.${asideMark()}`))
+  const top = isLasting(name) ? `${LASTING}/` : ''
+  const flat = name.slice(top.length).replaceAll('/', '-')
+  const aside = pathOf(`${top}${DAMAGED}/${flat}.${asideMark()}`)
   try {
     makeFolder(dirname(aside), 0o700)
     move(pathOf(name), aside)
   } catch (thrown) {
     // Somebody else was faster.
     if (hasCode(thrown, 'ENOENT', 'EEXIST')) return
-    throw unusable(thrown)
+    throw unusable(thrown, pathOf(name))
   }
   removeEmptyParents(pathOf(name))
   const more = then === undefined ? '' : `; ${then}`

@@ -1,5 +1,5 @@
 /**
- * Takes away what killed processes left in the run directory and nobody reads: files that were being written, locks
+ * Takes away what killed processes left in the run directory, and in that of what outlives a reboot, and nobody reads: files that were being written, locks
  * that nobody holds, copies of what is no more, folders with nothing in them.
  *
  * Whoever is writing such a file at this moment finds it gone when he gives it its name, and writes it again
@@ -7,13 +7,20 @@
  */
 
 import { type Dirent, existsSync, readdirSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import { tryLockFile } from '../ffi/lock.ts'
 import { hasCode } from '../model/errors.ts'
 import { everyStep } from '../model/undo.ts'
 import { unlessLocked } from './records.ts'
-import { removeEmptyParents, runDirectory, unusable } from './run-directory.ts'
-import { COPIES, DAMAGED, removeState, TEMPORARY } from './state-files.ts'
+import {
+  LASTING,
+  lastingDirectory,
+  pathOf,
+  removeEmptyParents,
+  runDirectory,
+  unusable,
+} from './run-directory.ts'
+import { DAMAGED, originalOf, removeState, TEMPORARY } from './state-files.ts'
 
 /** The daemon's own: who starts takes it over, and shall not meet us there. */
 const NOT_OURS = ['daemon.lock', 'start.lock']
@@ -21,8 +28,8 @@ const NOT_OURS = ['daemon.lock', 'start.lock']
 /** @throws the error, or an AggregateError, after having done all that can be done */
 export async function tidyRunDirectory(): Promise<void> {
   await everyStep(
-    filesIn(runDirectory()).map(name => async () => {
-      if (name.endsWith('/')) removeEmptyParents(join(runDirectory(), name, 'any'))
+    allFiles().map(name => async () => {
+      if (name.endsWith('/')) removeEmptyParents(join(pathOf(name), 'any'))
       else if (isLock(name)) await letGo(name.slice(0, -LOCK.length))
       else if (isLeft(name)) removeState(name)
     }),
@@ -31,16 +38,16 @@ export async function tidyRunDirectory(): Promise<void> {
 
 /** Files that tidyRunDirectory would remove, by their paths. */
 export const untidyFiles = (): string[] =>
-  filesIn(runDirectory())
+  allFiles()
     .filter(name => (isLock(name) ? !isHeld(name) : isLeft(name)))
-    .map(name => join(runDirectory(), name))
+    .map(pathOf)
 
 const isLock = (name: string): boolean => name.endsWith(LOCK) && !NOT_OURS.includes(name)
 
 const isLeft = (name: string): boolean => name.endsWith(TEMPORARY) || isLeftCopy(name)
 
 function isHeld(name: string): boolean {
-  using lock = tryLockFile(join(runDirectory(), name))
+  using lock = tryLockFile(pathOf(name))
   return lock === undefined
 }
 
@@ -49,14 +56,21 @@ const LOCK = '.lock'
 /** Whoever lets go of a lock takes its file along. */
 const letGo = (name: string): Promise<void> => unlessLocked(name, () => {})
 
-const isLeftCopy = (name: string): boolean =>
-  name.startsWith(`${COPIES}/`) && !existsSync(join(runDirectory(), relative(COPIES, name)))
+function isLeftCopy(name: string): boolean {
+  const original = originalOf(name)
+  return original !== undefined && !existsSync(pathOf(original))
+}
+
+/** In both directories, by their names; where the second is within the first, each once. */
+const allFiles = (): string[] => [
+  ...new Set([...filesIn(runDirectory()), ...filesIn(lastingDirectory()).map(name => `${LASTING}/${name}`)]),
+]
 
 /** All files below a folder but what was set aside, by their paths from there; an empty folder ends in a slash. */
 function filesIn(top: string, folder = ''): string[] {
   return entriesOf(join(top, folder)).flatMap(entry => {
     const name = join(folder, entry.name)
-    if (name === DAMAGED) return []
+    if (name === DAMAGED || name === `${LASTING}/${DAMAGED}`) return []
     if (!entry.isDirectory()) return [name]
     const inside = filesIn(top, name)
     return inside.length === 0 ? [`${name}/`] : inside

@@ -1,7 +1,7 @@
 /** Who is judged anew when rules of others change; in a network namespace of nobody's rules. */
 
 import t from 'tap'
-import { Reconsidering } from '../../src/publish/reconsider.ts'
+import { Reconsidering } from '../../src/publish/upkeep/reconsider.ts'
 
 const one = { id: 'a', natObstacle: 'a rule' }
 

@@ -3,7 +3,6 @@
  * history. The calls of one container are one worker's; GC and a new start are alone, as the specification has it of GC.
  */
 
-import { randomUUID } from 'node:crypto'
 import { type Finished, type Running, waitFor } from 'tsnet/lab'
 import type { NatBackend } from '../../src/model/network.ts'
 import { Calls } from './calls.ts'
@@ -11,6 +10,7 @@ import { Command, EXECUTABLE } from './daemon.ts'
 import { Gate } from './gate.ts'
 import type { Operation, Outcome } from './history.ts'
 import type { Result } from './libcni.ts'
+import { BOOT_ID, drawBootId, endProcesses, powerCycle } from './reboot.ts'
 import { ANSWERS, HOST, Scene } from './scene.ts'
 
 /** How a daemon ends before the next one comes. */
@@ -33,7 +33,6 @@ export interface Known {
 }
 
 const KILLED = 137
-const BOOT_ID = '/run/boot-id'
 
 type Told = Operation extends infer T
   ? T extends Operation
@@ -65,7 +64,7 @@ export class RandomHost {
   static async open(options: RandomHostOptions): Promise<RandomHost> {
     const scene = await Scene.open(options.backend, ...options.containers)
     const self = new RandomHost(scene, options)
-    await self.#drawBootId()
+    await drawBootId(scene.host)
     await scene.remember()
     if (options.withDaemon) self.#daemon = await self.#command.daemon()
     return self
@@ -231,16 +230,9 @@ export class RandomHost {
       this.#tell({ kind: 'reboot' }, async () => {
         const { host } = this.scene
         await this.#daemon?.stop('SIGKILL')
-        // One may just be starting another.
-        const areGone = async () => {
-          const ours = host.processes().filter(({ command }) => /tsnet|tables/.test(command))
-          for (const { pid } of ours) await host.run('kill', '-KILL', `${pid}`, { mayFail: true })
-          return ours.length === 0
-        }
-        await waitFor(areGone, { what: 'the end of all processes' })
+        await endProcesses(host)
         for (const name of this.known.keys()) await this.scene.get(name).remove()
-        await host.run('sh', '-ec', POWER_CYCLE)
-        await this.#drawBootId()
+        await powerCycle(host)
         for (const name of this.known.keys()) {
           await this.scene.container(name)
           this.known.set(name, { state: 'away' })
@@ -293,27 +285,9 @@ export class RandomHost {
     const more = said === undefined ? {} : { said }
     this.history.push(Object.assign(told, { from, to: this.#moment++, outcome, ...more }) as Operation)
   }
-
-  /** Another boot of the same kernel. */
-  async #drawBootId(): Promise<void> {
-    const script = `umount "$1" 2>/dev/null || :; echo $2 >${BOOT_ID}; mount --bind ${BOOT_ID} "$1"`
-    const file = '/proc/sys/kernel/random/boot_id'
-    await this.scene.host.run('sh', '-ec', script, 'sh', file, randomUUID())
-  }
 }
 
 interface Ended {
   outcome: Outcome
   said?: string
 }
-
-const POWER_CYCLE = `
-for link in $(ls /sys/class/net); do
-  case $link in lo|lan0) ;; *) ip link del $link 2>/dev/null || : ;; esac
-done
-nft flush ruleset
-conntrack -F >/dev/null 2>&1 || :
-echo 0 >/proc/sys/net/ipv4/ip_forward
-echo 0 >/proc/sys/net/ipv6/conf/all/forwarding
-rm -rf /run/tsnet
-`

@@ -30,6 +30,7 @@ export function addPublishing(program: Command, terminal: Terminal, run: Run): v
     .option('--udp-sessions <number>', 'UDP clients of each port; who is idle the most makes room')
     .option('--udp-idle <time>', 'forget a UDP client that is silent for so long')
     .option('--expires <time>', 'unpublish after this time, such as 1h')
+    .option('--keep', 'publish it again when its container is back, also after a reboot')
     .option('--wait <time>', 'hold connections until the container listens')
     .option('--drain <time>', 'let connections finish when it ends')
     .option('--replace', 'take the port over from another container without refusing a connection')

@@ -14,8 +14,8 @@ import { shown } from '../../model/json/shown.ts'
 import { didYouMean } from '../../model/nearest.ts'
 import { hostOf, type Inspected, inspectWord, KINDS, type Kind } from '../../networks/networks.ts'
 import type { HeldPort } from '../../publish/attachment-ports.ts'
+import { publishedHere } from '../../publish/list.ts'
 import type { Served } from '../../publish/publish.ts'
-import { listPublications } from '../../records/publications.ts'
 import { requireRunDirectory } from '../../records/run-directory.ts'
 import { attachedHere } from '../listing/attached.ts'
 import { printerOf } from '../listing/listing.ts'
@@ -41,7 +41,7 @@ export async function inspect(
   const print = printerOf(LISTING, { json, ...(format !== undefined && { format }) })
   requireRunDirectory()
   using client = await daemonHere()
-  const published = client === undefined ? listPublications() : ((await client.ask('ports')) as Served[])
+  const published = client === undefined ? publishedHere() : ((await client.ask('ports')) as Served[])
   const held = ((await client?.ask('held')) ?? []) as HeldPort[]
   const view = {
     host: hostOf(process.env, confDir),

@@ -96,7 +96,7 @@ const describePort = (port: InspectedContainer['ports'][number]): string =>
   `${hostSide(port)} -> ${targetSide(port)}  ${port.state}${port.by.length > 0 ? ` by ${port.by.join('+')}` : ''}${port.why === undefined ? '' : `: ${port.why}`}`
 
 function portLines(port: InspectedPort): Line[] {
-  const { by, why, counters, containers, network, source, id, expiresAt } = port
+  const { by, why, counters, containers, network, source, id, expiresAt, keep } = port
   return [
     ['leads to', `${targetSide(port)} of ${namesOf({ containers })}`],
     [
@@ -112,6 +112,10 @@ function portLines(port: InspectedPort): Line[] {
         `${counters.active} connections now, ${counters.accepted} in all, ${counters.bytesIn} bytes in, ${counters.bytesOut} bytes out, by the proxy`,
     ],
     ['until', expiresAt === undefined ? undefined : timeOf(new Date(expiresAt).toISOString())],
+    [
+      'kept',
+      keep ? 'until it is unpublished: also when its container is gone, and after a reboot' : undefined,
+    ],
     ['id', id],
   ]
 }

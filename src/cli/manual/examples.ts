@@ -17,6 +17,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { words: 'publish web', does: 'all that web listens on, each on a free port' },
     { words: 'publish 127.0.0.1:5432:5432 docker:db', does: "Docker's db, for this host alone" },
     { words: 'publish 80:8080 web1,web2 --wait 10s', does: 'two that share the load, waited for' },
+    { words: 'publish --keep 8080:80 docker:web', does: 'again whenever web is back, also after a reboot' },
     {
       words: 'publish 9229:9229 pid:812 --via netns --allow 10.0.0.0/8 --expires 1h',
       does: 'a debugger on loopback of a process, for colleagues, for an hour',

@@ -30,6 +30,11 @@ export const FILES: readonly Told[] = [
     by: ['attach', 'detach'],
   },
   { name: '/opt/cni/bin', means: 'plugins', by: ['attach', 'detach', 'oci-hook', 'check', 'install'] },
+  {
+    name: '/var/lib/tsnet/publications',
+    means: 'what is published again after a reboot',
+    by: ['publish', 'unpublish', 'ports', 'daemon'],
+  },
   { name: '/var/lib/tsnet/install.json', means: 'what was installed', by: ['install', 'uninstall'] },
 ]
 

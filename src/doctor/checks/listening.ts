@@ -1,6 +1,7 @@
 /** Whether published ports lead to somebody: who listens in the container, and what is in the way of serving them. */
 
 import { describeHostPorts } from '../../model/port-mapping.ts'
+import { UNTIL_BACK } from '../../publish/condition.ts'
 import type { ListedPort } from '../../publish/list.ts'
 import type { Check } from '../fault.ts'
 import type { Patient } from '../patient.ts'
@@ -45,8 +46,11 @@ export const serving: Check<Patient> = {
         why:
           port.state === 'stopped' ? 'the port is kept, and leads nowhere' : 'clients are refused, or wait',
         cure:
-          port.state === 'stopped'
+          port.state === 'stopped' || isAway(port)
             ? 'start the container, or unpublish the port'
             : 'remove what is in the way: the daemon tries again every few seconds',
       })),
 }
+
+/** It was published to be kept, and nobody is there whom it could lead to. */
+const isAway = ({ resting, why = '' }: ListedPort): boolean => resting === true && why.endsWith(UNTIL_BACK)

@@ -3,7 +3,8 @@
  *
  * A publication is one range of host ports of one protocol. It leads to a port (or a socket path) of one
  * container, or of several that share the load. It survives the container's restart under its name and
- * ends with the container, by its time, or by `unpublish`.
+ * ends with the container, by its time, or by `unpublish`. One that is kept outlives container and host: it rests,
+ * and is served again when its container is back.
  */
 
 import type { Cidr, HostIp, Ip } from '../address/address.ts'
@@ -80,6 +81,8 @@ export interface PublishOptions {
   drainMs: number
   /** Milliseconds since the epoch, at which it ends by itself. */
   expiresAt?: number
+  /** Neither the end of its container nor a reboot ends it. */
+  keep?: true
 }
 
 export interface PublishRequest extends PublishOptions {

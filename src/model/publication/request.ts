@@ -27,6 +27,7 @@ export interface PublishWords {
   wait?: string
   drain?: string
   replace?: boolean
+  keep?: boolean
   since?: number
 }
 
@@ -73,6 +74,7 @@ export function parsePublishRequest(words: unknown, now = Date.now()): PublishRe
     waitMs: parseDuration(asked.wait ?? '0s', '--wait'),
     drainMs: parseDuration(asked.drain ?? '0s', '--drain'),
     replace: asked.replace ?? false,
+    ...(asked.keep && { keep: true as const }),
     ...(asked.since !== undefined && { since: asked.since }),
     ...(proxyProtocol && { proxyProtocol }),
     ...(maxConnections && { maxConnections }),
@@ -83,7 +85,7 @@ export function parsePublishRequest(words: unknown, now = Date.now()): PublishRe
 }
 
 /** Those that are no text. */
-const TYPES = { replace: 'boolean', since: 'number' } as const
+const TYPES = { replace: 'boolean', keep: 'boolean', since: 'number' } as const
 
 /** Checks the shape; what the words mean is checked one by one. */
 function asWords(value: unknown): PublishWords {

@@ -18,7 +18,7 @@ import { present } from '../../model/present.ts'
 import { judgeLoopback } from '../../ports/foreign-rules.ts'
 import type { Counters, Publication as Forwarding, PortProxy, Target } from '../../proxy/proxy.ts'
 import { Redirect, type RedirectPlan } from '../../redirect/redirect.ts'
-import { Reconsidering } from '../reconsider.ts'
+import { Reconsidering } from '../upkeep/reconsider.ts'
 import { redirectPlan } from './redirect-plan.ts'
 
 /** A publication of the proxy; `redirect` says whether it may be redirected, absent: as the daemon is set. */

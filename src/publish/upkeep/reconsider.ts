@@ -4,8 +4,8 @@
  * and is looked at every few seconds.
  */
 
-import { generationHere, hasLegacyRules, othersHaveRules } from '../foreign/foreign.ts'
-import type { Publication } from '../model/publication/publication.ts'
+import { generationHere, hasLegacyRules, othersHaveRules } from '../../foreign/foreign.ts'
+import type { Publication } from '../../model/publication/publication.ts'
 
 /** How long others may wait for what is judged at one time. */
 const TURN_MS = 20

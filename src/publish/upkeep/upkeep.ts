@@ -1,32 +1,24 @@
 /**
  * Keeps what is published true: follows containers, tries again what something was in the way of, ends what is
  * over. What it does to one publication takes that one's turn (publish.ts says why).
+ *
+ *     served ──its containers are gone──▶ ended; one that is kept: at rest ──one of them is back──▶ served   kept.ts
  */
 
-import {
-  type Container,
-  calledAll,
-  type Publication,
-  type PublicationEnd,
-  type PublicationEvent,
-} from '../model/publication/publication.ts'
-import { everyOne } from '../model/undo.ts'
-import { isThere, thereCheck } from '../netns/container.ts'
-import { readPublication } from '../records/publications.ts'
+import { calledAll, type Publication, type PublicationEnd } from '../../model/publication/publication.ts'
+import { everyOne } from '../../model/undo.ts'
+import { isThere, thereCheck } from '../../netns/container.ts'
+import { readLasting, removeLasting } from '../../records/lasting.ts'
+import { readPublication } from '../../records/publications.ts'
+import type { Drained } from '../front/drain.ts'
+import { Obstacles } from '../obstacles.ts'
+import type { Resolver } from '../resolve.ts'
+import type { Serving } from '../serving.ts'
+import type { Turns } from '../turns.ts'
 import { findAgain } from './again.ts'
-import type { Drained } from './front/drain.ts'
-import { Obstacles } from './obstacles.ts'
+import { Kept } from './kept.ts'
 import { Reconsidering } from './reconsider.ts'
-import type { Resolver } from './resolve.ts'
-import type { Serving } from './serving.ts'
-import type { Turns } from './turns.ts'
-
-/** Hears what happens to a publication; of waiting why, and where it led before where it leads elsewhere now. */
-export type Tell = (
-  event: PublicationEvent,
-  about: Publication,
-  more?: { why?: string | undefined; from?: readonly Container[] },
-) => void
+import type { Tell } from './tell.ts'
 
 interface Parts {
   serving: Serving
@@ -45,6 +37,7 @@ export class Upkeep {
   readonly #tell: Tell
   readonly #obstacles = new Obstacles()
   readonly #reconsidering = new Reconsidering()
+  readonly #kept: Kept
   /** Publications that are being looked after. */
   readonly #tended = new Set<string>()
 
@@ -54,11 +47,17 @@ export class Upkeep {
     this.#resolver = resolver
     this.#list = list
     this.#tell = tell
+    this.#kept = new Kept({ serving, turns, resolver, list, tell })
+  }
+
+  /** Publications that wait for their containers, and hold nothing meanwhile. */
+  get resting(): readonly Publication[] {
+    return this.#kept.list()
   }
 
   /** What is in the way of a publication. */
   obstacleOf(id: string): string | undefined {
-    return this.#obstacles.why(id)
+    return this.#obstacles.why(id) ?? this.#kept.obstacleOf(id)
   }
 
   /** Nothing is in its way any more: somebody has led it elsewhere. */
@@ -85,18 +84,21 @@ export class Upkeep {
    */
   async tend(now = Date.now()): Promise<void> {
     const isThere = thereCheck()
-    await everyOne(
-      this.#list().flatMap(publication => {
-        const { id, expiresAt, ending, containers } = publication
+    const isOver = ({ expiresAt }: Publication) => expiresAt !== undefined && expiresAt <= now
+    const over = this.resting.filter(isOver)
+    await everyOne([
+      ...over.map(each => this.#look(each, async () => void (await this.end(each, 'expired')))),
+      this.#kept.tend(each => !isOver(each)),
+      ...this.#list().flatMap(publication => {
+        const { id, ending, containers } = publication
         if (this.#tended.has(id) || this.#obstacles.isResting(id)) return []
-        const isOver = expiresAt !== undefined && expiresAt <= now
-        const why = ending ?? (isOver ? 'expired' : undefined)
+        const why = ending ?? (isOver(publication) ? 'expired' : undefined)
         if (why !== undefined)
           return [this.#look(publication, async () => void (await this.end(publication, why)))]
         const isWell = this.#obstacles.why(id) === undefined && containers.every(each => isThere(each.netns))
         return isWell ? [] : [this.#look(publication, () => this.#follow(publication))]
       }),
-    )
+    ])
     const isSettled = ({ id, ending, containers }: Publication) => {
       const isWell = this.#obstacles.why(id) === undefined && !this.#tended.has(id)
       return isWell && ending === undefined && containers.every(each => isThere(each.netns))
@@ -139,11 +141,11 @@ export class Upkeep {
   async #follow(publication: Publication): Promise<void> {
     const { id } = publication
     const isObstructed = this.#obstacles.why(id) !== undefined
-    const { containers, failures } = await findAgain(publication.containers, this.#resolver, isObstructed)
+    const { containers, areGone, failures } = await findAgain(publication, this.#resolver, isObstructed)
     await this.#turns.take(id, async () => {
       const unchanged = JSON.stringify(readPublication(id)) === JSON.stringify(publication)
       if (!unchanged) return
-      if (containers.length === 0) return void (await this.#endNow(publication, 'ended'))
+      if (areGone) return void (await this.#endNow(publication, 'ended'))
       const isLed = this.#serving.leadsTo(publication, containers)
       const led = isLed ? publication : await this.#serving.lead(publication, containers)
       if (failures.length > 0) throw new AggregateError(failures)
@@ -160,14 +162,25 @@ export class Upkeep {
   end({ id }: Publication, why: PublicationEnd): Promise<Drained | undefined> {
     return this.#turns.take(id, async () => {
       const publication = readPublication(id)
-      return publication && this.#endNow(publication, why)
+      if (publication !== undefined) return this.#endNow(publication, why)
+      const resting = readLasting(id)
+      if (resting === undefined) return undefined
+      removeLasting(id)
+      this.#kept.forget(id)
+      this.#tell(why, resting)
+      return undefined
     })
   }
 
   async #endNow(publication: Publication, why: PublicationEnd): Promise<Drained> {
+    const { id, keep = false } = publication
+    const rests = keep && why === 'ended'
+    // First, or it would be back after a reboot while connections finish.
+    if (keep && !rests) removeLasting(id)
     const drained = await this.#serving.end(publication, why)
-    this.#obstacles.overcome(publication.id)
-    this.#tell(why, publication)
+    this.#obstacles.overcome(id)
+    // Of one that rests is told what it waits for.
+    if (!rests) this.#tell(why, publication)
     return drained
   }
 }
