@@ -1,9 +1,12 @@
 /** What the daemon counts, beside what really went through, and beside what the kernel says of links. */
 
-import t from 'tap'
+import { readFileSync, writeFileSync } from 'node:fs'
+import t, { type Test } from 'tap'
 import { waitFor } from 'tsnet/lab'
 import type { CountersReport } from '../../src/observe/observe.ts'
-import { withDaemon } from '../support/daemon.ts'
+import { type Command, withDaemon } from '../support/daemon.ts'
+import { HOST, type Scene } from '../support/scene.ts'
+import { linesIn, pictureOf, shapeOf } from '../support/terminal-picture.ts'
 
 t.test('a daemon tells its numbers on a socket, as it was told, and nowhere else', async t => {
   const { scene, tsnet } = await withDaemon(t, 'web')
@@ -23,6 +26,26 @@ t.test('a daemon tells its numbers on a socket, as it was told, and nowhere else
     stderr: /--metrics: "0\.0\.0\.0:9808" is not "off", a path/,
   })
 })
+
+/** What `tsnet top` shows of it while clients ask; PICTURES=docs has it write the picture of docs/operations.md. */
+async function picture(t: Test, scene: Scene, tsnet: Command): Promise<void> {
+  let isOver = false
+  const showing = tsnet.run('top', '--once', '--interval', '1s').finally(() => {
+    isOver = true
+  })
+  while (!isOver)
+    await Promise.all([
+      ...[8080, 9000].map(port => scene.client.ask('tcp', HOST[4], port)),
+      scene.client.ask('udp', HOST[4], 5353),
+    ])
+  const { stdout } = await showing
+  const svg = pictureOf('tsnet top', stdout.trimEnd().split('\n'))
+  const { PICTURES } = process.env
+  if (PICTURES !== undefined) writeFileSync(`${PICTURES}/top.svg`, svg)
+  const shown = linesIn(readFileSync('docs/top.svg', 'utf8'))
+  t.strictSame(shapeOf(shown), shapeOf(linesIn(svg)), 'the picture in the documents shows what is shown')
+  t.match(stdout, /^8080\/tcp netns:api +\d+ +[1-9]\d* +[1-9]/m, 'connections come in')
+}
 
 t.test('counters tell of published ports and of containers, attached with the daemon or without', async t => {
   const { scene, tsnet } = await withDaemon(t, 'web', 'api')
@@ -74,6 +97,7 @@ t.test('counters tell of published ports and of containers, attached with the da
     t.ok(traffic.packetsOut > 0 && traffic.packetsOut <= rx.packets && traffic.bytesOut <= rx.bytes, name)
     t.ok(traffic.packetsIn > 0 && traffic.packetsIn <= tx.packets && traffic.bytesIn <= tx.bytes, name)
   }
+  await picture(t, scene, tsnet)
   await front.delete(scene.get('api'))
   t.strictSame(
     (await counters()).containers.map(({ name }) => name),
