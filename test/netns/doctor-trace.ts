@@ -8,7 +8,7 @@
 import t from 'tap'
 import { waitFor } from 'tsnet/lab'
 import type { Traced } from '../../src/doctor/trace/trace.ts'
-import { Command } from '../support/daemon.ts'
+import { Command, REDIRECT_ON } from '../support/daemon.ts'
 import { Scene } from '../support/scene.ts'
 
 t.setTimeout(240_000)
@@ -45,6 +45,25 @@ t.test('a packet is followed through hooks and rules to where it ends', async t 
   const udp = await follow('8080/udp', '--from', '192.168.50.2')
   t.match(leaving(udp, 'postrouting'), /→ 10\.10\.0\.2:80, tsnet-trace → br-front$/, 'a datagram')
 
+  const stranger6 = await follow('8080', '--from', 'fd50::2')
+  t.strictSame(hooksOf(stranger6), ['prerouting', 'forward', 'postrouting'], 'as a client outside, over IPv6')
+  t.match(leaving(stranger6, 'forward'), /^\[fd50::2\]:\d+ → \[fd10::2\]:80, tsnet-trace → br-front$/)
+  for (const [from, by] of [
+    ['::1', 'by this host'],
+    ['fd50::1', 'by this host'],
+    ['fd10::2', 'by container web'],
+  ] as const) {
+    const own6 = await follow('8080', '--from', from)
+    t.match(own6, { code: 0, end: { reached: true, what: 'somebody answered' } }, from)
+    t.match(own6.sent, by)
+  }
+  await scene.host.run('ip6tables', '-I', 'FORWARD', '-o', 'br-front', '-j', 'DROP')
+  t.match(
+    (await follow('8080/udp', '--from', 'fd50::2')).end.what,
+    /dropped in forward by ip6tables table filter, chain FORWARD, rule 1: "-o br-front -j DROP"/,
+  )
+  await scene.host.run('ip6tables', '-D', 'FORWARD', '-o', 'br-front', '-j', 'DROP')
+
   await scene.host.run('iptables', '-I', 'FORWARD', '-o', 'br-front', '-j', 'DROP')
   const dropped = await follow('8080', '--from', '192.168.50.2')
   t.match(dropped, { code: 1, end: { reached: false } }, 'before a rule of others')
@@ -72,6 +91,7 @@ t.test('a packet is followed through hooks and rules to where it ends', async t 
 
   for (const [words, said] of [
     [['http'], /is no port of this host/],
+    [['8080', '--from', 'fd50::/64'], /--from: "fd50::\/64" is not an IP address/],
     [['8080', '--from', 'me'], /--from: "me" is not an IP address/],
     [['70000'], /ports go from 1 to 65535/],
   ] as const) {
@@ -100,5 +120,22 @@ t.test('a packet is followed through hooks and rules to where it ends', async t 
   await waitFor(async () => !(await tables()).includes('tsnet-trace'), {
     what: 'the table to go with who had it',
   })
-  await daemon.stop()
+
+  const successor = await tsnet.daemon('--replace', ...REDIRECT_ON)
+  await daemon.finished
+  for (const [words, asked, led] of [
+    [[], /who asks for 127\.0\.0\.1:8080 straight to 10\.10\.0\.2:80/, /→ 10\.10\.0\.2:80, over br-front$/],
+    [
+      ['--from', '::1'],
+      /who asks for \[::1\]:8080 straight to 10\.10\.0\.2:80/,
+      /→ 10\.10\.0\.2:80, over br-front$/,
+    ],
+  ] as const) {
+    const redirected = await follow('8080', ...words)
+    t.match(redirected.steps[0], { hook: 'connect', kind: 'redirect', what: asked })
+    t.match(leaving(redirected, 'output'), led)
+    t.match(redirected.end, { reached: true, what: 'somebody answered' })
+  }
+  t.match((await tsnet.run('trace', '8080')).stdout, /^ {2}connect {6}the kernel's program connects /m)
+  await successor.stop()
 })

@@ -28,6 +28,7 @@ export async function tracePort(
 const WIDTH = 'postrouting'.length
 
 function line({ hook, kind, what, verdict }: Step): string {
-  const said = kind === 'enters' || kind === 'leaves' ? `${kind}: ${what}` : `${what} → ${verdict}`
+  const isMove = kind === 'enters' || kind === 'leaves'
+  const said = isMove ? `${kind}: ${what}` : verdict === undefined ? what : `${what} → ${verdict}`
   return `  ${hook.padEnd(WIDTH)}  ${said}`
 }

@@ -1,5 +1,6 @@
 /** What is asked for, and who sends it. */
 
+import type { Endpoint } from '../../ffi/sockaddr.ts'
 import type { Family, HostIp, Ip } from '../../model/address/address.ts'
 import type { Protocol } from '../../model/port-mapping.ts'
 
@@ -18,6 +19,8 @@ export type Outcome = 'answered' | 'refused' | 'silent'
 export interface Sender extends Disposable {
   description: string
   family: Family
+  /** What it asks for. */
+  to: Endpoint
   /** By which its packet is told from all others. */
   sourcePort: number
   send(): void

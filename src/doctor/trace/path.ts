@@ -1,7 +1,8 @@
 /** What the kernel told of a packet, as the steps that people think in, and where it ended. */
 
+import type { Endpoint } from '../../ffi/sockaddr.ts'
 import { describeListed, hasLegacyRules } from '../../foreign/foreign.ts'
-import { type Family, type Ip, ipFromBytes } from '../../model/address/address.ts'
+import { type Family, familyOf, ipFromBytes } from '../../model/address/address.ts'
 import { type ListedRule, listChains, listRules } from '../../netfilter/list.ts'
 import { netfilterHere } from '../../netfilter/netfilter.ts'
 import type { TraceEvent } from '../../netfilter/trace.ts'
@@ -15,8 +16,11 @@ import { isWatcher } from './watch.ts'
 export interface Step {
   /** `prerouting`, `forward` … */
   hook: string
-  /** Came to the hook, left it, or met a rule or a policy there. */
-  kind: 'enters' | 'leaves' | 'rule' | 'policy'
+  /**
+   * Came to the hook, left it, or met a rule or a policy there; `redirect`, before all hooks: its sender was connected
+   * elsewhere than it asked for.
+   */
+  kind: 'enters' | 'leaves' | 'rule' | 'policy' | 'redirect'
   /** The rule and where it stands, or the packet as it came or left. */
   what: string
   /** Of a rule or a policy. */
@@ -28,6 +32,21 @@ export interface End {
   reached: boolean
   /** A sentence: where it stopped, or who answered. */
   what: string
+}
+
+/** That a program of the kernel has led a connection of this host to the container, as it was made (redirect/). */
+export function redirectIn(events: readonly TraceEvent[], asked: Endpoint): Step[] {
+  // What is sent by this host comes to no other hook first; there no rule has translated it yet.
+  const first = events.find(({ network }) => network !== undefined)
+  const ends = first?.chain.startsWith('output') === true ? endsOf(first) : undefined
+  if (ends === undefined || (ends.to.ip === asked.ip && ends.to.port === asked.port)) return []
+  return [
+    {
+      hook: 'connect',
+      kind: 'redirect',
+      what: `the kernel's program connects who asks for ${endText(asked)} straight to ${endText(ends.to)}: neither the proxy nor rules of lo are on the way (tsnet ports says "redirect")`,
+    },
+  ]
 }
 
 /**
@@ -56,9 +75,7 @@ function allSteps(events: readonly TraceEvent[], family: Family): Step[] {
     if (network !== undefined) seen = event
     if (isWatcher(event)) {
       if (type !== 'policy') return []
-      return [
-        { hook, kind: chain.endsWith('-first') ? 'enters' : 'leaves', what: packetIn(seen ?? event, family) },
-      ]
+      return [{ hook, kind: chain.endsWith('-first') ? 'enters' : 'leaves', what: packetIn(seen ?? event) }]
     }
     if (type === 'policy') {
       return [{ hook, kind: 'policy', what: `${event.family} ${table}, chain ${chain}: the policy`, verdict }]
@@ -101,8 +118,9 @@ function ruleIn(event: TraceEvent, family: Family, known: Map<string, ListedRule
 }
 
 /** `192.168.50.2:50000 → 10.10.0.2:80, lan0 → br-front`. */
-function packetIn({ network, transport, input, output }: TraceEvent, family: Family): string {
-  const ends = endsIn(network, transport, family)
+function packetIn(event: TraceEvent): string {
+  const { input, output } = event
+  const ends = endsOf(event)
   using nl = openNetlink()
   const name = (index: number | undefined) =>
     index === undefined || index === 0 ? undefined : (findLink(nl, { index })?.name ?? `if${index}`)
@@ -115,25 +133,27 @@ function packetIn({ network, transport, input, output }: TraceEvent, family: Fam
         : to !== undefined
           ? `over ${to}`
           : undefined
-  return [ends, way].filter(Boolean).join(', ')
+  const said = ends && `${endText(ends.from)} → ${endText(ends.to)}`
+  return [said, way].filter(Boolean).join(', ')
 }
 
-/** struct iphdr, struct ipv6hdr; ports stand first in either transport header. */
-function endsIn(
-  network: Uint8Array | undefined,
-  transport: Uint8Array | undefined,
-  family: Family,
-): string | undefined {
-  const [at, size] = family === 4 ? [12, 4] : [8, 16]
-  if (network === undefined || network.length < at + 2 * size) return undefined
-  const ip = (from: number): Ip => ipFromBytes(network.subarray(from, from + size))
-  const port = (offset: number): string =>
-    transport === undefined || transport.length < 4
-      ? ''
-      : `:${((transport[offset] ?? 0) << 8) | (transport[offset + 1] ?? 0)}`
-  const shown = (address: Ip) => (family === 6 ? `[${address}]` : address)
-  return `${shown(ip(at))}${port(0)} → ${shown(ip(at + size))}${port(2)}`
+/** struct iphdr, struct ipv6hdr, as the first four bits say; ports stand first in either transport header. */
+function endsOf({
+  network,
+  transport,
+}: Pick<TraceEvent, 'network' | 'transport'>): { from: Endpoint; to: Endpoint } | undefined {
+  if (network === undefined) return undefined
+  const [at, size] = (network[0] ?? 0) >> 4 === 4 ? [12, 4] : [8, 16]
+  if (network.length < at + 2 * size) return undefined
+  const end = (start: number, offset: number): Endpoint => ({
+    ip: ipFromBytes(network.subarray(start, start + size)),
+    port: ((transport?.[offset] ?? 0) << 8) | (transport?.[offset + 1] ?? 0),
+  })
+  return { from: end(at, 0), to: end(at + size, 2) }
 }
+
+const endText = ({ ip, port }: Endpoint): string =>
+  `${familyOf(ip) === 6 ? `[${ip}]` : ip}${port === 0 ? '' : `:${port}`}`
 
 interface Known {
   outcome: Outcome

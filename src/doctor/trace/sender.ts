@@ -16,7 +16,7 @@ import {
   SOL_SOCKET,
 } from '../../ffi/socket.ts'
 import { familyOf, type Ip, ipOf, isLoopback, isUnspecified } from '../../model/address/address.ts'
-import { ipOfHost } from '../../model/address/host.ts'
+import { ipOfHost, isLinkLocal } from '../../model/address/host.ts'
 import { TsnetError } from '../../model/errors.ts'
 import { nameOfAttached } from '../../model/network.ts'
 import { listAddresses } from '../../netlink/address.ts'
@@ -30,13 +30,18 @@ import { strangerSender } from './tun.ts'
 
 type Wanted = Asked & { protocol: 'tcp' | 'udp' }
 
+/** The addresses that clients of loopback have. */
+const LOOPBACK: readonly string[] = ['127.0.0.1', '::1']
+
 /** Everything but sending. @throws TsnetError, SystemError */
 export function prepare(wanted: Wanted): Sender {
   const { protocol, port, from } = wanted
   const own = from === undefined ? undefined : ownAddresses()
   if (from === undefined || own?.has(from) === true) {
     const to = { ip: from !== undefined && !isGiven(wanted) ? from : localTarget(wanted), port }
-    return socketSender(protocol, to, from, 'by this host')
+    // What is bound is not redirected; a client of loopback is not, and has that address all the same.
+    const bound = from === to.ip && LOOPBACK.includes(from) ? undefined : from
+    return socketSender(protocol, to, bound, 'by this host')
   }
   const container = containerWith(from)
   const to = { ip: targetFor(wanted, from), port }
@@ -70,10 +75,12 @@ function targetFor(wanted: Wanted, from: Ip): Ip {
   }
   using nl = openNetlink()
   const index = routeTo(nl, from)?.index
-  const held = listAddresses(nl).find(
-    each => each.index === index && familyOf(each.address) === familyOf(from),
-  )
-  if (held !== undefined) return ipOf(held.address)
+  const held = listAddresses(nl)
+    .filter(each => each.index === index && familyOf(each.address) === familyOf(from))
+    .map(({ address }) => ipOf(address))
+  // One of the link's own (fe80::/10) is nobody's to ask who is not on it, and no port is led from there.
+  const best = held.find(ip => !isLinkLocal(ip)) ?? held[0]
+  if (best !== undefined) return best
   throw new TsnetError('invalid-environment', `--from: this host has no address towards ${from}`)
 }
 
@@ -109,6 +116,7 @@ function socketSender(protocol: 'tcp' | 'udp', to: Endpoint, from: Ip | undefine
     return {
       description: `${protocol} from port ${sourcePort}${from === undefined ? '' : ` of ${from}`} to ${to.ip} port ${to.port}, sent ${by}`,
       family,
+      to,
       sourcePort,
       send: () => send(fd, protocol, to),
       outcome: () => outcomeOf(fd, protocol),

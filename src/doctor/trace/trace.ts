@@ -14,14 +14,15 @@
  * Limits. Rules of legacy iptables tell nothing: where a packet came into a hook and did not leave it, though no rule
  * of nf_tables dropped it, they are named as what is left, with what is known of them by reading. Between hooks the
  * kernel routes, and what it drops there (reverse path filtering, no forwarding, no route) is told by the hook that is
- * not reached. Chains of the families bridge and netdev are not followed.
+ * not reached. Where the daemon redirects clients of this host (redirect/), the packet is seen as it is sent then, and
+ * what it was to be before is told. Chains of the families bridge and netdev are not followed.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TsnetError } from '../../model/errors.ts'
 import { holderOf } from '../../ports/probe.ts'
 import type { Asked, Outcome } from './packet.ts'
-import { type End, endOf, type Step, stepsOf } from './path.ts'
+import { type End, endOf, redirectIn, type Step, stepsOf } from './path.ts'
 import { prepare } from './sender.ts'
 import { Watch } from './watch.ts'
 
@@ -49,7 +50,8 @@ export async function trace(asked: Asked): Promise<Traced> {
   sender.send()
   const outcome = await answerTo(sender.outcome)
   await sleep(QUIET_MS)
-  const steps = stepsOf(watch.events(), sender.family)
+  const events = watch.events()
+  const steps = [...redirectIn(events, sender.to), ...stepsOf(events, sender.family)]
   const holder = holderOf(protocol, asked.port)
   const end = endOf(steps, { outcome, family: sender.family, ...(holder && { listener: holder }) })
   return { sent: sender.description, steps, end }

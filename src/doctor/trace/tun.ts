@@ -46,6 +46,7 @@ export function strangerSender(protocol: 'tcp' | 'udp', from: Ip, to: Endpoint):
     return {
       description: `${protocol} from ${from} port ${sourcePort} to ${to.ip} port ${to.port}, as it would arrive (by ${NAME}: rules that name another interface do not see it, and answers go to ${from})`,
       family: familyOf(from),
+      to,
       sourcePort,
       send: () => void writeSync(fd, packet),
       // The answer goes to whom the packet was said to be from.
