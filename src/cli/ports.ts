@@ -1,6 +1,7 @@
 /** `tsnet ports`. */
 
 import { type ControlClient, connectControl } from '../control/client.ts'
+import { sizeOf } from '../model/text/text.ts'
 import type { HeldPort } from '../publish/attachment-ports.ts'
 import { type ListedPort, listOthers, listPublished, publishedHere } from '../publish/list.ts'
 import type { Served } from '../publish/publish.ts'
@@ -63,12 +64,12 @@ const listingOf = (all: boolean): Listing<ListedPort> => ({
     {
       field: 'In',
       head: 'IN',
-      cell: ({ counters }) => (counters === undefined ? '' : bytes(counters.bytesIn)),
+      cell: ({ counters }) => (counters === undefined ? '' : sizeOf(counters.bytesIn)),
     },
     {
       field: 'Out',
       head: 'OUT',
-      cell: ({ counters }) => (counters === undefined ? '' : bytes(counters.bytesOut)),
+      cell: ({ counters }) => (counters === undefined ? '' : sizeOf(counters.bytesOut)),
     },
     { field: 'ID', head: 'ID', cell: ({ id }) => id },
     {
@@ -107,11 +108,4 @@ const UNITS_MS = [
 function timeLeft(ms: number): string {
   const [unit, length] = UNITS_MS.find(([, each]) => ms >= each) ?? ['s', 1_000]
   return `${Math.max(Math.floor(ms / length), 0)}${unit}`
-}
-
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
-
-function bytes(number: number): string {
-  const power = Math.min(Math.floor(Math.log2(Math.max(number, 1)) / 10), UNITS.length - 1)
-  return `${power === 0 ? number : (number / 1024 ** power).toFixed(1)} ${UNITS[power]}`
 }

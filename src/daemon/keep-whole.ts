@@ -18,7 +18,6 @@ import { findLink } from '../netlink/link/link.ts'
 import { Listener, LOSSES, PORTS, withoutPort } from '../netlink/listener.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { concernsRules, type Notice, noticeOf } from '../network/reconcile/notices.ts'
-import { BUSY } from '../network/reconcile/part.ts'
 import {
   concernedBridge,
   concernsLimits,
@@ -29,6 +28,7 @@ import {
 import { Rests } from '../network/reconcile/rests.ts'
 import { isHairpinClosed } from '../ports/hairpin.ts'
 import { LegacyWatch } from './legacy-watch.ts'
+import { Findings, type Logs } from './observing/findings.ts'
 
 /** What comes in one burst is heard together. */
 const BURST_MS = 25
@@ -48,18 +48,12 @@ const ROUTE_GROUPS = [
   k.RTNLGRP_IPV6_NETCONF,
 ]
 
-interface Logs {
-  log: (line: string) => void
-  warn: (line: string) => void
-}
-
 export class KeepWhole {
-  readonly #log: (line: string) => void
   /** Of what goes wrong. */
   readonly #warn: (line: string) => void
   readonly #isBusy: () => boolean
-  readonly #told: (found: Found[]) => void
   readonly #rests = new Rests()
+  readonly #findings: Findings
   readonly #listeners: { listener: Listener; hear: (listener: Listener) => boolean }[] = []
   readonly #portListener: Listener
   #portTimer: NodeJS.Timeout | undefined
@@ -77,14 +71,12 @@ export class KeepWhole {
   #timer: NodeJS.Timeout | undefined
   #passing: Promise<void> | undefined
   #hearing: Promise<void> | undefined
-  #said = new Set<string>()
   #isOver = false
 
   /** Hears from now on; what it hears is looked at from `begin` on. @throws SystemError */
   constructor({ log, warn }: Logs, isBusy: () => boolean, told: (found: Found[]) => void) {
-    this.#log = log
     this.#warn = warn
-    this.#told = told
+    this.#findings = new Findings(this.#rests, { log, warn }, told)
     this.#isBusy = isBusy
     this.#listeners.push({
       listener: new Listener({ protocol: k.NETLINK_ROUTE, groups: ROUTE_GROUPS, filter: LOSSES }),
@@ -225,7 +217,7 @@ export class KeepWhole {
       return rest === 0
     }
     const found = await reconcile({ scope, mayMend })
-    this.#tell(found)
+    this.#findings.tell(found)
     const left = found.filter(({ outcome, isFinal }) => outcome === 'kept' && isFinal !== true)
     for (const { subject } of left) restMs = Math.min(restMs, Math.max(AGAIN_MS, this.#rests.restMs(subject)))
     if (restMs === Number.POSITIVE_INFINITY) return 0
@@ -260,35 +252,7 @@ export class KeepWhole {
     using nl = openNetlink()
     this.#limits = limited.some(of => concernsLimits(nl, of))
   }
-
-  #tell(found: readonly Found[]): void {
-    const said = new Set<string>()
-    for (const subject of new Set(found.map(each => each.subject))) {
-      const of = found.filter(each => each.subject === subject)
-      const restored = of.filter(({ outcome }) => outcome === 'restored')
-      const kept = of.filter(({ outcome, why }) => outcome === 'kept' && why !== BUSY)
-      const times = restored.length + kept.length > 0 ? this.#rests.wasMended(subject) : undefined
-      if (restored.length > 0 && times !== 'many') this.#log(`put back ${subject}: ${summaryOf(restored)}`)
-      if (restored.length > 0) this.#told(restored)
-      if (restored.length > 0 && times === 'too-many')
-        this.#warn(
-          `${subject}: somebody takes it away again and again, so it is put back less and less often`,
-        )
-      const news = kept.filter(({ what, why }) => {
-        const line = `${what}: ${why}`
-        said.add(line)
-        if (this.#said.has(line)) return false
-        this.#log(`${subject} stays as it is: ${line}`)
-        return true
-      })
-      if (news.length > 0) this.#told(news)
-    }
-    this.#said = said
-  }
 }
-
-const summaryOf = ([first, ...others]: readonly Found[]): string =>
-  `${first?.what}${others.length > 0 ? `, and ${others.length} more` : ''}`
 
 /**
  * Undefined where the kernel lets nobody hear.

@@ -12,6 +12,7 @@
  */
 
 import { legacyContent, legacyMark } from '../foreign/foreign.ts'
+import { processorMs } from '../model/duration.ts'
 import { ownChanges } from '../nat/nat.ts'
 
 const LOOK_MS = 50
@@ -84,8 +85,7 @@ export class LegacyWatch implements Disposable {
     const before = process.cpuUsage()
     this.#content = look(content)
     // Where others have the processor it takes longer, and costs no more.
-    const { user, system } = process.cpuUsage(before)
-    this.#tookMs = (user + system) / 1_000
+    this.#tookMs = processorMs(before)
     this.#readAt = performance.now()
   }
 

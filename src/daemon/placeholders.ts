@@ -201,8 +201,8 @@ export class Placeholders {
 
 const pidOf = (id: string): number => Number(id.slice(id.indexOf(' ') + 1))
 
-const describe = ({ containerPort, containerIp, ...call }: ProxyCall): string =>
-  `${describeHostPorts({ ...call, containerPort, count: 1 })} → ${containerIp} for dockerd`
+const describe = ({ containerIp, ...call }: ProxyCall): string =>
+  `${describeHostPorts({ ...call, count: 1 })} → ${containerIp} for dockerd`
 
 const isSame = (a: ProxyCall, b: ProxyCall): boolean => JSON.stringify(a) === JSON.stringify(b)
 

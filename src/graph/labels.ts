@@ -1,8 +1,8 @@
 /** What nodes and edges are called for people, on terminals and pictures. Names of strangers are made visible here. */
 
 import { describeHostPorts } from '../model/port-mapping.ts'
+import { sizeOf, visible } from '../model/text/text.ts'
 import type { Node, PublishedEdge, TalksEdge } from './model.ts'
-import { visible } from './visible.ts'
 
 const MOST = 200
 
@@ -13,7 +13,7 @@ export function labelOf(node: Node | undefined): string {
     case 'peer':
       return node.address
     case 'port':
-      return describeHostPorts({ ...node, containerPort: 1 })
+      return describeHostPorts(node)
     case 'others':
       return `${node.count} more ${node.of}`
     default:
@@ -35,12 +35,4 @@ export function connectionsOf({
   if (connections === 0) return ''
   const size = bytes === undefined ? '' : `, ${sizeOf(bytes)}`
   return `${connections === 1 ? '1 connection' : `${connections} connections`}${size}`
-}
-
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
-
-/** `1.5 MiB` */
-export function sizeOf(bytes: number): string {
-  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), UNITS.length - 1)
-  return `${power === 0 ? bytes : (bytes / 1024 ** power).toFixed(1)} ${UNITS[power]}`
 }

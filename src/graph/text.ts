@@ -14,9 +14,9 @@
  */
 
 import { ipOf } from '../model/address/address.ts'
+import { fitted, visible } from '../model/text/text.ts'
 import { askedOf, connectionsOf, labelOf } from './labels.ts'
 import type { AttachedEdge, Edge, Graph, NetworkNode, Node, UplinkNode } from './model.ts'
-import { fitted, visible } from './visible.ts'
 
 export interface TextOptions {
   /** Of the terminal; absent: as wide as it takes. */

@@ -1,4 +1,4 @@
-/** Durations as people write them: `500ms`, `10s`, `5m`, `1h`, `1h30m`, `2d`. */
+/** Durations: as people write them (`500ms`, `10s`, `5m`, `1h`, `1h30m`, `2d`), and of a processor. */
 
 import { TsnetError } from './errors.ts'
 import { shown } from './json/shown.ts'
@@ -27,4 +27,10 @@ export function parseDuration(text: string, what: string): number {
     )
   }
   return milliseconds
+}
+
+/** How long a processor has worked for this process since then, in milliseconds. */
+export function processorMs(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since)
+  return (user + system) / 1_000
 }

@@ -22,13 +22,15 @@ export interface PortMapping {
   count: number
 }
 
-/** `8080-8089/tcp`, as messages name a mapping's host side. */
-export function describeHostPorts(mapping: PortMapping): string {
-  const host =
-    mapping.hostIp === undefined
-      ? ''
-      : `${mapping.hostIp.includes(':') ? `[${mapping.hostIp}]` : mapping.hostIp}:`
-  return `${host}${portRange(mapping.hostPort, mapping.count)}/${mapping.protocol}`
+/** A mapping's host side. */
+export interface HostPorts extends Pick<PortMapping, 'protocol' | 'hostPort' | 'count'> {
+  hostIp?: HostIp | undefined
+}
+
+/** `8080-8089/tcp`, as messages name them. */
+export function describeHostPorts({ protocol, hostIp, hostPort, count }: HostPorts): string {
+  const host = hostIp === undefined ? '' : `${hostIp.includes(':') ? `[${hostIp}]` : hostIp}:`
+  return `${host}${portRange(hostPort, count)}/${protocol}`
 }
 
 /** `8080` or `8080-8089`. */

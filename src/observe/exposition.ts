@@ -9,7 +9,6 @@
  */
 
 import { describeHostPorts } from '../model/port-mapping.ts'
-import { present } from '../model/present.ts'
 import { VERSION } from '../model/version.ts'
 import type { ContainerCounts, CountersReport, PortCounts } from './observe.ts'
 
@@ -122,10 +121,10 @@ const OF_CONTAINERS: Family<ContainerCounts>[] = [
   },
 ]
 
-const portLabels = ({ protocol, hostIp, hostPort, count, containers, source }: PortCounts): Labels => ({
-  port: describeHostPorts({ protocol, ...present({ hostIp }), hostPort, count, containerPort: 0 }),
-  container: containers.map(({ name }) => name).join(','),
-  source,
+const portLabels = (port: PortCounts): Labels => ({
+  port: describeHostPorts(port),
+  container: port.containers.map(({ name }) => name).join(','),
+  source: port.source,
 })
 
 const containerLabels = ({ network, name, id, ifname }: ContainerCounts): Labels => ({

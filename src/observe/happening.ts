@@ -13,7 +13,7 @@
  */
 
 import type { HostIp, Ip } from '../model/address/address.ts'
-import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
+import { describeHostPorts, type HostPorts, type Protocol } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 import {
   type Container,
@@ -132,10 +132,8 @@ export function ofPublication(
 
 const containerOf = (container: Container): Named => ({ id: container.id, name: calledOf(container) })
 
-type HostPorts = Pick<PortMapping, 'protocol' | 'hostPort' | 'count'> & { hostIp?: HostIp }
-
 const portOf = ({ protocol, hostIp, hostPort, count }: HostPorts) => ({
-  ports: [describeHostPorts({ protocol, ...present({ hostIp }), hostPort, count, containerPort: 0 })],
+  ports: [describeHostPorts({ protocol, hostIp, hostPort, count })],
   protocol,
   ...present({ hostIp }),
   hostPort,

@@ -12,6 +12,7 @@
  * What rules lead to a container passes no proxy, and no port's counter has it; the container's own has.
  */
 
+import { processorMs } from '../model/duration.ts'
 import { present } from '../model/present.ts'
 import type { HeldPort } from '../publish/attachment-ports.ts'
 import type { Served } from '../publish/publish.ts'
@@ -43,11 +44,6 @@ export interface Sources {
   /** What is held for attachments and for dockerd. */
   held: () => readonly HeldPort[]
   index: Pick<EntryIndex<{ seen: Seen }>, 'others'>
-}
-
-const processorMs = (since: NodeJS.CpuUsage): number => {
-  const { user, system } = process.cpuUsage(since)
-  return (user + system) / 1_000
 }
 
 export class Observer {

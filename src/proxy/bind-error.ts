@@ -18,13 +18,7 @@ const { EADDRINUSE, EADDRNOTAVAIL, EACCES, EMFILE, ENFILE, EPROTONOSUPPORT } = c
 export function bindError(publication: Publication, ip: HostIp | undefined, port: number): TsnetError {
   const { protocol } = publication
   const number = errno()
-  const what = describeHostPorts({
-    protocol,
-    ...(ip === undefined ? {} : { hostIp: ip }),
-    hostPort: port,
-    containerPort: 1,
-    count: 1,
-  })
+  const what = describeHostPorts({ protocol, hostIp: ip, hostPort: port, count: 1 })
   if (number === EADDRINUSE) {
     return new TsnetError(
       'conflict',

@@ -101,7 +101,7 @@ export const defaultOptions: Options = {
 
 /** `8080-8089/tcp`, as messages name it. */
 export const describePorts = ({ protocol, hostPort, count }: Publication): string =>
-  describeHostPorts({ protocol, hostPort, containerPort: 1, count })
+  describeHostPorts({ protocol, hostPort, count })
 
 /**
  * Refuses what cannot be served.

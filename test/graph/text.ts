@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { buildGraph, condense, printText } from '../../src/graph/graph.ts'
-import { columnsOf } from '../../src/graph/visible.ts'
+import { columnsOf } from '../../src/model/text/text.ts'
 import { connection, crowd, facts, HOSTILE } from '../support/graph.ts'
 
 const busy = facts({

@@ -1,8 +1,8 @@
 /** `tsnet events`. */
 
 import { reportOf } from '../../control/control.ts'
-import { visible } from '../../graph/visible.ts'
 import { present } from '../../model/present.ts'
+import { visible } from '../../model/text/text.ts'
 import { EVENTS, type Named, type Told } from '../../observe/happening.ts'
 import { requireRunDirectory } from '../../records/run-directory.ts'
 import { type Filters, oneOf, portOf, readFilters } from '../listing/filter.ts'

@@ -5,9 +5,9 @@
  * least telling first.
  */
 
-import { columnsOf, fitted, visible } from '../../graph/visible.ts'
 import { describeHostPorts } from '../../model/port-mapping.ts'
 import { present } from '../../model/present.ts'
+import { columnsOf, fitted, visible } from '../../model/text/text.ts'
 import type { ContainerCounts, CountersReport, PortCounts, Traffic } from '../../observe/observe.ts'
 import { paint } from '../terminal.ts'
 
@@ -79,11 +79,8 @@ interface Column<T> {
 }
 
 const namesOf = ({ containers }: PortCounts): string => containers.map(({ name }) => name).join(',')
-const hostOf = ({ protocol, hostIp, hostPort, count }: PortCounts): string =>
-  describeHostPorts({ protocol, ...present({ hostIp }), hostPort, count, containerPort: 0 })
-
 const PORTS: Column<PortFrame>[] = [
-  { head: 'PORT', cell: hostOf, rank: 0, isText: true },
+  { head: 'PORT', cell: describeHostPorts, rank: 0, isText: true },
   { head: 'CONTAINER', cell: namesOf, rank: 3, isText: true },
   { head: 'CONN', cell: ({ active }) => short(active), rank: 2 },
   { head: 'NEW/s', cell: ({ rates }) => short(rates.connections ?? 0), rank: 4 },

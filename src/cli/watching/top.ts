@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HungUp } from '../../control/client.ts'
-import { parseDuration } from '../../model/duration.ts'
+import { parseDuration, processorMs } from '../../model/duration.ts'
 import { TsnetError } from '../../model/errors.ts'
 import type { CountersReport, Look } from '../../observe/observe.ts'
 import { requireRunDirectory } from '../../records/run-directory.ts'
@@ -58,7 +58,7 @@ async function live(
   try {
     for (let spent = process.cpuUsage(); ; ) {
       show()
-      const costMs = before.tookMs + millisecondsOf(process.cpuUsage(spent))
+      const costMs = before.tookMs + processorMs(spent)
       spent = process.cpuUsage()
       const pause = sleep(Math.max(intervalMs, costMs / SHARE), false)
       if (await Promise.race([pause, screen.left.then(() => true)])) return
@@ -70,8 +70,6 @@ async function live(
     screen.close()
   }
 }
-
-const millisecondsOf = ({ user, system }: NodeJS.CpuUsage): number => (user + system) / 1_000
 
 /** Of the daemon that runs; where it is succeeded at this moment, of its successor. */
 async function report(since?: Look): Promise<CountersReport> {

@@ -7,8 +7,7 @@ import type { Check } from '../fault.ts'
 import type { Patient } from '../patient.ts'
 
 /** `port 8080/tcp`. */
-export const portName = ({ target, ...port }: ListedPort): string =>
-  `port ${describeHostPorts({ ...port, containerPort: 'port' in target ? target.port : 1 })}`
+export const portName = (port: ListedPort): string => `port ${describeHostPorts(port)}`
 
 export const listening: Check<Patient> = {
   name: 'listening',

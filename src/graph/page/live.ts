@@ -4,12 +4,13 @@
  * hundredths of a processor.
  */
 
+import { processorMs } from '../../model/duration.ts'
 import { messageOf } from '../../model/errors.ts'
+import { visible } from '../../model/text/text.ts'
 import type { CountersReport } from '../../observe/observe.ts'
 import { condense } from '../condense.ts'
 import type { Graph } from '../model.ts'
 import { layOut } from '../svg/layout.ts'
-import { visible } from '../visible.ts'
 import { Rates } from './rates.ts'
 import type { Viewers } from './viewers.ts'
 
@@ -83,10 +84,10 @@ export class Live {
     }
     if (!this.#awake || round !== this.#round) return
     if (this.#viewers.size === 0) return this.end()
-    const { user, system } = process.cpuUsage(before)
+    const pauseMs = pauseAfter(processorMs(before))
     this.#timers.set(
       work,
-      setTimeout(() => void this.#go(work, round), pauseAfter((user + system) / 1000)),
+      setTimeout(() => void this.#go(work, round), pauseMs),
     )
   }
 }

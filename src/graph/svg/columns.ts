@@ -8,9 +8,9 @@
  */
 
 import { ipOf } from '../../model/address/address.ts'
+import { fitted, visible } from '../../model/text/text.ts'
 import { labelOf } from '../labels.ts'
 import type { AttachedEdge, Graph, Node } from '../model.ts'
-import { fitted, visible } from '../visible.ts'
 import type { Box, Label, Shape } from './shapes.ts'
 
 /** Where lines to and from a node meet it. */

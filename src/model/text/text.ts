@@ -1,4 +1,4 @@
-/** Texts of strangers, for a terminal or a picture. */
+/** Texts of strangers and sizes, for a terminal or a picture. */
 
 /**
  * The text with nothing in it that moves a cursor, turns the direction of writing, or cannot be seen: all of that stands as
@@ -29,4 +29,12 @@ export function fitted(text: string, columns: number): string {
     taken += sign
   }
   return `${taken}…`.slice(0, Math.max(columns, 0))
+}
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+
+/** Bytes, as `1.5 MiB`. */
+export function sizeOf(bytes: number): string {
+  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), UNITS.length - 1)
+  return `${power === 0 ? bytes : (bytes / 1024 ** power).toFixed(1)} ${UNITS[power]}`
 }
