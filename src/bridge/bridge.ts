@@ -40,6 +40,9 @@
  *
  * VLANs are a port's membership; the host is in one through an interface `BRIDGE.ID`, which has the gateway.
  *
+ * Uplink. A bridge without addresses may have an interface of the host for a port, as long as it has containers: then
+ * these are on the wire outside.
+ *
  * Limits. The caller holds a lock on the bridge's name around connect, disconnect and releaseBridge. The
  * fixed MAC that an adopted bridge gets together with a gateway stays. Frames are not filtered here.
  */
@@ -53,6 +56,7 @@ export { checkBridgeOptions, vlanInterface } from './plan/options.ts'
 export { type LinkPlan, type LinkRequest, planLink } from './plan/plan.ts'
 export { releaseBridge } from './release.ts'
 export { uplinkMtu } from './uplink.ts'
+export { uplinkObstacle } from './uplink-port.ts'
 export {
   type HostSide,
   type HostSideLoss,

@@ -46,7 +46,7 @@ const broadcast = (address: Cidr): string => (newAddress(address, false).broadca
 const mtuWords = (mtu: number | undefined): string => (mtu === undefined ? '' : `mtu ${mtu}`)
 
 function bridgeLines(bridge: BridgePlan): string[] {
-  const { name, gatewayVlan, gateways } = bridge
+  const { name, uplink, gatewayVlan, gateways } = bridge
   const gatewayLink = gatewayVlan?.name ?? name
   return [
     words('ip link add name', name, 'address', bridge.mac, mtuWords(bridge.mtu), 'type bridge'),
@@ -59,6 +59,7 @@ function bridgeLines(bridge: BridgePlan): string[] {
       bridge.promiscuous && 'promisc on',
       'up',
     ),
+    ...(uplink === undefined ? [] : [`ip link set dev ${uplink} master ${name} up`]),
     ...(gatewayVlan
       ? [
           `bridge vlan add dev ${name} vid ${gatewayVlan.id} self`,

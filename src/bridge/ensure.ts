@@ -17,6 +17,7 @@ import { BRIDGE_ALIAS, isOurBridge } from './names.ts'
 import type { BridgePlan } from './plan/plan.ts'
 import { applyToExisting, differing } from './settings.ts'
 import type { Side } from './side.ts'
+import { type PluggedIn, plugIn } from './uplink-port.ts'
 import { ensureVlanFiltering, ensureVlanInterface } from './vlan.ts'
 
 /** What we changed on a bridge that is not ours, and give back when its last container goes. */
@@ -25,11 +26,13 @@ export interface BridgeLoan {
   promiscuous: boolean
   /** Settings with the values they had. */
   settings: { name: string; value: string }[]
+  /** Interfaces of the host that we made ports, of a bridge of ours as well. */
+  uplinks?: PluggedIn[]
 }
 
 /**
  * Makes sure that the bridge is there, up, and as the plan wants it.
- * @param onLoan hears what is about to be changed on a bridge that is not ours
+ * @param onLoan hears what is about to be changed on a bridge that is not ours, or on an interface of the host
  * @returns the bridge, whether we made it, and the interface that stands for one of its VLANs if that has the gateways
  * @throws TsnetError `conflict`: something else has that name, or an address stands against a gateway
  */
@@ -61,12 +64,16 @@ export function ensureBridge(
   if (plan.vlanFiltering) ensureVlanFiltering(side, bridge, ours)
   applyToExisting(side, settings)
   setUp(side, bridge, plan, ours)
+  if (plan.uplink !== undefined)
+    plugIn(side, plan.uplink, bridge, uplink => onLoan?.({ ...NOTHING, uplinks: [uplink] }))
   const holder = gatewayVlan ? ensureVlanInterface(side, bridge, gatewayVlan) : bridge
   changeGateways(side, holder, gateways)
   // A bridge without a fixed MAC takes that of a port, and its neighbours would lose their gateway.
   if (!ours && gateways.add.length > 0) changeLink(nl, bridge, { mac: bridge.mac })
   return holder === bridge ? { bridge, ours } : { bridge, ours, gateway: holder }
 }
+
+const NOTHING: BridgeLoan = { addresses: [], promiscuous: false, settings: [] }
 
 function announceLoan(onLoan: ((loan: BridgeLoan) => void) | undefined, loan: BridgeLoan): void {
   if (loan.addresses.length > 0 || loan.promiscuous || loan.settings.length > 0) onLoan?.(loan)

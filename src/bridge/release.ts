@@ -11,6 +11,7 @@ import { currentNetns, inside, type Netns } from '../netns/netns.ts'
 import { writeSysctl } from '../netns/sysctl.ts'
 import type { BridgeLoan } from './ensure.ts'
 import { isAnyPort, isOurBridge } from './names.ts'
+import { unplug } from './uplink-port.ts'
 import { removeVlanInterfaces } from './vlan.ts'
 
 /**
@@ -40,18 +41,21 @@ export async function release(
   const going = leaving === undefined ? [] : [leaving]
   const bridge = findLink(nl, { name })
   const isBridge = bridge?.kind === 'bridge'
-  const others = isBridge
+  const ports = isBridge
     ? listLinks(nl, { master: bridge.index }).filter(
         port => port.index !== leaving?.index && !isCondemned(port),
       )
     : []
+  // What we have plugged in keeps no bridge.
+  const { uplinks = [] } = loan ?? {}
+  const others = ports.filter(port => !uplinks.some(({ name }) => name === port.name))
+  const isLeft = isBridge && (isOurBridge(bridge) ? others.length === 0 : !others.some(isAnyPort))
+  if (isLeft) for (const each of uplinks) unplug(nl, each, bridge)
   const goes = isBridge && isOurBridge(bridge) && others.length === 0
   // Asked before the wait: afterwards the thread may be somewhere else.
   using home = currentNetns()
   await deleteLinks(nl, goes ? [...going, bridge] : going)
-  if (isBridge && !isOurBridge(bridge) && !others.some(isAnyPort)) {
-    await giveBack(nl, home, bridge, loan)
-  }
+  if (isLeft && !isOurBridge(bridge)) await giveBack(nl, home, bridge, loan)
   return goes
 }
 

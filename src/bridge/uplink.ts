@@ -14,10 +14,13 @@ const MAIN = 254
 /**
  * MTU of the interface of the default route, or of that route where it names a smaller one. IPv4 first,
  * the lowest metric first; interfaces that are down and our own bridges do not count.
+ * @param name of an interface that is known to be the way out, and counts instead
  * @returns undefined where there is no default route
  */
-export function uplinkMtu(): number | undefined {
+export function uplinkMtu(name?: string): number | undefined {
   using nl = openNetlink()
+  const named = name === undefined ? undefined : findLink(nl, { name })
+  if (named !== undefined) return named.mtu
   return mtuOfDefault(nl, 4) ?? mtuOfDefault(nl, 6)
 }
 

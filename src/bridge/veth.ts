@@ -9,17 +9,14 @@
 
 import { hasCode, TsnetError } from '../model/errors.ts'
 import { addVeth } from '../netlink/link/add.ts'
-import { changeLink, deleteLink, findLink, type Link, type LinkRef } from '../netlink/link/link.ts'
-import { NetlinkError } from '../netlink/netlink.ts'
+import { changeLink, deleteLink, findLink, type Link } from '../netlink/link/link.ts'
+import { type BridgeRef, enslave } from './enslave.ts'
 import { noSuchKind } from './ensure.ts'
 import { isHostEnd } from './names.ts'
 import type { LinkPlan } from './plan/plan.ts'
 import { applyToNew, hostSettings } from './settings.ts'
 import type { Side } from './side.ts'
 import { setPortVlans } from './vlan.ts'
-
-/** The bridge by index and name. */
-export type BridgeRef = Required<LinkRef>
 
 /**
  * Makes the pair, and the host's end a port of the bridge, which is not up.
@@ -46,22 +43,6 @@ export function bringUp({ nl }: Side, { host }: LinkPlan, bridge: BridgeRef, lin
     changeLink(nl, link, { alias, ...settings })
     setPortVlans(nl, link, bridge.name, vlans)
     changeLink(nl, link, { up: true })
-  }
-}
-
-/** asm-generic/errno.h; Node has no name for it. */
-const EXFULL = 54
-
-/** Explains why a bridge takes no port. @throws TsnetError `exhausted` */
-export function enslave<T>(bridge: BridgeRef, work: () => T): T {
-  try {
-    return work()
-  } catch (cause) {
-    if (!(cause instanceof NetlinkError && cause.errno === EXFULL)) throw cause
-    throw new TsnetError('exhausted', `bridge ${bridge.name} has as many ports as a bridge can have (1023)`, {
-      details: 'put further containers on a network with another bridge',
-      cause,
-    })
   }
 }
 

@@ -93,6 +93,8 @@ export interface BridgeOptions {
   /** Tagged VLANs of the port, both ends included. */
   vlanTrunk: { minID: number; maxID: number }[]
   preserveDefaultVlan: boolean
+  /** An interface of the host that is a port of the bridge while a container is; of networks of layer 2 alone. */
+  uplink?: string
 }
 
 /** Where addresses come from. */

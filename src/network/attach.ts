@@ -138,7 +138,7 @@ async function build(
     leases,
     routes,
     hasPorts,
-    uplinkMtu: uplinkMtu(),
+    uplinkMtu: uplinkMtu(options.uplink),
   })
   const intent = natIntentOf(
     request,

@@ -34,6 +34,7 @@ import {
   removeUser,
   whileLocked,
 } from '../records/records.ts'
+import { listNames } from '../records/run-directory.ts'
 import { forwardingShape, loanShape } from '../records/shapes.ts'
 import { readKept, writeKept } from '../records/state-files.ts'
 
@@ -61,8 +62,25 @@ export function recordLoan(name: string, loan: BridgeLoan): void {
     promiscuous: earlier.promiscuous || loan.promiscuous,
     // The first value a setting had is the one to go back to.
     settings: [...earlier.settings, ...loan.settings.filter(setting => !known.has(setting.name))],
-  })
+    ...present({ uplinks: joined(earlier.uplinks, loan.uplinks) }),
+  } satisfies BridgeLoan)
 }
+
+/** As they were when they were first plugged in. */
+function joined(
+  earlier: BridgeLoan['uplinks'] = [],
+  more: BridgeLoan['uplinks'] = [],
+): BridgeLoan['uplinks'] | undefined {
+  const all = [...earlier, ...more.filter(({ name }) => earlier.every(each => each.name !== name))]
+  return all.length === 0 ? undefined : all
+}
+
+/** The bridge that an interface of the host was plugged into by us. */
+export const bridgeOfUplink = (uplink: string): string | undefined =>
+  listNames('bridges')
+    .filter(file => file.endsWith('.json'))
+    .map(file => file.slice(0, -'.json'.length))
+    .find(name => readLoan(name)?.uplinks?.some(each => each.name === uplink))
 
 /**
  * Takes an owner's link off the bridge. The last user gives the bridge up with it: ours is deleted,

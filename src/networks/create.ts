@@ -1,5 +1,6 @@
 /** Making a network. */
 
+import { uplinkObstacle } from '../bridge/bridge.ts'
 import { randomBytes } from '../ffi/random.ts'
 import { type Cidr, familyOf, overlaps } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
@@ -40,6 +41,7 @@ export const createNetwork = (
         `there is a network ${wish.name} already; choose another name, or look at it: tsnet network inspect ${wish.name}`,
       )
     const bridge = wish.bridge === undefined ? freeBridge(wish.name, others) : checked(wish.bridge, others)
+    if (wish.uplink !== undefined) checkUplink(wish.uplink, bridge, others)
     const ranges = wish.layer2 ? [] : rangesFor(wish, takenOn(others, wish.bridge), pools)
     const list = listFor(wish, { bridge, ranges, created: new Date().toISOString() })
     const file = fileOf(host.confDir, wish.name)
@@ -80,6 +82,17 @@ function checked(name: string, others: readonly OtherNetwork[]): string {
   const link = findLink(nl, { name })
   if (link === undefined || link.kind === 'bridge') return name
   throw new TsnetError('conflict', `--interface-name: ${name} is there already, and is no bridge`)
+}
+
+/** It is plugged in with the first container; what is against that by now is said at once. @throws TsnetError `conflict` */
+function checkUplink(name: string, bridge: string, others: readonly OtherNetwork[]): void {
+  const owner = others.find(({ uplinks }) => uplinks.includes(name))
+  using nl = openNetlink()
+  const obstacle =
+    owner === undefined
+      ? uplinkObstacle(nl, name, findLink(nl, { name: bridge }))
+      : `it is that of network ${owner.name}, and an interface is a port of one bridge`
+  if (obstacle !== undefined) throw new TsnetError('conflict', `--uplink: ${name}: ${obstacle}`)
 }
 
 function freeBridge(network: string, others: readonly OtherNetwork[]): string {

@@ -59,6 +59,7 @@ export function listFor(
   const plugin = present({
     type: 'tsnet',
     bridge,
+    uplink: wish.uplink,
     // The bridge has an address all the same: the host, and whoever answers there, is the network's.
     isGateway: internal || undefined,
     isDefaultGateway: isRouted || undefined,

@@ -14,7 +14,7 @@ import { isAlive, type Known, listKnown } from './known.ts'
 import { MARK } from './list.ts'
 import type { Host } from './places.ts'
 import { addressesIn } from './result.ts'
-import { bridgesOf, subnetsIn } from './taken.ts'
+import { bridgesOf, subnetsIn, uplinksOf } from './taken.ts'
 
 /** What its file says. */
 export interface NetworkInfo {
@@ -25,6 +25,8 @@ export interface NetworkInfo {
   /** The types of its plugins, in their order. */
   plugins: string[]
   bridge?: string
+  /** An interface of the host that is plugged into it. */
+  uplink?: string
   subnets: Cidr[]
 }
 
@@ -85,11 +87,12 @@ const firstOfName = <T extends { list: NetworkList }>(lists: T[]): T[] =>
 function infoOf(file: string, list: NetworkList): NetworkInfo {
   const { plugins, text, name } = list
   const [bridge] = bridgesOf(plugins)
+  const [uplink] = uplinksOf(plugins)
   const subnets = [...new Set(plugins.flatMap(({ config }) => subnetsIn(config.ipam)))]
   return {
     name,
     file,
-    ...present({ created: createdOf(text), bridge }),
+    ...present({ created: createdOf(text), bridge, uplink }),
     plugins: plugins.map(({ type }) => type),
     subnets,
   }

@@ -35,6 +35,8 @@ export interface Taken {
 export interface OtherNetwork {
   name: string
   bridges: string[]
+  /** Interfaces of the host that are plugged into them. */
+  uplinks: string[]
   subnets: Cidr[]
 }
 
@@ -45,19 +47,30 @@ export function otherNetworks({ confDir, env }: Host): OtherNetwork[] {
     ...listNetworks(folder).map(({ list }) => ({
       name: list.name,
       bridges: bridgesOf(list.plugins),
+      uplinks: uplinksOf(list.plugins),
       subnets: list.plugins.flatMap(({ config }) => subnetsIn(config.ipam)),
     })),
     ...netavarkNetworks(folder).map(({ name, bridge, subnets }) => ({
       name,
       bridges: bridge === undefined ? [] : [bridge],
+      uplinks: [],
       subnets,
     })),
   ])
 }
 
 /** The bridges that plugins of a list name. */
-export const bridgesOf = (plugins: readonly PluginConfig[]): string[] => [
-  ...new Set(plugins.flatMap(({ config }) => (typeof config.bridge === 'string' ? [config.bridge] : []))),
+export const bridgesOf = (plugins: readonly PluginConfig[]): string[] => namesAt(plugins, 'bridge')
+
+/** Interfaces of the host that plugins of ours plug into their bridges. */
+export const uplinksOf = (plugins: readonly PluginConfig[]): string[] =>
+  namesAt(
+    plugins.filter(({ type }) => type === 'tsnet'),
+    'uplink',
+  )
+
+const namesAt = (plugins: readonly PluginConfig[], key: string): string[] => [
+  ...new Set(plugins.map(({ config }) => config[key]).filter(each => typeof each === 'string')),
 ]
 
 /** Keys under which IPAM plugins (host-local, static, whereabouts) have the addresses that they give. */

@@ -30,6 +30,8 @@ export interface NetworkWords {
   ipRange?: string[]
   ipv6?: boolean
   interfaceName?: string
+  /** An interface of the host that containers of a network of layer 2 are plugged together with. */
+  uplink?: string
   mtu?: string
   internal?: boolean
   layer2?: boolean
@@ -59,6 +61,7 @@ export interface NetworkWish {
   /** Families that get a subnet by choice. */
   choose: (4 | 6)[]
   bridge?: string
+  uplink?: string
   mtu?: number
   internal: boolean
   layer2: boolean
@@ -87,6 +90,7 @@ export function readWish(name: string, words: NetworkWords): NetworkWish {
     bridge:
       words.interfaceName &&
       parseInterfaceName(words.interfaceName, '--interface-name', 'invalid-environment'),
+    uplink: words.uplink && parseInterfaceName(words.uplink, '--uplink', 'invalid-environment'),
     mtu: words.mtu === undefined ? undefined : wholeNumber('--mtu', words.mtu, 68, 65_535),
     internal,
     layer2,
@@ -122,6 +126,10 @@ function refuseTogether(words: NetworkWords): void {
   const withLayer2 = given.find(([, isGiven]) => isGiven)?.[0]
   if (layer2 && withLayer2 !== undefined)
     throw refuse(`--layer2 gives containers no addresses, so there is nothing for ${withLayer2} to say`)
+  if (words.uplink !== undefined && !layer2)
+    throw refuse(
+      '--uplink is for --layer2, where containers are on the wire of that interface; all other networks leave by the routes of this host',
+    )
   if (isolate && direct) throw refuse('--isolate and --direct say the opposite of each other')
   if (internal && direct)
     throw refuse('--internal has no way to other machines, so --direct would promise what is not there')

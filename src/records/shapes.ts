@@ -208,6 +208,7 @@ export const loanShape = record({
   addresses: listOf(cidr),
   promiscuous: flag,
   settings: listOf(record({ name: text, value: text })),
+  uplinks: optional(listOf(record({ name: text, wasUp: flag }))),
 })
 
 /** What was changed so that the host forwards. */

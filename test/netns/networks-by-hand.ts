@@ -7,6 +7,7 @@
 
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import t from 'tap'
+import { waitFor } from 'tsnet/lab'
 import type { Linted } from '../../src/networks/networks.ts'
 import { FOLDER, filesOf, residue, withNetworks } from '../support/networks.ts'
 import { ANSWERS, BACKENDS, CLIENT, HOST } from '../support/scene.ts'
@@ -165,6 +166,93 @@ t.test('a bridge that exists is adopted with its addresses; a name that is taken
     stderr: /lan0 is there already, and is no bridge/,
   })
   t.match(await attempt('create', 'home'), { code: 1, stderr: /there is a network home already/ })
+})
+
+/**
+ *     outside eth0 172.20.0.1 ───── wan0 ─── ts-wire ─── a 172.20.0.2, b 172.20.0.3
+ */
+t.test('with --uplink containers are on the wire of an interface, which is given back as it was', async t => {
+  const stage = await withNetworks(t, 'nftables', 'a', 'b')
+  const { scene, tsnet, network, attempt, join, leave } = stage
+  const { host, world } = scene
+  const outside = await world.host('outside')
+  world.wire([host, 'wan0'], [outside, 'eth0', '172.20.0.1/24'])
+  outside.listen('tcp', ANSWERS)
+  await host.run('ip', 'link', 'set', 'wan0', 'down')
+  await host.run('ip', 'link', 'add', 'br0', 'type', 'bridge')
+  await host.run('ip', 'link', 'add', 'busy0', 'type', 'veth', 'peer', 'name', 'busy1')
+  await host.run('ip', 'link', 'set', 'busy0', 'master', 'br0')
+  await host.run('ip', 'link', 'add', 'way0', 'up', 'type', 'veth', 'peer', 'name', 'way1')
+  await host.run('ip', 'route', 'add', '10.99.0.0/16', 'dev', 'way0')
+  await scene.remember()
+
+  const refusals: [uplink: string, stderr: RegExp][] = [
+    [
+      'lan0',
+      /--uplink: lan0: it has the address 192\.168\.50\.1\/24 of this host, which would not be reached/,
+    ],
+    ['way0', /--uplink: way0: the route of this host to 10\.99\.0\.0\/16 leads over it/],
+    ['busy0', /--uplink: busy0: it is a port of br0 already/],
+    ['br0', /--uplink: br0: it is a bridge itself/],
+    ['none0', /--uplink: none0: there is no such interface/],
+  ]
+  for (const [uplink, stderr] of refusals)
+    t.match(await attempt('create', 'wire', '--layer2', '--uplink', uplink), { code: 1, stdout: '', stderr })
+  t.match(await attempt('create', 'wire', '--uplink', 'wan0'), {
+    code: 2,
+    stderr: /--uplink is for --layer2/,
+  })
+  t.match(await attempt('create', 'wire', '--layer2', '--uplink', 'lo'), { code: 2, stderr: /--uplink/ })
+  t.same(filesOf(stage), [])
+
+  await network('create', 'wire', '--layer2', '--uplink', 'wan0')
+  t.match(await attempt('create', 'two', '--layer2', '--uplink', 'wan0'), {
+    code: 1,
+    stderr: /wan0: it is that of network wire/,
+  })
+  t.match(await stage.inspect('wire'), { uplink: 'wan0', bridge: 'ts-wire' })
+  t.match((await tsnet.run('inspect', 'wire')).stdout, /uplink +wan0/)
+
+  // By now the host needs it.
+  await host.run('ip', 'addr', 'add', '172.20.0.9/24', 'dev', 'wan0')
+  const refused = await tsnet.try('attach', 'wire', 'netns:a')
+  t.match(refused, {
+    code: 1,
+    stderr: /uplink: wan0 is not plugged into ts-wire: it has the address 172\.20\.0\.9/,
+  })
+  await host.run('ip', 'addr', 'del', '172.20.0.9/24', 'dev', 'wan0')
+  t.same(await residue(stage), [])
+
+  const isPort = async () =>
+    / master ts-wire .*state UP/.test((await host.run('ip', '-o', 'link', 'show', 'wan0')).stdout)
+  for (const [name, address] of [
+    ['a', '172.20.0.2/24'],
+    ['b', '172.20.0.3/24'],
+  ] as const) {
+    t.same(await join('wire', name), [])
+    await scene.get(name).run('ip', 'addr', 'add', address, 'dev', 'eth0')
+  }
+  t.ok(await isPort())
+  const reaches = async (name: string) =>
+    t.match(await scene.get(name).ask('tcp', '172.20.0.1', ANSWERS), { place: 'outside' })
+  for (const name of ['a', 'b']) await reaches(name)
+
+  await host.run('ip', 'link', 'set', 'wan0', 'nomaster')
+  t.match((await tsnet.run('inspect', 'a')).stdout, /uplink wan0 is no port of ts-wire/)
+  t.match((await tsnet.try('reconcile', '--dry-run')).stdout, /uplink wan0 is no port of ts-wire/)
+  await tsnet.run('reconcile')
+  await reaches('a')
+  const daemon = await tsnet.daemon()
+  await waitFor(() => /./.test(daemon.stdout), { what: 'the daemon' })
+  await host.run('ip', 'link', 'set', 'wan0', 'nomaster')
+  await waitFor(isPort, { what: 'the daemon to put it back', withinMs: 30_000 })
+  await daemon.stop()
+
+  await leave('wire', 'a')
+  t.ok(await isPort(), 'as long as somebody is on the network')
+  await network('rm', '--force', 'wire')
+  t.match((await host.run('ip', '-o', 'link', 'show', 'wan0')).stdout, /^(?!.* master ).*state DOWN/)
+  t.same(await residue(stage), [])
 })
 
 t.test('of many who make networks at once none gets what another has, and a name is made once', async t => {

@@ -61,6 +61,7 @@ t.test('a network without a way out gives no default route, and publishes no por
   })
   const { ips: __, ...layer2 } = without
   t.same(pluginFor({ layer2: true }), { type: 'tsnet', bridge: 'ts-front', capabilities: layer2 })
+  t.match(pluginFor({ layer2: true, uplink: 'eth1' }), { bridge: 'ts-front', uplink: 'eth1' })
 })
 
 t.test(
@@ -117,6 +118,8 @@ t.test('what cannot be is refused, by the option and its value', async t => {
     [{ layer2: true, names: true }, /nothing for --names to say/],
     [{ layer2: true, ipv6: true }, /nothing for --ipv6 to say/],
     [{ layer2: true, masquerade: false }, /nothing for --no-masquerade to say/],
+    [{ uplink: 'eth1' }, /^--uplink is for --layer2/],
+    [{ uplink: 'a/b', layer2: true }, /^--uplink: "a\/b" is not an interface name/],
     [{ isolate: true, direct: true }, /the opposite of each other/],
     [{ internal: true, direct: true }, /no way to other machines/],
   ]

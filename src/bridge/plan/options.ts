@@ -27,6 +27,19 @@ export function checkBridgeOptions(options: BridgeOptions, hasIpam: boolean): vo
     reject('disableContainerInterface is true, and ipam is set: an interface that stays down has no address')
   }
   checkVlans(options)
+  checkUplink(options, hasIpam)
+}
+
+function checkUplink({ name, uplink, isGateway, vlan, vlanTrunk }: BridgeOptions, hasIpam: boolean): void {
+  if (uplink === undefined) return
+  parseInterfaceName(uplink, 'uplink')
+  if (uplink === name) reject(`uplink: "${uplink}" is the bridge itself`)
+  if (hasIpam || isGateway)
+    reject(
+      'uplink: an interface of the host is plugged into bridges of layer 2 alone, without ipam and isGateway; other networks leave by the routes of the host',
+    )
+  if (vlan !== undefined || vlanTrunk.length > 0)
+    reject('uplink: which VLANs it has is not known here; name an interface of one VLAN, such as eth1.42')
 }
 
 function checkVlans({ name, vlan, vlanTrunk, isGateway, isDefaultGateway }: BridgeOptions): void {

@@ -70,6 +70,8 @@ export interface BridgePlan {
   gateways: Cidr[]
   /** Where the gateways are, when not on the bridge itself. */
   gatewayVlan?: GatewayVlan
+  /** An interface of the host that is to be a port. */
+  uplink?: string
   /** Of a bridge that we make. */
   settings: Setting[]
   /** Of a bridge that we adopt. */
@@ -154,6 +156,7 @@ export function planLink(request: LinkRequest, macs: MacSource = randomMacs): Li
       forceAddress: options.forceAddress,
       gateways,
       ...gatewayPlace(options, gateways),
+      ...(options.uplink !== undefined && { uplink: options.uplink }),
     },
     host: {
       names: hostNames(owner),

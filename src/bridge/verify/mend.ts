@@ -15,11 +15,12 @@ import { changeLink, findLink, type Link, type LinkChange } from '../../netlink/
 import { type Netlink, openNetlink } from '../../netlink/netlink.ts'
 import { currentNetns } from '../../netns/netns.ts'
 import { readSysctl } from '../../netns/sysctl.ts'
+import { enslave } from '../enslave.ts'
 import { type BridgeLoan, ensureBridge } from '../ensure.ts'
 import { isHostEnd, isOurBridge } from '../names.ts'
 import type { LinkPlan } from '../plan/plan.ts'
 import { applyToExisting, hostSettings, type Setting } from '../settings.ts'
-import { enslave } from '../veth.ts'
+import { uplinkLosses } from '../uplink-port.ts'
 import { setPortVlans } from '../vlan.ts'
 import { planAgain, verifyGateways, verifyPortSettings } from './verify.ts'
 
@@ -84,6 +85,7 @@ function lossesOfBridge(
     ...(bridge.up ? [] : [`bridge ${name} is down`]),
     ...verifyGateways(nl, bridge, plan),
     ...otherSettings(settings),
+    ...uplinkLosses(nl, plan.bridge.uplink, bridge),
   ].map(what => ({ what }))
 }
 

@@ -16,6 +16,7 @@ import { inside, type Netns } from '../../netns/netns.ts'
 import { isHostEnd } from '../names.ts'
 import { type LinkPlan, planLink } from '../plan/plan.ts'
 import { type PlannedRoute, resolveRoutes } from '../plan/routing.ts'
+import { uplinkLosses } from '../uplink-port.ts'
 
 /** Without an MTU, any will do. */
 export type ExpectedInterface = Omit<Interface, 'mtu'> & { mtu?: number }
@@ -76,7 +77,7 @@ function verifyBridge(
   if (bridge.kind !== 'bridge') return [`${made.name} is no bridge any more`]
   const problems = compare(bridge, { name: made.name, mac: made.mac }, true)
   if (plan === undefined) return problems
-  return [...problems, ...verifyGateways(nl, bridge, plan)]
+  return [...problems, ...verifyGateways(nl, bridge, plan), ...uplinkLosses(nl, plan.bridge.uplink, bridge)]
 }
 
 /** What lacks of a bridge that is there: its promiscuity, and the addresses that it, or what stands for a VLAN, has. */

@@ -121,12 +121,13 @@ function portLines(port: InspectedPort): Line[] {
 }
 
 function networkLines(network: InspectedNetwork): Line[] {
-  const { file, created, plugins = [], bridge, pools, subnets = [] } = network
+  const { file, created, plugins = [], bridge, uplink, pools, subnets = [] } = network
   return [
     ['list', file ?? 'there is none of this name any more'],
     ['made', created === undefined ? file && 'by others' : timeOf(created)],
     ['plugins', plugins.join(' ')],
     ['bridge', bridge],
+    ['uplink', uplink],
     [
       'subnets',
       pools.length === 0

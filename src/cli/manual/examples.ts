@@ -84,6 +84,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
       words: 'network create lan --layer2 --interface-name br0',
       does: 'ports of a bridge that is there, such as of an interface of the host',
     },
+    { words: 'network create wire --layer2 --uplink eth1', does: 'on the wire that eth1 is on' },
   ],
   'network ls': [
     { words: 'network ls', does: 'those of every runtime' },

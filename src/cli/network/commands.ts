@@ -43,6 +43,7 @@ export function addNetworks(
       '--interface-name <name>',
       'of the bridge; one that exists is adopted with what is plugged into it',
     )
+    .option('--uplink <name>', 'of --layer2: an interface of this host, whose wire containers are on')
     .option('--mtu <bytes>', "else that of the host's way out")
     .option(
       '--route <route>',

@@ -8,6 +8,7 @@
 import type { Ip } from '../../model/address/address.ts'
 import { isHostName } from '../../model/address/host-name.ts'
 import { forcedBackend, natBackends } from '../../model/environment.ts'
+import { parseInterfaceName } from '../../model/interface-name.ts'
 import type { Json } from '../../model/json/json.ts'
 import { shown } from '../../model/json/shown.ts'
 import { readIpOrCidr, readMac } from '../../model/json/values.ts'
@@ -27,7 +28,7 @@ import { readPorts } from './ports.ts'
 /** @throws TsnetError naming the key and the value */
 export function readNetwork(config: Json, version: Version, call: Call, env: Environment): Network {
   const ipMasq = config.get('ipMasq').flag() ?? false
-  const bridge = readBridge(config)
+  const bridge = { ...readBridge(config), ...present({ uplink: readUplink(config) }) }
   const ipam = readIpam(config, { version, path: call.path, args: call.args })
   return present({
     name: checkNetworkName(config.get('name').text()),
@@ -71,6 +72,12 @@ export function readAttachRequest(
     bandwidth: readBandwidth(config),
     aliases: readAliases(runtime.get('aliases'), network.name, args.podName),
   })
+}
+
+/** Ours: the reference's bridge takes whatever somebody else has plugged in. */
+function readUplink(config: Json): string | undefined {
+  const text = config.get('uplink').text()
+  return text === undefined ? undefined : parseInterfaceName(text, 'uplink')
 }
 
 /** Where addresses are asked for: CNI_ARGS, args.cni.ips, runtimeConfig.ips. */

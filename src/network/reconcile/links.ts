@@ -16,7 +16,7 @@ import type { Link } from '../../netlink/link/link.ts'
 import { type Netlink, openNetlink } from '../../netlink/netlink.ts'
 import { isThere } from '../../netns/container.ts'
 import { HeldOwners } from '../../records/hold.ts'
-import { recordLoan, whileBridgeLocked } from '../shared.ts'
+import { bridgeOfUplink, recordLoan, whileBridgeLocked } from '../shared.ts'
 import { type Attached, type Intents, readAttached, takeUnchanged } from './intents.ts'
 import { BUSY, type Part, type PartLoss } from './part.ts'
 
@@ -26,7 +26,8 @@ export function concernedBridge(nl: Netlink, link: Link): string | undefined {
   // What stands for one of its VLANs.
   if (link.kind === 'vlan') return link.name.replace(/\.\d+$/, '')
   const owner = ownerInAlias(link.alias)
-  const attached = owner === undefined ? undefined : readAttached(owner)
+  if (owner === undefined) return bridgeOfUplink(link.name)
+  const attached = readAttached(owner)
   const [side] = attached === undefined ? [] : sideOf(attached)
   return side !== undefined && lostHostSide(nl, side).length > 0 ? side.attachment.bridgeName : undefined
 }

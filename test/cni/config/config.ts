@@ -1,4 +1,5 @@
 import t from 'tap'
+import { checkBridgeOptions } from '../../../src/bridge/bridge.ts'
 import { callPlugin, configuration, requestOf } from '../../support/cni-call.ts'
 
 const requestFor = async (config: object, env: Record<string, string> = {}) =>
@@ -102,6 +103,22 @@ t.test('what needs an address is refused on a network of layer 2', async t => {
     msg: /^CNI_ARGS\.IP: "10\.1\.0\.2"/,
   })
   t.match(await refused({ ipam: {} }), { exitCode: 0 })
+})
+
+t.test('an uplink is for a bridge of layer 2, and what it cannot stand beside is refused', async t => {
+  const { network } = await requestFor({ ipam: {}, uplink: 'eth1' })
+  t.equal(network.bridge.uplink, 'eth1')
+  t.match(await refused({ ipam: {}, uplink: 7 }), { msg: /^uplink: / })
+  t.match(await refused({ ipam: {}, uplink: 'a/b' }), { msg: /^uplink: "a\/b" is not an interface name/ })
+  const check =
+    (options: object, hasIpam = false) =>
+    () =>
+      checkBridgeOptions({ ...network.bridge, ...options }, hasIpam)
+  t.doesNotThrow(check({}))
+  t.throws(check({}, true), { code: 'invalid-config', message: /^uplink: .* without ipam and isGateway/ })
+  t.throws(check({ isGateway: true }), { message: /^uplink: / })
+  t.throws(check({ vlan: 42 }), { message: /^uplink: which VLANs/ })
+  t.throws(check({ uplink: network.bridge.name }), { message: /is the bridge itself/ })
 })
 
 t.test('keys that we do not know are tolerated everywhere', async t => {
