@@ -147,13 +147,14 @@ export const judgeBridged = (bridge: string, address: Cidr): string | undefined 
 
 /**
  * The same attachment, below the routed hooks: in the family bridge, at ingress and egress.
- * @param port the end of its link on the host
+ * @param by where it hangs
+ * @param speaks to the world, under the host's address, and to its neighbours
  * @returns a sentence; undefined: nothing drops its frames
  */
 export const judgeFrames = (
   judged: Judged,
   by: HangingBy,
-  { ipMasq, egress }: { ipMasq: boolean; egress: boolean },
+  { ipMasq, egress, beside }: { ipMasq: boolean; egress: boolean; beside: boolean },
 ): string | undefined =>
   said(() => [
     first(judged, family => obstacleToPortFrames(portsOf(judged, family), by)),
@@ -162,7 +163,7 @@ export const judgeFrames = (
       : undefined,
     first(judged, family => {
       const [sent] = containersOf(judged, family)
-      return sent && obstacleToFramesBetween(sent, by)
+      return beside && sent ? obstacleToFramesBetween(sent, by) : undefined
     }),
   ])
 

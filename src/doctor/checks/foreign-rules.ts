@@ -70,7 +70,11 @@ export const frames: Check<Patient> = {
         each,
         each.nat === undefined
           ? judgeProxiedFrames(isOfLoopback(each.hostIp) ? [] : [portsOf(each)])
-          : judgeFrames(each.nat.ports, { bridge: each.nat.ports.bridge }, { ipMasq: false, egress: false }),
+          : judgeFrames(
+              each.nat.ports,
+              { bridge: each.nat.ports.bridge },
+              { ipMasq: false, egress: false, beside: false },
+            ),
       ),
     ),
   ],
@@ -94,6 +98,7 @@ function framesOf(each: Attached): Found[] {
     {
       ipMasq: intent?.ipMasq === true,
       egress: intent?.ipMasq === true || bridgeOptions?.isDefaultGateway === true,
+      beside: bridgeOptions?.portIsolation !== true,
     },
   )
   return obstacle === undefined ? [] : [told(called(each), obstacle, bridge.name)]
