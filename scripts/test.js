@@ -23,7 +23,7 @@ const NEEDS_ROOT = ['netns', 'clients', 'faults', 'readme']
 const NO_TESTS = ['support', 'golden', 'vm', 'page']
 /** A long form says what it is at. */
 const isLong = process.env.TSNET_FAULTS !== undefined
-const TIMEOUT_MS = isLong ? 7_200_000 : process.env.TSNET_TEST_VM ? 1_200_000 : 300_000
+const TIMEOUT_MS = isLong ? 7_200_000 : process.env.TSNET_TEST_VM ? 1_200_000 : 600_000
 
 const wanted = process.argv.slice(2)
 const document = wanted[0] === '--figures' ? wanted.splice(0, 2)[1] : undefined

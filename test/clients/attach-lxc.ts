@@ -12,7 +12,7 @@ import { readNetworkList } from '../support/libcni.ts'
 import { Lxc } from '../support/lxc.ts'
 import { at, clientReads, families, leftovers, type Site, siteFor } from '../support/site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** What the monitor keeps. */
 const lxcs = /lxc|cgroup/

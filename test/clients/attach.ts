@@ -14,7 +14,7 @@ import { readNetworkList } from '../support/libcni.ts'
 import { Podman } from '../support/podman.ts'
 import { at, clientReads, families, leftovers, type Site, siteFor } from '../support/site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const list = readNetworkList('ports')
 

@@ -22,7 +22,7 @@ import {
 } from '../support/site.ts'
 import { ALL, containerdList } from '../support/stock.ts'
 
-t.setTimeout(300_000) // of the whole file; tap's own 30 s are short where other work goes on
+t.setTimeout(600_000) // of the whole file; tap's own 30 s are short where other work goes on
 
 /** What containerd keeps for itself, and the pool and the bridge of its network, for which the host forwards. */
 const KEPT = /containerd|\/run\/runc|cni\/networks|cni0|forward|accept_r(a|edirects)|anycast/

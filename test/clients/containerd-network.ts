@@ -10,7 +10,7 @@ import { Command } from '../support/daemon.ts'
 import { readNetworkList } from '../support/libcni.ts'
 import { leftovers, siteFor } from '../support/site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 t.test('ctr runs a container on a network made by hand, where it has a name', async t => {
   const { host } = await siteFor(t)

@@ -11,7 +11,7 @@ import { type NetworkList, readNetworkList, withKeys } from '../support/libcni.t
 import { pluginsOf } from '../support/plugins.ts'
 import { at, clientReads, ECHO, families, inUrl, leftovers, type Site, siteFor } from '../support/site.ts'
 
-t.setTimeout(300_000) // of the whole file; tap's own 30 s are short where other work goes on
+t.setTimeout(600_000) // of the whole file; tap's own 30 s are short where other work goes on
 
 const containerds = /containerd|\/run\/runc/
 

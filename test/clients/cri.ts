@@ -12,7 +12,7 @@ import type { CriClient, Pod } from '../support/cri.ts'
 import { readNetworkList, withKeys } from '../support/libcni.ts'
 import { at, clientReads, families, leftovers, type Site, siteFor } from '../support/site.ts'
 
-t.setTimeout(300_000) // of the whole file; tap's own 30 s are short where other work goes on
+t.setTimeout(600_000) // of the whole file; tap's own 30 s are short where other work goes on
 
 const pod: Pod = {
   name: 'web',

@@ -18,7 +18,7 @@ import { IMPLEMENTATIONS, type Implementation } from '../support/docker-proxy.ts
 import { type RangeCost, runWithRange, servers } from '../support/docker-range.ts'
 import { Dockerd } from '../support/dockerd.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const RANGE = 200
 const HOST = '192.0.2.1'

@@ -10,7 +10,7 @@ import { Command, REDIRECT_ON } from '../support/daemon.ts'
 import { IMPLEMENTATIONS } from '../support/docker-proxy.ts'
 import { Dockerd } from '../support/dockerd.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 t.test('curl localhost:8080 of a container of Docker, restarted, stopped and started', async t => {
   const world = await lab()

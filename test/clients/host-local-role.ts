@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { callDropIn, type DropInAnswer, type DropInCall, type Whose } from '../support/drop-in.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const NAME = 'mynet'
 

@@ -24,7 +24,7 @@ import {
 } from '../support/leases.ts'
 import { leaseWorker, runProgram } from '../support/processes.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 t.test(
   'in turn, on both families, no address is given twice and each releases what the other gave',

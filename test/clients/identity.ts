@@ -13,7 +13,7 @@ import { readNetworkList } from '../support/libcni.ts'
 import { hasCni, Podman } from '../support/podman.ts'
 import { siteFor } from '../support/site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const list = readNetworkList('ports')
 

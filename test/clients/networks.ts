@@ -12,7 +12,7 @@ import { readNetworkList } from '../support/libcni.ts'
 import { needCni, PODMANS, Podman } from '../support/podman.ts'
 import { at, clientReads, families, leftovers, siteFor } from '../support/site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 needCni(() => {
   t.test('podman runs containers on a network made by hand, and its own is seen beside it', async t => {

@@ -13,7 +13,7 @@ import { addHooks } from '../support/oci-hook.ts'
 import { installPlugins } from '../support/plugins.ts'
 import { at, clientReads, families, leftovers, type Site, siteFor } from '../support/site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const CACHE = '/var/lib/cni/results'
 const sleep = ['/bin/busybox', 'sleep', '1000']

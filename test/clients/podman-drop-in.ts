@@ -10,7 +10,7 @@ import { needCni, Podman } from '../support/podman.ts'
 import { at, clientReads, ECHO, forwardAll, leftovers, type Site, siteFor } from '../support/site.ts'
 import { ALL, podmanList } from '../support/stock.ts'
 
-t.setTimeout(300_000) // of the whole file; tap's own 30 s are short where other work goes on
+t.setTimeout(600_000) // of the whole file; tap's own 30 s are short where other work goes on
 
 /** What podman keeps for itself, and the pool and the bridge of its network. */
 const KEPT = /podman|\/run\/runc|mount \/run\/netns|cni\/networks|cni-podman0|forward|accept_redirects/

@@ -15,7 +15,7 @@ import { Lxc } from '../support/lxc.ts'
 import { needCni, PODMANS, Podman } from '../support/podman.ts'
 import { leftovers, siteFor } from '../support/site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const KEPT = new RegExp(`${PODMANS.source}|lxc|cgroup`)
 /** What the host itself asked over lo, and what was asked from elsewhere, for half a minute. */

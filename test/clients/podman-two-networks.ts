@@ -13,7 +13,7 @@ import { clientReads, forwardAll, leftovers, type Site, siteFor } from '../suppo
 import { ALL } from '../support/stock.ts'
 import { type Kind, listOf } from '../support/two-networks.ts'
 
-t.setTimeout(300_000) // of the whole file; tap's own 30 s are short where other work goes on
+t.setTimeout(600_000) // of the whole file; tap's own 30 s are short where other work goes on
 
 /** What podman keeps for itself; and of chains the pools and bridges, which the reference leaves as well. */
 const KEPT =

@@ -12,7 +12,7 @@ import { type NetworkList, readNetworkList, withKeys } from '../support/libcni.t
 import { needCni, Podman } from '../support/podman.ts'
 import { at, clientReads, ECHO, families, inUrl, leftovers, type Site, siteFor } from '../support/site.ts'
 
-t.setTimeout(300_000) // of the whole file; tap's own 30 s are short where other work goes on
+t.setTimeout(600_000) // of the whole file; tap's own 30 s are short where other work goes on
 
 // Its cleanup of a container that ended goes on beside us, with a socket that the kernel named.
 const podmans = /podman|socket host unix @[0-9a-f]{5} |\/run\/runc|mount \/run\/netns/

@@ -13,7 +13,7 @@ import { hasCni, PODMANS, Podman } from '../support/podman.ts'
 import { Publishing } from '../support/publish.ts'
 import { at, clientReads, type Family, families, openSite, type Site } from '../support/site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const list = readNetworkList('ports')
 

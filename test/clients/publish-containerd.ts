@@ -11,7 +11,7 @@ import { readNetworkList } from '../support/libcni.ts'
 import { Publishing } from '../support/publish.ts'
 import { at, openSite } from '../support/site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const list = readNetworkList('ports')
 

@@ -11,7 +11,7 @@ import { Dockerd } from '../support/dockerd.ts'
 import { Publishing } from '../support/publish.ts'
 import { at, openSite } from '../support/site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** What dockerd keeps; the link-local address of a veth or a bridge is a little later than its start. */
 const dockers = /docker|\/run\/(runc|containerd)|route host local fe80::\S+ .* on (veth|br-)/

@@ -7,7 +7,7 @@ import { Lxc } from '../support/lxc.ts'
 import { Publishing } from '../support/publish.ts'
 import { at, openSite } from '../support/site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** What the monitor keeps; veths and their addresses, of a container that was started again. */
 const lxcs = /lxc|\bveth/

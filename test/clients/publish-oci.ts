@@ -12,7 +12,7 @@ import { installPlugins, pluginsOf } from '../support/plugins.ts'
 import { Publishing } from '../support/publish.ts'
 import { at, openSite } from '../support/site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const runtimes = /\/run\/(runc|crun)/
 

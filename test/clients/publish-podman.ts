@@ -11,7 +11,7 @@ import { PODMANS, Podman } from '../support/podman.ts'
 import { Publishing } from '../support/publish.ts'
 import { at, openSite } from '../support/site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const env = { CONTAINERS_STORAGE_CONF: '/srv/storage.conf' }
 

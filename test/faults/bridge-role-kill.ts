@@ -7,7 +7,7 @@ import t from 'tap'
 import { openStages } from '../support/bridge-role.ts'
 import { environmentOf, folders } from '../support/drop-in.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const SIGKILL = 137
 

@@ -21,7 +21,7 @@ import { NO_DAEMON } from '../support/no-daemon.ts'
 import type { Plugin } from '../support/plugin.ts'
 import { ANSWERS, BACKENDS, Scene } from '../support/scene.ts'
 
-t.setTimeout(extent(290_000, 7_200_000))
+t.setTimeout(extent(600_000, 7_200_000))
 
 /** Of a command; each takes about a second. */
 const POINTS = Number(process.env.TEST_POINTS ?? extent(2, Number.POSITIVE_INFINITY))

@@ -20,7 +20,7 @@ import { crashed, mappingOf, PUBLICATION } from '../support/crash-steps.ts'
 import { endsOf, type FileOperation, recordOperations, replay } from '../support/file-operations.ts'
 import { tagOf } from '../support/records.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const write = process.stderr.write
 // What is set aside is said; here that happens some hundred times.

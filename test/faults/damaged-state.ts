@@ -11,7 +11,7 @@ import { damage, NEWER } from '../support/damage.ts'
 import type { Plugin } from '../support/plugin.ts'
 import { BACKENDS, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** All kinds are tried on all files in test/records/state-files.ts; here each file has one that fails in a way of its own. */
 const KINDS = ['empty', 'an empty object', 'a FIFO', 'a directory']

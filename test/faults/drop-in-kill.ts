@@ -9,7 +9,7 @@ import t from 'tap'
 import { getLink, listLinks } from '../../src/netlink/link/link.ts'
 import { Chained } from '../support/chained.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const SIGKILL = 137
 

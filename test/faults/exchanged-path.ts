@@ -12,7 +12,7 @@ import { BACKENDS, Scene } from '../support/scene.ts'
 const ADDS = extent(6, 500)
 const PATH = '/run/netns/turning'
 
-t.setTimeout(extent(300_000, 1_800_000))
+t.setTimeout(extent(600_000, 1_800_000))
 
 const addressesIn = async (place: Place): Promise<string[]> => {
   const { stdout } = await place.run('ip', '-o', 'addr', 'show', 'dev', 'eth0', { mayFail: true })

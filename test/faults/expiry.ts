@@ -5,7 +5,7 @@ import { waitFor } from 'tsnet/lab'
 import { Command } from '../support/daemon.ts'
 import { ANSWERS, BACKENDS, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 for (const backend of BACKENDS) {
   t.test(

@@ -12,7 +12,7 @@ import { Attacker } from '../support/exposure.ts'
 import { extent } from '../support/extent.ts'
 import { ANSWERS, BACKENDS, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(extent(300_000, 1_800_000))
+t.setTimeout(extent(600_000, 1_800_000))
 
 const CYCLES = extent(6, 200)
 const SUCCESSORS = extent(2, 20)

@@ -10,7 +10,7 @@ import { type Host, type Running, waitFor } from 'tsnet/lab'
 import { type Command, EXECUTABLE, withDaemon } from '../support/daemon.ts'
 import type { Scene } from '../support/scene.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(600_000)
 
 const CONTROL = '/run/tsnet/control.sock'
 const SHORT_MS = 500

@@ -16,7 +16,7 @@ import { NO_DAEMON } from '../support/no-daemon.ts'
 import type { Plugin } from '../support/plugin.ts'
 import { ANSWERS, BACKENDS, Scene } from '../support/scene.ts'
 
-t.setTimeout(extent(300_000, 7_200_000))
+t.setTimeout(extent(600_000, 7_200_000))
 
 const KILLED = 137
 const ports = [{ hostPort: 8080, containerPort: ANSWERS }]

@@ -9,7 +9,7 @@ import { giveBack } from '../../src/ipam/ipam.ts'
 import { hostLocal, leaseFiles, owner, plantLease, recordFiles } from '../support/leases.ts'
 import { leaseWorker, runProgram } from '../support/processes.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** Starts workers, lets them go at once, and returns the addresses that all of them got. */
 async function crowd(dataDir: string, subnet: string, processes: number, each: number, ...more: string[]) {

@@ -7,7 +7,7 @@ import { giveBack, obtain } from '../../src/ipam/ipam.ts'
 import { callsOf, disturb, SUBNET, WHOLE, web } from '../support/lease-strace.ts'
 import { hostLocal, leaseFiles, owner, recordFiles } from '../support/leases.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const meetsFullDisk = ['openat', 'mkdir', 'write', 'link', 'rename', 'unlink']
 

@@ -10,7 +10,7 @@ import { hasCode } from '../../src/model/errors.ts'
 import { callsOf, disturb, SUBNET, WHOLE, type Work, web } from '../support/lease-strace.ts'
 import { addressesOf, hostLocal, leaseFiles, NETWORK, owner, recordFiles } from '../support/leases.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** Kills at each call in turn, and looks at what remained. */
 async function everyKill(t: Test, work: Work, look: (dataDir: string) => Promise<void>) {

@@ -10,7 +10,7 @@ import { Calls, launchers } from '../support/calls.ts'
 import { NO_DAEMON } from '../support/no-daemon.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** Where groups of processes are limited, in either version. */
 const PIDS = existsSync('/sys/fs/cgroup/pids') ? '/sys/fs/cgroup/pids' : '/sys/fs/cgroup'

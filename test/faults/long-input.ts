@@ -21,7 +21,7 @@ const STDIN_MAX = 10_000_000
 const CALL_MB = 150
 const DAEMON_GROWS_MB = 64
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 for (const [launcher, executable] of Object.entries(launchers)) {
   t.test(

@@ -16,7 +16,7 @@ import { startProxyProcess } from '../support/proxy-process.ts'
 import { LOOPBACK } from '../support/published.ts'
 import { closedPort, connect, echo, exchange, readAll, serve } from '../support/streams.ts'
 
-t.setTimeout(extent(120_000, 1_800_000))
+t.setTimeout(extent(600_000, 1_800_000))
 
 /** Both ends are this process's, so it has twice as many descriptors; the limit here is 20 000. */
 const IDLE = extent(1000, 9500)

@@ -10,7 +10,7 @@ import { FakePlugin } from '../support/fake-plugin.ts'
 import type { Plugin } from '../support/plugin.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(600_000)
 
 const PORTS = [{ hostPort: 8080, containerPort: 80 }]
 const LEGACY = { PATH: '/run/legacy:/usr/sbin:/usr/bin:/sbin:/bin' }

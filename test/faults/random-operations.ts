@@ -16,7 +16,7 @@ import { BACKENDS } from '../support/scene.ts'
 const OPERATIONS = Number(process.env.TEST_OPERATIONS ?? extent(30, 2000))
 const WORKERS = extent(4, 16)
 
-t.setTimeout(extent(300_000, 3_600_000))
+t.setTimeout(extent(600_000, 3_600_000))
 
 /** Fewer than containers, so that some are refused. */
 const PORTS = [8001, 8002, 8003, 8004].slice(0, Math.max(2, WORKERS / 2))

@@ -11,7 +11,7 @@ import { extent } from '../support/extent.ts'
 import { addressOf } from '../support/plugin.ts'
 import { ANSWERS, BACKENDS, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(extent(300_000, 1_800_000))
+t.setTimeout(extent(600_000, 1_800_000))
 
 const FLUSHES = Number(process.env.TEST_FLUSHES ?? extent(8, 100))
 /** Apart, so that nobody takes them for a fight. */

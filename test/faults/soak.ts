@@ -23,7 +23,7 @@ const SAMPLES = 20
 const WARM = Math.max(40, Math.floor(CYCLES / 3))
 const BYTES_A_CYCLE = 100
 
-t.setTimeout(extent(300_000, 7_200_000))
+t.setTimeout(extent(600_000, 7_200_000))
 
 t.test('a line has its slope, and the scatter of points its interval', async t => {
   const line = Array.from({ length: 20 }, (_, x) => [x, 3 * x + 1] as const)

@@ -12,7 +12,7 @@ import { bySignal, Command, type Keeper } from '../support/daemon.ts'
 import { FakePlugin } from '../support/fake-plugin.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** On a quiet machine a third of it. */
 const SOON_MS = 6_000

@@ -15,7 +15,7 @@ import { layOldState, OLD_CONTAINERS } from '../support/older-state.ts'
 import type { Plugin } from '../support/plugin.ts'
 import { BACKENDS, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const PORTS = [
   { hostPort: 8080, containerPort: 80 },

@@ -15,7 +15,7 @@ import type { Subject } from '../support/fuzz/fuzz.ts'
 import { describeFailure, type Failure, runDrawn, runLong, tryInput } from '../support/fuzz/run.ts'
 import { ofText } from '../support/fuzz/texts.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const refusals = [TsnetError]
 const samples = ['10.0.0.1:80']

@@ -14,7 +14,7 @@ import { addressOf } from '../support/plugin.ts'
 import { REFERENCE } from '../support/plugins.ts'
 import { ANSWERS, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const CACHE = '/var/lib/cni/results'
 const limits = { ingressRate: 80e6, ingressBurst: 800e3, egressRate: 80e6, egressBurst: 800e3 }

@@ -9,7 +9,7 @@ import type { Namespace } from 'tsnet/lab'
 import { openStages, type RoleCall, type Stage, tidyAnswer } from '../support/bridge-role.ts'
 import { environmentOf, folders } from '../support/drop-in.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const v4 = { subnet: '10.1.2.0/24' }
 const hostLocal = (...ranges: object[]) => ({ type: 'host-local', ranges: ranges.map(range => [range]) })

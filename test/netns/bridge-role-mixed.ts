@@ -9,7 +9,7 @@ import { openStages, type Stage } from '../support/bridge-role.ts'
 import { type DropInAnswer, environmentOf, folders, type Whose } from '../support/drop-in.ts'
 import { isReferenceNew } from '../support/newest-reference.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const hostLocal = (...subnets: string[]) => ({
   type: 'host-local',

@@ -8,7 +8,7 @@ import type { Namespace } from 'tsnet/lab'
 import { inside, openStages, type Stage } from '../support/bridge-role.ts'
 import { FakePlugin, print } from '../support/fake-plugin.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** As CRI-O has long installed it, with a route into the second subnet by an address of it. */
 const crio = {

@@ -6,7 +6,7 @@ import { type RoleCall, Stage } from '../support/bridge-role.ts'
 import { Ear, frame, sendFrame } from '../support/frames.ts'
 import { at, ECHO, openSite, type Site } from '../support/site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const routed = {
   bridge: 'br7',

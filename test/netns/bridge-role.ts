@@ -8,7 +8,7 @@ import t, { type Test } from 'tap'
 import { inside, openStages, type Stage, tidyAnswer } from '../support/bridge-role.ts'
 import type { DropInAnswer } from '../support/drop-in.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const v4 = { subnet: '10.1.2.0/24' }
 const v6 = { subnet: '2001:db8:42::/64' }

@@ -15,7 +15,7 @@ import { Command } from '../support/daemon.ts'
 import { FakePlugin } from '../support/fake-plugin.ts'
 import { BACKENDS, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const kill = (running: Running, signal: NodeJS.Signals = 'SIGKILL') => {
   const { pid } = running

@@ -21,7 +21,7 @@ import {
 import { BACKENDS, Scene } from '../support/scene.ts'
 import { podmanList } from '../support/stock.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const ports = (hostPort: number, more: object = {}) => ({
   runtimeConfig: { portMappings: [{ hostPort, containerPort: 80, protocol: 'tcp', ...more }] },

@@ -17,7 +17,7 @@ import { addressOf } from '../support/plugin.ts'
 import { installPlugins, pluginsOf } from '../support/plugins.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const open = async (...containers: string[]) => {
   const scene = await Scene.open('nftables', ...containers)

@@ -10,7 +10,7 @@ import { kernelLinks } from '../support/kernel-links.ts'
 import { addressOf, type CallOptions } from '../support/plugin.ts'
 import { ANSWERS, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const open = async () => {
   const scene = await Scene.open('nftables', 'a')

@@ -8,7 +8,7 @@ import { linkNames } from '../support/kernel-links.ts'
 import type { Result } from '../support/libcni.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const open = async (...containers: string[]) => {
   const scene = await Scene.open('nftables', ...containers)

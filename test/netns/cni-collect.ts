@@ -15,7 +15,7 @@ import type { Result } from '../support/libcni.ts'
 import { addressOf } from '../support/plugin.ts'
 import { BACKENDS, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const open = async (...containers: string[]) => {
   const scene = await Scene.open('nftables', ...containers)

@@ -10,7 +10,7 @@ import { hasCode } from '../../src/model/errors.ts'
 import { linkNames } from '../support/kernel-links.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const open = async (...containers: string[]) => {
   const scene = await Scene.open('nftables', ...containers)

@@ -8,7 +8,7 @@ import { FakePlugin, print } from '../support/fake-plugin.ts'
 import { addressOf } from '../support/plugin.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const open = async (...containers: string[]) => {
   const scene = await Scene.open('nftables', ...containers)

@@ -9,7 +9,7 @@ import t from 'tap'
 import { Plugin } from '../support/plugin.ts'
 import { BACKENDS, CLIENT, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(600_000)
 
 const PORTS = [{ hostPort: 8080, containerPort: 80 }]
 

@@ -9,7 +9,7 @@ import { type Version, versions } from '../../src/cni/versions.ts'
 import type { Result } from '../support/libcni.ts'
 import { ANSWERS, BACKENDS, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const mac = /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/
 

@@ -15,7 +15,7 @@ import { Command } from '../support/daemon.ts'
 import { ALL } from '../support/faults.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** Of the daemon that was started by the way. */
 const OF_A_DAEMON = /^file \/run\/tsnet(\/daemon\.log)? appeared/

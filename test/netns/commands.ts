@@ -11,7 +11,7 @@ import { type Launcher, launchers } from '../support/calls.ts'
 import { Command } from '../support/daemon.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const CLI = resolve('dist/bundle/cli.cjs')
 const BY_NODE = 'by Node\n'

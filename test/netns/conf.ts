@@ -19,7 +19,7 @@ import {
 import { installPlugins, pluginsOf } from '../support/plugins.ts'
 import { at, ECHO, families, openSite, type Site } from '../support/site.ts'
 
-t.setTimeout(300_000) // of the whole file; tap's own 30 s are short where other work goes on
+t.setTimeout(600_000) // of the whole file; tap's own 30 s are short where other work goes on
 
 const tested: string[] = []
 

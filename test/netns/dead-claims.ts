@@ -11,7 +11,7 @@ import { answers } from '../support/reach.ts'
 import { BACKENDS, HOST, Scene } from '../support/scene.ts'
 import { Joining, prepare } from '../support/two-networks.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** By whom the dead has its ports. */
 const DEAD = ['tsnet', 'chain', 'lost'] as const

@@ -6,7 +6,7 @@ import { Scene } from '../support/scene.ts'
 const FOLDER = '/run/traced'
 const SETTING = 'net.ipv4.ip_forward'
 
-t.setTimeout(120_000)
+t.setTimeout(600_000)
 
 t.test(
   'forwarding ends before a link is deleted, since a write spins while the kernel is at that',

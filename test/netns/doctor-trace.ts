@@ -11,7 +11,7 @@ import type { Traced } from '../../src/doctor/trace/trace.ts'
 import { Command, REDIRECT_ON } from '../support/daemon.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(600_000)
 
 t.test('a packet is followed through hooks and rules to where it ends', async t => {
   const scene = await Scene.open('nftables', 'web')

@@ -11,7 +11,7 @@ import { installPlugins, pluginsOf } from '../support/plugins.ts'
 import { at, ECHO, families, leftovers, openSite } from '../support/site.ts'
 import { CHAIN, containerdList, podmanList } from '../support/stock.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 type Plugin = (typeof CHAIN)[number]
 

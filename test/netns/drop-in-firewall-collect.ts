@@ -6,7 +6,7 @@ import { Chained, chainedSite } from '../support/nat-chain.ts'
 import { addresses, FAMILIES, iptablesLegacy, iptablesNft } from '../support/nat-site.ts'
 import { KERNELS_OWN } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 for (const variant of [iptablesNft, iptablesLegacy]) {
   t.test(

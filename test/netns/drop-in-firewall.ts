@@ -7,7 +7,7 @@ import { addresses, FAMILIES, iptablesLegacy, iptablesNft, type NatSite } from '
 import { firewallTable, isReferenceNew } from '../support/newest-reference.ts'
 import { answering } from '../support/reach.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const both: readonly Whose[] = ['ours', 'theirs']
 const closed = { config: { ingressPolicy: 'same-bridge' } }

@@ -5,7 +5,7 @@ import { Chained, chainedSite, type Whose } from '../support/nat-chain.ts'
 import { iptablesNft } from '../support/nat-site.ts'
 import { SystemBus } from '../support/system-bus.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const both: readonly Whose[] = ['ours', 'theirs']
 const inTrusted = new Map([

@@ -7,7 +7,7 @@ import { Chained, chainedSite, type Whose } from '../support/nat-chain.ts'
 import { addresses, iptablesNft } from '../support/nat-site.ts'
 import { answering, answers } from '../support/reach.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const ports = [
   { hostPort: 8080, containerPort: 80 },

@@ -5,7 +5,7 @@ import { Chained, chainedSite } from '../support/nat-chain.ts'
 import { addresses, FAMILIES, type NatSite, nftables } from '../support/nat-site.ts'
 import { isReferenceNew, type PortTable, portTable } from '../support/newest-reference.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const ports = [
   { hostPort: 8080, containerPort: 80 },

@@ -9,7 +9,7 @@ import { Chained, chainedSite, resultFor } from '../support/nat-chain.ts'
 import { addresses, iptablesNft, type NatSite, nftables } from '../support/nat-site.ts'
 import { answers } from '../support/reach.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** What is different on the host, once the commands that have done their work have ended as well. */
 async function left({ host }: NatSite, before: Awaited<ReturnType<typeof snapshot>>): Promise<string[]> {

@@ -65,7 +65,7 @@ const FAILURES: Record<string, Failure> = {
   },
 }
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 for (const backend of BACKENDS) {
   const open = async () => {

@@ -7,7 +7,7 @@ import t from 'tap'
 import { fuzzExecutables, OURS } from '../support/fuzz/executable.ts'
 import { describeFailure } from '../support/fuzz/run.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const seed = randomInt(2 ** 31)
 

@@ -9,7 +9,7 @@ import { Command } from '../support/daemon.ts'
 import { DockerProxy, flags } from '../support/docker-proxy.ts'
 import { BACKENDS, Scene } from '../support/scene.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(600_000)
 
 const ADDRESSES = [
   ['224.0.0.1', /224\.0\.0\.1"? is a multicast address/],

@@ -11,7 +11,7 @@ import { bridgeNetfilter } from '../support/bridge-port.ts'
 import { Command } from '../support/daemon.ts'
 import { ANSWERS, BACKENDS, CLIENT, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 const TRANSPORTS = ['tcp', 'udp'] as const
 const both = (hostPort: number) =>

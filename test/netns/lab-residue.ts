@@ -5,7 +5,7 @@
 import t from 'tap'
 import { diff, type Host, lab, snapshot } from 'tsnet/lab'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 /** What a command leaves, by kind: `[command, the sentence that reports it]`. */
 const cases: [command: string, sentence: RegExp][] = [

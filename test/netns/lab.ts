@@ -22,7 +22,7 @@ import {
 } from 'tsnet/lab'
 import { readSysctl, writeSysctl } from '../../src/netns/sysctl.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 interface Small {
   world: World

@@ -13,7 +13,7 @@ import { ANSWERS, BACKENDS, CLIENT, HOST, Scene } from '../support/scene.ts'
 
 const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `c${i + 1}`)
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 for (const backend of BACKENDS) {
   t.test(

@@ -80,7 +80,7 @@ const python = async (from: Place, script: string, ...words: (string | number)[]
 const datagram = (from: Place, to: string, port: number, bytes: number, withinS = 20) =>
   python(from, DATAGRAM, to, port, bytes, withinS)
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 t.test('whatever the MTU, streams arrive whole, and who sends too much is told', async t => {
   const scene = await Scene.open('nftables', 'web')

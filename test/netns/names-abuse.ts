@@ -14,7 +14,7 @@ import { askTcp, askUdp, NameServer, openSocket, type Said } from '../support/dn
 import { FRONT, named, withNames } from '../support/names.ts'
 import { CLIENT } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const MB = 2 ** 20
 const question = (name: string): Buffer =>

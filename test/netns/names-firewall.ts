@@ -11,7 +11,7 @@ import { askTcp, askUdp } from '../support/dns.ts'
 import { FRONT, FRONT6, named, withNames } from '../support/names.ts'
 import { BACKENDS } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** Of a host whose INPUT drops: what needs no rule of ours. */
 const ALLOWED = ['-i lo -j ACCEPT', '-m conntrack --ctstate ESTABLISHED -j ACCEPT']

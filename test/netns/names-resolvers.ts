@@ -11,7 +11,7 @@ import { makeLookups } from '../support/lookup.ts'
 import { NAMES, named, withNames } from '../support/names.ts'
 import { CLIENT } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 t.test('glibc, musl and busybox find containers and others, and do not find what is not there', async t => {
   const { scene, tsnet } = await withNames(t, 'nftables', 'a', 'b', 'c')

@@ -10,7 +10,7 @@ import { askTcp, askUdp } from '../support/dns.ts'
 import { dataOf } from '../support/names.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const F_DUPFD = 0
 

@@ -11,7 +11,7 @@ import { askTcp, askUdp, NameServer } from '../support/dns.ts'
 import { dataOf, FRONT, NAMES, named, withNames } from '../support/names.ts'
 import { CLIENT } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 t.test('other names are asked elsewhere, and on a network without a way out nowhere', async t => {
   const { scene, tsnet, front } = await withNames(t, 'nftables', 'a', 'b')

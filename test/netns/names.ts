@@ -11,7 +11,7 @@ import { askTcp, askUdp } from '../support/dns.ts'
 import { BACK, dataOf, FRONT, FRONT6, named, withNames } from '../support/names.ts'
 import { BACKENDS } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 for (const backend of BACKENDS) {
   t.test(

@@ -18,7 +18,7 @@ async function count(host: Host): Promise<string> {
   return `${FOLDER}:${process.env.PATH}`
 }
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 t.test('one command a family for each ADD and none for a DEL, the first and the last too', async t => {
   const scene = await Scene.open('iptables', 'a', 'b')

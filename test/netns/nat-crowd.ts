@@ -6,7 +6,7 @@ import { intentOf, iptablesLegacy, iptablesNft, NatSite, publish } from '../supp
 
 const CROWD = 30
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** A chain of its own in two tables, filled with something that takes extensions. */
 const fileOf = (i: number, broken = ''): string =>

@@ -13,7 +13,7 @@ import {
   strangerIntent,
 } from '../support/nat-site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 async function open(t: Test): Promise<NatSite> {
   const site = await NatSite.open(iptablesNft)

@@ -19,7 +19,7 @@ import {
 } from '../support/nat-site.ts'
 import { outOfWindow } from '../support/out-of-window.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const PORT = 8080
 

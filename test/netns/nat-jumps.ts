@@ -12,7 +12,7 @@ import {
   neighbourIntent,
 } from '../support/nat-site.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 const asking = { resolvers: [ip(addresses.br1[4]), ip(addresses.br1[6])] }
 const JUMP = 'INPUT -p tcp -m multiport --dports 53 -j TSNET-INPUT'

@@ -24,7 +24,7 @@ import {
   type Result,
 } from '../support/nat-site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const CALLS = new URL('../support/nat-call.js', import.meta.url).pathname
 

@@ -9,7 +9,7 @@ import type { Ip } from '../../src/model/address/address.ts'
 import { arp, Ear, frame, icmp, ipv4, ipv6, neighbour, sendFrame, udp } from '../support/frames.ts'
 import { ANSWERS, addresses, FAMILIES, NatSite, nftables } from '../support/nat-site.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const MAC = '02:00:00:00:01:02'
 const LINK_LOCAL = 'fe80::ff:fe00:102'

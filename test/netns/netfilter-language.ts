@@ -11,7 +11,7 @@ import { denied } from '../../src/netfilter/refusal.ts'
 import { Transaction } from '../../src/netfilter/transaction.ts'
 import type { Netlink } from '../../src/netlink/netlink.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const listed = async (host: Host, ...options: string[]): Promise<string> => {
   const { stdout } = await host.run('nft', ...options, 'list', 'ruleset')

@@ -35,7 +35,7 @@ import { type TableRef, Transaction } from '../../src/netfilter/transaction.ts'
 import { be16, u8, u32 } from '../../src/netlink/codecs.ts'
 import type { Netlink } from '../../src/netlink/netlink.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(600_000)
 
 const table: TableRef = { family: 'inet', name: 'demo' }
 const ip = (text: string) => keyBytes('ipv4_addr', text)

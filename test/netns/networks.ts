@@ -11,7 +11,7 @@ import t from 'tap'
 import { addressOf } from '../support/plugin.ts'
 import { ANSWERS, BACKENDS, CLIENT, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 for (const backend of BACKENDS) {
   const open = async () => {

@@ -11,7 +11,7 @@ import { Command } from '../support/daemon.ts'
 import type { CallOptions, Plugin } from '../support/plugin.ts'
 import { ANSWERS, BACKENDS, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'f']
 

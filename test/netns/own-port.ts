@@ -11,7 +11,7 @@ import { bridgeNetfilter, portSetting } from '../support/bridge-port.ts'
 import { bySignal, Command } from '../support/daemon.ts'
 import { ANSWERS, BACKENDS, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 const TRANSPORTS = ['tcp', 'udp'] as const
 /** The host's address on its network, and the container's gateway. */

@@ -17,7 +17,7 @@ import { TestProxy } from '../support/published.ts'
 import { readAll } from '../support/streams.ts'
 import { street } from '../support/street.ts'
 
-t.setTimeout(extent(120_000, 1_200_000))
+t.setTimeout(extent(600_000, 1_200_000))
 
 /** Fits into the receive buffer of the service, which lives in this process. */
 const BURST = 100

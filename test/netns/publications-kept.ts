@@ -9,7 +9,7 @@ import type { ListedPort } from '../../src/publish/list.ts'
 import { Command, servedBy } from '../support/daemon.ts'
 import { HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const ADDRESS = '10.99.0.1'
 const LATE = 'fd50::99'

@@ -14,7 +14,7 @@ import { Command } from '../support/daemon.ts'
 import { BACKENDS, HOST, Scene } from '../support/scene.ts'
 import { serve } from '../support/streams.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const FAMILIES = [4, 6] as const
 const refused = { code: 'ECONNREFUSED' }

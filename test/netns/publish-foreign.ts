@@ -12,7 +12,7 @@ import { Command } from '../support/daemon.ts'
 import { docker28, ufw } from '../support/firewalls.ts'
 import { BACKENDS, CLIENT, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(600_000)
 
 const restore = (host: Host, rules: string) =>
   host.run('sh', '-c', 'printf %s "$1" | iptables-restore --noflush', 'sh', rules)

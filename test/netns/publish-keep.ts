@@ -14,7 +14,7 @@ import type { Plugin } from '../support/plugin.ts'
 import { endProcesses, powerCycle } from '../support/reboot.ts'
 import { HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const KEPT = '/var/lib/tsnet/publications'
 

@@ -10,7 +10,7 @@ import type { Found } from '../../src/network/reconcile/reconcile.ts'
 import { Command } from '../support/daemon.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 const CASES = {
   "a bridge that is somebody's, and is gone": {

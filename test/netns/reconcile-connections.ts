@@ -10,7 +10,7 @@ import { Command } from '../support/daemon.ts'
 import { addressOf } from '../support/plugin.ts'
 import { ANSWERS, BACKENDS, CLIENT, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(600_000)
 
 const FLUSH = {
   nftables: 'nft flush table inet tsnet',

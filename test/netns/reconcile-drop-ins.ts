@@ -5,7 +5,7 @@ import { waitFor } from 'tsnet/lab'
 import { Command } from '../support/daemon.ts'
 import { BACKENDS, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const EMPTY = `for table in nat filter mangle raw; do
   iptables -t $table -F; iptables -t $table -X; ip6tables -t $table -F; ip6tables -t $table -X

@@ -12,7 +12,7 @@ import { iptablesNft, nftables } from '../support/nat-site.ts'
 import { BACKENDS, HOST, Scene } from '../support/scene.ts'
 import { Stage } from '../support/takers.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const FLUSH = { iptables: 'iptables -t nat -F; iptables -t raw -F', nftables: 'nft flush ruleset' } as const
 const variantOf = (backend: NatBackend) => (backend === 'nftables' ? nftables : iptablesNft)

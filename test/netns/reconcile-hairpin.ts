@@ -11,7 +11,7 @@ import { portSetting } from '../support/bridge-port.ts'
 import { Command } from '../support/daemon.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(600_000)
 
 /** A bridge with a container, as another tool would make them. */
 const FOREIGN = `

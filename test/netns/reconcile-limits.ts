@@ -9,7 +9,7 @@ import { waitFor } from 'tsnet/lab'
 import { Command } from '../support/daemon.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(600_000)
 
 const RATE = 100_000_000
 const bandwidth = { ingressRate: RATE, ingressBurst: RATE, egressRate: RATE, egressBurst: RATE }

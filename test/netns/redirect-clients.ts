@@ -8,7 +8,7 @@
 import t from 'tap'
 import { withDaemon } from '../support/daemon.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(600_000)
 
 /** Asks over a socket of Python, and prints the answer and the peer. */
 const python = (

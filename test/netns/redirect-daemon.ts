@@ -15,7 +15,7 @@ import { Fd } from '../../src/ffi/fd.ts'
 import { Command, EXECUTABLE, REDIRECT_ON, type withDaemon } from '../support/daemon.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(600_000)
 
 const refused = { code: 'ECONNREFUSED' }
 

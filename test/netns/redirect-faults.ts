@@ -22,7 +22,7 @@ import { NO_DAEMON } from '../support/no-daemon.ts'
 import { TestProxy } from '../support/published.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(600_000)
 
 async function open(t: Test, ...containers: string[]) {
   const scene = await Scene.open('nftables', ...containers)

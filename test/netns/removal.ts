@@ -36,7 +36,7 @@ async function use({ client }: Scene, name: Name): Promise<void> {
   }
 }
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 for (const backend of BACKENDS) {
   const open = async () => {

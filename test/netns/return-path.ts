@@ -12,7 +12,7 @@ import type { Host } from 'tsnet/lab'
 import { Command } from '../support/daemon.ts'
 import { ANSWERS, BACKENDS, CLIENT, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 const PORTS = { ports: [{ hostPort: 8080, containerPort: ANSWERS }] }
 const ETH1 = { ifname: 'eth1' }

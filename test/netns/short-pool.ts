@@ -10,7 +10,7 @@ import { waitFor } from 'tsnet/lab'
 import { addressOf } from '../support/plugin.ts'
 import { ANSWERS, BACKENDS, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const ports = [{ hostPort: 8080, containerPort: ANSWERS }]
 

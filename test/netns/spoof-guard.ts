@@ -13,7 +13,7 @@ import { Ear, frame, sendFrame } from '../support/frames.ts'
 import { Plugin } from '../support/plugin.ts'
 import { BACKENDS, Scene } from '../support/scene.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 const FALSE_MAC = '02:00:00:00:66:66'
 const ROUNDS = 3

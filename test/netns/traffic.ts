@@ -15,7 +15,7 @@ const FAMILIES = [4, 6] as const
 const TRANSPORTS = ['tcp', 'udp'] as const
 const PUBLISHED = 8080
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 for (const backend of BACKENDS) {
   t.test(`${backend}: who reaches whom`, async t => {

@@ -9,7 +9,7 @@ import { answering } from '../support/reach.ts'
 import { HOST, Scene } from '../support/scene.ts'
 import { Joining, KEPT, type Kind, killedAfter, prepare } from '../support/two-networks.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 const KINDS: [Kind, Kind][] = [
   ['tsnet/iptables', 'tsnet/iptables'],

@@ -13,7 +13,7 @@ import { answering } from '../support/reach.ts'
 import { HOST, Scene } from '../support/scene.ts'
 import { Joining, KEPT, type Kind, keepAsking, prepare } from '../support/two-networks.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 async function open(t: Test, kind: Kind, { daemon = false } = {}): Promise<Scene> {
   const backend = kind.endsWith('nftables') ? 'nftables' : 'iptables'

@@ -4,7 +4,7 @@ import t from 'tap'
 import { treeOf } from '../support/installing.ts'
 import { block, blocks, openReader } from '../support/readme.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 const HERE = [
   'npm install && npm run demo',

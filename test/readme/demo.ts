@@ -7,7 +7,7 @@ import t from 'tap'
 import { type Host, lab, type World } from 'tsnet/lab'
 import type { DemoReport } from '../../src/cli/demo.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 const EXECUTABLE = resolve('dist/bin/tsnet')
 

@@ -20,7 +20,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const { NODE_EXTRA_CA_CERTS: _, CNI_COMMAND: __, ...environment } = process.env
 

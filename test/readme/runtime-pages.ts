@@ -8,7 +8,7 @@ import { hasCni } from '../support/podman.ts'
 import { makeBundle, PODMAN_ENVIRONMENT, preparePodman, startDocker } from '../support/reader-runtimes.ts'
 import { answers, block, makePage, openReader, type Reader, SERVE, typeAll } from '../support/readme.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 const PAGE = 'docs/runtimes.md'
 const { typed } = readDocument(PAGE)

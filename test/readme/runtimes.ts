@@ -16,7 +16,7 @@ import {
 } from '../support/reader-runtimes.ts'
 import { answers, block, command, isSilent, makePage, openReader, type Reader } from '../support/readme.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 /** After the two commands with which the section begins. */
 async function installed(test: Test): Promise<Reader> {

@@ -10,7 +10,7 @@ import { readDocument } from '../support/document.ts'
 import { NO_DAEMON } from '../support/no-daemon.ts'
 import { openReader, type Reader, typeAll } from '../support/readme.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 const { typed } = readDocument('docs/troubleshooting.md')
 

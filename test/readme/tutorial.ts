@@ -6,7 +6,7 @@ import { readDocument } from '../support/document.ts'
 import { PODMAN_ENVIRONMENT, preparePodman, startDocker } from '../support/reader-runtimes.ts'
 import { makePage, openReader, typeAll } from '../support/readme.ts'
 
-t.setTimeout(300_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 /** What the runtimes and the daemon have for themselves, and groups of multicast that a bridge asked for. */
 const KEPT =

@@ -59,7 +59,8 @@ export class Dockerd {
 
   /** Runs `docker`. @throws CommandError */
   async run(...args: string[]): Promise<string> {
-    return (await this.host.run('docker', ...args)).stdout.trim()
+    // Docker's own proxy is a process for each port.
+    return (await this.host.run('docker', ...args, { withinMs: 180_000 })).stdout.trim()
   }
 
   /** Starts a web server. @param options of `docker run` */

@@ -50,7 +50,7 @@ async function site(t: Test, variant: Variant): Promise<NatSite> {
 
 /** Runs every attack against one backend. */
 export function attack(variant: Variant): void {
-  t.setTimeout(300_000)
+  t.setTimeout(600_000)
 
   t.test(`${variant.name}: a port published on 127.0.0.1 is for the host alone (C1, C2)`, async t => {
     const s = await site(t, variant)

@@ -97,7 +97,7 @@ async function installAtOnce(site: NatSite, intents: readonly NatIntent[]): Prom
 }
 
 export function rules(variant: Variant): void {
-  t.setTimeout(300_000)
+  t.setTimeout(600_000)
   const open = async (t: Test): Promise<NatSite> => {
     const site = await NatSite.open(variant)
     t.teardown(site.close)

@@ -76,7 +76,7 @@ async function matrix(t: Test, site: NatSite): Promise<void> {
 
 /** Runs the whole matrix against one backend. */
 export function traffic(variant: Variant): void {
-  t.setTimeout(300_000)
+  t.setTimeout(600_000)
 
   for (const policy of ['ACCEPT', 'DROP'] as const) {
     t.test(`${variant.name}, FORWARD policy ${policy}: who reaches whom`, async t => {

@@ -23,7 +23,7 @@ const settingOf = async (host: Host): Promise<string> =>
   (await host.run('cat', '/proc/sys/net/ipv4/conf/br1/route_localnet')).stdout.trim()
 
 export function portmap(variant: Variant): void {
-  t.setTimeout(300_000)
+  t.setTimeout(600_000)
   const { name: title, backend } = variant
 
   t.test(`${title}: a port leads to the container from everywhere, and is gone with it`, async t => {

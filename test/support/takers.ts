@@ -190,7 +190,7 @@ const takersOf = ({ backend }: Variant): [string, Taker][] =>
 /** Runs all takers against one variant of a firewall. */
 export function take(variant: Variant): void {
   const { name, backend } = variant
-  t.setTimeout(300_000)
+  t.setTimeout(600_000)
 
   t.test(`${name}: what is taken away comes back, and all goes with the last DEL`, async t => {
     const stage = await Stage.open(t, variant)
