@@ -1,6 +1,6 @@
 /**
- * What there is on this host for a shell to complete: `tsnet __complete containers`, a word a line. Whoever presses a key waits
- * for it, and sees nothing where something is in the way: no root, no runtime, no answer.
+ * What there is on this host for a shell to complete: `tsnet __complete containers`, a word a line. Whoever presses a
+ * key waits for it, and sees nothing where something is in the way: no root, no runtime, no answer.
  *
  * bash expands what it completes from: a word that means something to a shell is left out, whoever gave that name.
  */

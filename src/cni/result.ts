@@ -16,8 +16,8 @@ import type { Result, ResultInterface } from './config/previous.ts'
 import { atLeast, type Version } from './versions.ts'
 
 /**
- * Bridge, host side, container's interface (what has the gateway in its VLAN, the ifb that shapes it), in this order behind the
- * interfaces that were there before; so the indices of others stay right.
+ * Bridge, host side, container's interface (what has the gateway in its VLAN, the ifb that shapes it), in this order
+ * behind the interfaces that were there before; so the indices of others stay right.
  */
 export function resultOf(attachment: Attachment, previous?: Result): Result {
   const before = previous?.interfaces ?? []

@@ -1,8 +1,8 @@
 /**
  * The operations of network/ with a daemon that holds the published ports of what is attached, so that they answer
- * on loopback too, and tells names where the network says so. Where none runs, whoever publishes starts one; where that is forbidden or fails, everything is
- * the same but for that. Where the runtime wants to listen on the ports itself, the daemon comes after it
- * (publish/attachment-ports.ts).
+ * on loopback too, and tells names where the network says so. Where none runs, whoever publishes starts one; where that
+ * is forbidden or fails, everything is the same but for that. Where the runtime wants to listen on the ports itself, the
+ * daemon comes after it (publish/attachment-ports.ts).
  */
 
 import { existsSync } from 'node:fs'

@@ -21,7 +21,8 @@ const BACKLOG = 4096
 /**
  * Binds the port, of one family, and listens.
  * @returns the descriptor
- * @throws TsnetError `invalid-config` for an address of many, a link-local address without its interface, or with one that is not
+ * @throws TsnetError `invalid-config` for an address of many, a link-local address without its interface, or with one
+ * that is not
  *   there; `conflict` for a port in use, else `kernel`:
  *   `listen tcp4 127.0.0.1:80: bind: address already in use`
  */

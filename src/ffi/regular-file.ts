@@ -1,7 +1,7 @@
 /**
- * Reading, and writing, a file in which something else may stand by now: a FIFO would be waited for, a device may do anything, a
- * link may lead anywhere, and a file of a gigabyte is nobody's state. So what is opened is looked at before, never
- * waited for, and looked at once more when it is open.
+ * Reading, and writing, a file in which something else may stand by now: a FIFO would be waited for, a device may do
+ * anything, a link may lead anywhere, and a file of a gigabyte is nobody's state. So what is opened is looked at before,
+ * never waited for, and looked at once more when it is open.
  */
 
 import { isUtf8 } from 'node:buffer'

@@ -1,6 +1,7 @@
 /**
  * Rules that are nobody's, and users that are nobody. What is being done has an entry and a lock, and what is done is
- * counted among the users of the rules; an owner tag that has none of these, and no link, was left by somebody who wrote too late.
+ * counted among the users of the rules; an owner tag that has none of these, and no link, was left by somebody who wrote
+ * too late.
  */
 
 import { findHostEnd } from '../bridge/bridge.ts'

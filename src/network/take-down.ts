@@ -8,9 +8,9 @@
  *
  * Then the host end goes down, so that there is no moment in which the container can be reached without
  * its guards. Then the kernel waits some twenty milliseconds over the link, and what else there is to do is
- * done meanwhile; many that go at once share that wait (netlink/link/delete.ts). The addresses come last, when no flow and no rule leads to them any more, and stay taken
- * when anything before failed: an address must not be given to another container while something still
- * points to it. Every step is idempotent; all are tried whatever fails.
+ * done meanwhile; many that go at once share that wait (netlink/link/delete.ts). The addresses come last, when no flow
+ * and no rule leads to them any more, and stay taken when anything before failed: an address must not be given to
+ * another container while something still points to it. Every step is idempotent; all are tried whatever fails.
  */
 
 import { disconnect, findHostEnd, silence } from '../bridge/bridge.ts'

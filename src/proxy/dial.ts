@@ -2,7 +2,8 @@
  * A socket on its way to a target.
  *
  * Where the target can be reached only from inside a network namespace, the thread enters it, looks where the
- * service listens (inside.ts), makes the socket and comes back: a socket stays where it was made, whoever uses it. Connecting never blocks.
+ * service listens (inside.ts), makes the socket and comes back: a socket stays where it was made, whoever uses it.
+ * Connecting never blocks.
  *
  * The path of a unix socket is the container's to choose. It is resolved with openat2(2) as if the
  * container's root were ours, so that no link in it leads to a socket of the host, and what was found is

@@ -11,8 +11,9 @@ import { tryOpenNetns } from '../netns/netns.ts'
 import { allListening, type Listening, type ListeningPort } from '../runtime/runtime.ts'
 
 /**
- * `waiting`: something is in its way that may pass; of one that is kept, its container may be away. `stopped`: no container of it runs. `silent`: nobody in the
- * container listens on the port. `starting`, `ending`: it is being made or taken down.
+ * `waiting`: something is in its way that may pass; of one that is kept, its container may be away. `stopped`: no
+ * container of it runs. `silent`: nobody in the container listens on the port. `starting`, `ending`: it is being made or
+ * taken down.
  */
 export type PortState = 'serving' | 'waiting' | 'stopped' | 'silent' | 'starting' | 'ending'
 

@@ -1,5 +1,6 @@
 /**
- * Files that hold state, in the run directory or in that of what outlives a reboot (run-directory.ts): how they are read, written, and what becomes of a damaged one.
+ * Files that hold state, in the run directory or in that of what outlives a reboot (run-directory.ts): how they are
+ * read, written, and what becomes of a damaged one.
  *
  *     read     look, never wait (ffi/regular-file.ts) ─▶ JSON ─▶ format ─▶ shape (model/json/shape.ts) ─▶ value
  *     write    whole, under another name ─▶ rename

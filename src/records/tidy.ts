@@ -1,6 +1,6 @@
 /**
- * Takes away what killed processes left in the run directory, and in that of what outlives a reboot, and nobody reads: files that were being written, locks
- * that nobody holds, copies of what is no more, folders with nothing in them.
+ * Takes away what killed processes left in the run directory, and in that of what outlives a reboot, and nobody reads:
+ * files that were being written, locks that nobody holds, copies of what is no more, folders with nothing in them.
  *
  * Whoever is writing such a file at this moment finds it gone when he gives it its name, and writes it again
  * (run-directory.ts); and whoever waits for a lock finds that its file has no name any more (ffi/lock.ts).

@@ -1,6 +1,6 @@
 /**
- * A daemon that a signal has stopped, or that is frozen with its control group, holds its sockets and answers nobody: calls do without it, commands say so, both
- * soon; and when it is continued, nothing is done a second time.
+ * A daemon that a signal has stopped, or that is frozen with its control group, holds its sockets and answers nobody:
+ * calls do without it, commands say so, both soon; and when it is continued, nothing is done a second time.
  */
 
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'

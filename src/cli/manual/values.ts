@@ -1,6 +1,6 @@
 /**
- * What holds where an option is not given, what it may be given, and what words are. Nothing of this is parsed by: who reads an option does
- * that, with an error that says more.
+ * What holds where an option is not given, what it may be given, and what words are. Nothing of this is parsed by: who
+ * reads an option does that, with an error that says more.
  */
 
 /** What shells may ask of this host for a word: see words.ts. */

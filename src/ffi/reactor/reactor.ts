@@ -1,6 +1,6 @@
 /**
- * The loop of a thread that does nothing else: waits for descriptors with epoll, hands each event to whoever owns the descriptor,
- * then lets those go on who have more to do, then wakes those whose deadline has come.
+ * The loop of a thread that does nothing else: waits for descriptors with epoll, hands each event to whoever owns the
+ * descriptor, then lets those go on who have more to do, then wakes those whose deadline has come.
  *
  * An event carries the generation of its descriptor's number. A number that was closed and given out again
  * while a batch of events is worked through does not get the events of its predecessor.

@@ -1,5 +1,6 @@
 /**
- * Gives back to the kernel what work has left behind: objects that nobody has any more, and freed memory that the C library keeps.
+ * Gives back to the kernel what work has left behind: objects that nobody has any more, and freed memory that the C
+ * library keeps.
  *
  * V8 collects by what is added, so a process that has come to rest keeps what its last work left for as long as it
  * rests; and until it has collected once, it does not begin to shrink. It takes some ten milliseconds of this thread.

@@ -13,8 +13,8 @@
  * The chains are shared, each rule in them is one attachment's and carries its comment; with the nft variant
  * the rules stand in parts of them (buckets.ts). The jumps stand at the end of the built-in chains, so what an
  * administrator put there before wins; but that of INPUT stands at the beginning, since many end in a rule that refuses
- * the rest, and what it accepts is one port for one container. A rule is written as iptables-save prints it: so the text that adds it
- * also finds and removes it.
+ * the rest, and what it accepts is one port for one container. A rule is written as iptables-save prints it: so the text
+ * that adds it also finds and removes it.
  */
 
 import type { Family } from '../../model/address/address.ts'
