@@ -15,12 +15,12 @@ import {
 
 const ROUNDS = 500
 
-/** Removes a folder as often as it is there. */
+/** Removes a folder again and again, at moments that nobody knows. */
 const REMOVER = `
 const { rmdirSync } = require('node:fs')
 const { parentPort, workerData: { folder, ended } } = require('node:worker_threads')
 parentPort.postMessage('begun')
-while (Atomics.load(ended, 0) === 0) try { rmdirSync(folder) } catch {}`
+while (Atomics.wait(ended, 0, 0, Math.random() / 5) === 'timed-out') try { rmdirSync(folder) } catch {}`
 
 async function whileOthersRemoveIt(t: Test, work: () => unknown): Promise<string[]> {
   process.env.TSNET_RUN_DIR = join(t.testdir(), 'run')
