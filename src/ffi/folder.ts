@@ -23,8 +23,8 @@ export function makeFolder(path: string, mode: number): void {
       if (isFolder(path)) return
       const parent = dirname(path)
       if (left === 0 || parent === path) throw thrown
-      // One that was there has gone since.
-      if (hasCode(thrown, 'EEXIST') && !isThere(path)) continue
+      // One that was there has gone since, and may be there again.
+      if (hasCode(thrown, 'EEXIST') && !isSomethingElse(path)) continue
       if (!hasCode(thrown, 'ENOENT')) throw thrown
       // Else somebody has made it since.
       if (!isFolder(parent)) makeFolder(parent, mode)
@@ -43,8 +43,9 @@ const isFolder = (path: string): boolean => {
   }
 }
 
-/** Links that lead nowhere as well. */
-const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined
+/** Such as a link that leads nowhere. */
+const isSomethingElse = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === false
 
 /** What was added to a folder, or taken away, is so after a power loss as well. @throws Node's error */
 export function syncFolder(path: string): void {
