@@ -8,7 +8,7 @@ import type { Ip } from '../model/address/address.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { shown } from '../model/json/shown.ts'
 import type { AttachmentKey } from '../model/network.ts'
-import { type KnownRecord, RecordStore } from './record.ts'
+import { type KnownRecord, RecordStore, recordsFolder } from './record.ts'
 import { type Holder, type LeaseContent, LeaseStore } from './store.ts'
 
 export class NetworkFiles {
@@ -25,7 +25,7 @@ export class NetworkFiles {
     }
     this.network = network
     this.leases = new LeaseStore(join(dataDir, network))
-    this.records = new RecordStore(join(dataDir, '.tsnet', network))
+    this.records = new RecordStore(join(recordsFolder(dataDir), network))
   }
 
   /**

@@ -49,7 +49,7 @@ import { readResolvConf } from './resolv-conf.ts'
 export type { Allocation } from './plugin-result.ts'
 export { normalise, type Pool, type PoolRange } from './pool.ts'
 export type { AttachmentName } from './reclaim.ts'
-export type { LeaseOwner } from './record.ts'
+export { type LeaseOwner, recordsFolder } from './record.ts'
 
 /**
  * Takes addresses for an attachment: one from each range set, the requested ones where they belong.

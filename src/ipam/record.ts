@@ -140,3 +140,6 @@ const SHAPE = record({
   netns: optional(record({ path: text, dev: whole, ino: whole, cookie: optional(text) })),
   addresses: listOf(parsed(ip => tryParseIp(ip) === ip || undefined, 'an address')),
 })
+
+/** Where our records of all networks of a directory are; no network is called so. */
+export const recordsFolder = (dataDir: string): string => join(dataDir, '.tsnet')

@@ -12,11 +12,10 @@
  * those: which of them are dead only its runtime knows, by whose GC they go.
  */
 
-import { join } from 'node:path'
 import { operationsIn } from '../cni/operations.ts'
 import { collectFirewall } from '../drop-in/firewall.ts'
 import { collectPorts } from '../drop-in/portmap.ts'
-import { deadLeases } from '../ipam/ipam.ts'
+import { deadLeases, recordsFolder } from '../ipam/ipam.ts'
 import { messageOf } from '../model/errors.ts'
 import { type IpamOptions, LEASES_FOLDER, nameOfAttached, ownerTag } from '../model/network.ts'
 import { shortName } from '../model/publication/container-name.ts'
@@ -81,7 +80,8 @@ export async function findGarbage(host: Host): Promise<Garbage[]> {
         return { kind, what: shortName(containerId), network, containerId, owner, why: GONE }
       }),
   )
-  const living = entries.filter(each => !dead.includes(each)).map(({ entry }) => entry.attachment)
+  const gone = new Set(dead)
+  const living = entries.filter(each => !gone.has(each)).map(({ entry }) => entry.attachment)
   const leases: Garbage[] = []
   for (const { name, ipam } of placesOf(host)) {
     const kept = living.filter(({ network }) => network === name)
@@ -183,10 +183,7 @@ function placesOf(host: Host): Place[] {
       if (ipam !== undefined)
         add({ name: list.name, ipam, ...(type === 'bridge' && { dropIn: true as const }) })
     }
-  for (const name of namesIn(join(LEASES_FOLDER, OURS)))
+  for (const name of namesIn(recordsFolder(LEASES_FOLDER)))
     add({ name, ipam: { kind: 'host-local', dataDir: LEASES_FOLDER, ranges: [], routes: [] } })
   return [...places.values()]
 }
-
-/** The folder of our own records of leases, see ipam/files.ts. */
-const OURS = '.tsnet'

@@ -2,6 +2,7 @@
 
 import { basename, join } from 'node:path'
 import { removeFile, removeFolder } from '../ffi/remove.ts'
+import { recordsFolder } from '../ipam/ipam.ts'
 import { tryParseIp } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { LEASES_FOLDER } from '../model/network.ts'
@@ -57,8 +58,8 @@ function forgetLeases(folder: string): void {
   for (const each of names.filter(name => /^(last_reserved_ip\.\d+|lock)$/.test(name)))
     removeFile(join(folder, each))
   removeFolder(folder)
-  removeFolder(join(LEASES_FOLDER, '.tsnet', basename(folder)))
+  removeFolder(join(recordsFolder(LEASES_FOLDER), basename(folder)))
   // Of the last network the folders of all.
-  removeFolder(join(LEASES_FOLDER, '.tsnet'))
+  removeFolder(recordsFolder(LEASES_FOLDER))
   removeFolder(LEASES_FOLDER)
 }
