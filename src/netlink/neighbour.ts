@@ -105,14 +105,14 @@ export interface NewNeighbour {
  * Equivalent to: ip neighbour add IP lladdr MAC dev NAME nud permanent
  */
 export const addNeighbour = (nl: Netlink, link: LinkRef, neighbour: NewNeighbour): void =>
-  nl.change({ ...neighbourRequest('add', link, neighbour), flags: k.NLM_F_CREATE | k.NLM_F_EXCL })
+  nl.change(neighbourRequest('add', link, neighbour))
 
 /**
  * Tells who has an address, whatever was known before.
  * Equivalent to: ip neighbour replace IP lladdr MAC dev NAME nud permanent
  */
 export const replaceNeighbour = (nl: Netlink, link: LinkRef, neighbour: NewNeighbour): void =>
-  nl.change({ ...neighbourRequest('replace', link, neighbour), flags: k.NLM_F_CREATE | k.NLM_F_REPLACE })
+  nl.change(neighbourRequest('replace', link, neighbour))
 
 /**
  * Forgets who has an address. @throws NetlinkError `ENOENT`
@@ -121,8 +121,12 @@ export const replaceNeighbour = (nl: Netlink, link: LinkRef, neighbour: NewNeigh
 export const deleteNeighbour = (nl: Netlink, link: LinkRef, neighbour: { ip: Ip }): void =>
   nl.change(neighbourRequest('delete', link, neighbour))
 
-function neighbourRequest(
-  verb: 'add' | 'replace' | 'delete',
+/** What each verb of `ip` asks for. */
+const verbFlags = { add: k.NLM_F_CREATE | k.NLM_F_EXCL, replace: k.NLM_F_CREATE | k.NLM_F_REPLACE, delete: 0 }
+
+/** One of the changes above as a value, for those who ask for many at once. */
+export function neighbourRequest(
+  verb: keyof typeof verbFlags,
   link: LinkRef,
   neighbour: { ip: Ip; mac?: string; state?: NeighbourState },
 ): Request {
@@ -138,6 +142,7 @@ function neighbourRequest(
         !deleting && ['nud', state],
       ),
     type: deleting ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH,
+    flags: verbFlags[verb],
     payload: [
       neighbourMessage.encode({
         header: {

@@ -76,6 +76,10 @@ const wordsOf = ({ equivalent }: Pick<Request, 'equivalent'>): string =>
 /** How often an interrupted dump is asked for again before giving up. */
 const DUMP_ATTEMPTS = 20
 
+/** One datagram of many changes: what the kernel may have to say against each fits into a socket's buffer. */
+const BATCH_BYTES = 16 * 1024
+const BATCH_MESSAGES = 100
+
 /** How the kernel's answer ended. */
 type Outcome =
   /** Everything arrived. */
@@ -187,6 +191,16 @@ export class Netlink implements Disposable {
    */
   transact(equivalent: string, datagram: Uint8Array, hear: (message: Message) => void = () => {}): Refusal[] {
     this.#trace?.(equivalent)
+    const { refusals, isLost } = this.#sendAll(datagram, hear)
+    if (isLost && refusals.length === 0) throw lost({ equivalent })
+    return refusals
+  }
+
+  /** Sends messages, and reads what the kernel has against some of them. */
+  #sendAll(
+    datagram: Uint8Array,
+    hear: (message: Message) => void = () => {},
+  ): { refusals: Refusal[]; isLost: boolean } {
     const first = (this.#sequence + 1) >>> 0
     const count = numberMessages(datagram, first)
     this.#sequence = (this.#sequence + count) >>> 0
@@ -209,8 +223,33 @@ export class Netlink implements Disposable {
         isLost = true
       }
     }
-    if (isLost && refusals.length === 0) {
-      throw failure({ equivalent }, 'ENOBUFS', 'the kernel had no memory for its answer')
+    return { refusals, isLost }
+  }
+
+  /**
+   * Asks for many changes, of which each is made or refused by itself: as many as one datagram holds are sent
+   * at once, in their order, and nobody waits for what is made.
+   * @returns what was refused, in order; `index` counts the requests
+   * @throws NetlinkError `ENOBUFS` when a refusal was lost: what is there has to be looked at
+   */
+  changeEach(requests: readonly Request[]): Refusal[] {
+    const refusals: Refusal[] = []
+    for (let from = 0; from < requests.length; ) {
+      const messages: Uint8Array[] = []
+      for (let size = 0; from + messages.length < requests.length; ) {
+        const request = requests[from + messages.length] as Request
+        const { type, flags = 0, payload } = request
+        const whole = { type, flags: k.NLM_F_REQUEST | flags, sequence: 0, port: 0 }
+        const message = padded(encodeMessage({ ...whole, payload: concatenate(payload) }))
+        size += message.length
+        if (messages.length > 0 && (size > BATCH_BYTES || messages.length === BATCH_MESSAGES)) break
+        this.#trace?.(wordsOf(request))
+        messages.push(message)
+      }
+      const answer = this.#sendAll(concatenate(messages))
+      if (answer.isLost) throw lost({ equivalent: `${messages.length} changes` })
+      for (const refusal of answer.refusals) refusals.push({ ...refusal, index: from + refusal.index })
+      from += messages.length
     }
     return refusals
   }
@@ -230,7 +269,7 @@ export class Netlink implements Disposable {
 
   #conclude(request: Request, take: Take = passOver, absent?: number): boolean {
     const outcome = this.#hear(request, take, absent)
-    if (outcome === 'lost') throw failure(request, 'ENOBUFS', 'the kernel had no memory for its answer')
+    if (outcome === 'lost') throw lost(request)
     return outcome !== 'absent'
   }
 
@@ -309,6 +348,15 @@ export class Netlink implements Disposable {
       }
     }
   }
+}
+
+const lost = (request: Pick<Request, 'equivalent'>): NetlinkError =>
+  failure(request, 'ENOBUFS', 'the kernel had no memory for its answer')
+
+/** Messages of one datagram begin at multiples of four. */
+function padded(message: Uint8Array): Uint8Array {
+  const over = message.length & 3
+  return over === 0 ? message : concatenate([message, new Uint8Array(4 - over)])
 }
 
 const failure = (

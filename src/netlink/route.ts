@@ -93,6 +93,8 @@ export interface NewRoute {
   mtu?: number
   advmss?: number
   onlink?: boolean
+  /** RTPROT_*, by which those who make routes know theirs again. Default: boot, as with `ip`; deleting: any. */
+  protocol?: number
 }
 
 const anywhere = { [k.AF_INET]: parseCidr('0.0.0.0/0'), [k.AF_INET6]: parseCidr('::/0') }
@@ -197,28 +199,25 @@ export function routeTo(nl: Netlink, ip: Ip): KernelRoute | undefined {
  * Adds a route. @throws NetlinkError `EEXIST`, `ENETUNREACH` when the gateway is on no link
  * Equivalent to: ip route add DESTINATION …
  */
-export const addRoute = (nl: Netlink, route: NewRoute): void =>
-  nl.change({ ...request('add', route), flags: k.NLM_F_CREATE | k.NLM_F_EXCL })
+export const addRoute = (nl: Netlink, route: NewRoute): void => nl.change(routeRequest('add', route))
 
 /**
  * Adds a route behind those with the same destination and metric.
  * Equivalent to: ip route append DESTINATION …
  */
-export const appendRoute = (nl: Netlink, route: NewRoute): void =>
-  nl.change({ ...request('append', route), flags: k.NLM_F_CREATE | k.NLM_F_APPEND })
+export const appendRoute = (nl: Netlink, route: NewRoute): void => nl.change(routeRequest('append', route))
 
 /**
  * Adds a route in place of the one with the same destination and metric.
  * Equivalent to: ip route replace DESTINATION …
  */
-export const replaceRoute = (nl: Netlink, route: NewRoute): void =>
-  nl.change({ ...request('replace', route), flags: k.NLM_F_CREATE | k.NLM_F_REPLACE })
+export const replaceRoute = (nl: Netlink, route: NewRoute): void => nl.change(routeRequest('replace', route))
 
 /**
  * Deletes the first route that has all that is given. @throws NetlinkError `ESRCH`
  * Equivalent to: ip route delete DESTINATION …
  */
-export const deleteRoute = (nl: Netlink, route: NewRoute): void => nl.change(request('delete', route))
+export const deleteRoute = (nl: Netlink, route: NewRoute): void => nl.change(routeRequest('delete', route))
 
 function defaultScope({ destination, type = 'unicast', gateway }: NewRoute): number {
   if (familyOf(destination) === 6) return k.RT_SCOPE_UNIVERSE
@@ -227,7 +226,16 @@ function defaultScope({ destination, type = 'unicast', gateway }: NewRoute): num
   return type === 'unicast' && gateway === undefined ? k.RT_SCOPE_LINK : k.RT_SCOPE_UNIVERSE
 }
 
-function request(verb: 'add' | 'append' | 'replace' | 'delete', route: NewRoute): Request {
+/** What each verb of `ip` asks for, where something is to be there afterwards. */
+const verbFlags = {
+  add: k.NLM_F_CREATE | k.NLM_F_EXCL,
+  append: k.NLM_F_CREATE | k.NLM_F_APPEND,
+  replace: k.NLM_F_CREATE | k.NLM_F_REPLACE,
+  delete: 0,
+}
+
+/** One of the changes above as a value, for those who ask for many at once. */
+export function routeRequest(verb: keyof typeof verbFlags, route: NewRoute): Request {
   const { destination, type, gateway, link, priority, table, scope, preferredSource, mtu, advmss, onlink } =
     route
   const family = familyOf(destination)
@@ -249,14 +257,16 @@ function request(verb: 'add' | 'append' | 'replace' | 'delete', route: NewRoute)
         ['mtu', mtu],
         ['advmss', advmss],
         onlink && 'onlink',
+        ['proto', route.protocol],
       ),
     type: deleting ? k.RTM_DELROUTE : k.RTM_NEWROUTE,
+    flags: verbFlags[verb],
     payload: [
       routeMessage.encode({
         header: {
           family: addressFamily(family),
           destinationLength: lengthOf(destination),
-          protocol: deleting ? 0 : k.RTPROT_BOOT,
+          protocol: route.protocol ?? (deleting ? 0 : k.RTPROT_BOOT),
           scope: scope ?? (deleting ? k.RT_SCOPE_NOWHERE : defaultScope(route)),
           type: routeTypes.indexOf(type ?? (deleting ? 'unspec' : 'unicast')),
           flags: onlink ? k.RTNH_F_ONLINK : 0,

@@ -1,9 +1,19 @@
+import { constants } from 'node:os'
 import t from 'tap'
 import { MalformedError } from '../../src/netlink/codecs.ts'
 import * as k from '../../src/netlink/constants.ts'
 import { encodeMessage } from '../../src/netlink/message.ts'
 import { Netlink, type Request } from '../../src/netlink/netlink.ts'
-import { ack, done, object, part, refusal, ScriptedKernel, systemError } from '../support/scripted-kernel.ts'
+import {
+  ack,
+  done,
+  object,
+  part,
+  refusal,
+  ScriptedKernel,
+  systemError,
+  type Turn,
+} from '../support/scripted-kernel.ts'
 
 const request: Request = {
   equivalent: 'ip link set dev web up',
@@ -282,4 +292,52 @@ t.test('a conversation that ends closes its socket', async t => {
     using _nl = new Netlink(kernel)
   }
   t.equal(kernel.disposed, 1)
+})
+
+t.test('many changes are sent at once, and what is refused has the number of its request', async t => {
+  const silent = (): [] => []
+  const kernel = new ScriptedKernel(
+    silent,
+    request => [refusal(request, 'EEXIST', 'already there')],
+    silent,
+    request => [refusal(request, 'ENODEV')],
+  )
+  const said: string[] = []
+  const nl = new Netlink(kernel, command => said.push(command))
+  const asked = (n: number) => ({ ...request, equivalent: `change ${n}`, flags: k.NLM_F_CREATE })
+  t.strictSame(
+    nl.changeEach([0, 1, 2, 3].map(asked)).map(({ index, errno, text }) => [index, errno, text]),
+    [
+      [1, constants.errno.EEXIST, 'already there'],
+      [3, constants.errno.ENODEV, undefined],
+    ],
+  )
+  t.equal(kernel.datagrams, 1)
+  t.strictSame(said, ['change 0', 'change 1', 'change 2', 'change 3'])
+  t.ok(kernel.requests.every(({ flags }) => flags === (k.NLM_F_REQUEST | k.NLM_F_CREATE)))
+  t.strictSame(nl.changeEach([]), [])
+})
+
+t.test('more changes than one datagram holds go in several, and the count goes on', async t => {
+  const count = 3_000
+  const turns = Array.from(
+    { length: count },
+    (_, n): Turn =>
+      request =>
+        n === 2_500 ? [refusal(request, 'EEXIST')] : [],
+  )
+  const kernel = new ScriptedKernel(...turns)
+  const odd = { ...request, payload: [bytes(1, 2, 3)] }
+  const refused = new Netlink(kernel).changeEach(Array.from({ length: count }, () => odd))
+  t.strictSame(
+    refused.map(({ index }) => index),
+    [2_500],
+  )
+  t.equal(kernel.requests.length, count)
+  t.ok(kernel.datagrams > 1 && kernel.datagrams < 40, `${kernel.datagrams} datagrams`)
+})
+
+t.test('a refusal that was lost is an error, since nobody knows what is there now', async t => {
+  const kernel = new ScriptedKernel(() => [systemError('ENOBUFS')])
+  t.throws(() => new Netlink(kernel).changeEach([request]), { code: 'ENOBUFS' })
 })

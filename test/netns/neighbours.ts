@@ -2,14 +2,16 @@
  * Neighbours and forwarding databases against the real kernel, compared with what iproute2 prints.
  */
 
+import { constants } from 'node:os'
 import t from 'tap'
-import { parseCidr, parseIp } from '../../src/model/address/address.ts'
+import { cidrOf, parseCidr, parseIp } from '../../src/model/address/address.ts'
 import { addAddress } from '../../src/netlink/address.ts'
 import { addBridge, addVeth, addVxlan } from '../../src/netlink/link/add.ts'
 import {
   addFdbEntry,
   appendFdbEntry,
   deleteFdbEntry,
+  fdbRequest,
   listFdb,
   replaceFdbEntry,
 } from '../../src/netlink/link/fdb.ts'
@@ -18,8 +20,10 @@ import {
   addNeighbour,
   deleteNeighbour,
   listNeighbours,
+  neighbourRequest,
   replaceNeighbour,
 } from '../../src/netlink/neighbour.ts'
+import { listRoutes, routeRequest } from '../../src/netlink/route.ts'
 import { kernel } from '../support/kernel.ts'
 
 const mac = '02:00:00:00:00:09'
@@ -104,4 +108,43 @@ t.test("the entries of a bridge's and a VXLAN's database are what bridge says th
   t.throws(() => deleteFdbEntry(nl, port, { mac }), { code: 'ENOENT' })
   deleteFdbEntry(nl, tunnel, { mac: flood, remote: parseIp('10.0.0.8'), self: true })
   t.equal(listFdb(nl).filter(({ index }) => index === tunnel.index).length, 2)
+})
+
+t.test('routes, neighbours and entries of a thousand hosts are told at once, and taken back', async t => {
+  await using world = await kernel()
+  const { nl } = world
+  const vxlan = { id: 7, local: parseIp('10.0.0.1'), udpPort: 4789, learning: false }
+  const tunnel = addVxlan(nl, { name: 'vx0', vxlan, up: true })
+  addAddress(nl, tunnel, { address: parseCidr('10.200.0.0/32') })
+  const hosts = Array.from({ length: 1_000 }, (_, n) => {
+    const [high, low] = [Math.floor(n / 250) + 1, (n % 250) + 1]
+    const hex = (value: number) => value.toString(16).padStart(2, '0')
+    return {
+      gateway: parseIp(`10.20${high}.${low}.0`),
+      mac: `06:00:00:00:${hex(high)}:${hex(low)}`,
+      remote: parseIp(`10.0.${high}.${low}`),
+    }
+  })
+  const told = (verb: 'add' | 'delete') =>
+    hosts.flatMap(({ gateway, mac, remote }) => {
+      const destination = cidrOf(gateway, 24)
+      return [
+        fdbRequest(verb, tunnel, { mac, remote, self: true }),
+        neighbourRequest(verb, tunnel, { ip: gateway, mac }),
+        routeRequest(verb, { destination, gateway, link: tunnel, onlink: true, protocol: 99 }),
+      ]
+    })
+  const counts = () => [
+    listFdb(nl, { port: tunnel }).length,
+    listNeighbours(nl, { link: tunnel }).filter(({ state }) => state === 'permanent').length,
+    listRoutes(nl, { link: tunnel }).filter(({ protocol, onlink }) => protocol === 99 && onlink).length,
+  ]
+  t.strictSame(nl.changeEach(told('add')), [])
+  t.strictSame(counts(), [1_000, 1_000, 1_000])
+  t.equal((await world.json('ip', '-j', 'route', 'show', 'proto', '99')).length, 1_000)
+  const again = nl.changeEach(told('add'))
+  t.equal(again.length, 3_000)
+  t.ok(again.every(({ errno }) => errno === constants.errno.EEXIST))
+  t.strictSame(nl.changeEach(told('delete')), [])
+  t.strictSame(counts(), [0, 0, 0])
 })

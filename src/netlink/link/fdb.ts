@@ -87,30 +87,39 @@ export interface NewFdbEntry {
  * Equivalent to: bridge fdb add MAC dev NAME [dst REMOTE] [vlan VLAN] [self|master] static
  */
 export const addFdbEntry = (nl: Netlink, link: LinkRef, entry: NewFdbEntry): void =>
-  nl.change({ ...request('add', link, entry), flags: k.NLM_F_CREATE | k.NLM_F_EXCL })
+  nl.change(fdbRequest('add', link, entry))
 
 /**
  * Adds a further destination to an address, as a VXLAN floods `00:00:00:00:00:00` to many ends.
  * Equivalent to: bridge fdb append MAC dev NAME dst REMOTE self static
  */
 export const appendFdbEntry = (nl: Netlink, link: LinkRef, entry: NewFdbEntry): void =>
-  nl.change({ ...request('append', link, entry), flags: k.NLM_F_CREATE | k.NLM_F_APPEND })
+  nl.change(fdbRequest('append', link, entry))
 
 /**
  * Tells where an address lives, whatever was known before.
  * Equivalent to: bridge fdb replace MAC dev NAME [dst REMOTE] [vlan VLAN] [self|master] static
  */
 export const replaceFdbEntry = (nl: Netlink, link: LinkRef, entry: NewFdbEntry): void =>
-  nl.change({ ...request('replace', link, entry), flags: k.NLM_F_CREATE | k.NLM_F_REPLACE })
+  nl.change(fdbRequest('replace', link, entry))
 
 /**
  * Forgets where an address lives. @throws NetlinkError `ENOENT`
  * Equivalent to: bridge fdb delete MAC dev NAME [dst REMOTE] [vlan VLAN] [self|master]
  */
 export const deleteFdbEntry = (nl: Netlink, link: LinkRef, entry: NewFdbEntry): void =>
-  nl.change(request('delete', link, entry))
+  nl.change(fdbRequest('delete', link, entry))
 
-function request(verb: 'add' | 'append' | 'replace' | 'delete', link: LinkRef, entry: NewFdbEntry): Request {
+/** What each verb of `bridge` asks for. */
+const verbFlags = {
+  add: k.NLM_F_CREATE | k.NLM_F_EXCL,
+  append: k.NLM_F_CREATE | k.NLM_F_APPEND,
+  replace: k.NLM_F_CREATE | k.NLM_F_REPLACE,
+  delete: 0,
+}
+
+/** One of the changes above as a value, for those who ask for many at once. */
+export function fdbRequest(verb: keyof typeof verbFlags, link: LinkRef, entry: NewFdbEntry): Request {
   const { mac, vlan, remote, self = false } = entry
   const deleting = verb === 'delete'
   return {
@@ -125,6 +134,7 @@ function request(verb: 'add' | 'append' | 'replace' | 'delete', link: LinkRef, e
         !deleting && 'static',
       ),
     type: deleting ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH,
+    flags: verbFlags[verb],
     payload: [
       neighbourMessage.encode({
         header: {
