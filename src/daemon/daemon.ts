@@ -28,6 +28,7 @@ import { ControlServer } from '../control/server.ts'
 import { readAgain, readSettings } from '../control/settings.ts'
 import { giveBackMemory } from '../ffi/thread/give-back.ts'
 import { forcedBackend } from '../model/environment.ts'
+import { messageOf } from '../model/errors.ts'
 import { present } from '../model/present.ts'
 import { everyOne } from '../model/undo.ts'
 import { keepSockets } from '../netlink/warm-sockets.ts'
@@ -36,6 +37,7 @@ import { AttachmentPorts } from '../publish/attachment-ports.ts'
 import { Front } from '../publish/front/front.ts'
 import { Publisher } from '../publish/publish.ts'
 import { makeRunDirectory, removeEmptyParents } from '../records/run-directory.ts'
+import { tidyRunDirectory } from '../records/tidy.ts'
 import { inheritedLock, lockAlone, SUCCESSION_WITHIN_MS } from './alone.ts'
 import { type Asked, answerCalls } from './calls.ts'
 import { handleCommand, type RunCommand } from './commands.ts'
@@ -190,6 +192,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   ready(`tsnet daemon ready on ${controlSocket()} (pid ${process.pid})`)
   notify(`MAINPID=${process.pid}\nREADY=1`)
 
+  // The one before us was killed, and whatever it was at.
+  if (alone.wasLeft) await tidyRunDirectory().catch(thrown => warn(messageOf(thrown)))
   await observing.beginMetrics(options.metrics ?? settings.metrics)
 
   const isNeeded = () =>

@@ -83,17 +83,12 @@ function isDryIn(words: unknown): boolean {
   throw new TsnetError('invalid-environment', `reconcile: isDry: ${shown(isDry)} is neither true nor false`)
 }
 
-/** The publications of these ids, which all must be there. */
+/** The publications of these ids that are there: what has ended since they were chosen needs no end. */
 function identified(published: readonly Publication[], words: unknown): Publication[] {
   const { ids } = (words ?? {}) as { ids?: unknown }
   if (!Array.isArray(ids)) throw new TsnetError('invalid-environment', 'unpublish: ids is not a list')
-  const byId = new Map(published.map(each => [each.id, each]))
-  return ids.map(id => {
-    const publication = byId.get(id)
-    if (publication === undefined)
-      throw new TsnetError('invalid-environment', `there is no publication ${shown(id)}`)
-    return publication
-  })
+  const chosen = new Set<unknown>(ids)
+  return published.filter(({ id }) => chosen.has(id))
 }
 
 /** The publications that people mean by these names; or all. */

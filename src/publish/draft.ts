@@ -55,6 +55,7 @@ export const findMade = (
   published.find(
     each =>
       each.ending === undefined &&
+      !each.beginning &&
       Date.parse(each.createdAt) >= since &&
       (hostPorts.includes(0) || hostPorts.includes(each.hostPort)) &&
       wordsOf(each) === wordsOf(draft),

@@ -91,6 +91,7 @@ export class Publisher {
 
   /** @throws TsnetError; nothing of the request is published then */
   async publish(request: PublishRequest): Promise<Pick<Served, keyof Publication | 'redirectObstacle'>[]> {
+    await this.#upkeep.settled
     const containers = await Promise.all(request.containers.map(each => this.#resolver.resolve(each)))
     if (request.keep) requireLastingNames(containers)
     return withUndo(async undo => {
@@ -182,13 +183,12 @@ export class Publisher {
     throw new TsnetError('conflict', 'no host port is free')
   }
 
-  async #begin(draft: Publication, undo: Undo): Promise<Publication> {
-    const publication = await this.#serving.begin(draft, undo)
-    if (draft.keep) {
+  #begin(draft: Publication, undo: Undo): Promise<Publication> {
+    return this.#serving.begin(draft, undo, publication => {
+      if (!draft.keep) return
       undo.push('what outlives a reboot', () => removeLasting(draft.id))
       writeLasting(publication)
-    }
-    return publication
+    })
   }
 
   /** What rests and asked for the same is that publication from now on, or has been replaced by it. */

@@ -2,7 +2,7 @@
  * One publication in proxy, rules, claims and record: begun, led to other containers, ended. Who does so takes
  * the publication's turn before (publish.ts).
  *
- *     record → claim → sockets → rules          to begin, or nothing of it
+ *     record → claim → sockets → rules → record: whole      to begin, or nothing of it
  *     sockets │ rules                           to lead: what of the two can be done is done
  *     mark → rules for what is new │ sockets → connections → other rules → claim → record   to end: the record goes when nothing else is left
  *
@@ -51,9 +51,14 @@ export class Serving {
 
   /**
    * @param draft is led to those of its containers that run
+   * @param settle does what else has to be so before it counts as published
    * @throws TsnetError `conflict` where the port is not free, `not-running` where none of them runs any more
    */
-  async begin(draft: Publication, undo: Undo): Promise<Publication> {
+  async begin(
+    draft: Publication,
+    undo: Undo,
+    settle: (publication: Publication) => void = () => {},
+  ): Promise<Publication> {
     checkRedirect(draft)
     const running = runningOnly(draft)
     if (running.containers.length === 0)
@@ -63,7 +68,7 @@ export class Serving {
     const publication = { ...draft, ...kernel }
     await whileLocked(draft.id, async () => {
       undo.push('the record', () => removePublication(draft.id))
-      writePublication(publication)
+      writePublication({ ...publication, beginning: true })
       undo.push('the claim on host ports', () => releasePorts(draft.id, [portsOf(draft)]))
       const ports = [portsOf(draft)]
       const probe = forwarding === undefined
@@ -74,9 +79,17 @@ export class Serving {
       }
       undo.push('the rules', () => removeRules(publication))
       await addRules(publication)
+      settle(publication)
+      writePublication(publication)
     })
     this.#ledTo.set(draft.id, placesOf(running.containers))
     return publication
+  }
+
+  /** Takes down what somebody was making who died. @throws as `end` does */
+  takeBack(publication: Publication): Promise<void> {
+    // Its maker's lock is let go of with its file.
+    return whileLocked(publication.id, async () => void (await this.end(publication, 'unpublished')))
   }
 
   /**

@@ -188,6 +188,7 @@ const askedMembers = {
 export const publicationShape = record({
   ...askedMembers,
   containers: listOf(container),
+  beginning: optional(flag),
   drainsUntil: optional(number),
   nat: optional(
     either(

@@ -67,7 +67,9 @@ for (const [name, caller] of Object.entries(CALLERS)) {
     const first = await tsnet.daemon()
     const published = ask('publish', ...SPECS, 'web')
     await killWhen(first, () => records().length > 1)
-    t.match(await published.finished, { code: 0, stdout: /^(\*:\d+\/tcp -> web:\d+\n){5}$/ })
+    const { stdout, ...publishing } = await published.finished
+    t.equal(publishing.code, 0, publishing.stderr)
+    t.match(stdout, /^(\*:\d+\/tcp -> web:\d+\n){5}$/)
     t.strictSame((await tsnet.ports()).map(each => each.hostPort).sort(), SPECS.map(Number.parseFloat))
     t.equal((await scene.host.ask('tcp', '127.0.0.1', 8080)).place, 'web')
 
@@ -75,7 +77,8 @@ for (const [name, caller] of Object.entries(CALLERS)) {
     const second = await tsnet.daemon('--replace')
     const unpublished = ask('unpublish', '--all')
     await killWhen(second, () => records().length < SPECS.length)
-    t.match(await unpublished.finished, { code: 0 })
+    const { code, stderr } = await unpublished.finished
+    t.equal(code, 0, stderr)
     t.strictSame(await tsnet.ports(), [])
     await end()
   })

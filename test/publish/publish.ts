@@ -1,6 +1,6 @@
 /** What is done to publications at the same time, with a Docker that takes its time. */
 
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,9 +8,11 @@ import t from 'tap'
 import { waitFor } from 'tsnet/lab'
 import type { Cidr, Ip } from '../../src/model/address/address.ts'
 import type { Publication } from '../../src/model/publication/publication.ts'
+import { claimPorts } from '../../src/ports/ports.ts'
 import { startProxy } from '../../src/proxy/proxy.ts'
 import { Publisher } from '../../src/publish/publish.ts'
 import { listPublications, writePublication } from '../../src/records/publications.ts'
+import { lockPath } from '../../src/records/records.ts'
 import { publication } from '../support/publications.ts'
 import { LOOPBACK } from '../support/published.ts'
 import { codeOf, connect, echo, exchange, serve } from '../support/streams.ts'
@@ -217,4 +219,19 @@ t.test('what was being ended when its daemon died is ended, and not served again
   await publisher.tend()
   t.strictSame(events, ['unpublished a'])
   t.strictSame(listPublications(), [])
+})
+
+t.test('what was being made when its daemon died is taken back, and keeps its port from nobody', async t => {
+  const { publisher, events } = newPublisher()
+  const held = await serve(echo)
+  await held[Symbol.asyncDispose]()
+  const to = { hostPort: held.port, hostIp: LOOPBACK, ...startContainer('a', 80) }
+  const { id } = published('a', { ...to, beginning: true })
+  await claimPorts(id, [{ ...to, protocol: 'tcp', count: 1, containerPort: 80 }], { probe: false })
+  writeFileSync(lockPath(id), '')
+  publisher.restore()
+  t.equal(await codeOf(connect(held.port)), 'ECONNREFUSED')
+  const left = () => readdirSync(folder, { recursive: true }).filter(name => /json|lock/.test(`${name}`))
+  await waitFor(() => left().length === 0, { what: 'record, claim and lock to go' })
+  t.strictSame(events, [], 'nobody has been told of it')
 })

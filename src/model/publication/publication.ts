@@ -126,6 +126,8 @@ export interface Publication extends PublishOptions {
   }
   /** Why the kernel leads nothing, where it could but for somebody else; a sentence. */
   natObstacle?: string
+  /** It is not whole yet. Where nobody is making it, its maker died, and it is taken down by whoever comes next. */
+  beginning?: true
   /** It is being taken down, for this reason; what is left of that is done by whoever comes next. */
   ending?: PublicationEnd
   /** Until then connections may finish meanwhile; milliseconds since the epoch. */

@@ -41,7 +41,7 @@ export function readIntents(owners: Iterable<string> = listOwners()): Intents {
 
 const compare = (a: string, b: string): number => (a < b ? -1 : Number(a > b))
 
-const isCurrent = ({ ending }: Publication): boolean => ending === undefined
+const isCurrent = ({ beginning, ending }: Publication): boolean => !beginning && ending === undefined
 
 /** Undefined for what is being made or taken down. */
 export function readAttached(owner: string): Attached | undefined {

@@ -40,6 +40,10 @@ export class Upkeep {
   readonly #kept: Kept
   /** Publications that are being looked after. */
   readonly #tended = new Set<string>()
+  /** What a process before us was making when it died. */
+  readonly #halfMade = new Set<string>()
+  /** Settles when what was half made has been taken down, or cannot be yet. */
+  settled: Promise<unknown> = Promise.resolve()
 
   constructor({ serving, turns, resolver, list, tell }: Parts) {
     this.#serving = serving
@@ -69,13 +73,23 @@ export class Upkeep {
   restore(handedIn: (id: string) => number[][] | undefined = () => undefined): void {
     const isThere = thereCheck()
     for (const publication of this.#list()) {
-      if (publication.ending !== undefined) continue
+      if (publication.beginning) this.#halfMade.add(publication.id)
+      if (publication.beginning || publication.ending !== undefined) continue
       try {
         this.#serving.resume(publication, handedIn(publication.id), isThere)
       } catch (thrown) {
         this.#meet(publication, thrown)
       }
     }
+    const halfMade = this.#list().filter(({ id }) => this.#halfMade.has(id))
+    this.settled = Promise.all(halfMade.map(each => this.#look(each, () => this.#takeBack(each))))
+  }
+
+  async #takeBack(publication: Publication): Promise<void> {
+    const { id } = publication
+    await this.#turns.take(id, () => this.#serving.takeBack(publication))
+    this.#halfMade.delete(id)
+    this.#obstacles.overcome(id)
   }
 
   /**
@@ -92,6 +106,7 @@ export class Upkeep {
       ...this.#list().flatMap(publication => {
         const { id, ending, containers } = publication
         if (this.#tended.has(id) || this.#obstacles.isResting(id)) return []
+        if (this.#halfMade.has(id)) return [this.#look(publication, () => this.#takeBack(publication))]
         const why = ending ?? (isOver(publication) ? 'expired' : undefined)
         if (why !== undefined)
           return [this.#look(publication, async () => void (await this.end(publication, why)))]
