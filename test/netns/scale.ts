@@ -12,8 +12,8 @@ const FULL = { ports: 2_000, leases: 3_000, attachments: 150, networks: 10 }
 
 /** In all system calls: threads differ a little. */
 const FLAT = 1.1
-/** In those of sockets: what answers with many parts is asked for more. */
-const MORE = 3
+/** In those of sockets: what answers with many parts is asked for more; one for each of the others would be 140. */
+const MORE = 40
 const TURNS = 3
 /** Of a look at everything: the file of one, its interface and settings; what is shared is looked at once. */
 const LOOKS = 9
