@@ -17,9 +17,11 @@ import { shown } from '../model/json/shown.ts'
 import type { NatBackend } from '../model/network.ts'
 import { transactionOf } from '../netfilter/commands.ts'
 import { consistently } from '../netfilter/generations.ts'
-import { findChain, hasTable, listRules, listTables } from '../netfilter/list.ts'
+import { findChain, findTable, hasTable, listRules, listTables } from '../netfilter/list.ts'
 import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'
+import { plannedChains } from '../netfilter/planned.ts'
 import { denied, isMissing } from '../netfilter/refusal.ts'
+import { type ChainFault, faultOf } from '../netfilter/same-chain.ts'
 import { type TableRef, Transaction, tableText } from '../netfilter/transaction.ts'
 import { type Hold, type Loss, losersOf } from './loss.ts'
 import { isOwnerTag } from './rules.ts'
@@ -127,7 +129,7 @@ export async function withdrawSpoofGuard(_backend: NatBackend | undefined, owner
 
 const noGuardAt = (hostInterface: string): string => `there is no spoof guard at ${hostInterface}`
 
-/** What differs from an installed guard, in words. */
+/** What differs from an installed guard, in words: each chain, its policy, and each rule is compared. */
 export async function verifySpoofGuard(
   _backend: NatBackend | undefined,
   guard: SpoofGuard,
@@ -135,21 +137,32 @@ export async function verifySpoofGuard(
   const { hostInterface } = guard
   const nl = netfilterHere()
   const table = tableOf(guard.owner)
-  const { hook, rules } = consistently(nl, () => ({
-    hook: findChain(nl, table, 'container')?.hook,
-    rules: listRules(nl, { table }),
-  }))
-  if (hook === undefined && rules.length === 0) return [noGuardAt(hostInterface)]
-  const isHooked = hook?.at === 'ingress' && hook.devices.includes(hostInterface)
-  return [
-    ...(isHooked ? [] : [`the spoof guard of ${hostInterface} is not hooked to it`]),
-    ...Object.entries(chainsOf(guard)).flatMap(([name, expected]) => {
-      const found = rules.filter(({ chain }) => chain === name).length
-      return found === expected.length
-        ? []
-        : [`the spoof guard of ${hostInterface} has ${found} of ${expected.length} rules in ${name}`]
-    }),
-  ]
+  const planned = plannedChains(transactionOf(documentOf(guard)).messages.bytes)
+  return consistently(nl, () => {
+    const there = findTable(nl, table)
+    if (there === undefined) return [noGuardAt(hostInterface)]
+    const rules = listRules(nl, { table })
+    return [
+      ...(there.isDormant ? [`the spoof guard of ${hostInterface} is dormant`] : []),
+      ...[...planned].flatMap(([name, wanted]) => {
+        const fault = faultOf(nl, findChain(nl, table, name), rules, wanted)
+        return fault === undefined ? [] : [`the spoof guard of ${hostInterface} ${inWords(name, fault)}`]
+      }),
+    ]
+  })
+}
+
+function inWords(chain: string, fault: ChainFault): string {
+  switch (fault.fault) {
+    case 'absent':
+      return `has no chain ${chain}`
+    case 'misplaced':
+      return 'is not hooked to it, or lets through by policy'
+    case 'count':
+      return `has ${fault.found} of ${fault.wanted} rules in ${chain}`
+    case 'rule':
+      return `has another rule ${fault.number} in ${chain} than it should`
+  }
 }
 
 /**

@@ -83,23 +83,28 @@ function dump(nl: Netlink, equivalent: string, type: number, payload: Uint8Array
 /** Equivalent to: nft list tables */
 export function listTables(nl: Netlink, filter: Pick<Filter, 'family'> = {}): ListedTable[] {
   const request = tableMessage.encode({ header: familyOf(filter), attributes: {} })
-  return dump(nl, `list tables ${words(filter)}`, k.NFT_MSG_GETTABLE, request).flatMap(bytes => {
-    const { header, attributes: a } = tableMessage.decode(bytes)
-    const table = refOf(header.family, a.name)
-    return table === undefined
-      ? []
-      : [
-          present({
-            ...table,
-            comment: commentIn(a.userdata),
-            isDormant: ((a.flags ?? 0) & k.NFT_TABLE_F_DORMANT) !== 0 || undefined,
-          }),
-        ]
-  })
+  return dump(nl, `list tables ${words(filter)}`, k.NFT_MSG_GETTABLE, request).flatMap(
+    bytes => readTable(bytes) ?? [],
+  )
+}
+
+function readTable(bytes: Uint8Array): ListedTable | undefined {
+  const { header, attributes: a } = tableMessage.decode(bytes)
+  const table = refOf(header.family, a.name)
+  const isDormant = ((a.flags ?? 0) & k.NFT_TABLE_F_DORMANT) !== 0 || undefined
+  return table && present({ ...table, comment: commentIn(a.userdata), isDormant })
+}
+
+/** One table; undefined where it is not there. */
+export function findTable(nl: Netlink, table: TableRef): ListedTable | undefined {
+  const found = tableAsBytes(nl, table)
+  return found && readTable(found)
 }
 
 /** Asked before one is deleted: over a transaction that it refuses, the kernel waits for an RCU grace period. */
-export const hasTable = (nl: Netlink, table: TableRef): boolean =>
+export const hasTable = (nl: Netlink, table: TableRef): boolean => tableAsBytes(nl, table) !== undefined
+
+const tableAsBytes = (nl: Netlink, table: TableRef): Uint8Array | undefined =>
   nl.find(
     {
       equivalent: () => `nft list table ${tableText(table)}`,
@@ -107,7 +112,7 @@ export const hasTable = (nl: Netlink, table: TableRef): boolean =>
       payload: [tableMessage.encode({ header: { family: table.family }, attributes: { name: table.name } })],
     },
     'ENOENT',
-  ) !== undefined
+  )?.payload
 
 /** Equivalent to: nft list chains */
 export function listChains(nl: Netlink, filter: Filter = {}): ListedChain[] {

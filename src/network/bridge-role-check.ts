@@ -44,13 +44,14 @@ async function problemsOf(request: AttachRequest, previous: Previous, netns: Net
     .filter(ip => ip.interface === undefined || ip.interface === at)
     .map(({ address, gateway }) => present({ address, gateway }))
   const key = { network: network.name, containerId, ifname }
+  const hosts = interfaces.filter(each => each !== bridge && !each.sandbox)
   const problems = [
     ...(bridge === undefined ? [`prevResult has no interface ${name} of the host`] : []),
     ...verifyResult(
       {
         bridge: present({ name, mac: bridge?.mac, promiscuous: promiscMode }),
         container,
-        hosts: interfaces.filter(each => each !== bridge && !each.sandbox),
+        hosts,
         leases,
         routes: previous.routes,
         routesInFull: previous.raw?.cniVersion === '1.1.0',
@@ -63,6 +64,10 @@ async function problemsOf(request: AttachRequest, previous: Previous, netns: Net
     const addresses = leases.map(({ address }) => address)
     problems.push(...(await verifyMasquerade(chooseBackend(network.natBackend), { ...key, addresses })))
   }
-  if (macspoofchk) problems.push(...(await verifyMacGuard(key)))
+  if (macspoofchk) {
+    const hostInterface = hosts.length === 1 ? hosts[0]?.name : undefined
+    const mac = container.mac?.toLowerCase()
+    problems.push(...(await verifyMacGuard({ ...key, hostInterface, mac })))
+  }
   return problems
 }

@@ -74,7 +74,11 @@ export async function faultsOf(attachment: Attachment): Promise<string[]> {
   const addresses = leases.map(({ address }) => address)
   if (dropIn.masquerade !== undefined && addresses.length > 0)
     faults.push(...(await verifyMasquerade(dropIn.masquerade, { ...key, addresses })))
-  if (attachment.macspoofchk) faults.push(...(await verifyMacGuard(key)))
+  if (attachment.macspoofchk) {
+    const { hostInterface, containerInterface } = attachment
+    const guard = { ...key, hostInterface: hostInterface.name, mac: containerInterface.mac }
+    faults.push(...(await verifyMacGuard(guard)))
+  }
   return faults
 }
 

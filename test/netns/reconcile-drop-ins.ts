@@ -11,6 +11,22 @@ const EMPTY = `for table in nat filter mangle raw; do
   iptables -t $table -F; iptables -t $table -X; ip6tables -t $table -F; ip6tables -t $table -X
 done`
 
+const ruleOf = (chain: string, rule: string) =>
+  `chain=$(nft list table bridge nat | sed -n 's/^.chain \\(${chain}\\) {/\\1/p')
+   handle=$(nft -a list chain bridge nat "$chain" | sed -n 's/.*${rule}.* # handle //p')`
+
+/** What changes no number of rules, of a guard of macspoofchk. */
+const OF_GUARD = {
+  'its MAC exchanged': `${ruleOf('cni-br-iface-.*-mac', 'return')}
+    nft replace rule bridge nat "$chain" handle "$handle" ether saddr 02:00:00:00:66:66 return`,
+  'its drop exchanged': `${ruleOf('cni-br-iface-.*-mac', 'drop')}
+    nft replace rule bridge nat "$chain" handle "$handle" accept`,
+  'its interface exchanged': `${ruleOf('PREROUTING', 'jump cni-br-iface')}
+    to=$(nft list table bridge nat | sed -n 's/.*jump \\(cni-br-iface[^ ]*\\).*/\\1/p' | head -n 1)
+    nft replace rule bridge nat PREROUTING handle "$handle" iifname nobody jump "$to"`,
+  'its table asleep': 'nft add table bridge nat "{ flags dormant; }"',
+}
+
 for (const backend of BACKENDS) {
   t.test(`${backend}: what a chain of drop-ins has made comes back, and goes with DEL`, async t => {
     const scene = await Scene.open(backend, 'web')
@@ -58,6 +74,14 @@ for (const backend of BACKENDS) {
         () => t.fail(taken, { lacking: String(lacking), log: daemon.stderr }),
       )
       await t.resolves(client.ask('tcp', HOST[4], 8080))
+    }
+    const guard = async () => (await host.run('nft', 'list', 'table', 'bridge', 'nat')).stdout
+    const guarded = await guard()
+    for (const [what, taken] of Object.entries(OF_GUARD)) {
+      await host.run('sh', '-ec', taken)
+      const isBack = async () => (await guard()) === guarded
+      await t.resolves(waitFor(isBack, { what: `the guard, after ${what}`, withinMs: 20_000 }), what)
+      await t.resolves(check(), what)
     }
     for (const plugin of plugins.toReversed()) await plugin.delete(web, { ports, prevResult: result })
     const { stdout } = await host.run('sh', '-c', 'nft list ruleset; iptables-save; ip6tables-save')

@@ -93,6 +93,10 @@ const sh =
   ({ scene, variant }) =>
     scene.host.run('sh', '-ec', script, { env: variant.env })
 
+/** Does something with each guard at a port, whose table is $name. */
+const eachGuard = (script: string): Take =>
+  sh(`nft list tables netdev | while read -r _ _ name; do ${script}\ndone`)
+
 const port = async (scene: Scene) => (await linkNames(scene.host)).find(name => name.startsWith('veth')) ?? ''
 
 /** Whoever takes something away, and for which firewalls of ours that is anything. */
@@ -165,6 +169,24 @@ const takers: Record<string, Taker> = {
   'a jump of ours deleted': { take: sh('iptables -t raw -D PREROUTING -j TSNET-RAW'), of: 'iptables' },
   'the guards at ports deleted': {
     take: sh('nft list tables netdev | while read -r _ _ name; do nft delete table netdev "$name"; done'),
+  },
+  'a rule of a guard at a port exchanged for another': {
+    take: eachGuard(
+      `rule=$(nft -a list chain netdev "$name" container | sed -n 's/.*ether saddr != .* drop # handle //p')
+       nft replace rule netdev "$name" container handle "$rule" ether saddr 02:00:00:00:66:66 accept`,
+    ),
+  },
+  'who else may be named in a rule of a guard at a port': {
+    take: eachGuard(
+      `rule=$(nft -a list chain netdev "$name" container | sed -n 's/.*ip6 saddr { .* accept # handle //p')
+       nft replace rule netdev "$name" container handle "$rule" ip6 saddr '{ ::, fe80::1 }' accept`,
+    ),
+  },
+  'the policy of the guards at ports': {
+    take: eachGuard('nft add chain netdev "$name" container "{ policy accept; }"'),
+  },
+  'the guards at ports asleep': {
+    take: eachGuard('nft add table netdev "$name" "{ flags dormant; }"'),
   },
   'sysctl turns forwarding off': {
     take: sh('sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0'),

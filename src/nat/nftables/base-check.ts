@@ -4,9 +4,9 @@
  */
 
 import { consistently } from '../../netfilter/generations.ts'
-import { findChain, type ListedChain, listRules, listTables } from '../../netfilter/list.ts'
+import { findChain, findTable, listRules } from '../../netfilter/list.ts'
 import { type PlannedChain, plannedChains } from '../../netfilter/planned.ts'
-import { isMadeOf } from '../../netfilter/same-rule.ts'
+import { type ChainFault, faultOf } from '../../netfilter/same-chain.ts'
 import { tableText } from '../../netfilter/transaction.ts'
 import type { Netlink } from '../../netlink/netlink.ts'
 import type { Rules } from '../rules.ts'
@@ -33,30 +33,31 @@ function chainsOf(part: BasePart): Map<string, PlannedChain> {
 export function brokenBase(nl: Netlink, rules: Pick<Rules, 'families'>): BrokenBase {
   const wanted = basePartsOf(rules).flatMap(part => [...chainsOf(part).values()])
   return consistently(nl, () => {
-    const table = listTables(nl, TABLE_REF).find(({ name }) => name === TABLE_REF.name)
+    const table = findTable(nl, TABLE_REF)
     if (table === undefined) return { what: [`nftables: there is no table ${TABLE}`], misplaced: [] }
     const rulesThere = listRules(nl, { table: TABLE_REF })
     const what = table.isDormant ? [`nftables: table ${tableText(TABLE_REF)} is dormant`] : []
     const misplaced: string[] = []
-    for (const { chain, rules } of wanted) {
-      const found = findChain(nl, TABLE_REF, chain.name)
-      const there = rulesThere.filter(rule => rule.chain === chain.name)
-      const wrong = rules.findIndex((rule, i) => there[i] === undefined || !isMadeOf(nl, there[i], rule))
-      if (found === undefined) what.push(`nftables: there is no chain ${chain.name}`)
-      else if (!isPlacedAs(found, chain)) {
-        what.push(`nftables: chain ${chain.name} is not where it should be, or drops by policy`)
-        if (chain.hook !== undefined) misplaced.push(chain.name)
-      } else if (there.length !== rules.length)
-        what.push(`nftables: chain ${chain.name} has ${there.length} of ${rules.length} rules`)
-      else if (wrong >= 0)
-        what.push(`nftables: chain ${chain.name} has another rule ${wrong + 1} than it should`)
+    for (const planned of wanted) {
+      const { name, hook } = planned.chain
+      const fault = faultOf(nl, findChain(nl, TABLE_REF, name), rulesThere, planned)
+      if (fault === undefined) continue
+      what.push(`nftables: ${inWords(name, fault)}`)
+      if (fault.fault === 'misplaced' && hook !== undefined) misplaced.push(name)
     }
     return { what, misplaced }
   })
 }
 
-const isPlacedAs = ({ hook, policy }: ListedChain, wanted: ListedChain): boolean =>
-  hook?.type === wanted.hook?.type &&
-  hook?.number === wanted.hook?.number &&
-  hook?.priority === wanted.hook?.priority &&
-  policy !== 'drop'
+function inWords(chain: string, fault: ChainFault): string {
+  switch (fault.fault) {
+    case 'absent':
+      return `there is no chain ${chain}`
+    case 'misplaced':
+      return `chain ${chain} is not where it should be, or drops by policy`
+    case 'count':
+      return `chain ${chain} has ${fault.found} of ${fault.wanted} rules`
+    case 'rule':
+      return `chain ${chain} has another rule ${fault.number} than it should`
+  }
+}

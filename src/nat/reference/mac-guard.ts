@@ -14,9 +14,20 @@ import { shown } from '../../model/json/shown.ts'
 import type { AttachmentKey } from '../../model/network.ts'
 import { transactionOf } from '../../netfilter/commands.ts'
 import { consistently } from '../../netfilter/generations.ts'
-import { findChain, listChains, listRules, readRule, rulesAsBytes, targetOf } from '../../netfilter/list.ts'
+import { compileRule } from '../../netfilter/language/language.ts'
+import {
+  findChain,
+  findTable,
+  type ListedRule,
+  listChains,
+  listRules,
+  readRule,
+  rulesAsBytes,
+  targetOf,
+} from '../../netfilter/list.ts'
 import { hasNfTables, missingNfTables, netfilterHere } from '../../netfilter/netfilter.ts'
 import { denied, isMissing } from '../../netfilter/refusal.ts'
+import { isMadeOf } from '../../netfilter/same-rule.ts'
 import { type TableRef, tableText } from '../../netfilter/transaction.ts'
 
 const TABLE_REF: TableRef = { family: 'bridge', name: 'nat' }
@@ -32,6 +43,9 @@ export interface MacGuard extends AttachmentKey {
   mac: string
 }
 
+/** A guard of which not all may be known. */
+type KnownGuard = AttachmentKey & { [key in 'hostInterface' | 'mac']?: string | undefined }
+
 const namesOf = ({ containerId, ifname }: Pick<AttachmentKey, 'containerId' | 'ifname'>) => {
   const chain = `cni-br-iface-${containerId}-${ifname}`
   return {
@@ -39,6 +53,19 @@ const namesOf = ({ containerId, ifname }: Pick<AttachmentKey, 'containerId' | 'i
     macChain: `${chain}-mac`,
     comment: `macspoofchk-${containerId}-${ifname}`.slice(0, COMMENT_MAX),
   }
+}
+
+/** The rules of a guard, each with its chain; undefined in place of one that depends on what is not known. */
+function rulesOf(guard: KnownGuard): [chain: string, rule: string | undefined][] {
+  const { chain, macChain, comment } = namesOf(guard)
+  const { hostInterface, mac } = guard
+  const commented = (words: string) => `${words} comment "${comment}"`
+  return [
+    [BASE, hostInterface === undefined ? undefined : commented(`iifname "${hostInterface}" jump ${chain}`)],
+    [chain, commented(`jump ${macChain}`)],
+    [macChain, mac === undefined ? undefined : commented(`ether saddr ${mac} return`)],
+    [macChain, commented('drop')],
+  ]
 }
 
 /** @throws TsnetError `missing` where the guard could not be installed */
@@ -56,8 +83,7 @@ export async function installMacGuard(guard: MacGuard): Promise<void> {
     throw new TsnetError('invalid-config', `mac: ${shown(mac)} is not a link-layer address`)
   }
   const device = parseInterfaceName(guard.hostInterface, 'hostInterface')
-  const { chain, macChain, comment } = namesOf(guard)
-  const rule = (to: string, words: string) => `add rule ${TABLE} ${to} ${words} comment "${comment}"`
+  const { chain, macChain } = namesOf(guard)
   const denial = transactionOf([
     `add table ${TABLE}`,
     `add chain ${TABLE} ${BASE} { type filter hook prerouting priority -300 ; policy accept ; }`,
@@ -69,23 +95,24 @@ export async function installMacGuard(guard: MacGuard): Promise<void> {
     ...(chainsOf(guard).length > 0 ? jumpsTo(guard) : []).map(
       handle => `delete rule ${TABLE} ${BASE} handle ${handle}`,
     ),
-    rule(BASE, `iifname "${device}" jump ${chain}`),
-    rule(chain, `jump ${macChain}`),
-    rule(macChain, `ether saddr ${mac} return`),
-    rule(macChain, 'drop'),
+    ...rulesOf({ ...guard, hostInterface: device }).map(
+      ([name, rule]) => `add rule ${TABLE} ${name} ${rule}`,
+    ),
   ]).commit(netfilterHere())
   if (denial !== undefined) throw denied(`the spoof guard of ${device}`, denial)
 }
 
-/** Handles of the rules by which packets come to a guard. */
-function jumpsTo(key: Pick<AttachmentKey, 'containerId' | 'ifname'>): bigint[] {
+/** The rules by which packets come to a guard. */
+function rulesTo(key: Pick<AttachmentKey, 'containerId' | 'ifname'>): ListedRule[] {
   const { chain } = namesOf(key)
   return rulesAsBytes(netfilterHere(), { table: TABLE_REF, chain: BASE })
     .filter(bytes => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(chain))
     .flatMap(bytes => readRule(bytes) ?? [])
     .filter(rule => targetOf(rule) === chain)
-    .map(({ handle }) => handle)
 }
+
+const jumpsTo = (key: Pick<AttachmentKey, 'containerId' | 'ifname'>): bigint[] =>
+  rulesTo(key).map(({ handle }) => handle)
 
 /** How often a removal is tried again when others remove the same. */
 const ATTEMPTS = 10
@@ -115,34 +142,82 @@ function chainsOf(key: Pick<AttachmentKey, 'containerId' | 'ifname'>): string[] 
   return [chain, macChain].filter(name => findChain(netfilterHere(), TABLE_REF, name) !== undefined)
 }
 
-/** What differs from an installed guard, in words. */
-export async function verifyMacGuard(key: AttachmentKey): Promise<string[]> {
-  const { chain } = namesOf(key)
-  const isThere = hasNfTables() && chainsOf(key).length === 2
-  return problemsOf(chain, isThere, isThere && jumpsTo(key).length > 0)
+/** What differs from an installed guard, in words: where it stands, and each of its rules. */
+export async function verifyMacGuard(guard: KnownGuard): Promise<string[]> {
+  if (!hasNfTables()) return problemsOf(guard, NOTHING)
+  const nl = netfilterHere()
+  const { chain, macChain } = namesOf(guard)
+  const rulesIn = (chain: string) => listRules(nl, { table: TABLE_REF, chain })
+  const there = consistently(nl, () => ({
+    isHooked: isHooked(),
+    chains: new Set(chainsOf(guard)),
+    rules: [...rulesTo(guard), ...rulesIn(chain), ...rulesIn(macChain)],
+  }))
+  return problemsOf(guard, there)
 }
 
 /**
- * As verifyMacGuard, of many: chains, and what leads to them, are listed once.
+ * As verifyMacGuard, of many: what there is is listed once.
  * @returns what differs of one, in words
  */
-export function lookAtMacGuards(): (key: AttachmentKey) => string[] {
-  const { chains, led } = hasNfTables() ? macGuards() : { chains: new Set(), led: new Set() }
-  return key => {
-    const { chain, macChain } = namesOf(key)
-    return problemsOf(chain, chains.has(chain) && chains.has(macChain), led.has(chain))
+export function lookAtMacGuards(): (guard: MacGuard) => string[] {
+  if (!hasNfTables()) return guard => problemsOf(guard, NOTHING)
+  const nl = netfilterHere()
+  const {
+    isHooked: isHere,
+    chains,
+    rules,
+  } = consistently(nl, () => ({
+    isHooked: isHooked(),
+    chains: new Set(listChains(nl, { table: TABLE_REF }).map(({ name }) => name)),
+    rules: listRules(nl, { table: TABLE_REF }),
+  }))
+  /** By the guard's chain that they are in, or lead to from PREROUTING. */
+  const byChain = new Map<string, ListedRule[]>()
+  for (const rule of rules) {
+    const name = (rule.chain === BASE ? targetOf(rule) : rule.chain) ?? ''
+    byChain.set(name, [...(byChain.get(name) ?? []), rule])
+  }
+  return guard => {
+    const { chain, macChain } = namesOf(guard)
+    const own = [chain, macChain].flatMap(name => byChain.get(name) ?? [])
+    return problemsOf(guard, { isHooked: isHere, chains, rules: own })
   }
 }
 
-function macGuards(): { chains: Set<string>; led: Set<string> } {
-  const nl = netfilterHere()
-  return consistently(nl, () => ({
-    chains: new Set(listChains(nl, { table: TABLE_REF }).map(({ name }) => name)),
-    led: new Set(listRules(nl, { table: TABLE_REF, chain: BASE }).flatMap(rule => targetOf(rule) ?? [])),
-  }))
+/** What there is of a guard. */
+interface Found {
+  /** Packets come to PREROUTING. */
+  isHooked: boolean
+  /** More may be among them. */
+  chains: ReadonlySet<string>
+  /** Those in its chains, and those that lead to it. */
+  rules: readonly ListedRule[]
 }
 
-const problemsOf = (chain: string, isThere: boolean, isLedTo: boolean): string[] => {
-  if (!isThere) return [`there is no spoof guard ${chain}`]
-  return isLedTo ? [] : [`nothing leads to the spoof guard ${chain}`]
+const NOTHING: Found = { isHooked: false, chains: new Set(), rules: [] }
+
+/** What policy it has, and what else is in it, is up to whose table it is. */
+function isHooked(): boolean {
+  const nl = netfilterHere()
+  const table = findTable(nl, TABLE_REF)
+  const hook = findChain(nl, TABLE_REF, BASE)?.hook
+  return table?.isDormant === undefined && hook?.at === 'prerouting' && hook.type === 'filter'
+}
+
+function problemsOf(guard: KnownGuard, { isHooked, chains, rules }: Found): string[] {
+  const { chain, macChain } = namesOf(guard)
+  if (!chains.has(chain) || !chains.has(macChain)) return [`there is no spoof guard ${chain}`]
+  const isLedTo = isHooked && rules.some(rule => rule.chain === BASE)
+  if (!isLedTo) return [`nothing leads to the spoof guard ${chain}`]
+  const nl = netfilterHere()
+  const wanted = rulesOf(guard)
+  return [BASE, chain, macChain].flatMap(name => {
+    const plans = wanted.flatMap(([where, rule]) => (where === name ? [rule] : []))
+    const there = rules.filter(rule => rule.chain === name)
+    const isAsPlanned = (found: ListedRule, plan: string | undefined): boolean =>
+      plan === undefined || isMadeOf(nl, found, compileRule(TABLE_REF.family, plan))
+    const isWhole = there.length === plans.length && there.every((found, i) => isAsPlanned(found, plans[i]))
+    return isWhole ? [] : [`the spoof guard ${chain} has other rules in ${name} than it should`]
+  })
 }

@@ -68,12 +68,12 @@ async function mendBridge(
   const backend = dropIn?.masquerade
   const masquerade = { ...attachment, addresses: leases.map(({ address }) => address) }
   const lacksMasquerade = backend === undefined ? [] : await verifyMasquerade(backend, masquerade)
-  const lacksGuard = macspoofchk ? look(attachment) : []
+  const guard = { ...attachment, hostInterface: hostInterface.name, mac: containerInterface.mac }
+  const lacksGuard = macspoofchk ? look(guard) : []
   const losses = [...lacksMasquerade, ...lacksGuard].map(what => ({ what, owner }))
   if (isDry || losses.length === 0) return losses
   using held = new HeldOwners()
   if (!takeUnchanged(held, { owner, attachment })) return losses.map(loss => ({ ...loss, why: BUSY }))
-  const guard = { ...attachment, hostInterface: hostInterface.name, mac: containerInterface.mac }
   if (lacksGuard.length > 0) await installMacGuard(guard)
   if (backend !== undefined && lacksMasquerade.length > 0) {
     await installMasquerade(backend, masquerade)

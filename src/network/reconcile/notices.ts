@@ -3,8 +3,8 @@
  * detach, so a message is judged by a few of its bytes.
  *
  *     nf_tables    a table, chain, rule, set or element went that has our name in it, or one that drop-ins use; a policy of
- *                  FORWARD, INPUT or a chain of ours was set; a rule came to INPUT, where names are asked for; our table
- *                  was put to sleep
+ *                  FORWARD, INPUT, a chain or a guard of ours was set; a rule came to INPUT, where names are asked for;
+ *                  our table, or one with guards, was put to sleep
  *     links        a bridge went or is down, a port left its bridge, is down, or has other settings
  *     addresses    a link lost one
  *     limits       a qdisc or a filter went or is another, an ifb of ours went or is down
@@ -34,11 +34,13 @@ export function concernsRules({ type, payload }: Message): boolean {
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
   switch (type) {
     case nft.NFT_MSG_NEWTABLE:
-      return bytes.includes('tsnet\0') && isDormant(payload)
+      return OUR_TABLES.some(name => bytes.includes(name)) && isDormant(payload)
     case nft.NFT_MSG_NEWCHAIN:
       // The chains are iptables' own, which many are added to; of ours a policy is said again whenever one is made.
       return (
-        INPUT_OR_FORWARD.some(name => bytes.includes(name)) || (bytes.includes('tsnet\0') && drops(payload))
+        INPUT_OR_FORWARD.some(name => bytes.includes(name)) ||
+        (bytes.includes('tsnet\0') && policyOf(payload) === 'drop') ||
+        (bytes.includes(GUARD) && policyOf(payload) === 'accept')
       )
     case nft.NFT_MSG_NEWRULE:
       return bytes.includes(INPUT)
@@ -50,11 +52,14 @@ export function concernsRules({ type, payload }: Message): boolean {
 /** As attributes hold them: the byte before a name is the upper one of its type. */
 const INPUT = '\0INPUT\0'
 const INPUT_OR_FORWARD = [INPUT, '\0FORWARD\0']
+/** A table for each guard, whose chain drops by policy; `bridge nat` has those of drop-ins. */
+const GUARD = '\0tsnet-'
+const OUR_TABLES = ['tsnet\0', GUARD, '\0nat\0']
 
 const isDormant = (payload: Uint8Array): boolean =>
   ((tableMessage.decode(payload).attributes.flags ?? 0) & nft.NFT_TABLE_F_DORMANT) !== 0
 
-const drops = (payload: Uint8Array): boolean => chainMessage.decode(payload).attributes.policy === 'drop'
+const policyOf = (payload: Uint8Array) => chainMessage.decode(payload).attributes.policy
 
 /** What a message of rtnetlink may mean. */
 export type Notice =

@@ -51,6 +51,25 @@ t.test('our table put to sleep, and a policy of ours', async t => {
   t.notOk(concernsRules(message(nft.NFT_MSG_NEWCHAIN, made('accept'))), 'as it is made')
 })
 
+t.test('a guard put to sleep, and a policy of one', async t => {
+  const guard = 'tsnet-00000000000000a1'
+  for (const [family, name] of [
+    ['netdev', guard],
+    ['bridge', 'nat'],
+  ] as const) {
+    const table = (flags: number) => tableMessage.encode({ header: { family }, attributes: { name, flags } })
+    t.ok(concernsRules(message(nft.NFT_MSG_NEWTABLE, table(nft.NFT_TABLE_F_DORMANT))))
+    t.notOk(concernsRules(message(nft.NFT_MSG_NEWTABLE, table(0))), 'as it is made')
+  }
+  const made = (policy: 'accept' | 'drop') =>
+    chainMessage.encode({
+      header: { family: 'netdev' },
+      attributes: { table: guard, name: 'container', policy },
+    })
+  t.ok(concernsRules(message(nft.NFT_MSG_NEWCHAIN, made('accept'))))
+  t.notOk(concernsRules(message(nft.NFT_MSG_NEWCHAIN, made('drop'))), 'as it is made')
+})
+
 const UP = k.IFF_UP
 const link = (family: number, flags: number, attributes: { name: string; alias?: string; kind?: string }) => {
   const { kind, ...rest } = attributes
