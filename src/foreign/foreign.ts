@@ -23,7 +23,7 @@
  * traffic is below, and a queue for one whose listener says yes.
  */
 
-import type { Family } from '../model/address/address.ts'
+import type { Family, Ip } from '../model/address/address.ts'
 import type { ListedRule } from '../netfilter/list.ts'
 import { describePlace } from './describe.ts'
 import {
@@ -85,6 +85,24 @@ export const obstacleToRequests = (ports: readonly By<PublishedPort>[]): Obstacl
 /** What drops connections to the same ports where a process of this host listens on them. */
 export const obstacleToProxy = (ports: readonly By<ProxiedPort>[]): Obstacle | undefined =>
   obstacleOf(ports, port => [peer => toProxy(port, peer)])
+
+/** A container that asks a port of this host, at an address of the host. */
+export interface Question extends Pick<PublishedPort, 'family' | 'protocol' | 'hostPort'> {
+  container: Ip
+  hostIp: Ip
+  bridge: string
+}
+
+/** What drops a container's questions to this host. */
+export const obstacleToQuestion = ({ container, bridge, ...port }: Question): Obstacle | undefined =>
+  withRules(ruleset => {
+    if (!haveRules(ruleset, port.family)) return undefined
+    const journey = toProxy(port, { address: container, by: interfaceNamed(bridge) })
+    return findDrop(
+      { ...journey, what: `what ${container} asks port ${port.hostPort}/${port.protocol} of ${port.hostIp}` },
+      ruleset,
+    )
+  })
 
 /** What drops new connections from a container to another one on its bridge, where such packets pass rules. */
 export const obstacleBetween = (sent: By<Outgoing>): Obstacle | undefined =>

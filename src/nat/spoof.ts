@@ -21,7 +21,7 @@ import { findChain, findTable, hasTable, listRules, listTables } from '../netfil
 import { hasNfTables, netfilterHere } from '../netfilter/netfilter.ts'
 import { plannedChains } from '../netfilter/planned.ts'
 import { denied, isMissing } from '../netfilter/refusal.ts'
-import { type ChainFault, faultOf } from '../netfilter/same-chain.ts'
+import { type ChainFault, faultOf } from '../netfilter/same-rule.ts'
 import { type TableRef, Transaction, tableText } from '../netfilter/transaction.ts'
 import { type Hold, type Loss, losersOf } from './loss.ts'
 import { isOwnerTag } from './rules.ts'

@@ -14,8 +14,10 @@ import {
   obstacleToPorts,
   obstacleToProxy,
   obstacleToProxyFrames,
+  obstacleToQuestion,
   obstacleToRequests,
   obstacleToSentFrames,
+  type Question,
 } from '../foreign/foreign.ts'
 import {
   type Cidr,
@@ -166,6 +168,16 @@ export const judgeFrames = (
       return beside && sent ? obstacleToFramesBetween(sent, by) : undefined
     }),
   ])
+
+/**
+ * What a container asks a port of this host.
+ * @returns a sentence; undefined: nothing drops all of it for sure
+ */
+export const judgeQuestion = (question: Omit<Question, 'family'>): string | undefined =>
+  said(() => {
+    const obstacle = obstacleToQuestion({ ...question, family: familyOf(question.hostIp) })
+    return [obstacle?.certainty === 'all' ? obstacle : undefined]
+  })
 
 /** As judgeProxied, below the routed hooks. */
 export const judgeProxiedFrames = (ports: readonly PortMapping[]): string | undefined =>

@@ -68,6 +68,10 @@ const TAKEN: Row[] = [
 
 const nft = (table: string) => `nft -f - <<'END'\n${table}\nEND`
 const restore = (rules: string) => `iptables-restore --noflush <<'END'\n${rules}\nEND`
+/** As of a host that serves nobody: an accept in any other chain does not help. */
+const STRICT_INPUT =
+  'table inet strict { chain in { type filter hook input priority 0; policy drop; iif lo accept; ct state established accept; }\n}'
+
 const HOST_RULES: Row[] = [
   {
     name: 'a drop in FORWARD of iptables',
@@ -147,8 +151,26 @@ const HOST_RULES: Row[] = [
     plant: 'iptables -t raw -I PREROUTING -i br-alone -p udp --dport 53 -j DROP',
     undo: 'iptables -t raw -D PREROUTING -i br-alone -p udp --dport 53 -j DROP',
     found: ['names'],
-    what: /gateway 10\.30\.0\.1 does not answer/,
-    cure: /INPUT/,
+    what: /gateway 10\.30\.0\.1 does not answer on port 53: what 10\.30\.0\.2 asks port 53\/udp of 10\.30\.0\.1 is dropped by iptables table raw, chain PREROUTING, rule 1/,
+    cure: /iptables -t raw -I PREROUTING -i br-alone -p udp --dport 53 -j ACCEPT/,
+    of: 'netns:alone',
+  },
+  {
+    name: "a firewall of nft's own that lets nobody in",
+    plant: `tsnet publish --mode proxy 8090:80 netns:web; ${nft(STRICT_INPUT)}`,
+    undo: 'nft delete table inet strict; tsnet unpublish 8090',
+    found: ['foreign-rules'],
+    what: /port 8090\/tcp of this host is dropped by nft table inet strict, chain in: "policy drop"/,
+    cure: /nft insert rule inet strict in tcp dport 8090 accept/,
+    of: '8090',
+  },
+  {
+    name: "a firewall of nft's own that keeps containers from names",
+    plant: nft(STRICT_INPUT),
+    undo: 'nft delete table inet strict',
+    found: ['names'],
+    what: /gateway 10\.30\.0\.1 does not answer on port 53: what 10\.30\.0\.2 asks .* is dropped by nft table inet strict, chain in: "policy drop"/,
+    cure: /nft insert rule inet strict in iifname "br-alone" udp dport 53 accept/,
     of: 'netns:alone',
   },
 ]

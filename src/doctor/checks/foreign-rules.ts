@@ -15,7 +15,7 @@ import type { ListedPort } from '../../publish/list.ts'
 import { portsOf } from '../../publish/plan.ts'
 import type { Served } from '../../publish/publish.ts'
 import type { Check, Found } from '../fault.ts'
-import { cureFor } from '../firewalls.ts'
+import { cureFor, cureForHost } from '../firewalls.ts'
 import { type Attached, called, type Patient } from '../patient.ts'
 import { portName } from './listening.ts'
 
@@ -53,7 +53,13 @@ const forPublished = ({ published }: Patient): Found[] =>
 const forProxy = ({ published }: Patient): Found[] =>
   published
     .filter(({ nat, mode, hostIp }) => nat === undefined && mode !== 'nat' && !isOfLoopback(hostIp))
-    .flatMap(each => ofPort(each, judgeProxied([portsOf(each)])))
+    .flatMap(each => {
+      const { hostPort: port, protocol } = each
+      return ofPort(each, judgeProxied([portsOf(each)])).map(found => ({
+        ...found,
+        cure: cureForHost(found.what, { protocol, port }),
+      }))
+    })
 
 const ofPort = ({ hostPort, protocol, containers }: Served, obstacle: string | undefined): Found[] =>
   obstacle === undefined

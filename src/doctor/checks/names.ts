@@ -3,11 +3,14 @@
 import { createSocket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { libc } from '../../ffi/ffi.ts'
-import { familyOf, type Ip } from '../../model/address/address.ts'
+import { familyOf, type Ip, ipOf } from '../../model/address/address.ts'
+import type { Lease } from '../../model/network.ts'
 import { openRecorded } from '../../netns/container.ts'
 import { inside } from '../../netns/netns.ts'
 import { resolversOf } from '../../network/plan.ts'
+import { judgeQuestion } from '../../ports/foreign-rules.ts'
 import type { Check, Found } from '../fault.ts'
+import { cureForHost } from '../firewalls.ts'
 import { type Attached, called, type Patient } from '../patient.ts'
 import { connectedSocket } from '../sockets.ts'
 
@@ -46,19 +49,40 @@ const EACH_MS = 1_000
 const DNS_PORT = 53
 
 async function silence(attached: Attached): Promise<Found[]> {
-  const { leases, netns: recorded, names } = attached.attachment
+  const { bridge, leases, netns: recorded, names } = attached.attachment
   const question = questionAbout(names?.domain ?? '')
   const answers = await Promise.all(
     resolversOf(leases).map(async ip => ({ ip, answered: await isAnswered(recorded, ip, question) })),
   )
   return answers
     .filter(({ answered }) => !answered)
-    .map(({ ip }) => ({
-      on: called(attached),
-      what: `its gateway ${ip} does not answer on port 53`,
-      why: 'every name that the container asks for takes seconds, and is not found',
-      cure: `look whether a rule drops it (INPUT, from the bridge to port 53), and at the daemon's log`,
-    }))
+    .map(({ ip }) => {
+      const obstacle = obstacleBefore(ip, bridge.name, leases)
+      const what = `its gateway ${ip} does not answer on port 53`
+      return {
+        on: called(attached),
+        what: obstacle === undefined ? what : `${what}: ${obstacle}`,
+        why: 'every name that the container asks for takes seconds, and is not found',
+        cure:
+          obstacle === undefined
+            ? `look whether a rule drops it (INPUT, from the bridge to port 53), and at the daemon's log`
+            : cureForHost(obstacle, { protocol: 'udp', port: DNS_PORT, from: bridge.name }),
+      }
+    })
+}
+
+/** The rule of others that drops questions to a gateway, in words. */
+function obstacleBefore(ip: Ip, bridge: string, leases: readonly Lease[]): string | undefined {
+  const address = leases.find(({ address }) => familyOf(address) === familyOf(ip))?.address
+  if (address === undefined) return undefined
+  const question = {
+    protocol: 'udp',
+    hostIp: ip,
+    hostPort: DNS_PORT,
+    container: ipOf(address),
+    bridge,
+  } as const
+  return judgeQuestion(question)
 }
 
 /** Whether there is something of the domain's own name, which is nobody else's to answer: RFC 1035, 4.1. */

@@ -6,7 +6,7 @@
 import { consistently } from '../../netfilter/generations.ts'
 import { findChain, findTable, listRules } from '../../netfilter/list.ts'
 import { type PlannedChain, plannedChains } from '../../netfilter/planned.ts'
-import { type ChainFault, faultOf } from '../../netfilter/same-chain.ts'
+import { type ChainFault, faultOf } from '../../netfilter/same-rule.ts'
 import { tableText } from '../../netfilter/transaction.ts'
 import type { Netlink } from '../../netlink/netlink.ts'
 import type { Rules } from '../rules.ts'
