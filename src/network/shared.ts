@@ -207,6 +207,12 @@ export async function admitGuest(backend: NatBackend, guest: NatIntent, user: st
 /** True for who stands for containers of others, and not for an attachment. */
 export const isGuest = (owner: string): boolean => listUsers(guestOf(owner)).length > 0
 
+/** Does something about a guest's rules unless a publication has him, and while none comes. */
+export const unlessAdmitted = (owner: string, work: () => Promise<void>): Promise<void> =>
+  whileLocked(guestOf(owner), async () => {
+    if (!isGuest(owner)) await work()
+  })
+
 /** The last publication takes that back. Idempotent. */
 export async function dismissGuest(backend: NatBackend, guest: NatIntent, user: string): Promise<void> {
   const resource = guestOf(guest.owner)

@@ -69,8 +69,16 @@ function natIntents(
   return [...own, ...guests.values(), ...publications.map(({ ports }) => ports)]
 }
 
+/** Whose rules publications have by now, wherever they lead: their own, and their guests'. */
+export const ownersPublished = (): Set<string> =>
+  new Set(
+    listPublications()
+      .filter(isCurrent)
+      .flatMap(({ id, nat }) => [id, ...(nat?.guests ?? []).map(({ owner }) => owner)]),
+  )
+
 /** True while a publication, or one of those that share a guest, still is what it was. */
-export const isStillPublished = ({ published }: Intents, owner: string): boolean =>
+const isStillPublished = ({ published }: Intents, owner: string): boolean =>
   publicationsOf(published, owner).some(each => {
     const now = readPublication(each.id)
     return now !== undefined && isCurrent(now) && JSON.stringify(now.nat) === JSON.stringify(each.nat)

@@ -4,7 +4,8 @@
  * Who is being taken down must get nothing back. So between the look and the change the locks of those are taken whose
  * rules are lacking, without waiting: whoever is busy with one finds or makes its rules by itself, and is looked at
  * later. A publication's lock is held while its rules are made or led elsewhere; a guest is everybody's who publishes
- * something of it. One that has ended meanwhile gets its rules taken away again.
+ * something of it. One that has ended meanwhile gets its rules taken away again; one that was led elsewhere has others
+ * by then, which stay: whoever led it saw to what was there before.
  */
 
 import type { NatBackend, NatIntent } from '../../model/network.ts'
@@ -20,11 +21,11 @@ import {
   withdraw,
 } from '../../nat/nat.ts'
 import { HeldOwners } from '../../records/hold.ts'
-import { guardedFamilies, whileRulesShared } from '../shared.ts'
+import { guardedFamilies, unlessAdmitted, whileRulesShared } from '../shared.ts'
 import {
   guardsOf,
   type Intents,
-  isStillPublished,
+  ownersPublished,
   readIntents,
   takePublished,
   takeUnchanged,
@@ -55,15 +56,25 @@ export const ruleParts = (intents: Intents): Part[] =>
         const lost = await mendRules(backend, nat, guardedFamilies(backend))
         if (isDry || lost.length === 0) return lost
       }
-      return whileRulesShared(() => putBack(backend, readIntents()))
+      return putBackShared(backend)
     }
     return [{ subject: `rules (${backend})`, mend }]
   })
 
-async function putBack(backend: NatBackend, intents: Intents): Promise<PartLoss[]> {
+async function putBackShared(backend: NatBackend): Promise<PartLoss[]> {
+  const { intents, losses } = await whileRulesShared(async () => {
+    const intents = readIntents()
+    return { intents, losses: await putBack(backend, intents) }
+  })
+  // Whoever admits a guest waits for what all share, under the guest's lock.
+  await withdrawEnded(intents, backend, losses)
+  return losses
+}
+
+/** @param intents as they were a moment ago: what has changed since is left alone */
+export async function putBack(backend: NatBackend, intents: Intents): Promise<PartLoss[]> {
   const nat = intents.natOf(backend)
   const losses = await whileHolding(intents, hold => mendRules(backend, nat, guardedFamilies(backend), hold))
-  await withdrawEnded(intents, backend, losses)
   // Only once all rules are there: what begins now is theirs.
   if (losses.length > 0) forgetUntranslated(nat.map(translatedOf))
   return losses
@@ -97,9 +108,23 @@ async function whileHolding(intents: Intents, work: (hold: Hold) => Promise<Loss
   return losses.map(loss => (busy.has(loss.owner ?? '') ? { ...loss, why: BUSY } : loss))
 }
 
-/** Takes away again what was put back for publications that ended while a command ran. */
-async function withdrawEnded(intents: Intents, backend: NatBackend, losses: PartLoss[]): Promise<void> {
-  const attached = new Set(intents.attached.map(({ owner }) => owner))
-  const ended = losersOf(losses).filter(owner => !attached.has(owner) && !isStillPublished(intents, owner))
-  for (const owner of ended) await withdraw(backend, owner, { last: false })
+/**
+ * Takes away again what was put back for publications that ended while a command ran. The record of one says so before
+ * its rules go: so what is current now has its end still before it, and that takes them.
+ */
+export async function withdrawEnded(
+  { attached, published }: Pick<Intents, 'attached' | 'published'>,
+  backend: NatBackend,
+  losses: readonly PartLoss[],
+): Promise<void> {
+  const losers = losersOf(losses)
+  if (losers.length === 0) return
+  const known = new Set(attached.map(({ owner }) => owner))
+  const used = ownersPublished()
+  const ids = new Set(published.map(({ id }) => id))
+  for (const owner of losers) {
+    if (known.has(owner) || used.has(owner)) continue
+    const away = () => withdraw(backend, owner, { last: false })
+    await (ids.has(owner) ? away() : unlessAdmitted(owner, away))
+  }
 }
