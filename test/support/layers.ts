@@ -7,7 +7,7 @@ export const layers: readonly string[][] = [
   ['netfilter'],
   ['bridge', 'foreign', 'ipam', 'nat', 'proxy', 'redirect', 'runtime', 'dns', 'shaping', 'tuning'],
   ['records'],
-  ['ports'],
+  ['ports', 'hosts'],
   ['network'],
   ['publish', 'drop-in'],
   ['control', 'observe'],
