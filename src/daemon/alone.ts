@@ -1,10 +1,18 @@
-/** One daemon runs on a run directory: the lock dies with it, or goes to its successor. */
+/**
+ * One daemon runs on a run directory: the lock dies with it, or goes to its successor.
+ *
+ * Whoever is told to take over does so from whom he finds. One that is just starting has the lock before it can be
+ * spoken to, and one that is just ending can be spoken to, and answers no more; they are looked for until it is clear.
+ */
 
 import { join } from 'node:path'
+import { HungUp } from '../control/client.ts'
 import { FileLock, lockFile } from '../ffi/lock.ts'
 import { hasCode, TsnetError } from '../model/errors.ts'
 import { endOrphans } from '../netns/orphans.ts'
 import { inDirectory, runDirectory } from '../records/run-directory.ts'
+import type { Greeting } from './handover-words.ts'
+import { Predecessor } from './predecessor.ts'
 
 /** How long another may need to end: one that runs on does not; a predecessor of an older version lingers first. */
 const END_WITHIN_MS = 2_000
@@ -26,6 +34,29 @@ export async function lockAlone(withinMs = END_WITHIN_MS): Promise<FileLock> {
       `a daemon runs already on ${runDirectory()}; stop it first, or take over with --replace`,
       { cause },
     )
+  }
+}
+
+/** How long the lock is waited for before a predecessor is looked for again. */
+const LOOK_AGAIN_MS = 100
+
+/** What a daemon begins with: the one that runs and what that says of itself, or the lock. */
+export type Place = { predecessor: Predecessor; greeting: Greeting } | { predecessor?: never; lock: FileLock }
+
+/** @throws TsnetError `conflict`: another has the lock, and does not let itself be spoken to */
+export async function takePlace(withinMs = SUCCESSION_WITHIN_MS): Promise<Place> {
+  const until = performance.now() + withinMs
+  for (;;) {
+    const isLate = performance.now() > until
+    const predecessor = await Predecessor.find()
+    try {
+      if (predecessor === undefined) return { lock: await lockAlone(LOOK_AGAIN_MS) }
+      return { predecessor, greeting: await predecessor.greet() }
+    } catch (thrown) {
+      predecessor?.[Symbol.dispose]()
+      const isBetween = thrown instanceof HungUp || (predecessor === undefined && hasCode(thrown, 'conflict'))
+      if (isLate || !isBetween) throw thrown
+    }
   }
 }
 

@@ -38,7 +38,7 @@ import { Front } from '../publish/front/front.ts'
 import { Publisher } from '../publish/publish.ts'
 import { makeRunDirectory, removeEmptyParents } from '../records/run-directory.ts'
 import { tidyRunDirectory } from '../records/tidy.ts'
-import { inheritedLock, lockAlone, SUCCESSION_WITHIN_MS } from './alone.ts'
+import { inheritedLock, lockAlone, SUCCESSION_WITHIN_MS, takePlace } from './alone.ts'
 import { type Asked, answerCalls } from './calls.ts'
 import { handleCommand, type RunCommand } from './commands.ts'
 import { leaveControlGroup } from './control-group.ts'
@@ -52,7 +52,6 @@ import { Names } from './names/names.ts'
 import { Observing } from './observing/observing.ts'
 import { Troubles } from './observing/troubles.ts'
 import { Placeholders } from './placeholders.ts'
-import { Predecessor } from './predecessor.ts'
 import { notify } from './readiness.ts'
 import { handlersOf, personal } from './requests.ts'
 import { Succession } from './succession.ts'
@@ -87,10 +86,11 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   // Of a unit of its own it stays in that.
   if (idleMs !== undefined && process.env.NOTIFY_SOCKET === undefined) leaveControlGroup()
   makeRunDirectory()
-  using predecessor = replace ? await Predecessor.find() : undefined
-  let alone = predecessor === undefined ? await lockAlone() : undefined
+  const place = replace ? await takePlace() : { lock: await lockAlone() }
+  using predecessor = place.predecessor
+  let alone = place.predecessor === undefined ? place.lock : undefined
   keepSockets()
-  const { workers } = (await predecessor?.greet()) ?? settings
+  const { workers } = place.predecessor === undefined ? settings : place.greeting
   // Closed whatever happens: its threads would keep us there.
   await using proxy = startProxy({
     workers,

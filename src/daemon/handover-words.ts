@@ -85,8 +85,13 @@ const greeting = record({ workers: within(1, 64) })
 /** What a predecessor hands over. @throws TsnetError `invalid-environment`; nothing was copied */
 export const readHandover = (value: unknown): Handover => read(value, handover)
 
-/** What it says of itself. @throws TsnetError `invalid-environment` */
-export const readGreeting = (value: unknown): { workers: number } => read(value, greeting)
+/** What it says of itself. */
+export interface Greeting {
+  workers: number
+}
+
+/** @throws TsnetError `invalid-environment` */
+export const readGreeting = (value: unknown): Greeting => read(value, greeting)
 
 function read<T>(value: unknown, shape: Shape): T {
   const wrong = shape(value)

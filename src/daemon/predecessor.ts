@@ -5,7 +5,7 @@ import { type ControlClient, connectControl } from '../control/client.ts'
 import { hasEnded } from '../ffi/pidfd.ts'
 import { TsnetError } from '../model/errors.ts'
 import { type Inheritance, inherit, TAKEN_BACK } from './handover.ts'
-import { readGreeting, readHandover } from './handover-words.ts'
+import { type Greeting, readGreeting, readHandover } from './handover-words.ts'
 import type { Listening } from './listen.ts'
 
 /** It first ends what it has begun: clients of what is being unpublished may finish. */
@@ -36,7 +36,7 @@ export class Predecessor implements Disposable {
     return client && new Predecessor(client, () => isTakenBack)
   }
 
-  async greet(): Promise<{ workers: number }> {
+  async greet(): Promise<Greeting> {
     return readGreeting(await this.#client.ask('ping'))
   }
 

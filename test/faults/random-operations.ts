@@ -118,12 +118,14 @@ for (const { seed, backend, withDaemon } of worlds) {
       ),
     )
     const parameters = { seed, numRuns: 1, endOnFailure: true, unbiased: true }
-    await fc.assert(
+    const run = await fc.check(
       fc.asyncProperty(work, async all => {
         await Promise.all(all.map(some => fc.asyncModelRun(() => ({ model: host, real: host }), some)))
       }),
       parameters,
     )
+    // The seed tells the operations; what failed is told by the error alone.
+    if (run.failed) throw run.errorInstance
     const residue = await host.settle()
     t.strictSame(residue, [])
     t.strictSame(faultsIn(host.history, ADDRESSES), [])

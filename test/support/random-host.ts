@@ -216,7 +216,12 @@ export class RandomHost {
         this.#tell({ kind: 'flush' }, async () => {
           await this.scene.host.run('nft', 'flush', 'ruleset')
           const words = this.withDaemon ? ['reconcile', '--dry-run', '--json'] : ['reconcile', '--json']
-          const isWhole = async () => (await this.#command.run(...words)).stdout.trim() === '[]'
+          let said = ''
+          const isWhole = async () => {
+            said = (await this.#command.run(...words)).stdout.trim()
+            if (said !== '[]') throw new Error(said)
+            return true
+          }
           await waitFor(isWhole, { what: 'all rules to be back', withinMs: 60_000 })
           return { outcome: 'done' }
         }),
