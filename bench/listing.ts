@@ -19,7 +19,13 @@ import { summarize } from './statistics.ts'
 
 const SIZES = [10, 5_000]
 const LIMIT_MS = 300
-const COMMANDS = [['ps'], ['ps', '--json'], ['ps', '-q', '--filter', 'port=30007'], ['--version']]
+const COMMANDS = [
+  ['ps'],
+  ['ps', '--json'],
+  ['ps', '-q', '--filter', 'port=30007'],
+  ['inspect', 'web-7'],
+  ['--version'],
+]
 
 export async function benchListing(rounds: number): Promise<Report> {
   const folder = mkdtempSync(join(tmpdir(), 'tsnet-bench-listing-'))

@@ -64,12 +64,20 @@ const counted = (daemon: boolean): Work[] =>
     ...(name !== 'GC' && { budget: FLAT }),
   }))
 
+/** One port is somewhere on hosts of all sizes. */
+const listings = (daemon: boolean): Work[] =>
+  [['ps'], ['ports'], ['inspect', '20000']].map(words => ({
+    name: `tsnet ${words.join(' ')}`,
+    order: command(daemon, ...words),
+    rounds: 3,
+  }))
+
 const WITHOUT_DAEMON: readonly Work[] = [
   ...calls(false),
   ...counted(false),
   { name: 'STATUS', order: call('STATUS', false), budget: FLAT },
   { name: 'GC of a network', order: call('GC', false), rounds: 2 },
-  { name: 'tsnet ports', order: command(false, 'ports'), rounds: 2 },
+  ...listings(false),
 ]
 
 const START: readonly Work[] = [
@@ -89,7 +97,7 @@ const WITH_DAEMON: readonly Work[] = [
   ...calls(true),
   { name: 'publish', order: command(true, 'publish', '9000:80', 'netns:probe'), budget: FLAT },
   { name: 'unpublish', order: command(true, 'unpublish', '9000'), budget: FLAT },
-  { name: 'tsnet ports', order: command(true, 'ports'), rounds: 2 },
+  ...listings(true),
 ]
 
 export const benchScale = (rounds: number): Promise<Report> => benchScaleOf('nftables', rounds)

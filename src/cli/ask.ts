@@ -5,7 +5,7 @@
  * A launcher that had asked for us says so (TSNET_ASKED_AT, seconds since the epoch; src/launcher/launch.c).
  */
 
-import { type ControlClient, HungUp } from '../control/client.ts'
+import { type Asker, connectControl, HungUp } from '../control/client.ts'
 import type { Terminal } from './terminal.ts'
 
 const { TSNET_ASKED_AT: askedAt } = process.env
@@ -16,8 +16,8 @@ delete process.env.TSNET_ASKED_AT
  * @param connect finds the daemon anew each time
  * @param ask `since`: milliseconds since the epoch; absent where nobody has been asked yet
  */
-export async function askOnce<Client extends ControlClient | undefined, T>(
-  { isDaemons = false }: Terminal,
+export async function askOnce<Client extends Asker | undefined, T>(
+  { daemon }: Terminal,
   connect: () => Promise<Client>,
   ask: (client: Client, since: number | undefined) => Promise<T>,
 ): Promise<T> {
@@ -30,11 +30,16 @@ export async function askOnce<Client extends ControlClient | undefined, T>(
       client?.[Symbol.dispose]()
     }
   }
-  const since = isDaemons || !/^\d{1,12}$/.test(askedAt ?? '') ? undefined : Number(askedAt) * 1_000
+  const since =
+    daemon !== undefined || !/^\d{1,12}$/.test(askedAt ?? '') ? undefined : Number(askedAt) * 1_000
   try {
     return await attempt(since)
   } catch (thrown) {
-    if (isDaemons || !(thrown instanceof HungUp)) throw thrown
+    if (daemon !== undefined || !(thrown instanceof HungUp)) throw thrown
     return await attempt(since ?? beganAt)
   }
 }
+
+/** Whom a command asks that changes nothing: the daemon, or what it says of itself where it does the command. */
+export const readDaemon = async ({ daemon }: Terminal): Promise<Asker | undefined> =>
+  daemon ?? (await connectControl())

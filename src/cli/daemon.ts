@@ -34,7 +34,7 @@ export async function daemon(
     replace,
     idleMs,
     metrics,
-    command: (words, streams) => run(words, { ...terminalOf(streams), isDaemons: true }),
+    command: (words, streams, own) => run(words, { ...terminalOf(streams), daemon: own }),
     ready: line => terminal.out(`${line}\n`),
     log: line => terminal.error(`${new Date().toISOString()} ${line}\n`),
   })

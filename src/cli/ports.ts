@@ -1,12 +1,12 @@
 /** `tsnet ports`. */
 
-import { type ControlClient, connectControl } from '../control/client.ts'
+import type { Asker } from '../control/client.ts'
 import { sizeOf } from '../model/text/text.ts'
 import type { HeldPort } from '../publish/attachment-ports.ts'
 import { type ListedPort, listOthers, listPublished, publishedHere } from '../publish/list.ts'
 import type { Served } from '../publish/publish.ts'
 import { requireRunDirectory } from '../records/run-directory.ts'
-import { askOnce } from './ask.ts'
+import { askOnce, readDaemon } from './ask.ts'
 import { oneOf, portOf } from './listing/filter.ts'
 import { type Listing, type ListOptions, printerOf } from './listing/listing.ts'
 import { hostSide, namesOf, targetSide } from './publish.ts'
@@ -29,17 +29,21 @@ async function list(
   all: boolean,
   print: ReturnType<typeof printerOf<ListedPort>>,
 ): Promise<void> {
-  const { published, held } = await askOnce(terminal, connectControl, async client => ({
-    published: listPublished(await publishedBy(client), client !== undefined),
-    held: all ? (((await client?.ask('held')) ?? []) as HeldPort[]) : [],
-  }))
+  const { published, held } = await askOnce(
+    terminal,
+    () => readDaemon(terminal),
+    async client => ({
+      published: listPublished(await publishedBy(client), client !== undefined),
+      held: all ? (((await client?.ask('held')) ?? []) as HeldPort[]) : [],
+    }),
+  )
   const others = all ? await listOthers(held, line => terminal.error(`tsnet: ${line}\n`)) : []
   const listed: ListedPort[] = [...published, ...others].sort((a, b) => a.hostPort - b.hostPort)
   print(terminal, listed)
 }
 
 /** Without a daemon: what is written down, and nothing is counted. */
-const publishedBy = async (client: ControlClient | undefined): Promise<Served[]> =>
+const publishedBy = async (client: Asker | undefined): Promise<Served[]> =>
   client === undefined ? publishedHere() : ((await client.ask('ports')) as Served[])
 
 const STATES = ['serving', 'waiting', 'stopped', 'silent', 'starting', 'ending']

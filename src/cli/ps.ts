@@ -3,7 +3,7 @@
 import { ipOf } from '../model/address/address.ts'
 import { describeHostPorts, portRange } from '../model/port-mapping.ts'
 import { shortName } from '../model/publication/container-name.ts'
-import { ATTACHED_STATES, type Attached } from '../networks/networks.ts'
+import { ATTACHED_STATES, type Attached } from '../networks/attached.ts'
 import { requireRunDirectory } from '../records/run-directory.ts'
 import { knownById, type Whose } from '../runtime/runtime.ts'
 import { attachedHere } from './listing/attached.ts'
@@ -73,7 +73,7 @@ export async function ps(terminal: Terminal, options: ListOptions): Promise<void
   const print = printerOf(LISTING, options)
   requireRunDirectory()
   const [attached, whose] = await Promise.all([
-    attachedHere(),
+    attachedHere(terminal)(),
     asksRuntimes(options) ? knownById(undefined, PATIENCE_MS) : undefined,
   ])
   print(

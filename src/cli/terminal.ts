@@ -3,6 +3,8 @@
  * gets plain lines.
  */
 
+import type { Asker } from '../control/client.ts'
+
 /** The part of a terminal that is used, so that tests can stand in for it. */
 export interface Terminal {
   out(text: string): void
@@ -13,8 +15,8 @@ export interface Terminal {
   livelyErrors: boolean
   /** How many letters a line of what goes `out` has room for; absent: nobody looks at it. */
   columns?: number
-  /** The command is done by the daemon itself, for somebody else. */
-  isDaemons?: boolean
+  /** The command is done by the daemon itself, for somebody else; here is what it says of itself. */
+  daemon?: Asker
 }
 
 interface Streams {

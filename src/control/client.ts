@@ -1,5 +1,6 @@
 /** The asking end of the control socket. */
 
+import { existsSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { peerPid } from '../ffi/peer.ts'
 import { hasCode, TsnetError } from '../model/errors.ts'
@@ -41,6 +42,9 @@ const EACH_WITHIN_MS = 1_000
 
 /** How long it may take to make, or to end, so many publications. */
 export const withinFor = (publications: number): number => ANSWER_WITHIN_MS + publications * EACH_WITHIN_MS
+
+/** Whoever answers for the daemon. */
+export type Asker = Pick<ControlClient, 'ask' | 'standstill' | 'mustAnswer'> & Disposable
 
 /** A connection to the daemon. */
 export class ControlClient implements Disposable {
@@ -133,7 +137,10 @@ export class ControlClient implements Disposable {
  */
 export function connectControl(hear: (event: Event) => void = () => {}): Promise<ControlClient | undefined> {
   return new Promise((resolve, reject) => {
-    const socket = connect(controlSocket())
+    const path = controlSocket()
+    // Who finds nobody need not load node:net for that.
+    if (!existsSync(path)) return resolve(undefined)
+    const socket = connect(path)
     socket.once('connect', () => resolve(new ControlClient(socket, hear)))
     socket.once('error', cause => {
       if (hasCode(cause, 'ENOENT', 'ECONNREFUSED')) resolve(undefined)

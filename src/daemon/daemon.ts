@@ -4,8 +4,8 @@
  *     tsnet publish ──▶ control socket ──▶ Publisher ──▶ Proxy (worker threads) ──▶ containers
  *                                             │
  *                                             └──▶ rules, files under the run directory
- *     runtime ──▶ launcher ──▶ call socket ──▶ FastPath ──▶ cni/ (fast-path.ts)
- *                                    └─────▶ commands, as the first line (commands.ts)
+ *     runtime ──▶ launcher ──▶ call socket ──▶ FastPath ──▶ cni/ (calls/fast-path.ts)
+ *                                    └─────▶ commands, as the first line (calls/commands.ts)
  *
  * It is speed, never truth: what is published is in files and in the kernel, and a daemon that starts
  * serves it again. One runs at a time on a run directory: the lock on `daemon.lock` dies with it, or goes to its
@@ -39,10 +39,11 @@ import { Publisher } from '../publish/publish.ts'
 import { makeRunDirectory, removeEmptyParents } from '../records/run-directory.ts'
 import { tidyRunDirectory } from '../records/tidy.ts'
 import { inheritedLock, lockAlone, SUCCESSION_WITHIN_MS, takePlace } from './alone.ts'
-import { type Asked, answerCalls } from './calls.ts'
-import { handleCommand, type RunCommand } from './commands.ts'
+import { type Asked, answerCalls } from './calls/calls.ts'
+import { handleCommand, type RunCommand } from './calls/commands.ts'
+import { FastPath } from './calls/fast-path.ts'
+import { ownAsker } from './calls/own.ts'
 import { leaveControlGroup } from './control-group.ts'
-import { FastPath } from './fast-path.ts'
 import { redirectKey } from './handover.ts'
 import { afterWork, whenIdle } from './idle.ts'
 import { keepWhole } from './keep-whole.ts'
@@ -153,6 +154,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   })
   const operations = handlersOf(publisher, attachments, placeholders, holder, observing, troubles)
   const handlers = { ...succession.guard(operations, personal), ...succession.handlers }
+  const own = ownAsker(operations, succession)
   const control = new ControlServer(server, handlers, count => events.heard(count > 0))
 
   // It takes nobody before its word is given: until then the predecessor may have to go on.
@@ -173,7 +175,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const handle = async (asked: Asked) => {
     if (asked.kind === 'call')
       await succession.unlessSucceeded(() => fastPath.handle(asked)).finally(() => events.soon())
-    else if (!succession.isOver) await handleCommand(asked, command)
+    else if (!succession.isOver) await handleCommand(asked, (words, streams) => command(words, streams, own))
   }
   answerCalls(calls, handle, warn)
   const called = await listenAt(calls, callSocket(), warn)

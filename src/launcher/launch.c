@@ -101,7 +101,10 @@ static int hear(int daemon, struct text *answer, size_t enough, int within_ms, s
 /* Whether it asks nobody but the daemon; which words it may have, the daemon knows. */
 static int is_for_daemon(const char *command)
 {
-	return !strcmp(command, "publish") || !strcmp(command, "unpublish") || !strcmp(command, "ports");
+	static const char *const commands[] = { "publish", "unpublish", "ports", "ps", "ls", "inspect" };
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		if (!strcmp(command, commands[i])) return 1;
+	return 0;
 }
 
 /* What a call says that cannot wait any longer for a daemon that has begun it. */

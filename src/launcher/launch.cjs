@@ -15,7 +15,7 @@ const { CNI_COMMAND, TSNET_DAEMON, TSNET_RUN_DIR = '/run/tsnet' } = process.env
 const path = `${TSNET_RUN_DIR}/call.sock`
 
 // They ask nobody but the daemon.
-const COMMANDS = ['publish', 'unpublish', 'ports']
+const COMMANDS = ['publish', 'unpublish', 'ports', 'ps', 'ls', 'inspect']
 const isMeant = CNI_COMMAND ? hasInput() : COMMANDS.includes(process.argv[2])
 
 if (TSNET_DAEMON !== 'off' && isMeant && existsSync(path)) askDaemon()

@@ -54,13 +54,15 @@ interface MappedPorts {
   ports: PortMapping[]
 }
 
-/** Reads every record once; nothing else grows with them. By network, then by name. @param word absent: all */
-export const listAttached = (word?: string): Attached[] =>
-  shownOf(
-    mapEntries(({ owner, entry }) => rowOf(owner, entry)),
-    listRecords('portmap').map(mappedPortsOf),
-    word,
-  )
+/** By network, then by name. @param word absent: all */
+export const listAttached = (word?: string): Attached[] => readAttached()(word)
+
+/** Reads every record once, for several words; nothing else grows with them. */
+export function readAttached(): (word?: string) => Attached[] {
+  const rows = mapEntries(({ owner, entry }) => rowOf(owner, entry))
+  const mapped = listRecords('portmap').map(mappedPortsOf)
+  return word => shownOf(rows, mapped, word)
+}
 
 /** The same, for a process that is asked again and again. */
 export class AttachedIndex {

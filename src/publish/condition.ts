@@ -6,7 +6,7 @@
 import type { NamespaceId, NatBackend } from '../model/network.ts'
 import { type Protocol, portRange } from '../model/port-mapping.ts'
 import { type Container, calledAll } from '../model/publication/publication.ts'
-import { isThere } from '../netns/container.ts'
+import { thereCheck } from '../netns/container.ts'
 import { tryOpenNetns } from '../netns/netns.ts'
 import { allListening, type Listening, type ListeningPort } from '../runtime/runtime.ts'
 
@@ -85,7 +85,7 @@ export function conditionOf(facts: PortFacts, listening: ListeningIn): Condition
   if (facts.isStarting) return say('starting')
   if (facts.isResting)
     return say('waiting', obstacle ?? `${calledAll(containers)} is looked for; ${UNTIL_BACK}`)
-  const stopped = containers.filter(each => !isThere(each.netns))
+  const stopped = containers.filter(each => !listening.isThere(each.netns))
   const resting = stopped.length === 0 ? undefined : `${calledAll(stopped)} does not run`
   if (stopped.length === containers.length) return say('stopped', obstacle ?? resting)
   if (obstacle !== undefined) return say('waiting', obstacle)
@@ -103,7 +103,7 @@ export function silenceOf(
 ): string | undefined {
   if ('socket' in target) return undefined
   const reasons = containers
-    .filter(each => isThere(each.netns))
+    .filter(each => listening.isThere(each.netns))
     .map(container => {
       const all = listening.of(container.netns)
       const own = all[protocol]
@@ -126,8 +126,9 @@ const whatElse = (all: Listening): string => {
 const describe = ({ port, loopback }: ListeningPort, protocol: string): string =>
   `${port}/${protocol}${loopback ? ' (loopback alone)' : ''}`
 
-/** Who listens in namespaces, each of which is looked into once. */
+/** Who listens in namespaces, and whether they are there: each is looked at once. */
 export class ListeningIn {
+  readonly isThere = thereCheck()
   readonly #known = new Map<string, Listening>()
 
   /** Nothing is known of a namespace that has gone. */

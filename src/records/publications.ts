@@ -3,9 +3,9 @@
 import type { NatIntent } from '../model/network.ts'
 import type { Publication } from '../model/publication/publication.ts'
 import { FolderIndex } from './folder-index.ts'
-import { listNames } from './run-directory.ts'
+import { listFiles } from './run-directory.ts'
 import { publicationShape } from './shapes.ts'
-import { readKept, writeKept } from './state-files.ts'
+import { readKept, readListedKept, writeKept } from './state-files.ts'
 
 const FOLDER = 'publications'
 const fileOf = (id: string): string => `${FOLDER}/${id}.json`
@@ -32,7 +32,12 @@ export function readPublication(id: string): Publication | undefined {
 export const writePublication = (publication: Publication): void =>
   writeKept(fileOf(publication.id), publication)
 export const removePublication = (id: string): void => writeKept(fileOf(id), undefined)
-export const listPublications = (): Publication[] => listNames(FOLDER).flatMap(name => readFile(name) ?? [])
+export const listPublications = (): Publication[] =>
+  listFiles(FOLDER).flatMap(file => {
+    const name = `${FOLDER}/${file.name}`
+    const written = name.endsWith('.json') ? readListedKept<Written>(name, file, publicationShape) : undefined
+    return written === undefined ? [] : [understand(written)]
+  })
 
 const readFile = (name: string): Publication | undefined =>
   name.endsWith('.json') ? readPublication(name.slice(0, -'.json'.length)) : undefined

@@ -72,14 +72,13 @@ function readBy<T>(read: Read, name: string, shape: Shape): T | undefined {
 
 /** As readState, but a damaged file stays where it is, for whoever may replace it. */
 export function lookAtState<T>(name: string, shape: Shape, read: Read = readRegular): Stored<T> | undefined {
+  const path = pathOf(name)
   try {
-    const content = read(pathOf(name))
-    return content !== undefined && 'text' in content
-      ? readStored<T>(content.text, shape, pathOf(name))
-      : content
+    const content = read(path)
+    return content !== undefined && 'text' in content ? readStored<T>(content.text, shape, path) : content
   } catch (thrown) {
     if (hasCode(thrown, 'EIO')) return { damage: `cannot be read: ${messageOf(thrown)}` }
-    throw unusable(thrown, pathOf(name))
+    throw unusable(thrown, path)
   }
 }
 
@@ -97,9 +96,13 @@ export const listStates = <T>(folder: string, shape: Shape): T[] =>
     return value === undefined ? [] : [value]
   })
 
+/** As readKept, of a file of a listing. */
+export const readListedKept = <T>(name: string, file: Dirent, shape: Shape): T | undefined =>
+  readKept<T>(name, shape, file.isFile() ? readListed : readRegular)
+
 /** As readState, of what is written twice: a damaged file comes back from its copy. */
-export function readKept<T>(name: string, shape: Shape): T | undefined {
-  const found = lookAtState<T>(name, shape)
+export function readKept<T>(name: string, shape: Shape, read: Read = readRegular): T | undefined {
+  const found = lookAtState<T>(name, shape, read)
   if (found === undefined || 'value' in found) return found?.value
   const copy = lookAtCopy<T>(name, shape)
   if (copy === undefined) setAside(name, found.damage, 'what it told is lost')

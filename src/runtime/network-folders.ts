@@ -6,12 +6,13 @@
 
 import { join } from 'node:path'
 import { type Cidr, parseCidr } from '../model/address/address.ts'
+import { type Surroundings, surroundings } from '../model/surroundings.ts'
 import { readContainerdConfig } from './containerd-config.ts'
 import { listNames, readJson } from './files.ts'
 import { readToml, textAt, textsAt } from './toml.ts'
 
 /** @param root a folder that stands for `/` */
-const podmanConfigs = (environment: NodeJS.ProcessEnv, root: string): string[] => [
+const podmanConfigs = (environment: Surroundings['env'], root: string): string[] => [
   '/usr/share/containers/containers.conf',
   '/etc/containers/containers.conf',
   ...listNames(`${root}/etc/containers/containers.conf.d`)
@@ -23,7 +24,7 @@ const podmanConfigs = (environment: NodeJS.ProcessEnv, root: string): string[] =
 
 /** A text of containers.conf(5), and the file that says it last; undefined where none does. */
 export function podmanSetting(table: string, key: string): [text: string, file: string] | undefined {
-  const said = podmanConfigs(process.env, '').flatMap((file): [string, string][] => {
+  const said = podmanConfigs(surroundings().env, '').flatMap((file): [string, string][] => {
     const text = textAt(readToml(file), table, key)
     return text === undefined ? [] : [[text, file]]
   })
@@ -32,12 +33,12 @@ export function podmanSetting(table: string, key: string): [text: string, file: 
 
 /** The texts of a list of containers.conf(5), of the file that says them last. */
 export const podmanSettings = (table: string, key: string): string[] =>
-  podmanConfigs(process.env, '')
+  podmanConfigs(surroundings().env, '')
     .map(file => textsAt(readToml(file), table, key))
     .findLast(each => each.length > 0) ?? []
 
 /** Folders with networks of podman: CNI lists, or netavark's files. */
-const podmanFolders = (environment: NodeJS.ProcessEnv, root: string): string[] => {
+const podmanFolders = (environment: Surroundings['env'], root: string): string[] => {
   const configured = podmanConfigs(environment, root).flatMap(
     path => textAt(readToml(root + path), 'network', 'network_config_dir') ?? [],
   )
@@ -45,7 +46,7 @@ const podmanFolders = (environment: NodeJS.ProcessEnv, root: string): string[] =
 }
 
 /** Folders of network lists that runtimes of this host are told to use. @param root a folder that stands for `/` */
-export function networkFolders(environment: NodeJS.ProcessEnv = process.env, root = ''): string[] {
+export function networkFolders(environment: Surroundings['env'] = surroundings().env, root = ''): string[] {
   const { listFolder } = readContainerdConfig(root)
   const folders = [...(listFolder === undefined ? [] : [listFolder]), ...podmanFolders(environment, root)]
   return [...new Set(folders)].map(folder => root + folder)

@@ -5,6 +5,7 @@
  */
 
 import { dirname } from 'node:path'
+import { type Surroundings, surroundings } from '../model/surroundings.ts'
 import { readContainerdConfig } from './containerd-config.ts'
 import { readText } from './files.ts'
 import { lxcSetting } from './lxc-config.ts'
@@ -26,7 +27,7 @@ export interface Places {
 }
 
 /** @param root a folder that stands for `/`, for tests */
-export function placesOf(environment: NodeJS.ProcessEnv = process.env, root = ''): Places {
+export function placesOf(environment: Surroundings['env'] = surroundings().env, root = ''): Places {
   const { DOCKER_HOST, CONTAINER_HOST, CONTAINERD_ADDRESS, CONTAINERS_STORAGE_CONF } = environment
   const at = (path: string) => `${root}${path}`
   const storageSettings = [

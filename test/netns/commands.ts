@@ -59,6 +59,16 @@ const LINES: readonly string[][] = [
   ['ports'],
   ['ports', '--json'],
   ['ports', 'more'],
+  ['ps'],
+  ['ls', '--json'],
+  ['ps', '-q', '--filter', 'port=8080'],
+  ['ps', '--filter', 'colour=red'],
+  ['inspect', 'web'],
+  ['inspect', '--json', 'web', 'front'],
+  ['inspect', '8080'],
+  ['inspect', '--format', '{{.Name}}', '8080/tcp'],
+  ['inspect', 'nobody'],
+  ['inspect', '--type', 'colour', 'web'],
   ['unpublish'],
   ['unpublish', '7'],
   ['unpublish', '--json', '7'],
@@ -71,8 +81,9 @@ const LINES: readonly string[][] = [
   ['unpublish', '--all'],
 ]
 
-/** What is new each time: ids, moments and namespaces. */
-const NEW = /\b[0-9a-f]{16}\b|"expiresAt":\d+|"ino":\d+|"cookie":"\d+"|"createdAt":"[^"]+"/g
+/** What is new each time: ids, moments, namespaces and MACs. */
+const NEW =
+  /\b[0-9a-f]{16}\b|"expiresAt":\d+|"ino":\d+|"cookie":"\d+"|"createdAt":"[^"]+"|\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b|since [-0-9]+ [:0-9]+|inode \d+, cookie \d+/g
 
 const masked = ({ code, stdout, stderr }: Finished) => {
   const mask = (text: string) => text.replace(NEW, '…')
@@ -119,6 +130,8 @@ t.test('what depends on more of the caller than the daemon knows is left to Node
       ['ports', '--all'],
       ['ports', '--help'],
       ['publish', '-h'],
+      ['inspect', '--conf-dir', 'lists', 'front'],
+      ['inspect', '--conf-dir=lists', 'front'],
       ['demo'],
       ['--version'],
       [],
@@ -131,6 +144,8 @@ t.test('what depends on more of the caller than the daemon knows is left to Node
     }
     for (const [why, env] of Object.entries(elsewhere))
       t.match(await new Caller(scene, launcher, env).run('ports'), { stdout: BY_NODE }, `${launcher}: ${why}`)
+    const beside = new Caller(scene, launcher, { NETCONFPATH: 'lists' })
+    t.match(await beside.run('ps'), { stdout: BY_NODE }, `${launcher}: a path from where it is`)
     const { host } = scene
     const other = await host.run('unshare', '-m', launchers[launcher], 'ports', { env: {} })
     t.match(other, { stdout: BY_NODE }, `${launcher}: other files`)
@@ -139,6 +154,27 @@ t.test('what depends on more of the caller than the daemon knows is left to Node
   }
   await daemon.stop('SIGTERM')
 })
+
+t.test(
+  'where networks and runtimes are, the environment of whoever asks tells, not that of the daemon',
+  async t => {
+    const scene = await Scene.open('nftables', 'web')
+    t.teardown(() => scene.close())
+    const daemon = await new Command(scene.host, 'nftables').daemon()
+    await markNode(t, scene)
+    const lists = t.testdir({
+      'side.conflist': JSON.stringify({ cniVersion: '1.1.0', name: 'side', plugins: [{ type: 'tsnet' }] }),
+    })
+    const ask = (env: Record<string, string>) => new Caller(scene, 'program', env).run('inspect', 'side')
+    t.match(
+      await ask({}),
+      { code: 1, stderr: /there is no container, published port or network "?side/ },
+      'a control',
+    )
+    t.match(await ask({ NETCONFPATH: lists }), { code: 0, stdout: /side/ })
+    await daemon.stop('SIGTERM')
+  },
+)
 
 t.test('an error is red for whoever has a terminal, and without colours wanted it is not', async t => {
   const scene = await Scene.open('nftables', 'web')

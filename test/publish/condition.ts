@@ -2,6 +2,7 @@
 
 import { statSync } from 'node:fs'
 import t from 'tap'
+import { isThere } from '../../src/netns/container.ts'
 import { conditionOf, type ListeningIn, type PortFacts } from '../../src/publish/condition.ts'
 import type { Listening } from '../../src/runtime/runtime.ts'
 
@@ -10,7 +11,7 @@ const { dev, ino } = statSync(path)
 const running = { name: 'web', netns: { path, dev, ino } }
 const stopped = { name: 'api', netns: { path, dev, ino: ino + 1 } }
 
-const listens = (listening: Listening) => ({ of: () => listening }) as unknown as ListeningIn
+const listens = (listening: Listening) => ({ of: () => listening, isThere }) as unknown as ListeningIn
 const onEighty = listens({ tcp: [{ port: 80, loopback: false }], udp: [{ port: 53, loopback: true }] })
 
 const facts = (more: Partial<PortFacts> = {}): PortFacts => ({

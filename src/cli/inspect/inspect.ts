@@ -8,15 +8,18 @@
  * All words are looked up before anything is printed: one that means nothing is an error, and nothing is printed then.
  */
 
-import { type ControlClient, connectControl } from '../../control/client.ts'
+import type { Asker } from '../../control/client.ts'
 import { TsnetError } from '../../model/errors.ts'
 import { shown } from '../../model/json/shown.ts'
 import { didYouMean } from '../../model/nearest.ts'
-import { hostOf, type Inspected, inspectWord, KINDS, type Kind } from '../../networks/networks.ts'
+import { surroundings } from '../../model/surroundings.ts'
+import { type Inspected, inspect as inspectWord, KINDS, type Kind } from '../../networks/inspect/inspect.ts'
+import { hostOf } from '../../networks/places.ts'
 import type { HeldPort } from '../../publish/attachment-ports.ts'
 import { publishedHere } from '../../publish/list.ts'
 import type { Served } from '../../publish/publish.ts'
 import { requireRunDirectory } from '../../records/run-directory.ts'
+import { readDaemon } from '../ask.ts'
 import { attachedHere } from '../listing/attached.ts'
 import { printerOf } from '../listing/listing.ts'
 import type { Terminal } from '../terminal.ts'
@@ -40,14 +43,19 @@ export async function inspect(
   const isText = !json && format === undefined
   const print = printerOf(LISTING, { json, ...(format !== undefined && { format }) })
   requireRunDirectory()
-  using client = await daemonHere()
-  const published = client === undefined ? publishedHere() : ((await client.ask('ports')) as Served[])
-  const held = ((await client?.ask('held')) ?? []) as HeldPort[]
+  using client = await daemonHere(terminal)
+  const ask = async () => ({
+    published: client === undefined ? publishedHere() : ((await client.ask('ports')) as Served[]),
+    held: ((await client?.ask('held')) ?? []) as HeldPort[],
+  })
+  let asked: ReturnType<typeof ask> | undefined
   const view = {
-    host: hostOf(process.env, confDir),
-    attached: attachedHere,
-    published,
-    held,
+    host: hostOf(surroundings().env, confDir),
+    attached: attachedHere(terminal),
+    ports: () => {
+      asked ??= ask()
+      return asked
+    },
     hasDaemon: client !== undefined,
   }
   const found: Inspected[] = []
@@ -57,8 +65,8 @@ export async function inspect(
 }
 
 /** One that is stopped counts as none: what is written down is told all the same. */
-async function daemonHere(): Promise<ControlClient | undefined> {
-  const client = await connectControl()
+async function daemonHere(terminal: Terminal): Promise<Asker | undefined> {
+  const client = await readDaemon(terminal)
   if (client?.standstill() === undefined) return client
   client[Symbol.dispose]()
   return undefined

@@ -1,21 +1,32 @@
 /** Who is attached: the daemon knows without reading; where none answers, the records are read. */
 
-import { connectControl } from '../../control/client.ts'
 import { TsnetError } from '../../model/errors.ts'
-import { type Attached, listAttached } from '../../networks/networks.ts'
+import { type Attached, readAttached } from '../../networks/attached.ts'
+import { readDaemon } from '../ask.ts'
+import type { Terminal } from '../terminal.ts'
 
 /** Then the records tell it as well. */
 const WITHIN_MS = 5_000
 
-/** @param word whom it may mean, see networks/attached.ts; absent: all */
-export async function attachedHere(word?: string): Promise<Attached[]> {
+/** @returns answers a word that may mean some, see networks/attached.ts; absent: all */
+export function attachedHere(terminal: Terminal): (word?: string) => Promise<Attached[]> {
+  let read: ReturnType<typeof readAttached> | undefined
+  return async word => {
+    const told = read === undefined ? await toldBy(terminal, word) : undefined
+    if (told !== undefined) return told
+    read ??= readAttached()
+    return read(word)
+  }
+}
+
+async function toldBy(terminal: Terminal, word: string | undefined): Promise<Attached[] | undefined> {
   try {
-    using client = await connectControl()
+    using client = await readDaemon(terminal)
     client?.mustAnswer()
-    if (client !== undefined) return (await client.ask('attached', { word }, WITHIN_MS)) as Attached[]
+    return (await client?.ask('attached', { word }, WITHIN_MS)) as Attached[] | undefined
   } catch (thrown) {
     // It is an earlier one, hangs, or has just ended.
-    if (!(thrown instanceof TsnetError)) throw thrown
+    if (thrown instanceof TsnetError) return undefined
+    throw thrown
   }
-  return listAttached(word)
 }

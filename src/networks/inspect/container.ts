@@ -24,7 +24,7 @@ import { readEntry } from '../../records/records.ts'
 import { knownById } from '../../runtime/runtime.ts'
 import type { Attached } from '../attached.ts'
 import { portsOf, portsOfDocker } from './ports.ts'
-import type { View } from './view.ts'
+import type { Ports, View } from './view.ts'
 
 /** One interface on one network. */
 export interface AttachmentView {
@@ -90,6 +90,7 @@ export async function containerOf(rows: readonly Attached[], view: View): Promis
     const entry = readEntry(row.owner)
     if (entry !== undefined) attachments.push(await viewOf(row, entry.attachment))
   }
+  const ports = await view.ports()
   const homes = attachments.map(({ netns }) => netns)
   return {
     type: 'container',
@@ -100,16 +101,21 @@ export async function containerOf(rows: readonly Attached[], view: View): Promis
     ports: [
       ...portsOf(
         all.map(({ owner }) => owner),
-        view.held,
+        ports.held,
         name,
       ),
-      ...publishedFor(view, each => each.id === id || homes.some(home => sameNamespace(home, each.netns))),
+      ...publishedFor(
+        ports,
+        view,
+        each => each.id === id || homes.some(home => sameNamespace(home, each.netns)),
+      ),
     ],
   }
 }
 
 /** One that tsnet put on no network, of any runtime. @throws TsnetError as publish/resolve.ts */
 export async function strangerOf(word: string, view: View): Promise<InspectedContainer> {
+  const ports = await view.ports()
   const { id, name, runtime, pid, addresses, otherAddresses = [], netns } = await resolve(word)
   return {
     type: 'container',
@@ -120,14 +126,15 @@ export async function strangerOf(word: string, view: View): Promise<InspectedCon
     attachments: [],
     otherAddresses: [...addresses, ...otherAddresses],
     ports: [
-      ...publishedFor(view, each => each.id === id || sameNamespace(each.netns, netns)),
-      ...(runtime === 'docker' ? await portsOfDocker(view.held, port => port.id === id) : []),
+      ...publishedFor(ports, view, each => each.id === id || sameNamespace(each.netns, netns)),
+      ...(runtime === 'docker' ? await portsOfDocker(ports.held, port => port.id === id) : []),
     ],
   }
 }
 
 const publishedFor = (
-  { published, hasDaemon }: View,
+  { published }: Ports,
+  { hasDaemon }: View,
   isIt: (container: Container) => boolean,
 ): ListedPort[] =>
   listPublished(

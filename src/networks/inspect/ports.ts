@@ -38,15 +38,16 @@ export function tryParsePort(word: string): PortWord | undefined {
 export async function portsAt(
   { number, protocol }: PortWord,
   rows: readonly Attached[],
-  { published, held, hasDaemon }: View,
+  view: View,
 ): Promise<InspectedPort[]> {
+  const { published, held } = await view.ports()
   const isIt = (port: { hostPort: number; count: number; protocol: string }) =>
     number >= port.hostPort &&
     number < port.hostPort + port.count &&
     (protocol === undefined || protocol === port.protocol)
   const owners = rows.filter(({ ports }) => ports.some(isIt)).map(({ owner }) => owner)
   const all = [
-    ...listPublished(published.filter(isIt), hasDaemon),
+    ...listPublished(published.filter(isIt), view.hasDaemon),
     ...portsOf(owners, held).filter(isIt),
     ...(await portsOfDocker(held, isIt)),
   ]

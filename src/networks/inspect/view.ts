@@ -9,8 +9,13 @@ export interface View {
   host: Host
   /** What is attached and may be meant by a word. */
   attached(word: string): Promise<Attached[]>
+  /** What is published. A host's are many, and asked for only where some of them may be meant. */
+  ports(): Promise<Ports>
+  hasDaemon: boolean
+}
+
+export interface Ports {
   published: readonly Served[]
   /** What the daemon holds for others; none without one. */
   held: readonly HeldPort[]
-  hasDaemon: boolean
 }

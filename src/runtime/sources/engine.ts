@@ -3,6 +3,7 @@
  * Source: Docker Engine API, `GET /containers/json` and `/containers/ID/json`; Podman's compatible API.
  */
 
+import { existsSync } from 'node:fs'
 import { request } from 'node:http'
 import { hasCode, TsnetError } from '../../model/errors.ts'
 import { textsIn } from '../files.ts'
@@ -31,6 +32,8 @@ export interface Engine extends Source {
 /** @param withinMs how long an answer may take */
 export function engine(runtime: 'docker' | 'podman', socket: string, withinMs = ANSWER_WITHIN_MS): Engine {
   const get = async (path: string, end?: AbortSignal) => {
+    // Most hosts have one of the two at most, and node:http takes a while to load.
+    if (!existsSync(socket)) throw absent(runtime, socket)
     try {
       return await ask(socket, path, withinMs, end)
     } catch (cause) {
@@ -102,13 +105,14 @@ function ask(socket: string, path: string, withinMs: number, end?: AbortSignal):
 }
 
 function explain(runtime: string, socket: string, path: string, cause: unknown): TsnetError {
-  if (hasCode(cause, 'ENOENT', 'ECONNREFUSED', 'ENOTDIR')) {
-    return new TsnetError('missing', `${runtime} does not listen on ${socket}`, { cause })
-  }
+  if (hasCode(cause, 'ENOENT', 'ECONNREFUSED', 'ENOTDIR')) return absent(runtime, socket, cause)
   const late = hasCode(cause, 'ABORT_ERR')
   const why = late ? `no answer to ${path} in time` : cause instanceof Error ? cause.message : String(cause)
   return new TsnetError('io', `${runtime} on ${socket}: ${why}`, { cause })
 }
+
+const absent = (runtime: string, socket: string, cause?: unknown): TsnetError =>
+  new TsnetError('missing', `${runtime} does not listen on ${socket}`, { cause })
 
 const misunderstood = (runtime: string, socket: string) =>
   new TsnetError('io', `${runtime} on ${socket}: its answer is not a list of containers`)

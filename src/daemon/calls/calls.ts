@@ -6,9 +6,9 @@
  */
 
 import type { Server, Socket } from 'node:net'
-import type { Answer } from '../cni/cni.ts'
-import { isPeerThere } from '../ffi/peer.ts'
-import { messageOf } from '../model/errors.ts'
+import type { Answer } from '../../cni/cni.ts'
+import { isPeerThere } from '../../ffi/peer.ts'
+import { messageOf } from '../../model/errors.ts'
 import { type CallingProcess, readCaller } from './caller.ts'
 
 /** As stdin of a call may be, see cni/stdin.ts. */

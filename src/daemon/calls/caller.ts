@@ -11,10 +11,10 @@
 import { readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { basename, dirname, join } from 'node:path'
-import { isPeerThere, peerOf } from '../ffi/peer.ts'
-import type { Surroundings } from '../model/surroundings.ts'
-import { netnsHere, sameNamespace } from '../netns/netns.ts'
-import { processIdentity } from '../netns/processes.ts'
+import { isPeerThere, peerOf } from '../../ffi/peer.ts'
+import type { Surroundings } from '../../model/surroundings.ts'
+import { netnsHere, sameNamespace } from '../../netns/netns.ts'
+import { processIdentity } from '../../netns/processes.ts'
 
 export interface CallingProcess {
   pid: number

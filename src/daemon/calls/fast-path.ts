@@ -17,21 +17,20 @@
  * for it (network/attach.ts).
  */
 
-import { AsyncLocalStorage } from 'node:async_hooks'
-import { answer } from '../cni/cni.ts'
-import type { Operations } from '../cni/plugin.ts'
-import { operationsWith, type PortHolder } from '../control/held-ports.ts'
-import { findSurroundings, type Surroundings } from '../model/surroundings.ts'
-import { runDirectory } from '../records/records.ts'
+import { answer } from '../../cni/cni.ts'
+import type { Operations } from '../../cni/plugin.ts'
+import { operationsWith, type PortHolder } from '../../control/held-ports.ts'
+import type { Surroundings } from '../../model/surroundings.ts'
+import { runDirectory } from '../../records/records.ts'
 import { sharesFiles } from './caller.ts'
 import type { Asked, Reply } from './calls.ts'
+import { onBehalfOf } from './on-behalf.ts'
 
 /** Where plugins keep leases and what else there is, unless they are told otherwise. */
 const STATE = ['/var/lib/cni', '/run/cni/tuning', '/etc/cni/tuning']
 
 export class FastPath {
   readonly #operations: Operations
-  readonly #surroundings = new AsyncLocalStorage<Surroundings>()
   /** The end of each container's last call. */
   readonly #last = new Map<string, Promise<void>>()
 
@@ -45,7 +44,6 @@ export class FastPath {
       troubles: network => holder.troubles(network),
       [Symbol.dispose]() {},
     }))
-    findSurroundings(() => this.#surroundings.getStore())
   }
 
   /** True while calls are being done. */
@@ -80,7 +78,7 @@ export class FastPath {
       },
     }
     const { calledAs } = caller
-    const done = await this.#surroundings.run(surroundings, () =>
+    const done = await onBehalfOf(surroundings, () =>
       answer({ env, calledAs, readStdin: () => stdin, operations: async () => this.#operations }),
     )
     return { ...done, stderr }

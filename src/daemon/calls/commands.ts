@@ -1,0 +1,75 @@
+/**
+ * Commands done by the daemon, for callers whose launcher asks it to: what only asks a daemon need not start Node
+ * for that.
+ *
+ *     launcher ──call.sock──▶ calls.ts ──▶ the command's own code ──control.sock──▶ requests.ts
+ *                             (protocol)   (cli/, handed in from above)
+ *
+ * It asks this daemon over the control socket as a process of its own does, so that everything is the same: its
+ * errors, how long it waits, and what it hears when a successor takes over or the daemon ends. It begins nothing
+ * itself, so whoever hands over need not wait for it.
+ */
+
+import type { Asker } from '../../control/client.ts'
+import type { Surroundings } from '../../model/surroundings.ts'
+import { runDirectory } from '../../records/run-directory.ts'
+import { isTerminal } from './caller.ts'
+import type { Asked } from './calls.ts'
+import { onBehalfOf } from './on-behalf.ts'
+
+/** Where a command writes, and what it knows of whoever reads that. */
+export interface Streams {
+  stdout: Stream
+  stderr: Stream
+  env: Record<string, string | undefined>
+}
+
+interface Stream {
+  write(text: string): void
+  isTTY: boolean
+}
+
+/** Does what the words of a command line say, for root. @param own answers for this daemon @returns the exit code */
+export type RunCommand = (words: readonly string[], streams: Streams, own: Asker) => Promise<number>
+
+/** Does a command and sends what it said; does nothing where it could be another one in the caller's own process. */
+export async function handleCommand(
+  asked: Asked,
+  run: (words: readonly string[], streams: Streams) => Promise<number>,
+): Promise<void> {
+  const { caller, isGone, send } = asked
+  const { pid, words, env, sameView, directory, identity } = caller
+  const isSameDaemon = (env.TSNET_RUN_DIR ?? runDirectory()) === runDirectory()
+  if (!sameView || !isSameDaemon || !isForDaemon(words, env)) return
+  const [outIsTerminal, errorIsTerminal] = [isTerminal(pid, 1), isTerminal(pid, 2)]
+  if (outIsTerminal === undefined || errorIsTerminal === undefined || isGone()) return
+  const said = { stdout: '', stderr: '' }
+  const stream = (name: keyof typeof said, isTTY: boolean): Stream => ({
+    isTTY,
+    write: text => {
+      said[name] += text
+    },
+  })
+  const streams = { stdout: stream('stdout', outIsTerminal), stderr: stream('stderr', errorIsTerminal), env }
+  const complain = streams.stderr.write
+  const exitCode = await onBehalfOf({ env, directory, caller: identity, complain }, () => run(words, streams))
+  await send({ ...said, exitCode })
+}
+
+/** What the daemon knows all of, or can look at in a moment. */
+const COMMANDS: readonly string[] = ['publish', 'unpublish', 'ports', 'ps', 'ls', 'inspect']
+
+/**
+ * Options with which a command takes long (every record is read), does not end, or is about the caller's directory; help
+ * is as wide as the terminal, which only the caller knows.
+ */
+const NOT_WITH = /^(-h|--help|--all|--watch|--conf-dir(=.*)?)$/
+
+/** Hold paths. From where the caller is, only he can follow them. */
+const PATHS = ['NETCONFPATH', 'CONTAINERS_CONF', 'CONTAINERS_STORAGE_CONF'] as const
+
+function isForDaemon([command = '', ...words]: readonly string[], env: Surroundings['env']): boolean {
+  const isNot = words.some(word => NOT_WITH.test(word) && !(command === 'unpublish' && word === '--all'))
+  const isRelative = PATHS.some(name => env[name] && !env[name].startsWith('/'))
+  return COMMANDS.includes(command) && !isNot && !isRelative
+}
