@@ -51,6 +51,9 @@ const richest = {
   args: { cni: {} },
 }
 
+/** Which has its own addresses. */
+const hosts = { engine: 'etcd', endpoints: ['http://127.0.0.1:2379'], subnet: '10.200.0.0/16' }
+
 const environment = {
   CNI_COMMAND: 'ADD',
   CNI_CONTAINERID: 'web',
@@ -61,6 +64,11 @@ const environment = {
 
 /** Every path that the configuration is asked for. */
 function keysAskedFor(): Set<string> {
+  const { ipam: _, runtimeConfig: __, ...rest } = richest
+  return new Set([...keysOf(richest), ...keysOf({ ...rest, hosts })])
+}
+
+function keysOf(rich: object): Set<string> {
   const asked = new Set<string>()
   const { get } = Json.prototype
   Json.prototype.get = function (key) {
@@ -69,7 +77,7 @@ function keysAskedFor(): Set<string> {
     return found
   }
   try {
-    const config = new Json(richest, '')
+    const config = new Json(rich, '')
     const call = readCall(environment)
     roleOf('', config)
     readAttachRequest(config, readVersion(config), call, {})

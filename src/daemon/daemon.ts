@@ -45,6 +45,7 @@ import { FastPath } from './calls/fast-path.ts'
 import { ownAsker } from './calls/own.ts'
 import { leaveControlGroup } from './control-group.ts'
 import { redirectKey } from './handover.ts'
+import { HostNetworks } from './hosts/hosts.ts'
 import { afterWork, whenIdle } from './idle.ts'
 import { keepWhole } from './keep-whole.ts'
 import { type Listening, listen, listenAt, nameSocketsOf } from './listen.ts'
@@ -116,16 +117,26 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const publisher = new Publisher(front, { tell: observing.publication, backend, warn })
   const attachments = new AttachmentPorts(front, observing.held, index, observing.passedOn)
   const names = new Names(index, log)
+  const hostNetworks = new HostNetworks(log)
   const holder = holderWith(attachments, names)
   const placeholders = new Placeholders(front, { tell: observing.held })
   const tending = tend(
-    () => everyOne([publisher.tend(), attachments.tend(), names.tend(), front.reconsider(), events.look()]),
+    () =>
+      everyOne([
+        publisher.tend(),
+        attachments.tend(),
+        names.tend(),
+        front.reconsider(),
+        events.look(),
+        hostNetworks.tend(),
+      ]),
     () => settings.tendMs,
     warn,
   )
   process.on('SIGHUP', () => {
     settings = readAgain(settingsPath, settings, warn)
     tending.paceChanged()
+    void hostNetworks.tend(true)
   })
   const server = createServer()
   const calls = createServer()
@@ -149,10 +160,18 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       if (listening?.handed !== undefined) server.close()
       front.close()
       observing.endMetrics()
-      left = names.handOver()
+      left = Promise.all([names.handOver(), hostNetworks.end()]).then(() => {})
     },
   })
-  const operations = handlersOf(publisher, attachments, placeholders, holder, observing, troubles)
+  const operations = handlersOf(
+    publisher,
+    attachments,
+    placeholders,
+    holder,
+    observing,
+    hostNetworks,
+    troubles,
+  )
   const handlers = { ...succession.guard(operations, personal), ...succession.handlers }
   const own = ownAsker(operations, succession)
   const control = new ControlServer(server, handlers, count => events.heard(count > 0))
@@ -201,6 +220,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const isNeeded = () =>
     proxy.size > 0 ||
     names.isNeeded ||
+    hostNetworks.isNeeded ||
     control.connected > 0 ||
     publisher.published().length > 0 ||
     fastPath.busy
@@ -231,7 +251,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   notify('STOPPING=1')
   front.close()
   observing.endMetrics()
-  await names.end()
+  await Promise.all([names.end(), hostNetworks.end()])
   await proxy.close({ drainMs: settings.drainMs })
   listening.remove()
   alone[Symbol.dispose]()

@@ -12,6 +12,7 @@ import { AttachedIndex } from '../networks/networks.ts'
 import type { Look } from '../observe/observe.ts'
 import type { AttachmentPorts } from '../publish/attachment-ports.ts'
 import type { Publisher, Served } from '../publish/publish.ts'
+import type { HostNetworks } from './hosts/hosts.ts'
 import type { Observing } from './observing/observing.ts'
 import { Troubles } from './observing/troubles.ts'
 import type { Placeholders } from './placeholders.ts'
@@ -23,6 +24,7 @@ export const handlersOf = (
   placeholders: Placeholders,
   holder: PortHolder,
   observing: Pick<Observing, 'observer' | 'events'>,
+  hostNetworks: Pick<HostNetworks, 'list'>,
   troubles = new Troubles(),
   attached = new AttachedIndex(),
 ): Handlers => ({
@@ -38,6 +40,7 @@ export const handlersOf = (
     observing.events.reconciled(found)
     return found
   },
+  hosts: () => hostNetworks.list(),
   held: () => [...attachments.list(), ...placeholders.list()],
   counters: words => observing.observer.counters(lookIn(words)),
   attached: words => attached.list(wordIn(words)),

@@ -176,10 +176,10 @@ async function refuseTwin({ store, self, pause }: ClaimContext, { hosts }: View)
   if (after.ttlS === 0 || before.ttlS - after.ttlS > (2 * self.beatMs + 1_000) / 1_000) return
   throw new TsnetError(
     'conflict',
-    `another daemon speaks as host ${self.id}, from ${other.value.address} (${other.value.name})`,
+    `another daemon speaks as host ${self.id}, from ${other.value.addresses[0]} (${other.value.name})`,
     {
       details:
-        'two machines have the same /var/lib/tsnet/hosts/id, as copies of one image do: remove that file on one of them and start its daemon again',
+        'two machines have the same /var/lib/tsnet/hosts/id.json, as copies of one image do: remove that file on one of them and start its daemon again',
     },
   )
 }

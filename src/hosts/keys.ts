@@ -24,8 +24,8 @@ export type Layout = { pools: HostPool[]; carrier: HostsOptions['carrier']; port
 export interface HostWord {
   /** For people. */
   name: string
-  /** Where it is reached by the other hosts. */
-  address: Ip
+  /** Where it is reached by the other hosts; one of each family at most, that of the carrier first. */
+  addresses: Ip[]
   /** Of its end of the network's VXLAN. */
   mac: string
   /** Of its prefixes. */
@@ -92,7 +92,10 @@ const shapes = {
   }),
   host: record({
     name: parsed(name => name.length <= 253 || undefined, 'a name of a host'),
-    address: when(isIp, 'an address'),
+    addresses: all(
+      listOf(when(isIp, 'an address')),
+      when(value => [1, 2].includes((value as unknown[]).length), 'one address or two'),
+    ),
     mac: when(isMac, 'a link address of one interface'),
     number: within(0, 65_535),
     instance: text,
@@ -158,7 +161,7 @@ function partsOf(keys: Keys, key: string): [kind?: 'network' | 'claims' | 'hosts
 }
 
 /** Another host of the network. */
-export interface Member extends Pick<HostWord, 'name' | 'address' | 'mac' | 'number'> {
+export interface Member extends Pick<HostWord, 'name' | 'addresses' | 'mac' | 'number'> {
   id: string
 }
 
@@ -169,18 +172,19 @@ export function membersOf(
 ): { members: Member[]; odd: string[] } {
   const members: Member[] = []
   const odd: string[] = []
-  const addresses = new Map<string, string>()
+  const owners = new Map<Ip, string>()
   for (const [id, { value: word }] of hosts) {
-    const { name, address, mac, number } = word
-    const other = addresses.get(address)
+    const { name, addresses, mac, number } = word
+    const taken = addresses.find(address => owners.has(address))
     if (number >= roomOf(pools))
       odd.push(`host ${id} (${name}) speaks of prefix ${number}, which is not in the network`)
     else if (claims.get(number)?.value !== id)
       odd.push(`host ${id} (${name}) speaks of prefix ${number}, which is not its own`)
-    else if (other !== undefined) odd.push(`hosts ${other} and ${id} (${name}) are both at ${address}`)
+    else if (taken !== undefined)
+      odd.push(`hosts ${owners.get(taken)} and ${id} (${name}) are both at ${taken}`)
     else {
-      addresses.set(address, id)
-      members.push({ id, name, address, mac, number })
+      for (const address of addresses) owners.set(address, id)
+      members.push({ id, name, addresses, mac, number })
     }
   }
   return { members, odd }

@@ -14,6 +14,7 @@
  */
 
 import type { Cidr, Ip } from './address/address.ts'
+import type { HostsOptions } from './hosts/hosts.ts'
 import type { PortMapping } from './port-mapping.ts'
 import { shortName } from './publication/container-name.ts'
 import { sha256 } from './sha256.ts'
@@ -142,6 +143,8 @@ export interface Network {
   dns?: Dns
   /** Absent: nobody tells names. */
   names?: NamesOptions
+  /** The network is one of many hosts: its addresses come from this host's own prefix. */
+  hosts?: HostsOptions
   /** As the reference's bridge plugin makes it: the names are that plugin's, and bridge and forwarding stay. */
   dropIn?: true
 }
@@ -215,6 +218,8 @@ export interface NatIntent {
   resolvers?: Ip[]
   /** Interfaces of the host other than the bridge at which its answers may arrive. */
   answersBy?: string[]
+  /** Subnets of a network of many hosts: who is in them is no stranger. */
+  peers?: Cidr[]
   /** What comes from the bridge is not led to the container: a proxy that listens on the ports serves it. */
   bridgeServed?: true
   /**

@@ -24,6 +24,7 @@ import { parseInterfaceName } from '../model/interface-name.ts'
 import { shown } from '../model/json/shown.ts'
 import type { NatIntent } from '../model/network.ts'
 import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
+import { present } from '../model/present.ts'
 
 /** What an attachment needs, split by family. */
 export interface Rules {
@@ -62,6 +63,8 @@ export interface FamilyRules {
   loopback: boolean
   /** Addresses of the host at which the container asks for names. */
   resolvers: Ip[]
+  /** The network's subnet on all its hosts: what comes from there by the way to it, or goes there, is the network's own. */
+  peers?: Cidr
 }
 
 /** A range of host ports that leads to the container. */
@@ -96,6 +99,7 @@ export function planRules(intent: NatIntent): Rules {
   const siblings = (intent.otherAddresses ?? []).map(ip => parseIp(ip, 'address'))
   const mappings = intent.ports.map(parseMapping)
   const held = intent.held?.map(parseMapping) ?? mappings
+  const peers = (intent.peers ?? []).map(cidr => networkOf(parseCidr(cidr, 'subnet')))
   const resolvers = (intent.resolvers ?? []).map(ip => parseIp(ip, 'resolver'))
   const families = ([4, 6] as const).filter(family => addresses.some(cidr => familyOf(cidr) === family))
   for (const mapping of mappings) {
@@ -124,6 +128,9 @@ export function planRules(intent: NatIntent): Rules {
           target,
         ),
         resolvers: resolvers.filter(ip => familyOf(ip) === family),
+        ...present({
+          peers: intent.part === undefined ? peers.find(cidr => familyOf(cidr) === family) : undefined,
+        }),
         loopback: served.some(({ hostIp }) => hostIp !== undefined && isLoopback(hostIp)),
       }
     }),

@@ -52,7 +52,10 @@ export const NFT_REG_1 = 1
 export const NFT_REG32_00 = 8
 
 // enum nft_fib_flags, nft_lookup_flags, nft_nat_types
+export const NFTA_FIB_F_SADDR = 1
 export const NFTA_FIB_F_DADDR = 2
+export const NFTA_FIB_F_IIF = 8
+export const NFTA_FIB_F_PRESENT = 32
 export const NFT_LOOKUP_F_INV = 1
 export const NFT_NAT_DNAT = 1
 

@@ -49,6 +49,12 @@ export const fibDestinationType = (dreg = FIRST): ExpressionInput => ({
   fib: { dreg, result: 'type', flags: k.NFTA_FIB_F_DADDR },
 })
 
+/** Whether this host would answer by the interface at which it came. Equivalent to: fib saddr . iif oif */
+export const fibWayBack = (dreg = FIRST): ExpressionInput => ({
+  name: 'fib',
+  fib: { dreg, result: 'oif', flags: k.NFTA_FIB_F_SADDR | k.NFTA_FIB_F_IIF | k.NFTA_FIB_F_PRESENT },
+})
+
 /** Ends the rule where the register is not as it should be. */
 export const cmp = (op: 'eq' | 'neq', value: Uint8Array, sreg = FIRST): ExpressionInput => ({
   name: 'cmp',

@@ -1,8 +1,10 @@
-/** Addresses for an attachment, and how a full pool finds some. */
+/** Addresses for an attachment: out of which pool, and how a full one finds some. */
 
+import { ownPart } from '../hosts/kept.ts'
 import { type Allocation, obtain } from '../ipam/ipam.ts'
+import type { Cidr } from '../model/address/address.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
-import type { AttachRequest, Undertaking } from '../model/network.ts'
+import type { AttachRequest, Network, Route, Undertaking } from '../model/network.ts'
 import { collect } from './collect.ts'
 import type { Context } from './context.ts'
 
@@ -33,5 +35,32 @@ export async function obtainAddresses(
     if (trouble === undefined || !hasCode(thrown, 'exhausted')) throw thrown
     const details = `what belongs to containers that are no more could not be taken away: ${trouble}`
     throw new TsnetError('exhausted', messageOf(thrown), { details, cause: thrown })
+  }
+}
+
+export interface Placed {
+  network: Network
+  /** The subnets of all hosts; absent: it is a network of this host alone. */
+  peers?: Cidr[]
+}
+
+/**
+ * Addresses come from the prefix of this host, packets are as long as the carrier takes them, and what is sent to other
+ * hosts goes by this one.
+ * @throws TsnetError `try-again`: this host has no prefix
+ */
+export function placedHere(network: Network): Placed {
+  const { hosts, ipam, bridge } = network
+  if (hosts === undefined || ipam.kind !== 'host-local') return { network }
+  const { ranges, mtu } = ownPart(network.name, hosts)
+  const peers = hosts.pools.map(({ subnet }) => subnet)
+  const ways: Route[] = bridge.isDefaultGateway ? [] : peers.map(dst => ({ dst }))
+  return {
+    network: {
+      ...network,
+      ipam: { ...ipam, ranges, routes: [...ipam.routes, ...ways] },
+      bridge: { ...bridge, mtu: Math.min(bridge.mtu ?? mtu, mtu) },
+    },
+    peers,
   }
 }

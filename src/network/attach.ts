@@ -50,7 +50,7 @@ import { runtimeReserves } from '../ports/reserved.ts'
 import { loosenReturnPath, restoreReturnPath, strictReturnPath, waysOf } from '../ports/return-path.ts'
 import { readEntry, removeEntry, whileLocked, writeEntry } from '../records/records.ts'
 import { ifbName, shape } from '../shaping/shaping.ts'
-import { obtainAddresses } from './addresses.ts'
+import { obtainAddresses, type Placed, placedHere } from './addresses.ts'
 import { buildDropIn } from './bridge-role.ts'
 import type { Context } from './context.ts'
 import { despiteTheDead } from './dead-claims.ts'
@@ -60,8 +60,10 @@ import { installSharing, leavePorts, withdrawSharing } from './shared-ports.ts'
 import { takeDownEntry } from './take-down.ts'
 
 /** @throws TsnetError; the host is then as it was before */
-export async function attach(request: AttachRequest, context: Context = {}): Promise<Attachment> {
-  const { network, containerId, ifname } = request
+export async function attach(asked: AttachRequest, context: Context = {}): Promise<Attachment> {
+  const { network, peers } = placedHere(asked.network)
+  const request = { ...asked, network, ...present({ peers }) }
+  const { containerId, ifname } = request
   checkBridgeOptions(network.bridge, network.ipam.kind !== 'none')
   using netns = openContainer(request.netns, context.allowOwnNetns)
   const owner = ownerTag({ network: network.name, containerId, ifname })
@@ -104,7 +106,7 @@ function isForUs({ caller }: Attachment): boolean {
 }
 
 async function build(
-  request: AttachRequest,
+  request: AttachRequest & Pick<Placed, 'peers'>,
   owner: string,
   netns: Netns,
   context: Context,
@@ -148,6 +150,7 @@ async function build(
       proxied: context.loopbackServed,
       ways: hasPorts ? waysOf(netns) : undefined,
       resolvers: network.names && resolversOf(plan.leases),
+      peers: request.peers,
     }),
   )
   const nat = intent && { backend: chooseBackend(rest.natBackend), intent }

@@ -48,7 +48,8 @@ export function undertakingOf(
  * What the rules have to achieve; undefined where none are needed: a network without addresses, or one
  * that the host takes no part in.
  * @param beside what the container has on other networks; `proxied`: whoever holds the ports serves what
- *   rules cannot lead to the container; and `resolvers`: addresses of the host that tell it names
+ *   rules cannot lead to the container; `resolvers`: addresses of the host that tell it names; and `peers`: subnets of
+ *   the network's other hosts
  */
 export function natIntentOf(
   request: AttachRequest,
@@ -58,7 +59,8 @@ export function natIntentOf(
     proxied = false,
     ways = { addresses: [], answersBy: [] },
     resolvers,
-  }: { proxied?: boolean; ways?: Ways; resolvers?: Ip[] } = {},
+    peers,
+  }: { proxied?: boolean; ways?: Ways; resolvers?: Ip[]; peers?: Cidr[] } = {},
 ): NatIntent | undefined {
   const { network } = request
   const ports = proxied ? request.ports.filter(each => isForRules(each, addresses)) : request.ports
@@ -78,6 +80,7 @@ export function natIntentOf(
     ...(isServer && answersBy.length > 0 && { answersBy }),
     ...(proxied && bridge.portIsolation && { bridgeServed: true }),
     ...(resolvers !== undefined && { resolvers }),
+    ...(peers !== undefined && { peers }),
   }
 }
 

@@ -9,10 +9,12 @@ import { findLink } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { hasWayOut, judgeAttached, warn } from '../ports/foreign-rules.ts'
 import { requireRunDirectory } from '../records/run-directory.ts'
+import { placedHere } from './addresses.ts'
 
 /** @throws TsnetError naming what is missing or exhausted */
-export async function status(network: Network): Promise<void> {
+export async function status(asked: Network): Promise<void> {
   requireRunDirectory()
+  const { network } = placedHere(asked)
   using nl = openNetlink()
   const { name } = network.bridge
   const link = findLink(nl, { name })

@@ -14,7 +14,7 @@ import { isAlive, type Known, listKnown } from './known.ts'
 import { MARK } from './list.ts'
 import type { Host } from './places.ts'
 import { addressesIn } from './result.ts'
-import { bridgesOf, subnetsIn, uplinksOf } from './taken.ts'
+import { bridgesOf, subnetsOf, uplinksOf } from './taken.ts'
 
 /** What its file says. */
 export interface NetworkInfo {
@@ -88,7 +88,7 @@ function infoOf(file: string, list: NetworkList): NetworkInfo {
   const { plugins, text, name } = list
   const [bridge] = bridgesOf(plugins)
   const [uplink] = uplinksOf(plugins)
-  const subnets = [...new Set(plugins.flatMap(({ config }) => subnetsIn(config.ipam)))]
+  const subnets = [...new Set(plugins.flatMap(({ config }) => subnetsOf(config)))]
   return {
     name,
     file,

@@ -48,7 +48,7 @@ export function otherNetworks({ confDir, env }: Host): OtherNetwork[] {
       name: list.name,
       bridges: bridgesOf(list.plugins),
       uplinks: uplinksOf(list.plugins),
-      subnets: list.plugins.flatMap(({ config }) => subnetsIn(config.ipam)),
+      subnets: list.plugins.flatMap(({ config }) => subnetsOf(config)),
     })),
     ...netavarkNetworks(folder).map(({ name, bridge, subnets }) => ({
       name,
@@ -74,7 +74,10 @@ const namesAt = (plugins: readonly PluginConfig[], key: string): string[] => [
 ]
 
 /** Keys under which IPAM plugins (host-local, static, whereabouts) have the addresses that they give. */
-const KEYS = ['subnet', 'range', 'address']
+const KEYS = ['subnet', 'subnet6', 'range', 'address']
+
+/** Of a plugin: those that its addresses are of, on this host or on many. */
+export const subnetsOf = ({ ipam, hosts }: Record<string, unknown>): Cidr[] => subnetsIn([ipam, hosts])
 
 /** Of an `ipam` section, whoever's it is. */
 export function subnetsIn(ipam: unknown): Cidr[] {

@@ -56,6 +56,7 @@ const intent = record({
   otherAddresses: optional(listOf(ip)),
   resolvers: optional(listOf(ip)),
   answersBy: optional(listOf(text)),
+  peers: optional(listOf(cidr)),
 })
 
 const nat = record({ backend, intent })

@@ -28,7 +28,7 @@ const idOf = (n: number): string => n.toString(16).padStart(16, '0')
 const selfOf = (n: number, instance: string) => ({
   id: idOf(n),
   layout,
-  word: { name: `host${n}`, address: parseIp(`10.0.0.${n + 1}`), mac: '06:00:00:00:00:01', instance },
+  word: { name: `host${n}`, addresses: [parseIp(`10.0.0.${n + 1}`)], mac: '06:00:00:00:00:01', instance },
   routesKeptS: 100,
   prefixKeptS: 120,
   beatMs: 1_000,
@@ -60,7 +60,7 @@ t.test('hosts get prefixes one after the other, and what is written is what is r
     [...view.claims].map(([number, { value }]) => [number, value]),
     [0, 1, 2].map(n => [n, idOf(n)]),
   )
-  t.match(view.hosts.get(idOf(1))?.value, { name: 'host1', number: 1, address: '10.0.0.2' })
+  t.match(view.hosts.get(idOf(1))?.value, { name: 'host1', number: 1, addresses: ['10.0.0.2'] })
   t.equal(view.ignored.size, 0)
 })
 

@@ -66,7 +66,7 @@ function hostAt(
   const { routesKeptS = 60, prefixKeptS = 600, instance = 'boot' } = more
   const word = {
     name: `host${n}`,
-    address: parseIp(`10.0.${n >> 8}.${(n & 255) + 1}`),
+    addresses: [parseIp(`10.0.${n >> 8}.${(n & 255) + 1}`)],
     mac: '06:00:00:00:00:01',
     instance,
   }
@@ -267,11 +267,11 @@ t.test('what others wrote into our keys is ignored and said, and nothing else st
     [keys.claim(8), '{"host":"../../etc"}'],
     [
       `${keys.all}hosts/ffffffffffffffff`,
-      '{"name":"evil","address":"10.0.0.9","mac":"06:00:00:00:00:09","number":7,"instance":"x"}',
+      '{"name":"evil","addresses":["10.0.0.9"],"mac":"06:00:00:00:00:09","number":7,"instance":"x"}',
     ],
     [
       `${keys.all}hosts/eeeeeeeeeeeeeeee`,
-      '{"name":"evil","address":"not one","mac":"06:00:00:00:00:09","number":7,"instance":"x"}',
+      '{"name":"evil","addresses":["not one"],"mac":"06:00:00:00:00:09","number":7,"instance":"x"}',
     ],
     [`${keys.all}what`, 'ever'],
     [`${keys.all}hosts/../x`, '{}'],

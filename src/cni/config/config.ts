@@ -21,6 +21,7 @@ import { readBandwidth } from './bandwidth.ts'
 import { readBridge } from './bridge.ts'
 import { readDnsSettings } from './dns.ts'
 import { readHostNames } from './host-names.ts'
+import { readHosts, readHostsIpam } from './hosts.ts'
 import { readIpam } from './ipam.ts'
 import { checkNetworkName } from './names.ts'
 import { readPorts } from './ports.ts'
@@ -29,7 +30,11 @@ import { readPorts } from './ports.ts'
 export function readNetwork(config: Json, version: Version, call: Call, env: Environment): Network {
   const ipMasq = config.get('ipMasq').flag() ?? false
   const bridge = { ...readBridge(config), ...present({ uplink: readUplink(config) }) }
-  const ipam = readIpam(config, { version, path: call.path, args: call.args })
+  const hosts = readHosts(config, bridge)
+  const ipam =
+    hosts === undefined
+      ? readIpam(config, { version, path: call.path, args: call.args })
+      : readHostsIpam(config)
   return present({
     name: checkNetworkName(config.get('name').text()),
     bridge,
@@ -39,6 +44,7 @@ export function readNetwork(config: Json, version: Version, call: Call, env: Env
     natBackend: readBackend(config, env),
     dns: readDnsSettings(config),
     names: readHostNames(config, bridge, ipam),
+    hosts,
   })
 }
 

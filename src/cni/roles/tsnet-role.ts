@@ -7,6 +7,7 @@
 
 import type { DetachHint } from '../../network/network.ts'
 import { readAttachRequest, readNetwork, readValidAttachments } from '../config/config.ts'
+import { readHostsIpam } from '../config/hosts.ts'
 import { readIpam } from '../config/ipam.ts'
 import { checkNetworkName } from '../config/names.ts'
 import { readPrevious } from '../config/previous.ts'
@@ -75,7 +76,9 @@ const keyOf = ({ call, config }: PluginCall) => ({
 function hintFor({ call, config, version }: PluginCall): DetachHint {
   const hint: DetachHint = call.netns === '' ? {} : { netns: call.netns }
   try {
-    hint.ipam = readIpam(config, { version, path: call.path, args: call.args })
+    hint.ipam = config.get('hosts').present
+      ? readHostsIpam(config)
+      : readIpam(config, { version, path: call.path, args: call.args })
   } catch {
     // Then the record alone must do.
   }

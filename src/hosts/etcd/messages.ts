@@ -59,7 +59,8 @@ function list(value: Value, name: string): Value[] {
 
 /** Left out: 0. */
 function whole(value: Value, name: string): number {
-  const found = Number(value[name] ?? 0)
+  const said = value[name] ?? 0
+  const found = typeof said === 'string' || typeof said === 'number' ? Number(said) : Number.NaN
   if (!Number.isSafeInteger(found)) throw wrong(`${name} is not a number`)
   return found
 }
@@ -79,7 +80,7 @@ const readKeyValue = (value: Value): KeyValue => {
 export function readRange(answer: Value): Range {
   const header = member(answer, 'header')
   return {
-    cluster: String(header.cluster_id ?? ''),
+    cluster: typeof header.cluster_id === 'string' ? header.cluster_id : '',
     revision: whole(header, 'revision'),
     values: list(answer, 'kvs').map(readKeyValue),
   }
@@ -111,7 +112,10 @@ export function readWatched(answer: Value): Watched {
   const { error } = answer
   if (error !== undefined) {
     const { message } = (error ?? {}) as Value
-    return { kind: 'ended', why: String(message ?? JSON.stringify(error)).slice(0, 500) }
+    return {
+      kind: 'ended',
+      why: (typeof message === 'string' ? message : JSON.stringify(error)).slice(0, 500),
+    }
   }
   const result = member(answer, 'result')
   if (result.canceled === true) {

@@ -16,7 +16,6 @@ import {
   lengthOf,
   numberOf,
 } from '../address/address.ts'
-import type { AddressRange } from '../network.ts'
 
 /** How etcd is reached. Files are read when a connection is made, so that certificates may be renewed. */
 export interface EtcdOptions {
@@ -78,7 +77,7 @@ export const prefixesOf = (pools: readonly HostPool[], number: number): Cidr[] =
 export const ownAddress = (prefix: Cidr): Ip => (familyOf(prefix) === 4 ? ipOf(prefix) : lastOf(prefix))
 
 /** What containers of a host get addresses from. */
-export const rangesOf = (prefixes: readonly Cidr[]): AddressRange[][] =>
+export const rangesOf = (prefixes: readonly Cidr[]): { subnet: Cidr; rangeEnd?: Ip }[][] =>
   prefixes.map(subnet => [
     familyOf(subnet) === 4 ? { subnet } : { subnet, rangeEnd: ipAt(numberOf(lastOf(subnet)) - 1n, 6) },
   ])

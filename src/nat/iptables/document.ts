@@ -126,17 +126,26 @@ export const isPortRule = (rule: string): boolean =>
 
 const host = (family: Family, ip: string): string => `${ip}/${family === 4 ? 32 : 128}`
 
-function rawRules({ family, addresses, guard }: FamilyRules, bridge: string, comment: string): string[] {
+function rawRules(rules: FamilyRules, bridge: string, comment: string): string[] {
+  const { family, addresses, guard } = rules
   if (guard !== 'all') return []
-  return addresses.map(({ ip }) => `-d ${host(family, ip)} ! -i ${bridge} ${comment} -j DROP`)
+  return addresses.flatMap(({ ip }) => [
+    ...peerRules(rules, ip, comment),
+    `-d ${host(family, ip)} ! -i ${bridge} ${comment} -j DROP`,
+  ])
 }
 
-function guardRules({ family, addresses, guard }: FamilyRules, bridge: string, comment: string): string[] {
+/** Who is in the network on another host, and comes by the way that leads there. */
+const peerRules = ({ family, peers }: FamilyRules, ip: string, comment: string): string[] =>
+  peers === undefined ? [] : [`-s ${peers} -d ${host(family, ip)} -m rpfilter ${comment} -j RETURN`]
+
+function guardRules(rules: FamilyRules, bridge: string, comment: string): string[] {
+  const { family, addresses, guard } = rules
   if (guard !== 'new') return []
-  return addresses.map(
-    ({ ip }) =>
-      `-d ${host(family, ip)} ! -i ${bridge} -m conntrack ! --ctstate RELATED,ESTABLISHED ${comment} -j DROP`,
-  )
+  return addresses.flatMap(({ ip }) => [
+    ...peerRules(rules, ip, comment),
+    `-d ${host(family, ip)} ! -i ${bridge} -m conntrack ! --ctstate RELATED,ESTABLISHED ${comment} -j DROP`,
+  ])
 }
 
 /** In the other direction such a packet keeps the container's address, and its receiver resets the connection. */
@@ -169,7 +178,7 @@ function inputRules(
 export const jumpLine = (jump: string): string => `${jump.startsWith('INPUT ') ? '-I' : '-A'} ${jump}`
 
 function forwardRules(rules: FamilyRules, bridge: string, comment: string): string[] {
-  const { family, addresses, guard, guest, server } = rules
+  const { family, addresses, guard, guest, server, peers } = rules
   const known = guard === 'none' && !guest ? '' : ' -m conntrack --ctstate RELATED,ESTABLISHED,DNAT'
   return addresses.flatMap(({ ip }) => [
     ...(guest ? [] : [`-s ${host(family, ip)} -i ${bridge} ${comment} -j ACCEPT`]),
@@ -177,11 +186,14 @@ function forwardRules(rules: FamilyRules, bridge: string, comment: string): stri
       ? [`-s ${host(family, ip)} -m conntrack --ctstate RELATED,ESTABLISHED ${comment} -j ACCEPT`]
       : []),
     `-d ${host(family, ip)} -o ${bridge}${known} ${comment} -j ACCEPT`,
+    ...(peers === undefined || known === ''
+      ? []
+      : [`-s ${peers} -d ${host(family, ip)} -o ${bridge} ${comment} -j ACCEPT`]),
   ])
 }
 
 function postroutingRules(rules: FamilyRules, bridge: string, comment: string): string[] {
-  const { family, addresses, server, siblings, masquerade, loopback } = rules
+  const { family, addresses, server, siblings, masquerade, loopback, peers } = rules
   const masqueraded = `-m conntrack --ctstate DNAT ${comment} -j MASQUERADE`
   return addresses.flatMap(({ ip, network }) => {
     const own = host(family, ip)
@@ -192,7 +204,7 @@ function postroutingRules(rules: FamilyRules, bridge: string, comment: string): 
       ...(masquerade
         ? [
             // What is led to a neighbour's published port gets the bridge's, by rules that may come later.
-            `-s ${own} -d ${network} -m conntrack ! --ctstate DNAT ${comment} -j RETURN`,
+            `-s ${own} -d ${peers ?? network} -m conntrack ! --ctstate DNAT ${comment} -j RETURN`,
             `-s ${own} ! -d ${family === 4 ? '224.0.0.0/4' : 'ff00::/8'} ! -o ${bridge} ${comment} -j MASQUERADE`,
           ]
         : []),

@@ -39,9 +39,10 @@ export const baseDocument = (rules: Pick<Rules, 'families'>): string[] => [
 
 /** The subnets that the containers of these rules are in. */
 export const subnetsOf = ({ families }: Pick<Rules, 'families'>): { family: Family; length: number }[] =>
-  families.flatMap(({ family, addresses }) =>
-    [...new Set(addresses.map(({ network }) => lengthOf(network)))].map(length => ({ family, length })),
-  )
+  families.flatMap(({ family, addresses, peers }) => {
+    const networks = [...addresses.map(({ network }) => network), ...(peers === undefined ? [] : [peers])]
+    return [...new Set(networks.map(lengthOf))].map(length => ({ family, length }))
+  })
 
 /** What the elements of a set consist of. */
 export function typesOfSet(name: string): { type: string; data?: string } {
@@ -120,6 +121,11 @@ export const base = [
     map(`masquerade${family}`, address, 'verdict'),
     map(`hairpin${family}`, address, 'verdict'),
   ]),
+  '# containers of networks with other hosts: who is in the network by the way to it, and who was let in',
+  ...both((family, address) => [
+    map(`peers${family}`, address, 'verdict'),
+    map(`peers_led${family}`, address, 'verdict'),
+  ]),
   '# containers of others, which are reached through published ports and no further',
   ...both((family, address) => [
     set(`guest${family}`, `${address} . ifname`),
@@ -134,6 +140,7 @@ export const base = [
     'filter hook prerouting priority raw',
     'iifname != "lo" ip daddr 127.0.0.0/8 drop',
     ...both((family, _, header) => [
+      `${header} daddr vmap @peers${family}`,
       `${header} daddr @guarded${family} ${header} daddr . iifname != @home${family} drop`,
     ]),
   ),
@@ -155,6 +162,7 @@ export const base = [
     'filter hook prerouting priority mangle',
     'ct state invalid jump invalid',
     ...both((family, _, header) => [
+      `${header} daddr vmap @peers${family}`,
       `${header} daddr @guarded_new${family} ${header} daddr . iifname != @home${family} ct state != { established, related } drop`,
     ]),
   ),
@@ -201,6 +209,7 @@ export const base = [
       `${header} daddr . oifname @home${family} ct state { established, related } return`,
       `${header} daddr . oifname @home${family} ct status dnat return`,
       `${header} daddr . oifname @guest${family} ct status dnat return`,
+      `${header} daddr vmap @peers_led${family}`,
       `${header} daddr . oifname @home${family} ${header} daddr != @guarded${family} ${header} daddr != @guarded_new${family} return`,
     ]),
     'drop',
@@ -220,6 +229,7 @@ export function subnetChains(family: Family, length: number): string[] {
     `# containers in subnets of /${length}`,
     set(`near${kind}`, `${address} . ${address}`),
     set(`guest_near${kind}`, `${address} . ${address}`),
+    set(`peer_near${kind}`, `${address} . ${address}`),
     ...chain(
       `hairpin${kind}`,
       `${header} daddr . oifname @home${family} ${near('daddr', 'saddr')} masquerade`,
@@ -229,6 +239,8 @@ export function subnetChains(family: Family, length: number): string[] {
       `guest_hairpin${kind}`,
       `${header} daddr . oifname @guest${family} ${near('daddr', 'saddr', 'guest_')} masquerade`,
     ),
+    ...chain(`peers${kind}`, `${near('daddr', 'saddr', 'peer_')} fib saddr . iif oif exists accept`),
+    ...chain(`peers_led${kind}`, `${near('daddr', 'saddr', 'peer_')} accept`),
     ...chain(
       `masquerade${kind}`,
       `${header} saddr . oifname @home${family} return`,

@@ -1,6 +1,6 @@
 /** What an attachment has in the sets and maps of our table (base.ts), in words. */
 
-import { type Family, lengthOf } from '../../model/address/address.ts'
+import { type Cidr, type Family, ipOf, lengthOf } from '../../model/address/address.ts'
 import { commentOf, type FamilyRules, type Published, type Rules } from '../rules.ts'
 import { IN_USE, TABLE } from './base.ts'
 
@@ -61,7 +61,7 @@ function addressElements(
   network: string,
   length: number,
 ): Element[] {
-  const { family, server, siblings, masquerade, guard, loopback, guest } = rules
+  const { family, server, siblings, masquerade, guard, loopback, guest, peers } = rules
   const kind = `${family}_${length}`
   const whose = guest ? 'guest_' : ''
   const known: Element[] = server
@@ -81,9 +81,21 @@ function addressElements(
   const elements: Element[] = [...known, { set: `home${family}`, key: `${ip} . "${bridge}"` }]
   if (guard === 'all') elements.push({ set: `guarded${family}`, key: ip })
   if (guard === 'new') elements.push({ set: `guarded_new${family}`, key: ip })
-  if (masquerade || server) elements.push({ set: `near${kind}`, key: `${ip} . ${network}` })
+  const all = peers === undefined ? { kind, network } : wholeOf(family, peers)
+  // Of a network of many hosts all of it is left as it is; who has a port answers those next to him in its own way.
+  const near = new Map(
+    [...(masquerade ? [all] : []), ...(server ? [{ kind, network }] : [])].map(each => [each.kind, each]),
+  )
+  for (const each of near.values()) elements.push({ set: `near${each.kind}`, key: `${ip} . ${each.network}` })
   if (masquerade) {
-    elements.push({ set: `masquerade${family}`, key: ip, value: `jump masquerade${kind}` })
+    elements.push({ set: `masquerade${family}`, key: ip, value: `jump masquerade${all.kind}` })
+  }
+  if (peers !== undefined) {
+    elements.push(
+      { set: `peer_near${all.kind}`, key: `${ip} . ${all.network}` },
+      { set: `peers${family}`, key: ip, value: `jump peers${all.kind}` },
+      { set: `peers_led${family}`, key: ip, value: `jump peers_led${all.kind}` },
+    )
   }
   if (server) {
     elements.push({ set: `hairpin${family}`, key: ip, value: `jump hairpin${kind}` })
@@ -91,6 +103,11 @@ function addressElements(
   if (loopback) elements.push({ set: 'loopback', key: `${ip} . "${bridge}"` })
   return elements
 }
+
+const wholeOf = (family: Family, cidr: Cidr): { kind: string; network: string } => ({
+  kind: `${family}_${lengthOf(cidr)}`,
+  network: ipOf(cidr),
+})
 
 /** Those of them that lead from ports. */
 export const portElementsOf = ({ bridge, families }: Rules): Element[] =>

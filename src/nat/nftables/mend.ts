@@ -107,10 +107,10 @@ function together(all: readonly Rules[]): Pick<Rules, 'families'> {
   return {
     families: families.flatMap(part =>
       part.addresses.flatMap(address => {
-        const [subnet] = subnetsOf({ families: [{ ...part, addresses: [address] }] })
-        const name = `${subnet?.family}/${subnet?.length}`
-        if (known.has(name)) return []
-        known.add(name)
+        const subnets = subnetsOf({ families: [{ ...part, addresses: [address] }] })
+        const names = subnets.map(({ family, length }) => `${family}/${length}`)
+        if (names.every(name => known.has(name))) return []
+        for (const name of names) known.add(name)
         return [{ ...part, addresses: [address] }]
       }),
     ),

@@ -1,8 +1,8 @@
 /** What rules can look at: the words of nft's language for it, and how it comes into a register. */
 
-import { be16, u8 } from '../../netlink/codecs.ts'
+import { be16, u8, u32 } from '../../netlink/codecs.ts'
 import type { ExpressionInput } from '../expression-tables.ts'
-import { cmp, ct, fibDestinationType, meta, payload } from '../expressions.ts'
+import { cmp, ct, fibDestinationType, fibWayBack, meta, payload } from '../expressions.ts'
 
 /** What has to be known of a packet before its bytes mean this; nft puts it into the rule unasked. */
 export interface Context {
@@ -66,6 +66,12 @@ const [anyFrom, anyTo] = ports({})
 const inName: Field = { type: 'ifname', size: 16, load: register => meta('iifname', register) }
 const outName: Field = { type: 'ifname', size: 16, load: register => meta('oifname', register) }
 
+/** `exists`, `missing` */
+function isThere(text: string): Uint8Array {
+  if (text !== 'exists' && text !== 'missing') throw new RangeError(`${text} is neither exists nor missing`)
+  return u32.encode(text === 'exists' ? 1 : 0)
+}
+
 /** By their words; the longest that fits is meant. */
 export const fields: Record<string, Field> = {
   'ip saddr': bytes('ipv4_addr', 'network', { network: 'ip' })(12, 4),
@@ -104,6 +110,7 @@ export const fields: Record<string, Field> = {
   'ct status': { type: 'ct_status', size: 4, load: register => ct('status', register) },
   'ct direction': { type: 'ct_dir', size: 1, load: register => ct('direction', register) },
   'ct mark': { type: 'mark', size: 4, load: register => ct('mark', register) },
+  'fib saddr . iif oif': { type: 'raw', size: 4, load: fibWayBack, encode: isThere },
   'fib daddr type': { type: 'fib_addrtype', size: 4, load: fibDestinationType },
   'ether daddr': bytes('ether_addr', 'link', ether)(0, 6),
   'ether saddr': bytes('ether_addr', 'link', ether)(6, 6),

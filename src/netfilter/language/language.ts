@@ -36,7 +36,7 @@ interface Operand extends Field {
   bitmask?: Uint8Array
 }
 
-const FIELD_WORDS_MAX = 3
+const FIELD_WORDS_MAX = 5
 
 class RuleCompiler {
   readonly #family: TableFamily

@@ -1,10 +1,11 @@
 /** What of the host is in the way of a network: subnets and bridges of other networks, addresses and routes. */
 
 import { vlanInterface } from '../../bridge/bridge.ts'
+import { deviceName } from '../../hosts/carrier/plan.ts'
 import { overlaps } from '../../model/address/address.ts'
 import type { NetworkList } from '../conflist.ts'
 import type { Host } from '../places.ts'
-import { otherNetworks, subnetsIn, takenByKernel } from '../taken.ts'
+import { otherNetworks, subnetsOf, takenByKernel } from '../taken.ts'
 import { type Finding, warning } from './finding.ts'
 import type { PluginLint } from './plugin.ts'
 
@@ -19,13 +20,19 @@ export function overlapsOf(list: NetworkList, lints: readonly PluginLint[], host
       // Without a bridge of its own a network may well be that of an interface of the host.
       ...(bridge === undefined
         ? []
-        : takenByKernel([bridge, ...(vlan === undefined ? [] : [vlanInterface(bridge, vlan)])])),
+        : takenByKernel([
+            bridge,
+            deviceName(list.name),
+            ...(vlan === undefined ? [] : [vlanInterface(bridge, vlan)]),
+          ])),
     ]
     const owners = others.filter(({ bridges }) => bridge !== undefined && bridges.includes(bridge))
     const inWords = [
-      ...subnetsIn(config.ipam).flatMap(subnet => {
+      ...subnetsOf(config).flatMap(subnet => {
         const met = taken.filter(({ cidr }) => overlaps(cidr, subnet)).map(({ by }) => by)
-        return [...new Set(met)].map(by => `ipam: ${subnet} overlaps with ${by}`)
+        return [...new Set(met)].map(
+          by => `${config.hosts === undefined ? 'ipam' : 'hosts'}: ${subnet} overlaps with ${by}`,
+        )
       }),
       ...owners.map(({ name }) => `bridge: ${bridge} is the bridge of network ${name} too`),
     ]

@@ -103,7 +103,8 @@ function readOnce(plugin: Plugin, config: Json, host: Host): Network | undefined
   })
   if (network !== undefined) {
     checkBridgeOptions(network.bridge, network.ipam.kind !== 'none')
-    if (network.ipam.kind === 'host-local') normalise(network.ipam.ranges)
+    // Of many hosts each has ranges of its own, which are not in the list.
+    if (network.ipam.kind === 'host-local' && network.hosts === undefined) normalise(network.ipam.ranges)
   }
   return network
 }

@@ -4,6 +4,7 @@ import type { Subject } from './fuzz.ts'
 import { ofCni } from './subjects/cni.ts'
 import { ofDaemon } from './subjects/daemon.ts'
 import { ofDns } from './subjects/dns.ts'
+import { ofHosts } from './subjects/hosts.ts'
 import { ofKernel } from './subjects/kernel.ts'
 import { ofRules } from './subjects/rules.ts'
 import { ofRuntimes } from './subjects/runtimes.ts'
@@ -21,4 +22,5 @@ export const allSubjects: readonly Subject[] = [
   ...ofStateFiles,
   ...ofCni,
   ...ofDns,
+  ...ofHosts,
 ]

@@ -43,6 +43,7 @@ const { reconcile: _, ...handlers } = handlersOf(
   { list: () => [], serve: async () => ({}), leave: () => {} } as never,
   { serve: async () => {}, release: async () => {}, troubles: async () => [] },
   { observer: { counters: () => ({ at: 0, ports: [], containers: [] }) }, events: {} } as never,
+  { list: () => [] },
 )
 
 export const lines = fc

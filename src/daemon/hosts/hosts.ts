@@ -1,0 +1,112 @@
+/**
+ * The networks of many hosts that this host's lists speak of, each held for as long as the daemon runs (hosts/presence.ts).
+ *
+ * Lists are looked at now and then, by their times. What it takes to be one of many hosts is loaded when a list speaks of
+ * it for the first time, so that a host without such networks has nothing of it.
+ */
+
+import { readFileSync, statSync } from 'node:fs'
+import type { Presence } from '../../hosts/hosts.ts'
+import { messageOf } from '../../model/errors.ts'
+import type { HostsOptions } from '../../model/hosts/hosts.ts'
+import { filesIn, hostOf, listNetworks } from '../../networks/networks.ts'
+
+const LOOK_MS = 5_000
+
+export class HostNetworks {
+  readonly #log: (line: string) => void
+  readonly #folder = hostOf(process.env).confDir
+  readonly #presences = new Map<string, Presence>()
+  #seen = ''
+  #lookedAt = 0
+  #isOver = false
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(log: (line: string) => void) {
+    this.#log = log
+  }
+
+  get isNeeded(): boolean {
+    return this.#presences.size > 0
+  }
+
+  list() {
+    return [...this.#presences.values()].map(({ state }) => state)
+  }
+
+  /** Begins and ends what lists speak of, and no more. */
+  async tend(isSoon = false): Promise<void> {
+    const now = performance.now()
+    if (this.#isOver || (!isSoon && now - this.#lookedAt < LOOK_MS)) return
+    this.#lookedAt = now
+    const seen = this.#signature()
+    if (seen === this.#seen) return
+    this.#seen = seen
+    this.#turn = this.#turn.then(() => this.#compare())
+    await this.#turn
+  }
+
+  /** Nothing is taken back: packets need no daemon. */
+  async end(): Promise<void> {
+    this.#isOver = true
+    await this.#turn
+    await Promise.all([...this.#presences.values()].map(each => each.end()))
+    this.#presences.clear()
+  }
+
+  /** What changes when a list does; empty where none speaks of hosts. */
+  #signature(): string {
+    const files = filesIn(this.#folder).flatMap(file => {
+      try {
+        const { mtimeMs, size, ino } = statSync(file)
+        return [`${file} ${mtimeMs} ${size} ${ino}`]
+      } catch {
+        return [] // gone since it was listed
+      }
+    })
+    return files.join('\n')
+  }
+
+  async #compare(): Promise<void> {
+    const wanted = await this.#wanted()
+    for (const [name, presence] of this.#presences) {
+      const options = wanted.get(name)
+      if (JSON.stringify(options) === JSON.stringify(presence.options)) continue
+      this.#presences.delete(name)
+      if (options === undefined) await presence.leave()
+      else await presence.end()
+    }
+    for (const [name, options] of wanted) {
+      if (this.#presences.has(name) || this.#isOver) continue
+      const { Presence } = await import('../../hosts/hosts.ts')
+      const presence = new Presence(name, options, this.#log)
+      this.#presences.set(name, presence)
+      presence.begin()
+    }
+  }
+
+  async #wanted(): Promise<Map<string, HostsOptions>> {
+    const wanted = new Map<string, HostsOptions>()
+    if (!filesIn(this.#folder).some(mentionsHosts)) return wanted
+    const { readHostsOf } = await import('../../cni/config/hosts.ts')
+    for (const { list } of listNetworks(this.#folder)) {
+      const plugin = list.plugins.find(({ type, config }) => type === 'tsnet' && config.hosts !== undefined)
+      if (plugin === undefined || wanted.has(list.name)) continue
+      try {
+        const options = readHostsOf(plugin.config)
+        if (options !== undefined) wanted.set(list.name, options)
+      } catch (thrown) {
+        this.#log(`network ${list.name}: ${messageOf(thrown)}`)
+      }
+    }
+    return wanted
+  }
+}
+
+function mentionsHosts(file: string): boolean {
+  try {
+    return /"hosts"/i.test(readFileSync(file, 'utf8'))
+  } catch {
+    return false
+  }
+}

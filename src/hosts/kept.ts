@@ -1,0 +1,103 @@
+/**
+ * What this host has of a network of hosts, as files that outlive its daemon and the machine's next boot: so an ADD knows
+ * its prefix without asking anybody.
+ *
+ *     /var/lib/tsnet/hosts/id.json               who this host is, made once
+ *     /var/lib/tsnet/hosts/networks/front.json   its number, and until when it may be believed
+ */
+
+import { randomBytes } from 'node:crypto'
+import { uptime } from 'node:os'
+import { type Cidr, isCidr } from '../model/address/address.ts'
+import { TsnetError } from '../model/errors.ts'
+import { type HostsOptions, prefixesOf, rangesOf } from '../model/hosts/hosts.ts'
+import { listOf, number, record, text, when, within } from '../model/json/shape.ts'
+import type { AddressRange } from '../model/network.ts'
+import { currentBootId } from '../netns/alive.ts'
+import { readKept, writeKept } from '../records/state-files.ts'
+import { isHostId } from './keys.ts'
+
+export interface Kept {
+  number: number
+  /** What the pools were, whose number this is. */
+  subnets: Cidr[]
+  /** Of what containers send. */
+  mtu: number
+  /** The boot in which it was written, and until when by that boot's clock (milliseconds) nobody else can have it. */
+  bootId: string
+  until: number
+  /** The same by the clock of the world, for another boot: from when and until when. */
+  writtenAt: number
+  worldUntil: number
+}
+
+const ID = 'lasting/hosts/id.json'
+const fileOf = (network: string): string => `lasting/hosts/networks/${network}.json`
+
+const idShape = record({ id: when(value => isHostId(String(value)), 'the id of a host') })
+const shape = record({
+  number: within(0, 65_535),
+  subnets: listOf(when(isCidr, 'a prefix')),
+  mtu: within(68, 65_535),
+  bootId: text,
+  until: number,
+  writtenAt: number,
+  worldUntil: number,
+})
+
+/** Goes on while the machine sleeps. */
+export const bootClock = (): number => uptime() * 1_000
+
+/** Who this host is. */
+export function hostId(): string {
+  const known = readKept<{ id: string }>(ID, idShape)
+  if (known !== undefined) return known.id
+  const id = randomBytes(8).toString('hex')
+  writeKept(ID, { id })
+  return id
+}
+
+export const readHeld = (network: string): Kept | undefined => readKept<Kept>(fileOf(network), shape)
+
+/** @param until by this boot's clock */
+export function writeHeld(network: string, held: Pick<Kept, 'number' | 'subnets' | 'mtu' | 'until'>): void {
+  const writtenAt = Date.now()
+  const worldUntil = writtenAt + held.until - bootClock()
+  writeKept(fileOf(network), { ...held, bootId: currentBootId(), writtenAt, worldUntil } satisfies Kept)
+}
+
+export const forgetHeld = (network: string): void => writeKept(fileOf(network), undefined)
+
+/** True while nobody else can have it. A clock that was put back is no clock to believe. */
+export function isBelieved({ bootId, until, writtenAt, worldUntil }: Kept): boolean {
+  if (bootId === currentBootId()) return bootClock() < until
+  const now = Date.now()
+  return writtenAt <= now && now < worldUntil
+}
+
+/** What an attachment needs to know. */
+export interface OwnPart {
+  prefixes: Cidr[]
+  ranges: AddressRange[][]
+  mtu: number
+}
+
+/** This host's part of a network. @throws TsnetError `try-again`: it has none, or may not have it any more */
+export function ownPart(network: string, { pools }: Pick<HostsOptions, 'pools'>): OwnPart {
+  const held = readHeld(network)
+  const isSame = held !== undefined && held.subnets.join() === pools.map(({ subnet }) => subnet).join()
+  if (!isSame) {
+    throw new TsnetError('try-again', `network ${network}: this host has no prefix of it yet`, {
+      details: 'the daemon claims one when it runs and reaches etcd: `tsnet host ls` says what keeps it',
+    })
+  }
+  if (!isBelieved(held)) {
+    throw new TsnetError(
+      'try-again',
+      `network ${network}: this host has not reached etcd for so long that another may have its prefix by now`,
+      { details: 'once the daemon reaches etcd again, it has a prefix' },
+    )
+  }
+  const prefixes = prefixesOf(pools, held.number)
+  return { prefixes, ranges: rangesOf(prefixes), mtu: held.mtu }
+}

@@ -1,0 +1,214 @@
+/**
+ * This host in one network of hosts: membership and carrier, held together for as long as a daemon runs.
+ *
+ *     etcd ──▶ Membership ──claimed──▶ file of the prefix (kept.ts), carrier made anew where the number is another
+ *                  └─────────changed──▶ Carrier ──▶ the kernel
+ *
+ * A look, every few seconds, compares: addresses of the underlay that changed are told to the others, and what the kernel
+ * lost comes back. When the daemon ends, everything stays: packets need no daemon.
+ */
+
+import { hostname } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { messageOf } from '../model/errors.ts'
+import type { HostsOptions } from '../model/hosts/hosts.ts'
+import { currentBootId } from '../netns/alive.ts'
+import { cookieHere } from '../netns/cookie.ts'
+import { Carrier, linkAddress, mtuOver, type Underlay } from './carrier/carrier.ts'
+import type { Claim } from './claim.ts'
+import { Etcd } from './etcd/etcd.ts'
+import { bootClock, forgetHeld, hostId, readHeld, writeHeld } from './kept.ts'
+import { keysOf, type Layout, type Member } from './keys.ts'
+import { Membership, type MembershipState } from './membership.ts'
+import { findUnderlay } from './underlay.ts'
+
+/** Between signs of life; less where hosts are given up sooner. */
+const BEAT_MS = 5_000
+const LOOK_MS = 5_000
+/** Until there is an address at which others reach this host. */
+const RETRY_MS = 2_000
+
+export interface PresenceState extends MembershipState {
+  network: string
+  id: string
+  layout: Layout
+  addresses: string[]
+}
+
+export class Presence {
+  readonly network: string
+  readonly options: HostsOptions
+  readonly #id: string
+  readonly #log: (line: string) => void
+  readonly #etcd: Etcd
+  readonly #ended = new AbortController()
+  #running: Promise<void> = Promise.resolve()
+  #underlay: Underlay | undefined
+  #membership: Membership | undefined
+  #carrier: { carrier: Carrier; number: number } | undefined
+  #claim: Claim | undefined
+  #members: Member[] | undefined
+  #trouble: string | undefined
+
+  constructor(network: string, options: HostsOptions, log: (line: string) => void) {
+    this.network = network
+    this.options = options
+    this.#id = hostId()
+    this.#log = log
+    this.#etcd = new Etcd(options.etcd)
+  }
+
+  get state(): PresenceState {
+    const state = this.#membership?.state ?? { members: [], revision: 0 }
+    const trouble = state.trouble ?? this.#trouble
+    return {
+      ...state,
+      ...(trouble !== undefined && { trouble }),
+      network: this.network,
+      id: this.#id,
+      layout: this.#layout,
+      addresses: this.#underlay?.addresses ?? [],
+    }
+  }
+
+  begin(): void {
+    this.#running = this.#live()
+  }
+
+  /** What the kernel and etcd hold stays. */
+  async end(): Promise<void> {
+    this.#ended.abort()
+    await this.#membership?.end()
+    await this.#running
+    this.#etcd[Symbol.dispose]()
+  }
+
+  /** The network is not on this host any more: others lead nothing here. Its prefix stays a while, should it come back. */
+  async leave(): Promise<void> {
+    this.#ended.abort()
+    await this.#membership?.end()
+    await this.#running
+    this.#do(() => this.#carrier?.carrier.remove())
+    if (this.#claim !== undefined) await this.#etcd.revoke(this.#claim.word).catch(() => {})
+    this.#etcd[Symbol.dispose]()
+  }
+
+  get #layout(): Layout {
+    const { pools, carrier, port } = this.options
+    return { pools, carrier, port }
+  }
+
+  async #live(): Promise<void> {
+    const { signal } = this.#ended
+    while (!signal.aborted) {
+      this.#do(() => this.#look())
+      await sleep(this.#underlay === undefined ? RETRY_MS : LOOK_MS, undefined, { signal }).catch(() => {})
+      if (this.#underlay === undefined && this.options.underlay === undefined) await this.#reachEtcd()
+    }
+  }
+
+  /** So that it is known by which address it is reached. */
+  async #reachEtcd(): Promise<void> {
+    await this.#etcd.range(keysOf(this.options.etcd.keys, this.network).layout).catch(() => {})
+  }
+
+  #look(): void {
+    const own = this.options.pools.map(({ subnet }) => subnet)
+    const found = findUnderlay(this.options.underlay, this.#etcd.localAddress, own)
+    const before = this.#underlay
+    this.#underlay = found
+    if (before?.addresses.join() !== found.addresses.join()) this.#beginMembership(found)
+    else this.#carrier?.carrier.look(found)
+    if (before !== undefined && before.mtu !== found.mtu) this.#writeDown()
+  }
+
+  #beginMembership({ addresses }: Underlay): void {
+    const last = this.#membership
+    const { options } = this
+    this.#carrier = undefined
+    this.#members = undefined
+    this.#membership = new Membership({
+      store: this.#etcd,
+      keys: keysOf(options.etcd.keys, this.network),
+      self: {
+        id: this.#id,
+        layout: this.#layout,
+        word: {
+          name: hostname(),
+          addresses,
+          mac: linkAddress(this.#id, this.network),
+          instance: `${currentBootId()}/${cookieHere()}`,
+        },
+        routesKeptS: options.routesKeptS,
+        prefixKeptS: options.prefixKeptS,
+        beatMs: Math.min(BEAT_MS, (options.routesKeptS * 1_000) / 3),
+      },
+      clock: bootClock,
+      pause: ms => sleep(ms),
+      random: Math.random,
+      had: readHeld(this.network)?.number,
+      changed: members => this.#do(() => this.#changed(members)),
+      claimed: claim => this.#do(() => this.#claimed(claim)),
+      log: this.#log,
+    })
+    const next = this.#membership
+    void (async () => {
+      await last?.end()
+      if (!this.#ended.signal.aborted && this.#membership === next) next.begin()
+    })()
+  }
+
+  #claimed(claim: Claim | undefined): void {
+    this.#claim = claim
+    if (claim === undefined) {
+      forgetHeld(this.network)
+      return
+    }
+    this.#writeDown()
+    this.#carry()
+  }
+
+  #changed(members: Member[]): void {
+    this.#members = members
+    this.#carry()
+  }
+
+  /** Not before all is known: what an earlier daemon left would be taken away and made again. */
+  #carry(): void {
+    const [claim, members, underlay] = [this.#claim, this.#members, this.#underlay]
+    if (claim === undefined || members === undefined || underlay === undefined) return
+    if (this.#carrier?.number === claim.number) {
+      this.#carrier.carrier.set(members)
+      return
+    }
+    const place = {
+      network: this.network,
+      layout: this.#layout,
+      number: claim.number,
+      mac: linkAddress(this.#id, this.network),
+    }
+    const carrier = new Carrier(place, underlay, members, this.#log)
+    this.#carrier = { carrier, number: claim.number }
+    carrier.look()
+  }
+
+  #writeDown(): void {
+    const [claim, underlay] = [this.#claim, this.#underlay]
+    if (claim === undefined || underlay === undefined) return
+    const { number, until } = claim
+    const subnets = this.options.pools.map(({ subnet }) => subnet)
+    writeHeld(this.network, { number, until, subnets, mtu: mtuOver(this.#layout, underlay) })
+  }
+
+  /** What fails is tried again at the next look. */
+  #do(work: () => void): void {
+    try {
+      work()
+      this.#trouble = undefined
+    } catch (thrown) {
+      const trouble = messageOf(thrown)
+      if (trouble !== this.#trouble) this.#log(`network ${this.network}: ${trouble}`)
+      this.#trouble = trouble
+    }
+  }
+}
