@@ -23,7 +23,7 @@
  * Limits: no GC or CHECK of lists. The cache is libcni's default; podman and others may keep their own.
  */
 
-export { type Joined, type JoinRequest, join } from './join.ts'
-export { leave } from './leave.ts'
+export { callsToJoin, type Joined, type JoinRequest, join } from './join.ts'
+export { callsToLeave, leave, whoLeaves } from './leave.ts'
 export { runOciHook } from './oci-hook.ts'
 export { containerIdOf, idsOf, remembered } from './who.ts'

@@ -7,6 +7,8 @@ import { operationsIn } from '../cni/operations.ts'
 import { roles } from '../cni/roles/roles.ts'
 import { execPlugin } from '../ipam/exec-plugin.ts'
 import { TsnetError } from '../model/errors.ts'
+import { tellChange } from '../model/surroundings.ts'
+import { command } from '../netlink/command.ts'
 import type { Host } from '../networks/places.ts'
 
 export interface Question {
@@ -16,8 +18,16 @@ export interface Question {
   config: Record<string, unknown>
 }
 
+/** As it would be typed. */
+export const textOf = ({ type, env, config }: Question): string =>
+  command('env', ...Object.entries(env).map(([name, value]) => `${name}=${value}`), type).concat(
+    ` <<<${command('', JSON.stringify(config)).trim()}`,
+  )
+
 /** @returns what the plugin printed @throws TsnetError `delegate` with the plugin's own code; `missing` */
-export async function invoke({ type, env, config }: Question, host: Host): Promise<string> {
+export async function invoke(question: Question, host: Host): Promise<string> {
+  const { type, env, config } = question
+  tellChange(() => textOf(question))
   if (!isOurs(type, host.path)) {
     return execPlugin({ plugin: type, path: host.path, env, config, key: 'type' })
   }

@@ -15,11 +15,11 @@ import { parsePortSpec } from '../model/publication/port-spec.ts'
 import { type ListCall, writeCached } from '../networks/cache.ts'
 import type { NetworkList } from '../networks/conflist.ts'
 import { freeName, identityAt, interfacesOf } from '../networks/inside.ts'
-import { isThere, listKnown, livesElsewhere } from '../networks/known.ts'
+import { isThere, type Known, listKnown, livesElsewhere } from '../networks/known.ts'
 import type { Host } from '../networks/places.ts'
 import type { RawResult } from '../networks/result.ts'
-import { leaveAs, leaveKnown } from './leave.ts'
-import { addList } from './run-list.ts'
+import { callsToLeave, leaveAs, leaveKnown } from './leave.ts'
+import { addList, callsOf } from './run-list.ts'
 
 export interface JoinRequest {
   containerId: string
@@ -43,8 +43,35 @@ export interface Joined {
   result: RawResult
 }
 
+/** What joining takes: who is taken down before, of an earlier container of that id, and the call of the list. */
+interface JoinPlan {
+  gone: Known[]
+  call: ListCall
+}
+
 /** @throws TsnetError; nothing is then left of it */
 export async function join(list: NetworkList, request: JoinRequest, host: Host): Promise<Joined> {
+  const { gone, call } = planJoin(list, request, host)
+  const { containerId, ifname } = call
+  const network = list.name
+  for (const each of gone) await leaveKnown(each, host)
+  const result = await addList(list, call, host)
+  try {
+    writeCached(host.cache, { network, ...call, list: list.text, result })
+  } catch (thrown) {
+    await leaveAs({ network, ...call, list: list.text, result }, host)
+    throw thrown
+  }
+  return { network, containerId, ifname, result }
+}
+
+/** What join would call. @throws TsnetError as join, as far as it is known before */
+export function callsToJoin(list: NetworkList, request: JoinRequest, host: Host): string[] {
+  const { gone, call } = planJoin(list, request, host)
+  return [...gone.flatMap(each => callsToLeave(each, host)), ...callsOf('ADD', list, call, host)]
+}
+
+function planJoin(list: NetworkList, request: JoinRequest, host: Host): JoinPlan {
   const containerId = checkContainerId(request.containerId)
   const network = checkNetworkName(list.name)
   const taken = interfacesOf(request.netns)
@@ -77,17 +104,11 @@ export async function join(list: NetworkList, request: JoinRequest, host: Host):
       `${request.name ?? containerId} has an interface ${wanted} already; choose another name with --ifname`,
     )
   }
-  for (const gone of sameId.filter(each => !here.includes(each))) await leaveKnown(gone, host)
   const ifname = wanted ?? freeName(taken)
-  const call: ListCall = { containerId, netns: request.netns, ifname, ...offer }
-  const result = await addList(list, call, host)
-  try {
-    writeCached(host.cache, { network, ...call, list: list.text, result })
-  } catch (thrown) {
-    await leaveAs({ network, ...call, list: list.text, result }, host)
-    throw thrown
+  return {
+    gone: sameId.filter(each => !here.includes(each)),
+    call: { containerId, netns: request.netns, ifname, ...offer },
   }
-  return { network, containerId, ifname, result }
 }
 
 /** What the plugins are told beside the call. @throws TsnetError for what no plugin of the list can do */

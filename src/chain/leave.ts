@@ -13,7 +13,7 @@ import { type CachedAttachment, type ListCall, removeCached } from '../networks/
 import { findNetworkList, parseNetworkList } from '../networks/conflist.ts'
 import { isAlive, type Known, listKnown, livesElsewhere } from '../networks/known.ts'
 import type { Host } from '../networks/places.ts'
-import { deleteList } from './run-list.ts'
+import { callsOf, deleteList } from './run-list.ts'
 
 export interface LeaveRequest {
   network: string
@@ -30,15 +30,30 @@ export interface LeaveRequest {
  */
 export async function leave(request: LeaveRequest, host: Host): Promise<AttachmentKey[]> {
   const { network, containerId } = request
-  const known = listKnown(host).filter(
+  const known = whoLeaves(request, host)
+  await everyStep(known.map(each => () => leaveKnown(each, host)))
+  return known.map(({ ifname }) => ({ network, containerId, ifname }))
+}
+
+/** The attachments that a request means. */
+export const whoLeaves = ({ network, containerId, ifname, netns }: LeaveRequest, host: Host): Known[] =>
+  listKnown(host).filter(
     each =>
       each.network === network &&
       each.containerId === containerId &&
-      (request.ifname ?? each.ifname) === each.ifname &&
-      !(request.netns !== undefined && livesElsewhere(each, request.netns)),
+      (ifname ?? each.ifname) === each.ifname &&
+      !(netns !== undefined && livesElsewhere(each, netns)),
   )
-  await everyStep(known.map(each => () => leaveKnown(each, host)))
-  return known.map(({ ifname }) => ({ network, containerId, ifname }))
+
+/** What leaveKnown would call. Without any list our own record is what is taken down. */
+export function callsToLeave(known: Known, host: Host): string[] {
+  const { network, containerId, ifname, cached } = known
+  const netns = isAlive(known) ? known.netns : ''
+  const list = cached === undefined ? listNow(network, host) : listOf(cached, host)
+  const call = cached ?? { containerId, ifname, args: [], capabilities: {} }
+  return list === undefined
+    ? [`take down what is recorded of ${containerId} ${ifname} on ${network}`]
+    : callsOf('DEL', list, { ...call, netns }, host, cached?.result)
 }
 
 /**

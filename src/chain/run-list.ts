@@ -12,7 +12,7 @@ import type { ListCall } from '../networks/cache.ts'
 import type { NetworkList, PluginConfig } from '../networks/conflist.ts'
 import type { Host } from '../networks/places.ts'
 import type { RawResult } from '../networks/result.ts'
-import { invoke } from './invoke.ts'
+import { invoke, type Question, textOf } from './invoke.ts'
 
 /** @throws TsnetError `delegate`, naming the plugin; what the others had done is then undone */
 export async function addList(list: NetworkList, call: ListCall, host: Host): Promise<RawResult> {
@@ -54,37 +54,49 @@ export async function deleteList(
   )
 }
 
-function ask(
+/** The calls of ADD or DEL, in their order, each as it would be typed; what plugins of ADD answer is not known before. */
+export function callsOf(
+  command: 'ADD' | 'DEL',
+  list: NetworkList,
+  call: ListCall,
+  host: Host,
+  result?: RawResult,
+): string[] {
+  const plugins = command === 'ADD' ? list.plugins : list.plugins.toReversed()
+  return plugins.map(plugin => textOf(questionOf(command, list, plugin, call, result, host)))
+}
+
+const ask = (...words: Parameters<typeof questionOf>): Promise<string> =>
+  invoke(questionOf(...words), words[5])
+
+function questionOf(
   command: 'ADD' | 'DEL',
   { name, cniVersion }: NetworkList,
   plugin: PluginConfig,
   call: ListCall,
   prevResult: RawResult | undefined,
   host: Host,
-): Promise<string> {
+): Question {
   const offered = plugin.capabilities.filter(capability => Object.hasOwn(call.capabilities, capability))
   const runtimeConfig = Object.fromEntries(offered.map(each => [each, call.capabilities[each]]))
-  return invoke(
-    {
-      type: plugin.type,
-      env: {
-        CNI_COMMAND: command,
-        CNI_CONTAINERID: call.containerId,
-        CNI_NETNS: call.netns,
-        CNI_IFNAME: call.ifname,
-        CNI_ARGS: call.args.map(pair => pair.join('=')).join(';'),
-        CNI_PATH: host.path.join(':'),
-      },
-      config: {
-        ...plugin.config,
-        name,
-        cniVersion,
-        ...(offered.length > 0 && { runtimeConfig }),
-        ...(prevResult !== undefined && { prevResult }),
-      },
+  return {
+    type: plugin.type,
+    env: {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: call.containerId,
+      CNI_NETNS: call.netns,
+      CNI_IFNAME: call.ifname,
+      CNI_ARGS: call.args.map(pair => pair.join('=')).join(';'),
+      CNI_PATH: host.path.join(':'),
     },
-    host,
-  )
+    config: {
+      ...plugin.config,
+      name,
+      cniVersion,
+      ...(offered.length > 0 && { runtimeConfig }),
+      ...(prevResult !== undefined && { prevResult }),
+    },
+  }
 }
 
 function readResult(plugin: PluginConfig, stdout: string): RawResult {

@@ -1,6 +1,15 @@
 /** `tsnet attach`, `tsnet detach` and `tsnet oci-hook`. */
 
-import { idsOf, join, leave, remembered, runOciHook } from '../chain/chain.ts'
+import {
+  callsToJoin,
+  callsToLeave,
+  idsOf,
+  join,
+  leave,
+  remembered,
+  runOciHook,
+  whoLeaves,
+} from '../chain/chain.ts'
 import { readStdin } from '../cni/stdin.ts'
 import { ignoreSignals } from '../ffi/signals.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
@@ -22,33 +31,32 @@ export interface AttachOptions {
   alias?: string[]
 }
 
-type Output = AttachOptions & { json: boolean }
+/** `isDry`: nothing is done, and the calls of plugins are printed that would be made. */
+type Output = AttachOptions & { json: boolean; isDry: boolean }
 
 /** Puts a container that exists on a network; prints the interface and its addresses, or the CNI result. */
 export async function attach(
   terminal: Terminal,
   network: string,
   word: string,
-  { confDir, ifname, publish = [], ip, alias = [], json }: Output,
+  { confDir, ifname, publish = [], ip, alias = [], json, isDry }: Output,
 ): Promise<void> {
   const host = hostOf(process.env, confDir)
   const list = findNetworkList(network, host.confDir)
   const container = await resolve(word, warning(terminal))
   const { name, netns } = container
   const [containerId = ''] = idsOf(container, host)
-  const joined = await join(
-    list,
-    {
-      containerId,
-      name,
-      netns: netns.path,
-      ports: publish,
-      aliases: alias,
-      ...(ifname !== undefined && { ifname }),
-      ...(ip !== undefined && { ip }),
-    },
-    host,
-  )
+  const request = {
+    containerId,
+    name,
+    netns: netns.path,
+    ports: publish,
+    aliases: alias,
+    ...(ifname !== undefined && { ifname }),
+    ...(ip !== undefined && { ip }),
+  }
+  if (isDry) return printCalls(terminal, callsToJoin(list, request, host), json)
+  const joined = await join(list, request, host)
   if (json) terminal.out(`${JSON.stringify(joined.result, null, 2)}\n`)
   else
     terminal.out(
@@ -61,22 +69,25 @@ export async function detach(
   terminal: Terminal,
   network: string,
   word: string,
-  { confDir, ifname, json }: Output,
+  { confDir, ifname, json, isDry }: Output,
 ): Promise<void> {
   // What is begun is finished.
   ignoreSignals('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE')
   const host = hostOf(process.env, confDir)
   const running = await resolve(word, warning(terminal)).catch(notRunning)
-  const gone = (containerId: string) =>
-    leave(
-      {
-        network,
-        containerId,
-        ...(ifname !== undefined && { ifname }),
-        ...(running && { netns: running.netns }),
-      },
-      host,
-    )
+  const requestOf = (containerId: string) => ({
+    network,
+    containerId,
+    ...(ifname !== undefined && { ifname }),
+    ...(running && { netns: running.netns }),
+  })
+  const calls: string[] = []
+  const gone = async (containerId: string): Promise<AttachmentKey[]> => {
+    if (!isDry) return leave(requestOf(containerId), host)
+    const known = whoLeaves(requestOf(containerId), host)
+    calls.push(...known.flatMap(each => callsToLeave(each, host)))
+    return known
+  }
   const left: AttachmentKey[] = []
   for (const id of running === undefined ? [] : idsOf(running, host)) left.push(...(await gone(id)))
   if (left.length === 0) left.push(...(await gone(onlyOne(word, remembered(word, network, host)))))
@@ -84,8 +95,14 @@ export async function detach(
     const what = ifname === undefined ? '' : ` as ${ifname}`
     throw new TsnetError('unknown-container', `${word} is not on network ${network}${what}`)
   }
-  if (json) terminal.out(`${JSON.stringify(left)}\n`)
+  if (isDry) printCalls(terminal, calls, json)
+  else if (json) terminal.out(`${JSON.stringify(left)}\n`)
   else for (const each of left) terminal.out(`${running?.name ?? word} ${each.ifname} ${network} detached\n`)
+}
+
+function printCalls(terminal: Terminal, calls: readonly string[], json: boolean): void {
+  if (json) terminal.out(`${JSON.stringify(calls)}\n`)
+  else for (const call of calls) terminal.out(`[#] ${call}\n`)
 }
 
 function onlyOne(word: string, ids: string[]): string {

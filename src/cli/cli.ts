@@ -30,8 +30,9 @@
  */
 
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { hearChanges } from '../model/surroundings.ts'
 import { VERSION } from '../model/version.ts'
-import { Command, CommanderError, leavesOf, wordsOf } from './command.ts'
+import { Command, CommanderError, type Doing, leavesOf, wordsOf } from './command.ts'
 import { addCommands } from './commands/commands.ts'
 import type { InstallOptions } from './install.ts'
 import { addManual, describeCommands } from './manual/manual.ts'
@@ -53,7 +54,10 @@ export async function run(
   }
   try {
     const program = commands(terminal)
-    program.hook('preAction', (_, command) => needRoot(command, uid))
+    program.hook('preAction', (_, command) => {
+      needRoot(command, uid)
+      if (command.opts<Doing>().verbose) hearChanges(change => terminal.error(`[#] ${change}\n`))
+    })
     await program.parseAsync(args, { from: 'user' })
     return 0
   } catch (thrown) {
@@ -99,7 +103,7 @@ const OF_EVERYBODY = ['network ls', 'check']
 function needRoot(command: Command, uid: number | undefined): void {
   const { root, dryRun } = command.opts<InstallOptions>()
   // What the kernel holds, only root sees.
-  const isOfFiles = dryRun === true && !['reconcile', 'gc'].includes(command.name())
+  const isOfFiles = dryRun === true && ['install', 'uninstall'].includes(command.name())
   const words = wordsOf(command)
   if (uid === 0 || root !== undefined || isOfFiles || OF_EVERYBODY.includes(words)) return
   const line = ['sudo', 'tsnet', words, ...(command.parent?.args.slice(1) ?? [])].join(' ')

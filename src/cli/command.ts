@@ -28,3 +28,16 @@ export const addListOptions = (command: Command, filters: string): Command =>
     .option('-f, --filter <filter>', `${filters}; may be given several times`, listOf)
     .option('--format <template>', 'a line for each, such as {{.ID}}; or json; or a table of such')
     .option('--json', 'print them as JSON')
+
+/** Of commands that change the system. */
+export interface Doing {
+  dryRun?: true
+  verbose?: true
+}
+
+/** What it does is done for all commands at once, see cli.ts. */
+export const addVerbose = (command: Command): Command =>
+  command.option('-v, --verbose', 'say each change to the system as the command that makes it')
+
+export const addDoing = (command: Command, dryRun = 'only say what would be done'): Command =>
+  addVerbose(command.option('--dry-run', dryRun))

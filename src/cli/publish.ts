@@ -8,21 +8,36 @@ import { portRange } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 import { calledOf, type Publication } from '../model/publication/publication.ts'
 import { type PublishWords, parsePublishRequest } from '../model/publication/request.ts'
+import { choosePublications } from '../publish/choose.ts'
 import { ListeningIn, silenceOf } from '../publish/condition.ts'
+import { foresee } from '../publish/foresee.ts'
 import type { Drained } from '../publish/front/drain.ts'
 import { factsOf, publishedHere } from '../publish/list.ts'
 import type { Served } from '../publish/publish.ts'
+import { resolve } from '../publish/resolve.ts'
 import { requireRunDirectory } from '../records/run-directory.ts'
 import { askOnce } from './ask.ts'
 import type { Terminal } from './terminal.ts'
 
 interface Output {
   json: boolean
+  /** Nothing is done, and no daemon started for it. */
+  isDry: boolean
 }
 
 /** Publishes, starting the daemon where none runs. */
-export async function publish(terminal: Terminal, words: PublishWords, { json }: Output): Promise<void> {
-  parsePublishRequest(words) // what is wrong is said before a daemon is started for it
+export async function publish(
+  terminal: Terminal,
+  words: PublishWords,
+  { json, isDry }: Output,
+): Promise<void> {
+  // What is wrong is said before a daemon is started for it.
+  const request = parsePublishRequest(words)
+  if (isDry) {
+    requireRunDirectory()
+    const drafts = await foresee(request, publishedHere(), line => terminal.error(`tsnet: ${line}\n`))
+    return printDrafts(terminal, 'would publish', drafts, json)
+  }
   const published = (await askOnce(terminal, daemonAtHand, (client, since) =>
     client.ask('publish', { ...words, ...present({ since }) }, withinFor(words.ports.length)),
   )) as Served[]
@@ -43,12 +58,17 @@ function remarksOn(publication: Served): string[] {
 export async function unpublish(
   terminal: Terminal,
   words: string[],
-  { json, all }: Output & { all: boolean },
+  { json, isDry, all }: Output & { all: boolean },
 ): Promise<void> {
   if (all === words.length > 0) {
     throw new TsnetError('invalid-environment', 'name the ports and containers to unpublish, or say --all')
   }
   requireRunDirectory()
+  if (isDry) {
+    const published = publishedHere()
+    const chosen = all ? published : await choosePublications(published, words, each => resolve(each))
+    return printDrafts(terminal, 'would end', chosen, json)
+  }
   // Rules serve on without a daemon; ending them takes one.
   const connect = async () =>
     (await connectControl()) ?? (publishedHere().length > 0 ? await daemonAtHand() : undefined)
@@ -90,6 +110,11 @@ const nothingPublished = ([word]: string[]): TsnetError =>
 const withinMs = (chosen: Publication[]): number =>
   chosen.reduce((sum, { drainMs }) => sum + drainMs, withinFor(chosen.length))
 
+function printDrafts(terminal: Terminal, what: string, all: readonly Publication[], json: boolean): void {
+  if (json) terminal.out(`${JSON.stringify(all)}\n`)
+  else for (const each of all) terminal.out(`${what} ${describe(each)}\n`)
+}
+
 const describe = (publication: Publication): string =>
   `${hostSide(publication)} -> ${namesOf(publication)}:${targetSide(publication)}`
 
@@ -97,8 +122,9 @@ type Sides = Pick<Publication, 'hostIp' | 'hostPort' | 'count' | 'protocol' | 't
 
 /** `*:8080/tcp`, `[::1]:9000-9001/udp`. */
 export function hostSide({ hostIp, hostPort, count, protocol }: Sides): string {
+  const ports = hostPort === 0 ? '(a free port)' : portRange(hostPort, count)
   const host = hostIp === undefined ? '*' : hostIp.includes(':') ? `[${hostIp}]` : hostIp
-  return `${host}:${portRange(hostPort, count)}/${protocol}`
+  return `${host}:${ports}/${protocol}`
 }
 
 /** `80`, `80-89` or a path. */

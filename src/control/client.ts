@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { peerPid } from '../ffi/peer.ts'
 import { hasCode, TsnetError } from '../model/errors.ts'
 import { shown } from '../model/json/shown.ts'
+import { type Surroundings, surroundings } from '../model/surroundings.ts'
 import { type Standstill, standstillOf } from '../netns/standstill.ts'
 import { controlSocket, type Event, errorOf, REPLY_MAX, type Reply, readLines, writeLine } from './control.ts'
 
@@ -12,6 +13,8 @@ interface Waiting {
   resolve(result: unknown): void
   reject(error: Error): void
   timer: NodeJS.Timeout
+  /** Hears of the changes that were made. */
+  tell: Surroundings['tell']
 }
 
 /** Stopped is who is seen to be so twice: a debugger stops a process for a moment. */
@@ -112,8 +115,9 @@ export class ControlClient implements Disposable {
         const what = `the daemon did not answer ${shown(operation)} within ${withinMs / 1000} s`
         reject(new TsnetError('try-again', what, { details: 'it may still do what it was asked for' }))
       }, withinMs)
-      this.#waiting.set(id, { resolve, reject, timer })
-      writeLine(this.#socket, { id, do: operation, with: parameters })
+      const { tell } = surroundings()
+      this.#waiting.set(id, { resolve, reject, timer, tell })
+      writeLine(this.#socket, { id, do: operation, with: parameters, ...(tell && { tell: true }) })
     })
   }
 
@@ -125,6 +129,7 @@ export class ControlClient implements Disposable {
     const waiting = this.#waiting.get(reply.id)
     this.#waiting.delete(reply.id)
     clearTimeout(waiting?.timer)
+    for (const change of reply.told ?? []) waiting?.tell?.(change)
     if ('error' in reply) waiting?.reject(errorOf(reply.error))
     else waiting?.resolve(reply.result)
   }

@@ -55,6 +55,8 @@ export interface Request {
   id: number
   do: string
   with?: unknown
+  /** Whoever asks wants to hear of each change to the system. */
+  tell?: true
 }
 
 export interface ErrorReport {
@@ -63,7 +65,8 @@ export interface ErrorReport {
   details?: string
 }
 
-export type Reply = { id: number; result: unknown } | { id: number; error: ErrorReport }
+/** `told`: the changes, for whoever wanted to hear of them. */
+export type Reply = { id: number; told?: string[] } & ({ result: unknown } | { error: ErrorReport })
 
 /** Something happened that a watcher wants to hear of. */
 export interface Event {
@@ -103,9 +106,14 @@ export const lineOf = (value: Reply | Event | Request): string => `${JSON.string
 /** A request as it came, or undefined. */
 export function asRequest(value: unknown): Request | undefined {
   if (typeof value !== 'object' || value === null) return undefined
-  const { id, do: operation, with: parameters } = value as Partial<Record<'id' | 'do' | 'with', unknown>>
+  const {
+    id,
+    do: operation,
+    with: parameters,
+    tell,
+  } = value as Partial<Record<'id' | 'do' | 'with' | 'tell', unknown>>
   if (!Number.isSafeInteger(id) || typeof operation !== 'string') return undefined
-  return { id: id as number, do: operation, with: parameters }
+  return { id: id as number, do: operation, with: parameters, ...(tell === true && { tell }) }
 }
 
 /** An error as it travels. */

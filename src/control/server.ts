@@ -24,6 +24,9 @@ export interface Peer {
 /** What can be asked for, by name. */
 export type Handlers = Record<string, (parameters: unknown, peer: Peer) => unknown>
 
+/** Does work for whoever wants to hear of the changes that it makes. */
+export type Listening = <T>(tell: (change: string) => void, work: () => Promise<T>) => Promise<T>
+
 /** How many peers may be connected at once, beside those that stay; for one more, the one idle for longest is let go. */
 const CONNECTIONS_MAX = 1024
 
@@ -33,6 +36,7 @@ const IDLE_MS = 300_000
 /** Connections of a server that answers with these handlers. */
 export class ControlServer {
   readonly #handlers: Handlers
+  readonly #listening: Listening
   readonly #watchers: Watchers
   readonly #peers = new Set<Socket>()
   readonly #staying = new Set<Socket>()
@@ -41,9 +45,18 @@ export class ControlServer {
   readonly #idle = new Set<Socket>()
   #onLeave: () => void = () => {}
 
-  /** @param watched hears how many watch */
-  constructor(server: Server, handlers: Handlers, watched: (count: number) => void = () => {}) {
+  /**
+   * @param watched hears how many watch
+   * @param listening does work, and hears of the changes that it makes to the system
+   */
+  constructor(
+    server: Server,
+    handlers: Handlers,
+    watched: (count: number) => void = () => {},
+    listening: Listening = (_, work) => work(),
+  ) {
     this.#handlers = handlers
+    this.#listening = listening
     this.#watchers = new Watchers(watched)
     server.on('connection', socket => {
       if (this.#peers.size - this.#staying.size < CONNECTIONS_MAX || this.#makeRoom()) this.#welcome(socket)
@@ -103,9 +116,14 @@ export class ControlServer {
         writeLine(socket, reply)
         if (--asked === 0) this.#rest(socket)
       }
-      void this.#answer(socket, request.do, request.with).then(
-        result => answered({ id: request.id, result: result ?? null }),
-        thrown => answered({ id: request.id, error: reportOf(thrown) }),
+      const { id } = request
+      const told: string[] = []
+      const work = () => this.#answer(socket, request.do, request.with)
+      const done = request.tell ? this.#listening(change => told.push(change), work) : work()
+      const more = () => (told.length === 0 ? {} : { told })
+      void done.then(
+        result => answered({ id, result: result ?? null, ...more() }),
+        thrown => answered({ id, error: reportOf(thrown), ...more() }),
       )
     })
   }

@@ -42,6 +42,7 @@ import { inheritedLock, lockAlone, SUCCESSION_WITHIN_MS, takePlace } from './alo
 import { type Asked, answerCalls } from './calls/calls.ts'
 import { handleCommand, type RunCommand } from './calls/commands.ts'
 import { FastPath } from './calls/fast-path.ts'
+import { hearing } from './calls/on-behalf.ts'
 import { ownAsker } from './calls/own.ts'
 import { leaveControlGroup } from './control-group.ts'
 import { redirectKey } from './handover.ts'
@@ -174,7 +175,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   )
   const handlers = { ...succession.guard(operations, personal), ...succession.handlers }
   const own = ownAsker(operations, succession)
-  const control = new ControlServer(server, handlers, count => events.heard(count > 0))
+  const control = new ControlServer(server, handlers, count => events.heard(count > 0), hearing)
 
   // It takes nobody before its word is given: until then the predecessor may have to go on.
   if (predecessor !== undefined) await proxy.freeze()

@@ -11,6 +11,8 @@ export interface Surroundings {
   caller?: string
   /** Says something to whoever reads the caller's stderr. */
   complain: (text: string) => void
+  /** Hears of each change to the system, as the command that makes it; absent: nobody wants to. */
+  tell?: (change: string) => void
 }
 
 const own: Surroundings = { env: process.env, complain: text => void process.stderr.write(text) }
@@ -23,4 +25,15 @@ export const surroundings = (): Surroundings => find() ?? own
 /** @param look knows whose operation is under way; undefined: nobody's but this process's */
 export function findSurroundings(look: typeof find): void {
   find = look
+}
+
+/** Has whoever asked for the operation that is under way hear of every change to the system. */
+export const hearChanges = (tell: (change: string) => void): void => {
+  surroundings().tell = tell
+}
+
+/** Says a change to whoever wants to hear of it. @param change is asked for only then */
+export const tellChange = (change: () => string): void => {
+  const { tell } = surroundings()
+  if (tell !== undefined) tell(change())
 }

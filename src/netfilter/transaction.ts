@@ -7,6 +7,7 @@
  * message and the place in it, from which we know the element or the expression that it means (refusal.ts).
  */
 
+import { tellChange } from '../model/surroundings.ts'
 import { concatenate } from '../netlink/codecs.ts'
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REQUEST } from '../netlink/constants.ts'
 import { addFlags, encodeMessage, lengthAt } from '../netlink/message.ts'
@@ -248,6 +249,7 @@ export class Transaction {
     ])
     // The echo of the first message, which is no part of the answer that matters, and the generation that was made.
     if (lengthAt(datagram, begin.length) <= ECHOED_AT_MOST) addFlags(datagram, begin.length, NLM_F_ECHO)
+    for (const { what } of this.#parts) tellChange(() => what)
     let made: number | undefined
     const [refusal] = nl.transact(this.#parts[0]?.what ?? '', datagram, ({ type, payload }) => {
       if (type === k.NFT_MSG_NEWGEN) made = readGeneration(payload)

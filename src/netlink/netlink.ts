@@ -25,6 +25,8 @@
 import { constants } from 'node:os'
 import { errnoName, errnoText } from '../ffi/ffi.ts'
 import { hasCode, TsnetError } from '../model/errors.ts'
+import { tellChange } from '../model/surroundings.ts'
+import { inodeHere } from '../netns/netns.ts'
 import { concatenate } from './codecs.ts'
 import * as k from './constants.ts'
 import {
@@ -126,7 +128,7 @@ export class Netlink implements Disposable {
    * @throws NetlinkError; `ENOBUFS` when the kernel had no memory for its answer: the change may be made
    */
   change(request: Request): void {
-    this.#trace?.(wordsOf(request))
+    this.#tell(request)
     this.#ask(request, k.NLM_F_ACK)
   }
 
@@ -135,7 +137,7 @@ export class Netlink implements Disposable {
    * may be asked before it is done.
    */
   async changeAside(request: Request): Promise<void> {
-    this.#trace?.(wordsOf(request))
+    this.#tell(request)
     const datagram = this.#encode(request, k.NLM_F_ACK)
     if (this.#transport.sendAside === undefined) this.#transport.send(datagram)
     else await this.#transport.sendAside(datagram)
@@ -243,7 +245,7 @@ export class Netlink implements Disposable {
         const message = padded(encodeMessage({ ...whole, payload: concatenate(payload) }))
         size += message.length
         if (messages.length > 0 && (size > BATCH_BYTES || messages.length === BATCH_MESSAGES)) break
-        this.#trace?.(wordsOf(request))
+        this.#tell(request)
         messages.push(message)
       }
       const answer = this.#sendAll(concatenate(messages))
@@ -252,6 +254,15 @@ export class Netlink implements Disposable {
       from += messages.length
     }
     return refusals
+  }
+
+  /** A change, to whoever hears of those. */
+  #tell(request: Request): void {
+    this.#trace?.(wordsOf(request))
+    tellChange(() => {
+      const isElsewhere = this.namespace !== 0 && this.namespace !== inodeHere()
+      return `${wordsOf(request)}${isElsewhere ? `    (in net:[${this.namespace}])` : ''}`
+    })
   }
 
   [Symbol.dispose](): void {

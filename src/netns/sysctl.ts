@@ -9,6 +9,7 @@
 import { closeSync, constants, existsSync, openSync, readSync, writeSync } from 'node:fs'
 import { libc, must } from '../ffi/ffi.ts'
 import { hasCode } from '../model/errors.ts'
+import { tellChange } from '../model/surroundings.ts'
 
 const PROC_SUPER_MAGIC = 0x9fa0 // linux/magic.h
 
@@ -32,8 +33,10 @@ export const hasSysctl = (name: string): boolean => existsSync(`/proc/sys/${name
  * @returns false where the kernel does not have the setting (IPv6 off, say)
  * @throws Node's error with `EROFS` or `EACCES` where /proc/sys is read-only
  */
-export const setSysctl = (name: string, value: string): boolean =>
-  withFile(name, constants.O_WRONLY, fd => writeSync(fd, value)) !== undefined
+export function setSysctl(name: string, value: string): boolean {
+  tellChange(() => `sysctl -w ${name}=${value}`)
+  return withFile(name, constants.O_WRONLY, fd => writeSync(fd, value)) !== undefined
+}
 
 /**
  * Writes a setting unless it has that value already.

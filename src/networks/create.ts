@@ -26,12 +26,14 @@ export interface Made {
 
 /**
  * Makes a network: a list where runtimes look for it. Its bridge comes with the first container.
+ * @param options `isDry`: it is only said what list that would be
  * @throws TsnetError `conflict` naming what is in the way, `exhausted`, `invalid-environment`, `io`; nothing is left then
  */
 export const createNetwork = (
   wish: NetworkWish,
   host: Host,
   pools: readonly SubnetPool[] = DEFAULT_POOLS,
+  { isDry = false } = {},
 ): Promise<Made> =>
   whileLocked(LOCK, () => {
     const others = otherNetworks(host)
@@ -45,7 +47,7 @@ export const createNetwork = (
     const ranges = wish.layer2 ? [] : rangesFor(wish, takenOn(others, wish.bridge), pools)
     const list = listFor(wish, { bridge, ranges, created: new Date().toISOString() })
     const file = fileOf(host.confDir, wish.name)
-    writeList(file, list)
+    if (!isDry) writeList(file, list)
     return { name: wish.name, file, list }
   })
 

@@ -12,6 +12,7 @@ import { makeFolder, syncFolder } from '../ffi/folder.ts'
 import { writeAll } from '../ffi/regular-file.ts'
 import { removeFile } from '../ffi/remove.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { tellChange } from '../model/surroundings.ts'
 
 const NUMBER = 90
 
@@ -20,6 +21,7 @@ export const fileOf = (folder: string, network: string): string =>
 
 /** @throws TsnetError `conflict` where there is a file of that name, `io`; nothing is there then that was not before */
 export function writeList(path: string, list: object): void {
+  tellChange(() => `write ${path}`)
   const folder = dirname(path)
   // No runtime takes a file with this ending for a list.
   const temporary = `${path}.tmp`
@@ -54,6 +56,7 @@ function fill(path: string, text: string): void {
 
 /** @throws TsnetError `io` */
 export function removeList(path: string): void {
+  tellChange(() => `rm ${path}`)
   try {
     removeFile(path)
     syncFolder(dirname(path))

@@ -46,6 +46,7 @@ export {
   KINDS,
   type Kind,
 } from './inspect/inspect.ts'
+export type { Known } from './known.ts'
 export { type Finding, type Linted, lintFile } from './lint/lint.ts'
 export { describeNetwork, listInfos, type NetworkDetails, type NetworkInfo } from './look.ts'
 export { type Host, hostOf } from './places.ts'

@@ -19,14 +19,15 @@ import type { Host } from './places.ts'
 export type TakeOff = (known: Known) => Promise<void>
 
 /**
- * @param force takes off who is on it; else they are a reason to refuse. Who is gone is taken off in any case
+ * @param options `isDry`: it is only said; `force` takes off who is on it; else they are a reason to refuse. Who is gone is taken off in any case
+ * @returns who is taken off
  * @throws TsnetError `conflict` naming who is on it, or the file where somebody else made it; `io`
  */
 export function removeNetwork(
   { name, file, created }: NetworkInfo,
   host: Host,
-  { force, takeOff }: { force: boolean; takeOff: TakeOff },
-): Promise<void> {
+  { force, isDry, takeOff }: { force: boolean; isDry: boolean; takeOff: TakeOff },
+): Promise<Known[]> {
   if (created === undefined)
     throw new TsnetError(
       'conflict',
@@ -35,9 +36,11 @@ export function removeNetwork(
   return whileLocked(LOCK, async () => {
     const known = listKnown(host).filter(({ network }) => network === name)
     if (!force && known.some(isAlive)) throw inUse(host, name)
+    if (isDry) return known
     await everyStep(known.map(each => () => takeOff(each)))
     removeList(file)
     forgetLeases(join(LEASES_FOLDER, name))
+    return known
   })
 }
 

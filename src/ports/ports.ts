@@ -48,22 +48,8 @@ export async function claimPorts(
   { probe = true, rules, portmap, ...options }: ClaimOptions = {},
 ): Promise<void> {
   if (mappings.length === 0) return
-  for (const ip of new Set(mappings.map(({ hostIp }) => hostIp))) if (ip !== undefined) refuseBroadcast(ip)
   await whileClaimsLocked(() => {
-    const isSame = ofContainer(owner)
-    const rivals = rivalsOf(owner, mappings)
-    const shared = rivals.filter(isSame)
-    for (const claim of rivals) if (!shared.includes(claim)) refuse(claim, mappings)
-    if (probe) {
-      // Who listens on a port that the container has, listens for the container.
-      const unknown = mappings.flatMap(mapping =>
-        portsOutside(
-          mapping,
-          shared.filter(claim => portsMeet(claim, mapping)),
-        ),
-      )
-      for (const mapping of unknown) probePorts(mapping, options)
-    }
+    const isSame = refuseTaken(owner, mappings, { probe, ...options })
     changeClaims(mappings, (claims, bucket) => {
       const ours = mappings.filter(mapping => bucketsOf(mapping).includes(bucket))
       // What still meets ours is the container's, or void, or ours from an attempt that died.
@@ -73,6 +59,36 @@ export async function claimPorts(
       return [...others, ...ours.map(mapping => ({ ...mapping, owner, ...present({ rules, portmap }) }))]
     })
   })
+}
+
+/**
+ * As claimPorts, and nothing is claimed: somebody else may have them in the next moment.
+ * @throws TsnetError as claimPorts
+ */
+export const requireFree = (mappings: readonly PortMapping[]): Promise<void> =>
+  whileClaimsLocked(() => void refuseTaken(undefined, mappings, { probe: true }))
+
+/** @returns true for claims of the owner's container */
+function refuseTaken(
+  owner: string | undefined,
+  mappings: readonly PortMapping[],
+  { probe, ...options }: ProbeOptions & { probe: boolean },
+): (claim: Claim) => boolean {
+  for (const ip of new Set(mappings.map(({ hostIp }) => hostIp))) if (ip !== undefined) refuseBroadcast(ip)
+  const isSame = owner === undefined ? () => false : ofContainer(owner)
+  const rivals = rivalsOf(owner, mappings)
+  const shared = rivals.filter(isSame)
+  for (const claim of rivals) if (!shared.includes(claim)) refuse(claim, mappings)
+  if (!probe) return isSame
+  // Who listens on a port that the container has, listens for the container.
+  const unknown = mappings.flatMap(mapping =>
+    portsOutside(
+      mapping,
+      shared.filter(claim => portsMeet(claim, mapping)),
+    ),
+  )
+  for (const mapping of unknown) probePorts(mapping, options)
+  return isSame
 }
 
 /** @throws TsnetError `invalid-config` */
@@ -93,7 +109,11 @@ export const forgetClaims = (owner: string, mappings: readonly PortMapping[]): v
   })
 
 /** Claims of others that meet some of the ports. */
-export const rivalsOf = (owner: string, mappings: readonly PortMapping[], read = readClaims): Claim[] =>
+export const rivalsOf = (
+  owner: string | undefined,
+  mappings: readonly PortMapping[],
+  read = readClaims,
+): Claim[] =>
   [...read(mappings).values()].flat().filter(claim => claim.owner !== owner && meetsAny(claim, mappings))
 
 const meetsAny = (claim: Claim, mappings: readonly PortMapping[]): boolean =>

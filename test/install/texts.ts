@@ -87,7 +87,7 @@ t.test('bash completes commands, and the options of each', async t => {
 t.test('shells complete the names of networks where one is meant', async t => {
   const complete = completer(t)
   t.equal(complete('attach', 'fr'), 'front')
-  t.equal(complete('detach', ''), `${'--conf-dir --ifname --json --help'} front back`)
+  t.equal(complete('detach', ''), `${'--dry-run --verbose --conf-dir --ifname --json --help'} front back`)
   t.equal(complete('attach', 'front', 'ba'), '', 'the second word is a container')
   t.equal(complete('network', 'rm', 'front', 'ba'), 'back')
   t.equal(complete('network', 'create', 'fr'), '')
@@ -107,7 +107,7 @@ t.test('shells complete containers, ports and values where these are meant', t =
   t.equal(complete('attach', '-p', '80', '--json', 'ba'), 'back')
   t.equal(complete('publish', '--mode', ''), 'auto nat proxy redirect')
   t.equal(complete('publish', '--via', 'n'), 'netns')
-  t.equal(complete('publish', '--mode', 'nat', '--v'), '--via')
+  t.equal(complete('publish', '--mode', 'nat', '--vi'), '--via')
   t.equal(complete('resolve', '--network', ''), 'front back')
   t.equal(complete('daemon', '--config', ''), '', 'files, which bash has itself')
   t.equal(complete('unpublish', 'pub'), 'published-word')

@@ -1,7 +1,7 @@
 /** Networks, and who is on them. */
 
 import type { AttachOptions } from '../attach.ts'
-import { addListOptions, type Command, listOf } from '../command.ts'
+import { addDoing, addListOptions, type Command, type Doing, listOf } from '../command.ts'
 import type { InspectOptions } from '../inspect/inspect.ts'
 import type { ListOptions } from '../listing/listing.ts'
 import { addNetworks } from '../network/commands.ts'
@@ -33,10 +33,8 @@ export function addAttaching(program: Command, terminal: Terminal): void {
       const { inspect } = await import('../inspect/inspect.ts')
       await inspect(terminal, words, options)
     })
-  program
-    .command('gc')
+  addDoing(program.command('gc'), 'only say what it is')
     .description('remove what is left of containers that are no more')
-    .option('--dry-run', 'only say what it is')
     .option(...confDir)
     .option('--json', 'print it as JSON')
     .action(async (options: GcOptions) => {
@@ -53,8 +51,7 @@ export function addAttaching(program: Command, terminal: Terminal): void {
       const { check } = await import('../network/check.ts')
       await check(terminal, files, { confDir: options.confDir, json: options.json === true })
     })
-  program
-    .command('attach')
+  addDoing(program.command('attach'))
     .description('put a container that exists on a network')
     .argument('<network>', 'name of a network list')
     .argument('<container>', 'as for publish')
@@ -64,21 +61,22 @@ export function addAttaching(program: Command, terminal: Terminal): void {
     .option('--ip <address>', 'ask for this address')
     .option('--alias <name>', 'another name for it on the network; may be given several times', listOf)
     .option('--json', 'print the CNI result')
-    .action(async (network: string, container: string, options: AttachOptions & { json?: true }) => {
+    .action(async (network: string, container: string, options: AttachOptions & Doing & { json?: true }) => {
       const { attach } = await import('../attach.ts')
-      await attach(terminal, network, container, { ...options, json: options.json === true })
+      const output = { json: options.json === true, isDry: options.dryRun === true }
+      await attach(terminal, network, container, { ...options, ...output })
     })
-  program
-    .command('detach')
+  addDoing(program.command('detach'))
     .description('take a container off a network')
     .argument('<network>', 'name of a network list')
     .argument('<container>', 'as for publish; it need not run any more')
     .option(...confDir)
     .option('--ifname <name>', 'only this interface')
     .option('--json', 'print what was taken down as JSON')
-    .action(async (network: string, container: string, options: AttachOptions & { json?: true }) => {
+    .action(async (network: string, container: string, options: AttachOptions & Doing & { json?: true }) => {
       const { detach } = await import('../attach.ts')
-      await detach(terminal, network, container, { ...options, json: options.json === true })
+      const output = { json: options.json === true, isDry: options.dryRun === true }
+      await detach(terminal, network, container, { ...options, ...output })
     })
   program
     .command('oci-hook')

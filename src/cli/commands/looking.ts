@@ -1,12 +1,11 @@
 /** What is wrong, which way a packet takes, who has a name, and who talks to whom. */
 
-import { type Command, listOf } from '../command.ts'
+import { addVerbose, type Command, listOf } from '../command.ts'
 import type { GraphOptions } from '../graph/graph.ts'
 import type { Terminal } from '../terminal.ts'
 
 export function addLooking(program: Command, terminal: Terminal): void {
-  program
-    .command('doctor')
+  addVerbose(program.command('doctor'))
     .description('find what is wrong between clients and applications, and say what to do about it')
     .argument('[of]', 'a port of this host, a network or a container; else everything')
     .option('--fix', "mend what is tsnet's own, asking first")

@@ -1,7 +1,7 @@
 /** What is published, and who serves it. */
 
 import type { PublishWords } from '../../model/publication/request.ts'
-import { addListOptions, type Command, listOf } from '../command.ts'
+import { addDoing, addListOptions, type Command, type Doing, listOf } from '../command.ts'
 import type { DaemonWords } from '../daemon.ts'
 import type { ListOptions } from '../listing/listing.ts'
 import type { Terminal } from '../terminal.ts'
@@ -11,8 +11,7 @@ export type Run = (words: readonly string[], terminal: Terminal) => Promise<numb
 
 /** @param run does commands whose launcher hands them over to the daemon */
 export function addPublishing(program: Command, terminal: Terminal, run: Run): void {
-  program
-    .command('publish')
+  addDoing(program.command('publish'))
     .description('publish ports of a running container on this host')
     .argument(
       '<words...>',
@@ -35,20 +34,22 @@ export function addPublishing(program: Command, terminal: Terminal, run: Run): v
     .option('--drain <time>', 'let connections finish when it ends')
     .option('--replace', 'take the port over from another container without refusing a connection')
     .option('--json', 'print what was published as JSON')
-    .action(async (words: string[], { json, ...options }: Partial<PublishWords> & { json?: true }) => {
+    .action(async (words: string[], given: Partial<PublishWords> & Doing & { json?: true }) => {
       const { publish } = await import('../publish.ts')
+      const { json, dryRun, verbose: _, ...options } = given
       const containers = words.at(-1)?.split(',') ?? []
-      await publish(terminal, { ...options, ports: words.slice(0, -1), containers }, { json: json === true })
+      const request = { ...options, ports: words.slice(0, -1), containers }
+      await publish(terminal, request, { json: json === true, isDry: dryRun === true })
     })
-  program
-    .command('unpublish')
+  addDoing(program.command('unpublish'))
     .description('end publications, by host port or container')
     .argument('[words...]', 'ports and containers as they were published, host ports, or ids')
     .option('--all', 'everything that tsnet publish published')
     .option('--json', 'print what was ended as JSON')
-    .action(async (words: string[], options: { json?: true; all?: true }) => {
+    .action(async (words: string[], { json, all, dryRun }: Doing & { json?: true; all?: true }) => {
       const { unpublish } = await import('../publish.ts')
-      await unpublish(terminal, words, { json: options.json === true, all: options.all === true })
+      const output = { json: json === true, isDry: dryRun === true }
+      await unpublish(terminal, words, { ...output, all: all === true })
     })
   addListOptions(
     program
@@ -61,10 +62,8 @@ export function addPublishing(program: Command, terminal: Terminal, run: Run): v
     const { ports } = await import('../ports.ts')
     await ports(terminal, options)
   })
-  program
-    .command('reconcile')
+  addDoing(program.command('reconcile'), 'only say what is lacking')
     .description('put back rules, bridges and settings that others took away')
-    .option('--dry-run', 'only say what is lacking')
     .option('--json', 'print it as JSON')
     .action(async (options: { dryRun?: true; json?: true }) => {
       const { reconcileByHand } = await import('../reconcile.ts')

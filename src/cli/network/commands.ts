@@ -1,7 +1,7 @@
 /** The commands `tsnet network …`, with their arguments and options. */
 
 import type { NetworkWords } from '../../networks/networks.ts'
-import { addListOptions, type Command, listOf } from '../command.ts'
+import { addDoing, addListOptions, type Command, type Doing, listOf } from '../command.ts'
 import type { ListOptions } from '../listing/listing.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -19,8 +19,7 @@ export function addNetworks(
   const network = program
     .command('network')
     .description('make, list, look at and remove networks that any runtime can name')
-  network
-    .command('create')
+  addDoing(network.command('create'))
     .description('make a network: a list where runtimes look for it')
     .argument('<name>', 'letters, digits, "_", "." and "-", a letter or digit first')
     .option('--subnet <cidr>', 'else one that is free; may be given several times', listOf)
@@ -56,9 +55,10 @@ export function addNetworks(
     .option('--egress-rate <bits>', 'a second at most from each container')
     .option(...confDir)
     .option('--json', 'print the list with its file as JSON')
-    .action(async (name: string, { confDir, json, ...words }: NetworkWords & Common) => {
+    .action(async (name: string, given: NetworkWords & Common & Doing) => {
       const { create } = await import('./network.ts')
-      await create(terminal, name, words, { confDir, json: json === true })
+      const { confDir, json, dryRun, verbose: _, ...words } = given
+      await create(terminal, name, words, { confDir, json: json === true, isDry: dryRun === true })
     })
   addListOptions(
     network
@@ -79,15 +79,15 @@ export function addNetworks(
       const { inspect } = await import('./network.ts')
       await inspect(terminal, names, { confDir })
     })
-  network
-    .command('rm')
+  addDoing(network.command('rm'))
     .description('remove networks that were made by tsnet network create')
     .argument('<names...>', 'names of networks')
     .option('-f, --force', 'take off who is still on them')
     .option(...confDir)
     .option('--json', 'print the names of what was removed as JSON')
-    .action(async (names: string[], { force, json, confDir }: Common & { force?: true }) => {
+    .action(async (names: string[], { force, json, confDir, dryRun }: Common & Doing & { force?: true }) => {
       const { remove } = await import('./network.ts')
-      await remove(terminal, names, { force: force === true, json: json === true, confDir })
+      const output = { json: json === true, isDry: dryRun === true }
+      await remove(terminal, names, { ...output, force: force === true, confDir })
     })
 }

@@ -1,6 +1,6 @@
 /** `tsnet network create`, `ls`, `inspect` and `rm`. */
 
-import { leaveKnown } from '../../chain/leave.ts'
+import { callsToLeave, leaveKnown } from '../../chain/leave.ts'
 import { readSettings, SETTINGS_FILE } from '../../control/settings.ts'
 import { ignoreSignals } from '../../ffi/signals.ts'
 import { messageOf, TsnetError } from '../../model/errors.ts'
@@ -10,6 +10,7 @@ import {
   describeNetwork,
   type Host,
   hostOf,
+  type Known,
   listInfos,
   type NetworkInfo,
   type NetworkWords,
@@ -22,6 +23,12 @@ import { oneOf } from '../listing/filter.ts'
 import { type Listing, type ListOptions, printerOf } from '../listing/listing.ts'
 import type { Terminal } from '../terminal.ts'
 
+interface Output {
+  json: boolean
+  /** Nothing is done. */
+  isDry: boolean
+}
+
 interface Place {
   /** Absent: where runtimes look. */
   confDir?: string | undefined
@@ -32,14 +39,17 @@ export async function create(
   terminal: Terminal,
   name: string,
   words: NetworkWords,
-  { json, confDir }: Place & { json: boolean },
+  { json, confDir, isDry }: Place & Output,
 ): Promise<void> {
   const wish = readWish(name, words)
   requireRunDirectory()
   const { subnetPools } = readSettings(SETTINGS_FILE)
   const pools = subnetPools.map(({ base, size }) => ({ base, length: size }))
-  const made = await createNetwork(wish, hostOf(process.env, confDir), pools.length > 0 ? pools : undefined)
-  terminal.out(json ? `${JSON.stringify(made, null, 2)}\n` : `${made.name}\n`)
+  const host = hostOf(process.env, confDir)
+  const made = await createNetwork(wish, host, pools.length > 0 ? pools : undefined, { isDry })
+  if (json) terminal.out(`${JSON.stringify(made, null, 2)}\n`)
+  else if (isDry) terminal.out(`[#] write ${made.file}\n${JSON.stringify(made.list, null, 2)}\n`)
+  else terminal.out(`${made.name}\n`)
 }
 
 type Found = ReturnType<typeof listInfos>[number]
@@ -90,7 +100,7 @@ export async function inspect(terminal: Terminal, names: string[], { confDir }: 
 export async function remove(
   terminal: Terminal,
   names: string[],
-  { force, json, confDir }: Place & { force: boolean; json: boolean },
+  { force, json, confDir, isDry }: Place & Output & { force: boolean },
 ): Promise<void> {
   // What is begun is finished.
   ignoreSignals('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE')
@@ -101,9 +111,18 @@ export async function remove(
   const failures: unknown[] = []
   for (const each of found) {
     try {
-      await removeNetwork(each, host, { force, takeOff: known => leaveKnown(known, host) })
+      const takeOff = (known: Known) => leaveKnown(known, host)
+      const takenOff = await removeNetwork(each, host, { force, isDry, takeOff })
       removed.push(each.name)
-      if (!json) terminal.out(`${each.name}\n`)
+      if (json) continue
+      if (isDry)
+        terminal.out(
+          linesOf(
+            takenOff.flatMap(known => callsToLeave(known, host)),
+            each.file,
+          ),
+        )
+      else terminal.out(`${each.name}\n`)
     } catch (thrown) {
       failures.push(thrown)
     }
@@ -112,6 +131,9 @@ export async function remove(
   if (failures.length > 1) throw new AggregateError(failures)
   if (json) terminal.out(`${JSON.stringify(removed)}\n`)
 }
+
+const linesOf = (calls: readonly string[], file: string): string =>
+  [...calls, `rm ${file}`].map(line => `[#] ${line}\n`).join('')
 
 /** Each once. @throws TsnetError `invalid-environment` naming those that there are */
 function find(host: Host, names: readonly string[]): Found[] {

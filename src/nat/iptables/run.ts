@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Finished } from '../../ffi/command.ts'
 import type { Family } from '../../model/address/address.ts'
 import { TsnetError } from '../../model/errors.ts'
+import { tellChange } from '../../model/surroundings.ts'
 import { inodeHere } from '../../netns/netns.ts'
 import { cleanEnvironment, findCommand, run, wordsOf } from '../commands.ts'
 import { hasLegacyTables } from '../kernel-chains.ts'
@@ -66,6 +67,16 @@ function restorerOf(family: Family): Restorer {
   return restorer
 }
 
+/** What a file has done, as commands; what it only asks for (-C) changes nothing. */
+function* linesOf(family: Family, file: string): Generator<string> {
+  let table = ''
+  for (const line of file.split('\n')) {
+    if (line.startsWith('*')) table = line.slice(1)
+    if (line.startsWith(':')) yield `${toolName(family)} -t ${table} -N ${line.slice(1).split(' ')[0]}`
+    if (line.startsWith('-') && !line.startsWith('-C')) yield `${toolName(family)} -t ${table} ${line}`
+  }
+}
+
 let changes = 0
 
 /** Another number while, and after, this process has changed rules by the command: who watches them knows whose it was. */
@@ -77,6 +88,7 @@ export const ownChanges = (): number => changes
  */
 export async function restore(family: Family, file: string): Promise<Finished | undefined> {
   changes++
+  for (const line of linesOf(family, file)) tellChange(() => line)
   const failure = await restorerOf(family)
     .restore(file)
     .finally(() => changes++)

@@ -1,0 +1,51 @@
+/**
+ * What a request would publish, as far as that is known without doing it: whether a port is free is asked now, and may be
+ * otherwise in the next moment; whether rules can lead there shows when they are made.
+ */
+
+import type { PortSpec } from '../model/publication/port-spec.ts'
+import type { Publication, PublishRequest } from '../model/publication/publication.ts'
+import { requireFree } from '../ports/ports.ts'
+import { draftOf, findSame } from './draft.ts'
+import { containerPorts, hostPortChoices } from './host-ports.ts'
+import { requireLastingNames } from './lasting-names.ts'
+import { listeningSpecs } from './listening.ts'
+import { resolve } from './resolve.ts'
+
+/** @throws TsnetError as publish, as far as it is known before */
+export async function foresee(
+  request: PublishRequest,
+  published: readonly Publication[],
+  warn: (line: string) => void,
+): Promise<Publication[]> {
+  const containers = await Promise.all(request.containers.map(each => resolve(each, warn)))
+  if (request.keep) requireLastingNames(containers)
+  const specs = request.specs.length === 0 ? listeningSpecs(containers, request.via) : request.specs
+  const drafts: Publication[] = []
+  for (const [i, spec] of specs.entries()) {
+    const draft = draftOf(request, containers, spec, request.written[i])
+    const isReplaced = request.replace && findSame(published, draft) !== undefined
+    drafts.push({ ...draft, hostPort: isReplaced ? draft.hostPort : await freePort(spec) })
+  }
+  return drafts
+}
+
+/** The first of the choices that is free; 0 where any would do. */
+async function freePort(spec: PortSpec): Promise<number> {
+  if (spec.host === undefined) return 0
+  const { protocol, hostIp, container } = spec
+  const count = containerPorts(container)
+  const containerPort = 'socket' in container ? 1 : container.first
+  let refusal: unknown
+  for (const hostPort of hostPortChoices(spec)) {
+    try {
+      await requireFree([
+        { protocol, ...(hostIp !== undefined && { hostIp }), hostPort, containerPort, count },
+      ])
+      return hostPort
+    } catch (thrown) {
+      refusal = thrown
+    }
+  }
+  throw refusal
+}
