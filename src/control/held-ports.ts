@@ -16,7 +16,7 @@ import { portHolder } from '../network/take-down.ts'
 import { warn } from '../ports/foreign-rules.ts'
 import { hasLasting } from '../records/lasting.ts'
 import { runDirectory } from '../records/run-directory.ts'
-import { type ControlClient, connectControl } from './client.ts'
+import { type ControlClient, connectControl, HungUp } from './client.ts'
 import { readSettings, SETTINGS_FILE } from './settings.ts'
 import { daemonAtHand } from './start.ts'
 
@@ -70,11 +70,22 @@ async function attachWith(forPorts: (request: Attach[0]) => Promise<Held>, ...[r
   if (held === undefined) return network.attach(request, context)
   const attachment = await network.attach(request, publishes ? { ...context, loopbackServed: true } : context)
   try {
-    await held.serve(ownerTag(attachment))
+    await serve(ownerTag(attachment), held, () => forPorts(request))
     return attachment
   } catch (thrown) {
     await network.detach(attachment)
     throw thrown
+  }
+}
+
+/** One that dies or ends in between is followed by another, which is asked once more. */
+async function serve(owner: string, held: PortHolder, another: () => Promise<Held>): Promise<void> {
+  try {
+    await held.serve(owner)
+  } catch (thrown) {
+    if (!(thrown instanceof HungUp)) throw thrown
+    using next = await another()
+    await next?.serve(owner)
   }
 }
 

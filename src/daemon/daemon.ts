@@ -89,7 +89,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   // Of a unit of its own it stays in that.
   if (idleMs !== undefined && process.env.NOTIFY_SOCKET === undefined) leaveControlGroup()
   makeRunDirectory()
-  const place = replace ? await takePlace() : { lock: await lockAlone() }
+  const place = replace
+    ? await takePlace()
+    : { lock: await lockAlone(idleMs === undefined ? undefined : SUCCESSION_WITHIN_MS) }
   using predecessor = place.predecessor
   let alone = place.predecessor === undefined ? place.lock : undefined
   keepSockets()
@@ -194,8 +196,13 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const fastPath = new FastPath(holder)
   const handle = async (asked: Asked) => {
     if (asked.kind === 'call')
-      await succession.unlessSucceeded(() => fastPath.handle(asked)).finally(() => events.soon())
-    else if (!succession.isOver) await handleCommand(asked, (words, streams) => command(words, streams, own))
+      await succession.whileServing(() => fastPath.handle(asked)).finally(() => events.soon())
+    else if (!succession.isOver)
+      await handleCommand(
+        asked,
+        (words, streams) => command(words, streams, own),
+        () => succession.hasEnded,
+      )
   }
   answerCalls(calls, handle, warn)
   const called = await listenAt(calls, callSocket(), warn)
@@ -231,6 +238,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     ...(idleMs === undefined ? [] : [whenIdle(idleMs, isNeeded)]),
   ])
   log(`${why}: stopping`)
+  succession.end()
   const late = sleep(settings.drainMs, undefined, { ref: false })
   calls.close()
   await Promise.race([whole?.stop(), late])

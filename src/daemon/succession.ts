@@ -1,14 +1,18 @@
 /**
- * The predecessor's side of a hand-over, see handover.ts.
+ * The predecessor's side of a hand-over, see handover.ts; or the end of a daemon without one.
  *
  *     serving ─── hand-over ──▶ finishing ──▶ standing still ─── handed-over ──▶ handed over
- *        ▲                          │               │
+ *        ▲ │                        │               │
+ *        │ └── end ──▶ ended ◀──────┤               │
  *        └── too much to finish ────┴── it leaves, ─┘
  *                                       or is late
  *
  * While what has begun ends, all goes on as before, since a drain may take a minute. Only then everything stands still,
  * and for no longer than a successor needs that lives: what is asked meanwhile waits, and is then asked of the successor,
  * or done here if there is none.
+ *
+ * A daemon that has been told to end finishes what it has begun, and hangs up on whoever asks for more, as a killed one
+ * would: they know what to do then.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -51,7 +55,7 @@ export class Succession {
   readonly #working = new Set<Promise<unknown>>()
   #decided: Promise<void> = Promise.resolve()
   #decide: () => void = () => {}
-  #state: 'starting' | 'serving' | 'finishing' | 'standing still' | 'handed over' = 'starting'
+  #state: 'starting' | 'serving' | 'finishing' | 'standing still' | 'handed over' | 'ended' = 'starting'
   #successor: Peer | undefined
   #deadline: NodeJS.Timeout | undefined
 
@@ -76,9 +80,22 @@ export class Succession {
     return this.#state === 'handed over'
   }
 
+  /** What could not be done may be so for this reason alone. */
+  get hasEnded(): boolean {
+    return this.#state === 'ended'
+  }
+
+  /** Nothing more is begun. Whoever is taking over goes on with that. */
+  end(): void {
+    if (this.#state !== 'standing still' && this.#state !== 'handed over') this.#state = 'ended'
+  }
+
   get handlers(): Handlers {
     return {
-      ping: () => ({ pid: process.pid, workers: this.#proxy.workers }),
+      ping: (_, peer) => {
+        if (this.#state === 'ended') return peer.dismiss()
+        return { pid: process.pid, workers: this.#proxy.workers }
+      },
       'hand-over': (_, peer) => this.#handOver(peer),
       'handed-over': (words, peer) => this.#handedOver(words, peer),
     }
@@ -93,6 +110,7 @@ export class Succession {
       operation,
       async (words, peer) => {
         while (this.#state === 'standing still') await this.#decided
+        if (this.#state === 'ended') return peer.dismiss()
         const work = async () => {
           if (this.#state !== 'handed over') return handler(words, peer)
           return elsewhere.includes(operation) ? peer.dismiss() : askSuccessor(operation, words, peer)
@@ -103,10 +121,10 @@ export class Succession {
     return Object.fromEntries(guarded)
   }
 
-  /** Does work of another kind. @returns undefined where a successor serves */
-  async unlessSucceeded<T>(work: () => Promise<T>): Promise<T | undefined> {
+  /** Does work of another kind. @returns undefined where a successor serves, or nobody any more */
+  async whileServing<T>(work: () => Promise<T>): Promise<T | undefined> {
     while (this.#state === 'standing still') await this.#decided
-    return this.#state === 'handed over' ? undefined : this.#note(work())
+    return this.isOver || this.hasEnded ? undefined : this.#note(work())
   }
 
   /** Settles when nothing is being done. */
@@ -119,13 +137,15 @@ export class Succession {
     return work.finally(() => this.#working.delete(work))
   }
 
-  async #handOver(peer: Peer): Promise<Handover> {
+  async #handOver(peer: Peer): Promise<Handover | undefined> {
+    if (this.hasEnded) return void peer.dismiss()
     if (this.#state !== 'serving') throw new TsnetError('try-again', 'another daemon is taking over already')
     this.#state = 'finishing'
     peer.stays()
     const left = new Promise<void>(resolve => peer.onGone(resolve))
     await Promise.race([Promise.allSettled(this.#working), left])
     await this.#tending.stop()
+    if (this.hasEnded) return void peer.dismiss()
     if (!peer.isThere()) {
       this.#goOn()
       throw new TsnetError('try-again', 'the successor has gone')

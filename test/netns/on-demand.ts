@@ -2,12 +2,14 @@
  * The daemon that a CNI call starts because it publishes a port: so the port answers on 127.0.0.1 and ::1 as well.
  */
 
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { resolve } from 'node:path'
 import t, { type Test } from 'tap'
 import { waitFor } from 'tsnet/lab'
 import type { NatBackend } from '../../src/model/network.ts'
-import { Command } from '../support/daemon.ts'
+import { Command, EXECUTABLE } from '../support/daemon.ts'
 import type { CallOptions, Plugin } from '../support/plugin.ts'
 import { ANSWERS, BACKENDS, HOST, Scene } from '../support/scene.ts'
 
@@ -79,6 +81,44 @@ for (const backend of BACKENDS) {
     },
   )
 }
+
+t.test('a daemon that ends while it is asked to hold a port is followed by another', async t => {
+  const { scene, host, front } = await open(t)
+  mkdirSync(host.path('/run/tsnet'), { recursive: true })
+  const asked: string[] = []
+  const ending = createServer(socket =>
+    socket.on('data', text => {
+      asked.push(JSON.parse(String(text)).do)
+      ending.close()
+      socket.destroy()
+    }),
+  )
+  await once(ending.listen(host.path('/run/tsnet/control.sock')), 'listening')
+  await front.add(scene.get('a'), ports(8080))
+  t.strictSame(asked, ['serve'])
+  await answers(t, scene, 8080, 'a')
+  await front.delete(scene.get('a'))
+})
+
+t.test('who publishes while a daemon lets connections finish waits for it, and has another', async t => {
+  const { scene, host, front } = await open(t)
+  await front.add(scene.get('a'))
+  const tsnet = new Command(host, 'nftables')
+  const daemon = await tsnet.daemon()
+  await tsnet.run('publish', '--mode', 'proxy', `8080:${ANSWERS}`, 'a')
+  const client = host.start('socat', '-u', 'TCP:127.0.0.1:8080', 'STDOUT')
+  await waitFor(async () => (await tsnet.ports())[0]?.counters?.active === 1, { what: 'a connection' })
+  process.kill(daemon.pid ?? 0, 'SIGTERM')
+  await waitFor(() => daemon.stderr.includes('stopping'), { what: 'the daemon to end' })
+  await waitFor(() => !existsSync(host.path('/run/tsnet/call.sock')), { what: 'it to hear nobody' })
+  const published = host.start(EXECUTABLE, 'publish', `8081:${ANSWERS}`, 'a', { env: STARTS })
+  await waitFor(() => daemons(scene).length === 2, { what: 'another daemon' })
+  // One that is started by hand waits for the other no longer than that.
+  const byHand = await tsnet.try('daemon')
+  t.match(byHand, { code: 1, stderr: /runs already/ })
+  await client.stop('SIGKILL')
+  t.match(await published.finished, { code: 0 })
+})
 
 t.test('many calls at once start one daemon, and every port answers', async t => {
   const { scene, front } = await open(t)

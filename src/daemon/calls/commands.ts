@@ -32,10 +32,14 @@ interface Stream {
 /** Does what the words of a command line say, for root. @param own answers for this daemon @returns the exit code */
 export type RunCommand = (words: readonly string[], streams: Streams, own: Asker) => Promise<number>
 
-/** Does a command and sends what it said; does nothing where it could be another one in the caller's own process. */
+/**
+ * Does a command and sends what it said; does nothing where it could be another one in the caller's own process.
+ * @param isEnding true from when this daemon ends: what fails then is for the caller to ask of another
+ */
 export async function handleCommand(
   asked: Asked,
   run: (words: readonly string[], streams: Streams) => Promise<number>,
+  isEnding: () => boolean,
 ): Promise<void> {
   const { caller, isGone, send } = asked
   const { pid, words, env, sameView, directory, identity } = caller
@@ -53,6 +57,7 @@ export async function handleCommand(
   const streams = { stdout: stream('stdout', outIsTerminal), stderr: stream('stderr', errorIsTerminal), env }
   const complain = streams.stderr.write
   const exitCode = await onBehalfOf({ env, directory, caller: identity, complain }, () => run(words, streams))
+  if (exitCode !== 0 && isEnding()) return
   await send({ ...said, exitCode })
 }
 

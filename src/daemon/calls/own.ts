@@ -14,12 +14,12 @@ const READING: readonly string[] = ['attached', 'held', 'ports']
 /** None of them asks who it is. */
 const NOBODY: Peer = { pid: () => 0, onGone() {}, stays() {}, isThere: () => true, dismiss() {} }
 
-export function ownAsker(operations: Handlers, succession: Pick<Succession, 'unlessSucceeded'>): Asker {
+export function ownAsker(operations: Handlers, succession: Pick<Succession, 'whileServing'>): Asker {
   return {
     async ask(operation, words, withinMs) {
       const read = READING.includes(operation) ? operations[operation] : undefined
       const look = async () => ({ is: await read?.(words, NOBODY) })
-      const answer = read === undefined ? undefined : await succession.unlessSucceeded(look)
+      const answer = read === undefined ? undefined : await succession.whileServing(look)
       if (answer !== undefined) return answer.is
       using client = await connectControl()
       if (client === undefined) throw new TsnetError('try-again', 'the daemon is being replaced')
