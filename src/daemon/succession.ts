@@ -17,7 +17,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { connectControl } from '../control/client.ts'
+import { connectControl, HungUp } from '../control/client.ts'
 import type { Handlers, Peer } from '../control/server.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { FrozenClient, PortProxy } from '../proxy/proxy.ts'
@@ -217,10 +217,15 @@ export class Succession {
 /** Of a timer of Node's. */
 const LONGEST_MS = 2 ** 31 - 1
 
-/** Asks for as long as whoever asks us waits. */
+/** Asks for as long as whoever asks us waits; where the successor is gone, or goes, we hang up as that would. */
 async function askSuccessor(operation: string, words: unknown, peer: Peer): Promise<unknown> {
   using successor = await connectControl()
-  if (successor === undefined) throw new TsnetError('try-again', 'the daemon is being replaced')
+  if (successor === undefined) return peer.dismiss()
   peer.onGone(() => successor[Symbol.dispose]())
-  return await successor.ask(operation, words, LONGEST_MS)
+  try {
+    return await successor.ask(operation, words, LONGEST_MS)
+  } catch (thrown) {
+    if (thrown instanceof HungUp) return peer.dismiss()
+    throw thrown
+  }
 }

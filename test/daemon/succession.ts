@@ -1,6 +1,12 @@
-/** What a daemon begins, finishes and leaves to others when it ends without a successor. */
+/** What a daemon begins, finishes and leaves to others when it ends, and when it has been succeeded. */
 
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import t from 'tap'
+import { controlSocket } from '../../src/control/control.ts'
 import type { Peer } from '../../src/control/server.ts'
 import { Succession } from '../../src/daemon/succession.ts'
 
@@ -14,8 +20,10 @@ function peer() {
 
 function serving(): Succession {
   const tending = { start: () => {}, stop: async () => {}, paceChanged: () => {} }
-  const none = {} as never
-  const succession = new Succession(none, none, tending, none)
+  const proxy = { workers: 1, freeze: async () => [], close: async () => {}, counters: () => new Map() }
+  const placeholders = { standStill: () => {}, goOn: () => {}, release: () => {}, calls: () => ({}) }
+  const door = { keys: () => ({}), give: () => {}, leave: () => {}, log: () => {} }
+  const succession = new Succession(proxy as never, placeholders as never, tending, door)
   succession.begin()
   return succession
 }
@@ -53,5 +61,26 @@ t.test(
     t.equal(await succession.whileServing(async () => void begun.push('call')), undefined)
     t.strictSame(said, ['hung up', 'hung up', 'hung up'])
     t.strictSame(begun, [])
+  },
+)
+
+t.test(
+  'who asks one that has been succeeded is hung up on where the successor hangs up, or is gone',
+  async t => {
+    const folder = mkdtempSync(join(tmpdir(), 'tsnet-'))
+    process.env.TSNET_RUN_DIR = folder
+    t.teardown(() => rmSync(folder, { recursive: true }))
+    const succession = serving()
+    const { here, said } = peer()
+    const successor = peer().here
+    await succession.handlers['hand-over']?.({}, successor)
+    await succession.handlers['handed-over']?.({}, successor)
+    const { serve } = succession.guard({ serve: () => t.fail('it is not ours any more') })
+    t.equal(await serve?.({}, here), undefined)
+    const killed = createServer(socket => socket.on('data', () => socket.destroy())).listen(controlSocket())
+    await once(killed, 'listening')
+    t.equal(await serve?.({}, here), undefined)
+    t.strictSame(said, ['hung up', 'hung up'])
+    await new Promise(resolve => killed.close(resolve))
   },
 )
