@@ -24,7 +24,7 @@ export const handlersOf = (
   placeholders: Placeholders,
   holder: PortHolder,
   observing: Pick<Observing, 'observer' | 'events'>,
-  hostNetworks: Pick<HostNetworks, 'list'>,
+  hostNetworks: Pick<HostNetworks, 'list' | 'of'>,
   troubles = new Troubles(),
   attached = new AttachedIndex(),
 ): Handlers => ({
@@ -41,6 +41,8 @@ export const handlersOf = (
     return found
   },
   hosts: () => hostNetworks.list(),
+  host: words => hostNetworks.of(networkOf(words)).details(hostOf(words)),
+  'forget-host': words => hostNetworks.of(networkOf(words)).forget(hostOf(words)),
   held: () => [...attachments.list(), ...placeholders.list()],
   counters: words => observing.observer.counters(lookIn(words)),
   attached: words => attached.list(wordIn(words)),
@@ -64,6 +66,12 @@ function networkOf(words: unknown): string {
   const { network } = (words ?? {}) as { network?: unknown }
   if (typeof network === 'string') return network
   throw new TsnetError('invalid-environment', `network: ${shown(network)} is no name of a network`)
+}
+
+function hostOf(words: unknown): string {
+  const { id } = (words ?? {}) as { id?: unknown }
+  if (typeof id === 'string') return id
+  throw new TsnetError('invalid-environment', `id: ${shown(id)} is no id of a host`)
 }
 
 /** Whatever else stands there means that all is asked for. */

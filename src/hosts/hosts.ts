@@ -20,4 +20,5 @@
  * as they are. What goes wrong is tried again, and changes nothing meanwhile. Who attaches a container needs kept.ts alone.
  */
 
+export { HOST_STATES, type HostDetails, type HostRow } from './listed.ts'
 export { Presence, type PresenceState } from './presence.ts'

@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto'
 import { uptime } from 'node:os'
 import { type Cidr, isCidr } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
-import { type HostsOptions, prefixesOf, rangesOf } from '../model/hosts/hosts.ts'
+import { type HostPool, type HostsOptions, prefixesOf, rangesOf } from '../model/hosts/hosts.ts'
 import { listOf, number, record, text, when, within } from '../model/json/shape.ts'
 import type { AddressRange } from '../model/network.ts'
 import { currentBootId } from '../netns/alive.ts'
@@ -19,8 +19,8 @@ import { isHostId } from './keys.ts'
 
 export interface Kept {
   number: number
-  /** What the pools were, whose number this is. */
-  subnets: Cidr[]
+  /** How the network was cut, whose number this is. */
+  pools: HostPool[]
   /** Of what containers send. */
   mtu: number
   /** The boot in which it was written, and until when by that boot's clock (milliseconds) nobody else can have it. */
@@ -37,7 +37,7 @@ const fileOf = (network: string): string => `lasting/hosts/networks/${network}.j
 const idShape = record({ id: when(value => isHostId(String(value)), 'the id of a host') })
 const shape = record({
   number: within(0, 65_535),
-  subnets: listOf(when(isCidr, 'a prefix')),
+  pools: listOf(record({ subnet: when(isCidr, 'a prefix'), hostPrefix: within(1, 128) })),
   mtu: within(68, 65_535),
   bootId: text,
   until: number,
@@ -60,7 +60,7 @@ export function hostId(): string {
 export const readHeld = (network: string): Kept | undefined => readKept<Kept>(fileOf(network), shape)
 
 /** @param until by this boot's clock */
-export function writeHeld(network: string, held: Pick<Kept, 'number' | 'subnets' | 'mtu' | 'until'>): void {
+export function writeHeld(network: string, held: Pick<Kept, 'number' | 'pools' | 'mtu' | 'until'>): void {
   const writtenAt = Date.now()
   const worldUntil = writtenAt + held.until - bootClock()
   writeKept(fileOf(network), { ...held, bootId: currentBootId(), writtenAt, worldUntil } satisfies Kept)
@@ -75,6 +75,11 @@ export function isBelieved({ bootId, until, writtenAt, worldUntil }: Kept): bool
   return writtenAt <= now && now < worldUntil
 }
 
+/** One that is cut otherwise has other prefixes under the same numbers. */
+export const isSameCut = (a: readonly HostPool[], b: readonly HostPool[]): boolean =>
+  JSON.stringify(a.map(({ subnet, hostPrefix }) => [subnet, hostPrefix])) ===
+  JSON.stringify(b.map(({ subnet, hostPrefix }) => [subnet, hostPrefix]))
+
 /** What an attachment needs to know. */
 export interface OwnPart {
   prefixes: Cidr[]
@@ -85,8 +90,7 @@ export interface OwnPart {
 /** This host's part of a network. @throws TsnetError `try-again`: it has none, or may not have it any more */
 export function ownPart(network: string, { pools }: Pick<HostsOptions, 'pools'>): OwnPart {
   const held = readHeld(network)
-  const isSame = held !== undefined && held.subnets.join() === pools.map(({ subnet }) => subnet).join()
-  if (!isSame) {
+  if (held === undefined || !isSameCut(held.pools, pools)) {
     throw new TsnetError('try-again', `network ${network}: this host has no prefix of it yet`, {
       details: 'the daemon claims one when it runs and reaches etcd: `tsnet host ls` says what keeps it',
     })

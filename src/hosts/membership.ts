@@ -77,6 +77,11 @@ export class Membership {
     }
   }
 
+  /** What stands in etcd, as it was last known. */
+  get view(): View {
+    return this.#view
+  }
+
   begin(): void {
     this.#running = Promise.all([
       this.#again('claim', () => this.#hold()),

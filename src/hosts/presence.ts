@@ -10,15 +10,17 @@
 
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { messageOf } from '../model/errors.ts'
+import { messageOf, TsnetError } from '../model/errors.ts'
 import type { HostsOptions } from '../model/hosts/hosts.ts'
+import { shown } from '../model/json/shown.ts'
 import { currentBootId } from '../netns/alive.ts'
 import { cookieHere } from '../netns/cookie.ts'
 import { Carrier, linkAddress, mtuOver, type Underlay } from './carrier/carrier.ts'
 import type { Claim } from './claim.ts'
 import { Etcd } from './etcd/etcd.ts'
-import { bootClock, forgetHeld, hostId, readHeld, writeHeld } from './kept.ts'
-import { keysOf, type Layout, type Member } from './keys.ts'
+import { bootClock, forgetHeld, hostId, isSameCut, readHeld, writeHeld } from './kept.ts'
+import { emptyView, keysOf, type Layout, type Member } from './keys.ts'
+import { type HostDetails, type HostRow, rowsOf } from './listed.ts'
 import { Membership, type MembershipState } from './membership.ts'
 import { findUnderlay } from './underlay.ts'
 
@@ -69,6 +71,58 @@ export class Presence {
       layout: this.#layout,
       addresses: this.#underlay?.addresses ?? [],
     }
+  }
+
+  /** Every host of the network, as far as it is known. */
+  rows(): HostRow[] {
+    const self = { id: this.#id, name: hostname(), addresses: this.#underlay?.addresses ?? [] }
+    const view = this.#membership?.view ?? emptyView('', 0)
+    return rowsOf(this.network, self, this.#layout, view, this.#membership?.state.members ?? [])
+  }
+
+  /** @throws TsnetError `unknown-container`; `io`: etcd is away */
+  async details(id: string): Promise<HostDetails> {
+    const row = this.#rowOf(id)
+    const lease = this.#membership?.view.hosts.get(id)?.lease
+    const age = lease === undefined ? undefined : await this.#etcd.age(lease)
+    return { ...row, ...(age !== undefined && age.ttlS > 0 && { lastWordS: age.grantedS - age.ttlS }) }
+  }
+
+  /**
+   * Takes out what stands of another host.
+   * @throws TsnetError `unknown-container`; `conflict`: it lives, and would come back; `try-again`; `io`: etcd is away
+   */
+  async forget(id: string): Promise<void> {
+    const { name, lastWordS } = await this.details(id)
+    if (lastWordS !== undefined && lastWordS * 1_000 < 3 * BEAT_MS) {
+      throw new TsnetError(
+        'conflict',
+        `host ${name} was heard of ${lastWordS} s ago: it lives, and would claim its prefix again`,
+        {
+          details: "end its daemon, or remove the network's list there, and try again",
+        },
+      )
+    }
+    const keys = keysOf(this.options.etcd.keys, this.network)
+    const view = this.#membership?.view ?? emptyView('', 0)
+    const claims = [...view.claims].filter(([, { value }]) => value === id)
+    const word = view.hosts.get(id)
+    const gone = [
+      ...claims.map(([number, { revision }]) => ({ key: keys.claim(number), revision })),
+      ...(word === undefined ? [] : [{ key: keys.host(id), revision: word.revision }]),
+    ]
+    const done = await this.#etcd.transact(
+      gone,
+      gone.map(({ key }) => ({ kind: 'delete', key })),
+    )
+    if (done === undefined) throw new TsnetError('try-again', `host ${name} has just changed`)
+  }
+
+  #rowOf(id: string): HostRow {
+    const found = this.rows().find(row => row.id === id)
+    if (found === undefined)
+      throw new TsnetError('unknown-container', `network ${this.network} has no host ${shown(id)}`)
+    return found
   }
 
   begin(): void {
@@ -146,7 +200,7 @@ export class Presence {
       clock: bootClock,
       pause: ms => sleep(ms),
       random: Math.random,
-      had: readHeld(this.network)?.number,
+      had: this.#had(),
       changed: members => this.#do(() => this.#changed(members)),
       claimed: claim => this.#do(() => this.#claimed(claim)),
       log: this.#log,
@@ -156,6 +210,12 @@ export class Presence {
       await last?.end()
       if (!this.#ended.signal.aborted && this.#membership === next) next.begin()
     })()
+  }
+
+  /** The number that this host had when its daemon last ran. */
+  #had(): number | undefined {
+    const held = readHeld(this.network)
+    return held !== undefined && isSameCut(held.pools, this.options.pools) ? held.number : undefined
   }
 
   #claimed(claim: Claim | undefined): void {
@@ -196,8 +256,12 @@ export class Presence {
     const [claim, underlay] = [this.#claim, this.#underlay]
     if (claim === undefined || underlay === undefined) return
     const { number, until } = claim
-    const subnets = this.options.pools.map(({ subnet }) => subnet)
-    writeHeld(this.network, { number, until, subnets, mtu: mtuOver(this.#layout, underlay) })
+    writeHeld(this.network, {
+      number,
+      until,
+      pools: this.options.pools,
+      mtu: mtuOver(this.#layout, underlay),
+    })
   }
 
   /** What fails is tried again at the next look. */

@@ -9,7 +9,7 @@
 import { writeFileSync } from 'node:fs'
 import type { Test } from 'tap'
 import { type Host, lab, type Namespace, type Running, type World, waitFor } from 'tsnet/lab'
-import type { PresenceState } from '../../src/hosts/hosts.ts'
+import type { HostRow } from '../../src/hosts/hosts.ts'
 import type { NatBackend } from '../../src/model/network.ts'
 import { Command } from './daemon.ts'
 
@@ -119,22 +119,24 @@ export class HostSite {
     return machine
   }
 
-  async stateOf({ tsnet }: Machine): Promise<PresenceState | undefined> {
-    const [state] = (await tsnet.ask('hosts')) as PresenceState[]
-    return state
+  /** What `tsnet host ls` knows. */
+  async hostsOf({ tsnet }: Machine): Promise<{ hosts: HostRow[]; troubles: string[] }> {
+    return (await tsnet.ask('hosts')) as { hosts: HostRow[]; troubles: string[] }
   }
 
-  /** Every host has a prefix, and knows the others. */
-  async settled(machines = this.machines): Promise<PresenceState[]> {
+  /** Every host has a prefix, and knows all others. @returns what each knows, itself first */
+  async settled(machines = this.machines, count = this.machines.length): Promise<HostRow[][]> {
     return await waitFor(
       async () => {
-        const states = await Promise.all(machines.map(each => this.stateOf(each)))
-        const isWhole = states.every(
-          state => state?.claim !== undefined && state.members.length === this.machines.length - 1,
-        )
-        if (!isWhole)
-          throw new Error(JSON.stringify(states.map(each => [each?.trouble, each?.members.length])))
-        return states as PresenceState[]
+        const all = await Promise.all(machines.map(each => this.hostsOf(each)))
+        for (const { hosts, troubles } of all) {
+          const there = hosts.filter(
+            ({ state, prefixes }) => ['self', 'up'].includes(state) && prefixes.length > 0,
+          )
+          if (there.length !== count || troubles.length > 0)
+            throw new Error(JSON.stringify([troubles, hosts]))
+        }
+        return all.map(({ hosts }) => hosts)
       },
       { what: 'all hosts know each other', withinMs: 60_000 },
     )

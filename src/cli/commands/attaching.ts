@@ -2,6 +2,7 @@
 
 import type { AttachOptions } from '../attach.ts'
 import { addDoing, addListOptions, type Command, type Doing, listOf } from '../command.ts'
+import { addHosts } from '../host/commands.ts'
 import type { InspectOptions } from '../inspect/inspect.ts'
 import type { ListOptions } from '../listing/listing.ts'
 import { addNetworks } from '../network/commands.ts'
@@ -11,6 +12,7 @@ import type { Terminal } from '../terminal.ts'
 export function addAttaching(program: Command, terminal: Terminal): void {
   const confDir = ['--conf-dir <folder>', 'where networks are, in place of /etc/cni/net.d'] as const
   addNetworks(program, terminal, confDir)
+  addHosts(program, terminal)
   addListOptions(
     program.command('ps').alias('ls').description('list the containers on networks of this host'),
     'name=TEXT, id=BEGINNING, runtime=NAME, network=NAME, interface=NAME, address=ADDRESS, port=NUMBER or state=STATE',

@@ -5,7 +5,7 @@
  *
  *     publishing   publish, unpublish, ports, reconcile, daemon
  *     looking      doctor, trace, events, top, resolve, graph
- *     attaching    network …, ps, check, attach, detach, oci-hook
+ *     attaching    network …, host …, ps, check, attach, detach, oci-hook
  *     installing   install, uninstall
  */
 

@@ -93,6 +93,12 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   'network inspect': [
     { words: 'network inspect front', does: 'its subnets, addresses left, and who is on it' },
   ],
+  'host ls': [
+    { words: 'host ls', does: 'every host, with its prefixes' },
+    { words: 'host ls --filter state=silent', does: 'those of which only the prefix is left' },
+  ],
+  'host inspect': [{ words: 'host inspect node7', does: 'where it is, and when it was last heard of' }],
+  'host forget': [{ words: 'host forget node7', does: 'its prefix is free for others' }],
   'network rm': [
     { words: 'network rm front', does: 'when nobody is on it' },
     { words: 'network rm --force front back', does: 'and take off who is' },

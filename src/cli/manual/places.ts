@@ -7,7 +7,7 @@ interface Told extends Place {
   by?: readonly string[]
 }
 
-const RUNNING = ['publish', 'unpublish', 'ports', 'daemon', 'reconcile', 'doctor', 'trace', 'inspect']
+const RUNNING = ['host', 'publish', 'unpublish', 'ports', 'daemon', 'reconcile', 'doctor', 'trace', 'inspect']
 const LISTS = ['network', 'check', 'attach', 'detach', 'oci-hook', 'install', 'doctor', 'ps', 'inspect']
 
 export const FILES: readonly Told[] = [
@@ -34,6 +34,11 @@ export const FILES: readonly Told[] = [
     name: '/var/lib/tsnet/publications',
     means: 'what is published again after a reboot',
     by: ['publish', 'unpublish', 'ports', 'daemon'],
+  },
+  {
+    name: '/var/lib/tsnet/hosts',
+    means: 'who this host is in networks of many hosts, and its prefixes',
+    by: ['host', 'daemon', 'attach'],
   },
   { name: '/var/lib/tsnet/install.json', means: 'what was installed', by: ['install', 'uninstall'] },
 ]

@@ -74,6 +74,9 @@ export const VALUES: Readonly<Record<string, Values>> = {
   },
   'network ls': { defaults: { ...CONF_DIR, ...LISTED } },
   'network inspect': { defaults: CONF_DIR, words: ['networks'] },
+  'host ls': { defaults: LISTED },
+  'host inspect': { defaults: { '--network': 'any' }, values: { '--network': 'networks' } },
+  'host forget': { defaults: { '--network': 'any' }, values: { '--network': 'networks' } },
   'network rm': { defaults: CONF_DIR, words: ['networks'] },
   inspect: {
     defaults: CONF_DIR,

@@ -6,9 +6,10 @@
  */
 
 import { readFileSync, statSync } from 'node:fs'
-import type { Presence } from '../../hosts/hosts.ts'
-import { messageOf } from '../../model/errors.ts'
+import type { HostRow, Presence } from '../../hosts/hosts.ts'
+import { messageOf, TsnetError } from '../../model/errors.ts'
 import type { HostsOptions } from '../../model/hosts/hosts.ts'
+import { shown } from '../../model/json/shown.ts'
 import { filesIn, hostOf, listNetworks } from '../../networks/networks.ts'
 
 const LOOK_MS = 5_000
@@ -30,8 +31,22 @@ export class HostNetworks {
     return this.#presences.size > 0
   }
 
-  list() {
-    return [...this.#presences.values()].map(({ state }) => state)
+  /** All hosts of all networks, and why one of these is not as it should be. */
+  list(): { hosts: HostRow[]; troubles: string[] } {
+    const all = [...this.#presences.values()]
+    return {
+      hosts: all.flatMap(each => each.rows()),
+      troubles: all.flatMap(({ state: { network, trouble } }) =>
+        trouble === undefined ? [] : [`network ${network}: ${trouble}`],
+      ),
+    }
+  }
+
+  /** @throws TsnetError `invalid-environment` */
+  of(network: string): Presence {
+    const presence = this.#presences.get(network)
+    if (presence !== undefined) return presence
+    throw new TsnetError('invalid-environment', `${shown(network)} is no network of many hosts`)
   }
 
   /** Begins and ends what lists speak of, and no more. */

@@ -43,7 +43,10 @@ const { reconcile: _, ...handlers } = handlersOf(
   { list: () => [], serve: async () => ({}), leave: () => {} } as never,
   { serve: async () => {}, release: async () => {}, troubles: async () => [] },
   { observer: { counters: () => ({ at: 0, ports: [], containers: [] }) }, events: {} } as never,
-  { list: () => [] },
+  {
+    list: () => ({ hosts: [], troubles: [] }),
+    of: () => ({ details: async () => ({}), forget: async () => {} }),
+  } as never,
 )
 
 export const lines = fc
