@@ -155,9 +155,10 @@ export class Presence {
   async #live(): Promise<void> {
     const { signal } = this.#ended
     while (!signal.aborted) {
+      if (this.#underlay === undefined && this.options.underlay === undefined) await this.#reachEtcd()
+      if (signal.aborted) return
       this.#do(() => this.#look())
       await sleep(this.#underlay === undefined ? RETRY_MS : LOOK_MS, undefined, { signal }).catch(() => {})
-      if (this.#underlay === undefined && this.options.underlay === undefined) await this.#reachEtcd()
     }
   }
 
