@@ -188,6 +188,28 @@ const BELOW: Row[] = [
     of: 'netns:web',
   },
   {
+    name: 'rules of ebtables itself, of which those before the last are about other packets',
+    plant: [
+      'ip dst 10.10.0.99',
+      'ip src 192.168.0.0/17 --ip-proto udp',
+      'ip dst ! 10.10.0.0/16',
+      'ip proto tcp --ip-dport 81:90',
+      'ip tos 0xb8',
+    ]
+      .map(rule => `ebtables-nft -A OUTPUT -p IPv4 --${rule.replace(' ', '-')} -j DROP`)
+      .join('; ')
+      .concat(
+        '; ebtables-nft -A OUTPUT --mark 7 -j DROP; ebtables-nft -A OUTPUT --pkttype-type multicast -j DROP',
+        '; ebtables-nft -A OUTPUT -p IPv6 --ip6-dst fd10::99 -j DROP; ebtables-nft -A OUTPUT -p ARP --arp-ip-dst 10.10.0.2 -j DROP',
+        '; ebtables-nft -A OUTPUT -p IPv4 --ip-dst 10.10.0.0/28 --ip-proto tcp --ip-dport 80 -j DROP',
+      ),
+    undo: 'nft delete table bridge filter',
+    found: ['frames'],
+    what: /port 8080\/tcp is dropped by nft table bridge filter, chain OUTPUT, rule 10:/,
+    cure: /ebtables -L/,
+    of: 'netns:web',
+  },
+  {
     name: 'a bridge whose ports are to send each other nothing',
     plant: nft('table bridge lan { chain f { type filter hook forward priority 0; policy drop; }\n}'),
     undo: 'nft delete table bridge lan',

@@ -7,7 +7,9 @@
 
 import type { Family } from '../../model/address/address.ts'
 import { word } from '../bits.ts'
-import type { Part, Range, Test } from '../rule.ts'
+import type { Range, Test } from '../rule.ts'
+import { ebtablesReaders } from './ebtables.ts'
+import { among, be16, given, hasBits, masked, one, open, type Reader, sourceOf } from './parts.ts'
 import { Struct } from './struct.ts'
 
 /** An extension as the kernel holds it. */
@@ -16,31 +18,6 @@ export interface Extension {
   revision: number
   info: Uint8Array
 }
-
-type Reader = (info: Struct, revision: number, family: Family) => Test[]
-
-const sourceOf = (of: string, length: number, offset = 0): Part => ({ source: { of, offset, length } })
-const one = (value: Uint8Array): Range => ({ from: value, to: value })
-const be16 = (value: number): Uint8Array => Uint8Array.of(value >> 8, value & 0xff)
-const given = (holds: boolean, text: string) => ({ kind: 'given', holds, text }) satisfies Test
-
-const among = (part: Part, values: Range[], not = false): Test => ({
-  kind: 'among',
-  key: [part],
-  values,
-  not,
-})
-
-/** A value with these bits: any of them, or exactly. */
-export const hasBits = (of: string, bits: number, not = false): Test => ({
-  kind: 'among',
-  key: [{ source: { of, offset: 0, length: 4 }, mask: word(bits) }],
-  values: [one(word(0))],
-  not: !not,
-})
-
-const masked = (of: string, value: number, mask: number, not: boolean): Test =>
-  among({ source: { of, offset: 0, length: 4 }, mask: word(mask) }, [one(word(value))], not)
 
 /** Ports of a range in host byte order; the whole range asks nothing. */
 function portTest(side: 'source' | 'destination', [from, to]: [number, number], not: boolean): Test[] {
@@ -195,7 +172,6 @@ const RECENT_SET = 2
 const POLICY_NONE = 4
 const RPFILTER_INVERT = 8
 
-const open = (name: string): Test => ({ kind: 'open', text: `-m ${name}` })
 const never =
   (name: string): Reader =>
   () => [given(false, `-m ${name}`)]
@@ -226,7 +202,10 @@ const readers: Record<string, Reader> = {
   // What is routed has no port of a bridge, and belongs to no process of this host.
   physdev: info => [given(info.u8(64) !== 0, '-m physdev')],
   owner: info => [{ ...given(info.u8(16) === info.u8(17), '-m owner'), ofProcess: true }],
-  pkttype: info => [among(sourceOf('meta pkttype', 1), [one(word(info.u32(0), 1))], info.u32(4) !== 0)],
+  // That of ebtables has a byte for each.
+  pkttype: info => [
+    among(sourceOf('meta pkttype', 1), [one(info.bytes(0, 1))], info.u8(1) !== 0 || info.u32(4) !== 0),
+  ],
   policy: info => [given((info.u16(304) & POLICY_NONE) !== 0, '-m policy')],
   rpfilter: info => [given((info.u8(0) & RPFILTER_INVERT) === 0, '-m rpfilter')],
   socket: never('socket'),
@@ -239,6 +218,7 @@ const readers: Record<string, Reader> = {
   esp: never('esp'),
   ah: never('ah'),
   dccp: never('dccp'),
+  ...ebtablesReaders,
 }
 
 /** What a match asks of a packet. */
