@@ -1,6 +1,7 @@
-/** What `tsnet top` and `tsnet events` print. */
+/** What `tsnet top` and `tsnet events` print, and that the documents show it so. */
 
 import { EventEmitter } from 'node:events'
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { lineOf } from '../../src/cli/watching/events.ts'
 import { frameOf, linesOf, short } from '../../src/cli/watching/frame.ts'
@@ -156,6 +157,85 @@ t.test('events are lines for people, without what names of others would do to a 
     ['lost', { count: 9 }, 'lost       9 events, as they were read too slowly'],
   ] as const)
     t.equal(lineOf({ event, about: { time, ...about } as never }), `${time} ${line}`)
+})
+
+/** The block of a section that shows what is printed: its lines from the first that begins so. */
+function exampleOf(command: string, begin: string): string[] {
+  const [, section = ''] = readFileSync('docs/cli-reference.md', 'utf8').split(`\n## tsnet ${command}\n`)
+  const [whole = ''] = section.split('\n## ')
+  const [block = ''] = [...whole.matchAll(/^(?: {4}.*\n|\n)+/gm)]
+    .map(([each]) => each)
+    .filter(each => each.trim().startsWith(begin))
+  return block
+    .trim()
+    .split('\n')
+    .map(line => line.replace(/^ {4}/, ''))
+}
+
+t.test('the reference shows events as they are printed', async t => {
+  const web = [{ id: '1', name: 'web' }]
+  const api = [{ id: '2', name: 'api' }]
+  const shown = exampleOf('events', '20').map(line => line.split(' ', 1)[0])
+  const happened = [
+    [
+      'attach',
+      {
+        containers: web,
+        network: 'front',
+        ifname: 'eth0',
+        addresses: ['10.10.0.2', 'fd10::2'],
+        ports: ['9000/tcp'],
+      },
+    ],
+    ['publish', { containers: web, ports: ['8080/tcp'] }],
+    ['moved', { containers: api, ports: ['8080/tcp'], from: web }],
+    ['refused', { containers: api, ports: ['8080/tcp'], number: 3, why: 'source not allowed' }],
+    ['reconciled', { subject: 'bridge br-front', what: ['it is down'], number: 1, outcome: 'restored' }],
+  ] as const
+  t.same(
+    exampleOf('events', '20'),
+    happened.map(([event, about], i) => lineOf({ event, about: { time: shown[i], ...about } as never })),
+  )
+})
+
+t.test('the reference shows a frame as it is printed', async t => {
+  const frame = (at: number, times: number): CountersReport => {
+    const port = (id: string, hostPort: number, name: string, more: object) => ({
+      ...{ id, source: 'publish' as const, protocol: 'tcp' as const, hostPort, count: 1 },
+      containers: [{ id, name }],
+      ...counts,
+      ...more,
+    })
+    const container = (owner: string, name: string, more: object) => ({
+      ...{ owner, id: owner, name, network: 'front', ifname: 'eth0', addresses: [] },
+      ...traffic,
+      ...more,
+    })
+    return {
+      ...report(at, 0),
+      ports: [
+        port('a', 8080, 'web', {
+          active: 2,
+          refused: 3,
+          connections: 22 * times,
+          bytesIn: 820 * times,
+          bytesOut: 2_400_000 * times,
+        }),
+        port('b', 8081, 'api', {}),
+      ],
+      containers: [
+        container('c', 'web', {
+          bytesIn: 1_024 * times,
+          bytesOut: 2_600_000 * times,
+          packetsIn: 1_880 * times,
+        }),
+        container('d', 'api', {}),
+      ],
+    }
+  }
+  const at = Date.parse('2026-11-29T17:24:09Z')
+  const lines = linesOf(frameOf(frame(at, 2), frame(at - 2_000, 1)), { columns: 80, lively: false })
+  t.same(exampleOf('top', 'tsnet top 17'), lines)
 })
 
 t.test('a screen is given back as it was, however it is left', async t => {
