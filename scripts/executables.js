@@ -6,7 +6,7 @@
 //   dist/bin/launch-*   -                                            the C program, by processor: `tsnet install` takes
 //                                                                    it where it fits
 //   dist/bin/known-node the Node that it was made by    -
-//   dist/drop-in/*      links to dist/bin/tsnet                      scripts of two lines, since npm packs no links
+//   dist/drop-in/*      links to dist/bin/tsnet                      scripts that ask it, since npm packs no links
 //
 // What npm makes by itself (`prepare`, `prepack`) is for a package; `npm run build` is for this machine.
 
@@ -16,6 +16,7 @@ import {
   copyFileSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -87,9 +88,11 @@ function writeDropIns({ portable }) {
   rmSync(DROP_INS, { recursive: true, force: true })
   mkdirSync(DROP_INS)
   if (portable) writeFileSync(`${DROP_INS}/package.json`, COMMONJS)
+  // Its part for a shell.
+  const [head] = readFileSync(`src/launcher/${SCRIPT}`, 'utf8').split(/(?<=\n\*\/\n)/)
   for (const name of [...roles.filter(role => role !== 'tsnet'), 'docker-proxy']) {
     const path = `${DROP_INS}/${name}`
     if (!portable) symlinkSync('../bin/tsnet', path)
-    else writeFileSync(path, `#!/usr/bin/env node\nrequire('../bin/${SCRIPT}')\n`, { mode: 0o755 })
+    else writeFileSync(path, `${head}require('../bin/${SCRIPT}')\n`, { mode: 0o755 })
   }
 }

@@ -43,6 +43,10 @@
 #ifndef CALL_WITHIN_MS
 #define CALL_WITHIN_MS 600000
 #endif
+/* A command that takes longer is asked for by Node, which knows how long it may take, and says what it waits for. */
+#ifndef COMMAND_WITHIN_MS
+#define COMMAND_WITHIN_MS 60000
+#endif
 
 enum { STDIN_MAX = 10000000, ANSWER_MAX = 300000000, PATIENCE_MS = 10000, SEND_WITHIN_S = 2, LOOK_MS = 500, LOOKS = 2, TRY_AGAIN = 11, OTHERWISE = 999 };
 
@@ -51,8 +55,15 @@ struct text { char *at; size_t length; };
 /* A daemon that does not go on, and why. */
 struct kept { int pid; enum state by; };
 
-/* Reads on to the end, or until there are that many bytes; ends in NUL. -1 for an error. */
-static int read_to(int fd, struct text *text, size_t enough)
+static long long now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* Reads on to the end, until there are that many bytes, or to a time, as EAGAIN; ends in NUL. -1 for an error. */
+static int read_to(int fd, struct text *text, size_t enough, long long end_ms)
 {
 	for (ssize_t count = 1; count != 0 && text->length < enough;) {
 		char *at = realloc(text->at, text->length + 65537);
@@ -61,6 +72,7 @@ static int read_to(int fd, struct text *text, size_t enough)
 		count = read(fd, at + text->length, 65536);
 		if (count > 0) text->length += count;
 		at[text->length] = 0;
+		if (count > 0 && now_ms() >= end_ms) return errno = EAGAIN, -1;
 		if (count >= 0 || errno == EINTR) continue;
 		if (errno != EAGAIN || fd != STDIN_FILENO) return -1;
 		poll(&(struct pollfd){ fd, POLLIN, 0 }, 1, -1);
@@ -80,20 +92,20 @@ static int write_all(int fd, const char *at, size_t length)
 }
 
 /*
- * As read_to, for as long as whoever is at the other end runs, or for a time in which something has to come; -2 where it
- * does not run any more, or is late. What keeps it counts when it is seen twice: a debugger stops a process for a moment.
- * One that has ended may have left the connection to a child.
+ * As read_to, for as long as whoever is at the other end runs, and for a time in which all of it has to come, not only
+ * something; -2 where it does not run any more, or is late. What keeps it counts when it is seen twice: a debugger stops
+ * a process for a moment. One that has ended may have left the connection to a child.
  */
 static int hear(int daemon, struct text *answer, size_t enough, int within_ms, struct kept *kept)
 {
 	struct ucred peer = { 0 };
-	for (int waited_ms = 0, seen = 0; read_to(daemon, answer, enough) < 0; waited_ms += LOOK_MS) {
+	long long end_ms = now_ms() + within_ms;
+	for (int seen = 0; read_to(daemon, answer, enough, end_ms) < 0;) {
 		if (errno != EAGAIN) return -1;
 		getsockopt(daemon, SOL_SOCKET, SO_PEERCRED, &peer, &(socklen_t){ sizeof peer });
 		kept->by = peer.pid > 0 ? state_of(kept->pid = peer.pid) : RUNS;
 		seen = kept->by == RUNS ? 0 : seen + 1;
-		if (seen == LOOKS) return -2;
-		if (within_ms > 0 && waited_ms >= within_ms) return -2;
+		if (seen == LOOKS || now_ms() >= end_ms) return -2;
 	}
 	return 0;
 }
@@ -133,7 +145,7 @@ static void ask_daemon(const char *call, struct text *input)
 	if (connect(daemon, (struct sockaddr *)&address, sizeof address) < 0) return;
 	for (int i = 0; i < 3 && call && (!strcmp(call, "DEL") || !strcmp(call, "GC")); i++)
 		signal((int[]){ SIGTERM, SIGINT, SIGHUP }[i], SIG_IGN); /* what they begin is finished */
-	if (call && read_to(STDIN_FILENO, input, STDIN_MAX) < 0) return;
+	if (call && read_to(STDIN_FILENO, input, STDIN_MAX, LLONG_MAX) < 0) return;
 	if (input->length >= STDIN_MAX) return;
 
 	char length[32];
@@ -145,8 +157,7 @@ static void ask_daemon(const char *call, struct text *input)
 	struct kept kept = { 0 };
 	if (write_all(daemon, input->at, input->length) < 0) return;
 	if (hear(daemon, &answer, 1, PATIENCE_MS, &kept) < 0) return;
-	/* To a command Node says how long it has waited; connections that are to finish may take as long as it allows. */
-	if (hear(daemon, &answer, ANSWER_MAX, call ? CALL_WITHIN_MS : 0, &kept) == -2 && call && kept.by != GONE) {
+	if (hear(daemon, &answer, ANSWER_MAX, call ? CALL_WITHIN_MS : COMMAND_WITHIN_MS, &kept) == -2 && call && kept.by != GONE) {
 		say_error(input->at, TRY_AGAIN, still[kept.by], kept.pid, kept.pid);
 		exit(1);
 	}
@@ -167,7 +178,7 @@ static void ask_daemon(const char *call, struct text *input)
 /* Answers a call that nobody can do, as its configuration wants to be answered. */
 static int fail(struct text *input, int code, const char *why)
 {
-	if (input->length == 0) read_to(STDIN_FILENO, input, STDIN_MAX);
+	if (input->length == 0) read_to(STDIN_FILENO, input, STDIN_MAX, LLONG_MAX);
 	say_error(input->at, code, "%s", why);
 	return 1;
 }
@@ -184,7 +195,10 @@ int main(int argc, char **argv)
 	if (is_call && !is_off && fstat(STDIN_FILENO, &in) == 0 && !S_ISCHR(in.st_mode)) ask_daemon(command, &input);
 	if (!is_call && !is_off && argc > 1 && is_for_daemon(argv[1])) ask_daemon(NULL, &input);
 	char lack[512] = "";
-	if (is_call && !has_room(lack, sizeof lack)) return fail(&input, TRY_AGAIN, lack);
+	if (!has_room(lack, sizeof lack)) {
+		if (is_call) return fail(&input, TRY_AGAIN, lack);
+		return fprintf(stderr, "tsnet: %s\n", lack), 1;
+	}
 	if (input.length > 0) {
 		int again = memfd_create("stdin", 0);
 		if (write_all(again, input.at, input.length) < 0 || lseek(again, 0, SEEK_SET) < 0 || dup2(again, 0) < 0)
@@ -216,6 +230,6 @@ int main(int argc, char **argv)
 	*word = NULL;
 	execvp(node, words);
 	snprintf(lack, sizeof lack, "node cannot be started: %s", strerror(errno));
-	if (command && *command) return fail(&input, errno == EAGAIN || errno == ENOMEM ? TRY_AGAIN : OTHERWISE, lack);
+	if (is_call) return fail(&input, errno == EAGAIN || errno == ENOMEM ? TRY_AGAIN : OTHERWISE, lack);
 	return fprintf(stderr, "tsnet: %s\n", lack), 127;
 }

@@ -1,4 +1,29 @@
-#!/usr/bin/env node
+#!/bin/sh
+':' /*
+# Node ends without a word where it may open too few files, or is not there: a runtime hears from a shell which it was.
+# No process is started for that, and no more than one file is open at a time.
+fail() {
+  if [ -z "$CNI_COMMAND" ]; then echo "tsnet: $2" >&2; exit "$3"; fi
+  version=
+  while [ -z "$version" ] && { IFS= read -r line || [ -n "$line" ]; }; do
+    case $line in *'"cniVersion"'*:*'"'*'"'*)
+      version=${line#*'"cniVersion"'} version=${version#*'"'} version=${version%%'"'*} ;;
+    esac
+  done
+  case $version in '' | *[!0-9.]*) version=1.1.0 ;; esac
+  printf '{\n    "cniVersion": "%s",\n    "code": %s,\n    "msg": "%s"\n}\n' "$version" "$1" "$2"
+  exit 1
+}
+most=unlimited
+while read -r _ kind _ soft hard _; do [ "$kind" = open ] && most=$soft up=$hard; done </proc/self/limits
+if [ "$most" != unlimited ] && [ "$most" -lt 64 ]; then
+  [ "$up" = unlimited ] || [ "$up" -gt 512 ] && up=512
+  ulimit -S -n "$up"
+  [ "$up" -ge 64 ] || fail 11 "this process may open $up files, and 64 are needed: raise the limit (ulimit -n, LimitNOFILE)" 1
+fi
+command -v node >/dev/null || fail 999 'node cannot be started: there is none in PATH' 127
+exec node "$0" "$@"
+*/
 // The launcher where there is no C compiler: the same as launch.c, which says what and why.
 'use strict'
 const { existsSync, fstatSync, readFileSync, readSync, writeSync } = require('node:fs')
@@ -7,6 +32,7 @@ const { basename } = require('node:path')
 const STDIN_MAX = 10_000_000
 const PATIENCE_MS = 10_000
 const CALL_WITHIN_MS = 600_000
+const COMMAND_WITHIN_MS = 60_000
 const ANSWER_MAX = 300_000_000
 const LOOK_MS = 500
 const LOOKS = 2
@@ -44,7 +70,9 @@ function askDaemon() {
     seen = by === 'runs' ? 0 : seen + 1
     if (seen === LOOKS) kept = { pid, by }
     if (CNI_COMMAND && waitedMs >= CALL_WITHIN_MS) kept ??= { pid, by: 'late' }
-    if (kept !== undefined || (answer.length === 0 && waitedMs >= PATIENCE_MS)) daemon.destroy()
+    const isLate =
+      waitedMs >= (answer.length === 0 ? PATIENCE_MS : CNI_COMMAND ? CALL_WITHIN_MS : COMMAND_WITHIN_MS)
+    if (kept !== undefined || isLate) daemon.destroy()
   }, LOOK_MS)
   daemon.on('error', () => {})
   daemon.on('connect', () => {

@@ -5,10 +5,13 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "launcher.h"
 
@@ -60,6 +63,33 @@ static long free_threads(char *group, int size)
 	return room;
 }
 
+/* The machine's own root, for whom RLIMIT_NPROC does not hold; user_namespaces(7). */
+static int is_root(void)
+{
+	unsigned inside = 1, outside = 1;
+	FILE *map = fopen("/proc/self/uid_map", "re");
+	int is = map && fscanf(map, "%u %u", &inside, &outside) == 2 && inside == 0 && outside == 0;
+	if (map) fclose(map);
+	return is && getuid() == 0;
+}
+
+/* How many more processes and threads our user may have: nobody counts them for us, so it is tried. */
+static int processes_of_user(void)
+{
+	struct rlimit most;
+	pid_t tried[THREADS_NEEDED];
+	int count = 0;
+	if (getrlimit(RLIMIT_NPROC, &most) < 0 || most.rlim_cur == RLIM_INFINITY || is_root()) return THREADS_NEEDED;
+	while (count < THREADS_NEEDED && (tried[count] = fork()) >= 0) {
+		if (tried[count++] > 0) continue;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;) pause();
+	}
+	for (int i = 0; i < count; i++) kill(tried[i], SIGKILL);
+	for (int i = 0; i < count; i++) waitpid(tried[i], NULL, 0);
+	return count;
+}
+
 int has_room(char *lack, int size)
 {
 	struct rlimit files;
@@ -76,8 +106,14 @@ int has_room(char *lack, int size)
 	}
 	char group[256] = "";
 	long threads = free_threads(group, sizeof group);
-	if (threads >= THREADS_NEEDED) return 1;
-	snprintf(lack, size, "control group %s may have %ld more processes and threads, and %d are needed: raise its limit "
-		"(pids.max, TasksMax)", group, threads, THREADS_NEEDED);
+	if (threads < THREADS_NEEDED) {
+		snprintf(lack, size, "control group %s may have %ld more processes and threads, and %d are needed: raise its limit "
+			"(pids.max, TasksMax)", group, threads, THREADS_NEEDED);
+		return 0;
+	}
+	int count = processes_of_user();
+	if (count >= THREADS_NEEDED) return 1;
+	snprintf(lack, size, "user %d may have %d more processes and threads, and %d are needed: raise the limit (ulimit -u, "
+		"LimitNPROC)", (int)getuid(), count, THREADS_NEEDED);
 	return 0;
 }

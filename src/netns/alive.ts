@@ -31,7 +31,8 @@ export const bootedAtMs = (): number => Date.now() - uptime() * 1000
 /**
  * A check of recorded namespaces: true for one that no longer exists. /proc is searched at most once, when
  * the first path turns out to lead elsewhere, so make a new check after time has passed.
- * @param recordedAt when it was written down, ISO 8601; with it most need not be asked for their cookie
+ * @param recordedAt when it was written down, ISO 8601; with it most need not be asked for their cookie, and all is
+ *   true as far as the clock was never set back
  */
 export function goneCheck(): (recorded: RecordedNetns, recordedAt?: string) => boolean {
   let found: Map<string, string> | undefined

@@ -115,7 +115,7 @@ const mappedPortsOf = (record: Records['portmap']): MappedPorts => ({
 
 function shownOf(rows: readonly Row[], mapped: readonly MappedPorts[], word: string | undefined): Attached[] {
   const chained = new Map(mapped.map(({ owner, ports }) => [owner, ports]))
-  const isDead = deadCheck()
+  const isDead = deadCheck({ isQuick: true })
   return rows
     .map(row => withPorts(row, chained.get(row.attached.owner)))
     .filter(({ attached }) => word === undefined || mayBe(attached, word))

@@ -3,7 +3,7 @@
  * where Node cannot be started to say so; and nothing is changed.
  */
 
-import { existsSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import t from 'tap'
 import type { Finished, Host } from 'tsnet/lab'
 import { Calls, launchers } from '../support/calls.ts'
@@ -17,9 +17,9 @@ const PIDS = existsSync('/sys/fs/cgroup/pids') ? '/sys/fs/cgroup/pids' : '/sys/f
 const PORTS = { runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }] } }
 
 /** ADD after some words of the shell. */
-async function add(scene: Scene, before: string): Promise<Finished> {
+async function add(scene: Scene, before: string, launcher = launchers.program): Promise<Finished> {
   const { config } = scene.network('front', 10)
-  return scene.host.run('sh', '-c', `${before}; exec "$0"`, launchers.program, {
+  return scene.host.run('sh', '-c', `${before}; exec "$0"`, launcher, {
     mayFail: true,
     stdin: JSON.stringify({ ...config, ...PORTS }),
     env: {
@@ -52,6 +52,48 @@ t.test('with few files that may be open ADD succeeds or says so, and changes not
   t.equal(enough.code, 0, `control: ${enough.stdout}`)
 })
 
+t.test('so does the launcher that is a script, from what a shell needs on', async t => {
+  const scene = await Scene.open('iptables', 'a')
+  t.teardown(() => scene.close())
+  for (const files of [14, 16, 18, 24, 48, 63]) {
+    const { code, stdout } = await add(scene, `ulimit -n ${files}`, launchers.script)
+    t.match({ files, code, error: JSON.parse(stdout) }, { code: 1, error: { code: 11, msg: /ulimit -n/ } })
+    t.strictSame(await scene.residue(), [], `${files} files`)
+  }
+  for (const words of ['ulimit -n 64', 'ulimit -S -n 20']) {
+    const enough = await add(scene, words, launchers.script)
+    t.equal(enough.code, 0, `control: ${words}: ${enough.stdout}`)
+    t.match(await new Calls(scene, 'script').run('DEL', 'a', { config: PORTS }), { code: 0 })
+  }
+})
+
+t.test('with few files a command says so, too', async t => {
+  const scene = await Scene.open('iptables')
+  t.teardown(() => scene.close())
+  for (const launcher of Object.values(launchers)) {
+    const few = 'ulimit -n 16; exec "$0" ps'
+    const { code, stdout, stderr } = await scene.host.run('sh', '-c', few, launcher, { mayFail: true })
+    t.match({ code, stdout, stderr }, { code: 1, stdout: '', stderr: /^tsnet: .*ulimit -n/ }, launcher)
+  }
+})
+
+t.test('where a user may have no more processes a runtime hears so', async t => {
+  const scene = await Scene.open('iptables', 'a')
+  t.teardown(() => scene.close())
+  // Root of the machine may have any number. Where tsnet is, others may not look.
+  const folder = mkdtempSync('/tmp/tsnet-user-')
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  chmodSync(folder, 0o755)
+  copyFileSync(launchers.program, `${folder}/tsnet`)
+  const limited = (most: number) =>
+    `exec setpriv --reuid 4711 --clear-groups prlimit --nproc=${most} ${folder}/tsnet`
+  for (const most of [1, 8, 15]) {
+    const { code, stdout } = await add(scene, limited(most))
+    t.match({ most, code, error: JSON.parse(stdout) }, { code: 1, error: { code: 11, msg: /ulimit -u/ } })
+  }
+  t.match(await add(scene, limited(40)), { stderr: /Cannot find module/ }, 'control: Node starts')
+})
+
 t.test('with few processes that there may be ADD says so, and changes nothing', async t => {
   const scene = await Scene.open('iptables', 'a')
   t.teardown(() => scene.close())
@@ -77,9 +119,11 @@ async function emptied(host: Host, group: string): Promise<void> {
 t.test('where there is no Node a runtime hears so', async t => {
   const scene = await Scene.open('iptables', 'a')
   t.teardown(() => scene.close())
-  const { code, stdout } = await add(scene, 'PATH=/nowhere')
-  t.match(
-    { code, error: JSON.parse(stdout) },
-    { code: 1, error: { code: 999, msg: /node cannot be started: No such file/ } },
-  )
+  for (const launcher of Object.values(launchers)) {
+    const { code, stdout } = await add(scene, 'PATH=/nowhere', launcher)
+    t.match(
+      { code, error: JSON.parse(stdout) },
+      { code: 1, error: { code: 999, msg: /node cannot be started: (No such file|there is none in PATH)/ } },
+    )
+  }
 })

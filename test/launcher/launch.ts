@@ -32,8 +32,13 @@ const config = '{"cniVersion":"0.3.1"}'
 const byNode = /^\{\n {4}"cniVersion": "0\.3\.1",\n {4}"supportedVersions"/
 
 /** Calls VERSION, as a runtime would. */
-function call(executable: string, env: Record<string, string>, stdin = config): Promise<Finished> {
-  const child = spawn(executable, { env: { PATH, CNI_COMMAND: 'VERSION', ...env } })
+function call(
+  executable: string,
+  env: Record<string, string>,
+  stdin = config,
+  words: string[] = [],
+): Promise<Finished> {
+  const child = spawn(executable, words, { env: { PATH, CNI_COMMAND: 'VERSION', ...env } })
   let [stdout, stderr] = ['', '']
   child.stdout.on('data', chunk => {
     stdout += chunk
@@ -72,17 +77,21 @@ function hear(socket: Socket, then: (text: string) => void): void {
   })
 }
 
-/** The launchers as they are, but that a call may take a second and not ten minutes. */
+/** The launchers as they are, but that a call or command may take a second; and what becomes Node says since when it asked. */
 function hurried(t: Test): Record<string, string> {
   const folder = t.testdir({})
   const script = readFileSync('src/launcher/launch.cjs', 'utf8')
   writeFileSync(
     join(folder, 'launch.cjs'),
-    script.replace('CALL_WITHIN_MS = 600_000', 'CALL_WITHIN_MS = 1_000'),
+    script.replace(/(CALL|COMMAND)_WITHIN_MS = \d+_000/g, '$1_WITHIN_MS = 1_000'),
+  )
+  writeFileSync(
+    join(folder, 'tsnet.cjs'),
+    "console.log('Node', process.argv.slice(-1), process.env.TSNET_ASKED_AT)",
   )
   chmodSync(join(folder, 'launch.cjs'), 0o755)
   const sources = readdirSync('src/launcher').filter(name => name.endsWith('.c'))
-  const words = ['-DCALL_WITHIN_MS=1000', '-o', join(folder, 'tsnet')]
+  const words = ['-DCALL_WITHIN_MS=1000', '-DCOMMAND_WITHIN_MS=1000', '-o', join(folder, 'tsnet')]
   const { status } = spawnSync('cc', [...words, ...sources.map(name => resolve('src/launcher', name))])
   return {
     'the script': join(folder, 'launch.cjs'),
@@ -98,6 +107,26 @@ t.test('a daemon that has begun a call and never ends it is not waited for witho
       { what, code, said: JSON.parse(stdout) },
       { what, code: 1, said: { cniVersion: '0.3.1', code: 11, msg: /has not answered within ten minutes/ } },
     )
+  }
+})
+
+t.test('a daemon that says a little now and then is not waited for without end', async t => {
+  for (const [what, executable] of Object.entries(hurried(t))) {
+    const env = await daemon(t, socket => {
+      socket.write('tsnet\n')
+      const talking = setInterval(() => socket.write('0'), 100)
+      socket.on('close', () => clearInterval(talking))
+    })
+    const { code, stdout } = await call(executable, env)
+    t.match({ what, code, said: JSON.parse(stdout) }, { what, code: 1, said: { code: 11 } })
+  }
+})
+
+t.test('a command that a daemon has begun and never ends is asked for by Node', async t => {
+  for (const [what, executable] of Object.entries(hurried(t))) {
+    const env = await daemon(t, socket => socket.write('tsnet\n'))
+    const { code, stdout } = await call(executable, { ...env, CNI_COMMAND: '' }, '', ['ports'])
+    t.match({ what, code, stdout }, { what, code: 0, stdout: /^Node \[ 'ports' \] \d{10}\n$/ })
   }
 })
 

@@ -6,9 +6,10 @@ import { spawnSync } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import t from 'tap'
 import { type Host, lab, waitFor } from 'tsnet/lab'
-import { goneCheck, namespacesInUse, type RecordedNetns } from '../../src/netns/alive.ts'
+import { currentBootId, goneCheck, namespacesInUse, type RecordedNetns } from '../../src/netns/alive.ts'
 import { isThere, openRecorded } from '../../src/netns/container.ts'
 import { isRecorded, openNetns, tryOpenNetns } from '../../src/netns/netns.ts'
+import { deadCheck } from '../../src/records/dead.ts'
 
 /** A namespace on the host that the test process itself holds no descriptor of. */
 async function addNamespace(host: Host, name: string): Promise<RecordedNetns> {
@@ -108,6 +109,11 @@ t.test('a namespace that has got the number of one that is gone is another one',
     'its file is younger than what was written down',
   )
   t.equal(goneCheck()(second, later), false, 'its file was there, and was its')
+  // As after a clock that was set back between the two: what is gone was written down later than what is there.
+  const made = { bootId: currentBootId(), netns: first, createdAt: later }
+  t.equal(deadCheck({ isQuick: true })(made), false, 'the control: by the clock it lives')
+  t.equal(deadCheck()(made), true, 'whatever the clock says')
+  t.equal(deadCheck()({ ...made, netns: second }), false)
   t.equal(isThere(first), false)
   t.equal(isThere(second), true)
   t.equal(isThere(byNumber), true)
