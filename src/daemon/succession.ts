@@ -157,7 +157,10 @@ export class Succession {
       this.#goOn()
       throw new TsnetError('try-again', 'the daemon that runs has too much to do to be replaced now')
     }
-    const clients = await this.#proxy.freeze()
+    const clients = await this.#proxy.freeze().catch(thrown => {
+      this.#goOn()
+      throw thrown
+    })
     const handover = describeHandover(this.#proxy, clients, this.#placeholders.calls(), this.#door.keys())
     const count = clients.length + Object.values(handover.sockets).flat(2).length
     this.#deadline = setTimeout(

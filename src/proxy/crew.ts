@@ -5,6 +5,8 @@
  * and in the network namespace in which the proxy was started, whoever is there by then.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises'
+import { TsnetError } from '../model/errors.ts'
 import { currentNetns, inside, type Netns, type Sync, sameNamespace } from '../netns/netns.ts'
 import { closeFrozen, type FrozenClient } from './frozen.ts'
 import { type Order, WorkerThread } from './thread.ts'
@@ -63,13 +65,37 @@ export class Crew {
   /**
    * All stand still. The clients' sockets are ours until they are thawed: they outlive a worker.
    * @returns the clients, each with the number of its worker
+   * @throws TsnetError `try-again` where a worker does not do so in time: all go on then, each as soon as it can
    */
-  async freeze(): Promise<FrozenClient[]> {
+  async freeze(withinMs: number): Promise<FrozenClient[]> {
     this.#standing = []
-    const frozen = await Promise.all(this.#workers.map(worker => worker.order({ kind: 'freeze' })))
+    const orders = this.#workers.map(worker => worker.order({ kind: 'freeze' }))
+    const late = new AbortController()
+    const frozen = await Promise.race([
+      Promise.all(orders),
+      sleep(withinMs, undefined, { ref: false, signal: late.signal }).catch(() => undefined),
+    ])
+    late.abort()
+    if (frozen === undefined) {
+      this.#goOn(orders)
+      throw new TsnetError(
+        'try-again',
+        `a worker of the proxy did not stand still within ${withinMs / 1000} s`,
+      )
+    }
     const clients = frozen.flatMap((each, worker) => (each ?? []).map(client => ({ ...client, worker })))
     this.#standing = clients
     return clients
+  }
+
+  /** Each worker goes on with its own clients once it has said which. */
+  #goOn(orders: readonly Promise<FrozenClient[] | undefined>[]): void {
+    this.#standing = undefined
+    for (const index of this.#vacant.keys()) this.#fill(index)
+    orders.forEach((order, i) => {
+      const worker = this.#workers[i]
+      void order.then(clients => worker?.order({ kind: 'thaw', clients: clients ?? [] }))
+    })
   }
 
   /** All go on; clients whose worker is not said, or is not here, are spread over all. */

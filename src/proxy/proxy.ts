@@ -91,6 +91,9 @@ interface Entry {
  */
 export const startProxy = (options: ProxyOptions = {}): PortProxy => new PortProxy(options)
 
+/** How long clients may wait for a worker that does not stand still. */
+const FREEZE_WITHIN_MS = 5_000
+
 export class PortProxy implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>()
   readonly #crew: Crew
@@ -173,9 +176,10 @@ export class PortProxy implements AsyncDisposable {
    * is read or written.
    * @returns connections and sessions, to be thawed here, or copies of them in another process; their sockets
    *   are open until then, or until the proxy is closed
+   * @throws TsnetError `try-again` where a worker hangs; everything goes on then
    */
-  freeze(): Promise<FrozenClient[]> {
-    return this.#crew.freeze()
+  freeze(withinMs = FREEZE_WITHIN_MS): Promise<FrozenClient[]> {
+    return this.#crew.freeze(withinMs)
   }
 
   /** Goes on; with clients of another process, whose publications have to be here by now. */

@@ -5,9 +5,10 @@ import t from 'tap'
 import { waitFor } from 'tsnet/lab'
 import { copyDescriptor, openProcess } from '../../src/ffi/pidfd.ts'
 import type { FrozenClient, FrozenConnection, PortProxy } from '../../src/proxy/proxy.ts'
+import { WorkerThread } from '../../src/proxy/thread.ts'
 import { openUdp } from '../support/datagrams.ts'
 import { LOOPBACK, type Published, TestProxy, talking } from '../support/published.ts'
-import { echo, exchange, readAll, serve } from '../support/streams.ts'
+import { connect, echo, exchange, readAll, serve } from '../support/streams.ts'
 import { epollOf, openFiles, spoil } from '../support/worker-death.ts'
 
 const ourselves = openProcess(process.pid)
@@ -43,6 +44,40 @@ t.test('what is published while a proxy stands still is held, and served when it
   t.match(web.counters(), { accepted: 0, active: 0 })
   await proxy.proxy.thaw([])
   t.equal(String(await waiting), 'patient')
+})
+
+t.test('a worker that does not stand still in time is not waited for, and loses nobody', async t => {
+  await using server = await serve(echo)
+  await using proxy = new TestProxy({ workers: 2 })
+  const web = proxy.publish(server.port)
+  const clients = []
+  for (let i = 0; i < 8; i++) clients.push(await connect(web.port))
+  const { order } = WorkerThread.prototype
+  const hanging = new Set<WorkerThread>()
+  let release = () => {}
+  const gate = new Promise<void>(resolve => {
+    release = resolve
+  })
+  WorkerThread.prototype.order = function (asked) {
+    const done = order.call(this, asked)
+    if (asked.kind !== 'freeze' || hanging.size > 0) return done
+    hanging.add(this)
+    return gate.then(() => done)
+  }
+  t.teardown(() => {
+    WorkerThread.prototype.order = order
+  })
+  await t.rejects(proxy.proxy.freeze(50), { code: 'try-again', message: /did not stand still within 0.05 s/ })
+  t.equal(hanging.size, 1)
+  t.equal(String(await exchange(web.port, 'served meanwhile')), 'served meanwhile')
+  release()
+  for (const client of clients) client.end('after')
+  for (const client of clients) t.equal(String(await readAll(client)), 'after')
+  const frozen = await proxy.proxy.freeze()
+  t.strictSame(frozen, [], 'it can stand still again')
+  await proxy.proxy.thaw(frozen)
+  t.equal(String(await exchange(web.port, 'and go on')), 'and go on')
+  t.strictSame(proxy.faults, [])
 })
 
 t.test('a UDP client who asks while a successor begins to hold its port is not a new one', async t => {
