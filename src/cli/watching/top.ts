@@ -14,8 +14,11 @@ import { daemonHere } from './watching.ts'
 const INTERVAL = '2s'
 const INTERVAL_LEAST_MS = 100
 
-/** Of a core, for this command and the daemon together: on a full host it looks less often. */
-const SHARE = 0.03
+/**
+ * Of a core, for this command and the daemon together: on a full host it looks less often. What it costs
+ * the daemon to print its answer it cannot say in it, and 0.03 is what is promised.
+ */
+const SHARE = 0.02
 
 /** Where nobody looks, lines are as long as it takes. */
 const UNBOUNDED = { columns: Number.POSITIVE_INFINITY, lively: false }

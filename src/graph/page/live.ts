@@ -24,16 +24,21 @@ export interface Look {
 const LIMITS = { containers: 15, ports: 25, peers: 10 }
 
 const SHORTEST_MS = 1_000
-/** A look of so much processor time is followed by a pause so many times as long. */
-const PAUSE_FACTOR = 60
+/** A look of so much processor time, here and in the daemon, is followed by a pause so many times as long. */
+const PAUSE_FACTOR = 80
+/** What the daemon prints for a picture costs it so many times what it costs us to read. */
+const PRINTING = 2
 
 export const pauseAfter = (costMs: number): number => Math.max(SHORTEST_MS, costMs * PAUSE_FACTOR)
+
+/** @returns what it cost the daemon, milliseconds */
+type Work = () => Promise<number>
 
 export class Live {
   readonly #look: Look
   readonly #viewers: Pick<Viewers, 'size' | 'tell'>
   readonly #rates = new Rates()
-  readonly #timers = new Map<() => Promise<void>, NodeJS.Timeout>()
+  readonly #timers = new Map<Work, NodeJS.Timeout>()
   #awake = false
   /** Of the looks that are made now: those of earlier ones end. */
   #round = 0
@@ -58,33 +63,42 @@ export class Live {
     this.#timers.clear()
   }
 
-  readonly #picture = async (): Promise<void> => {
-    this.#viewers.tell('picture', layOut(condense(await this.#look.graph(), LIMITS)))
+  readonly #picture: Work = async () => {
+    const before = process.cpuUsage()
+    const graph = await this.#look.graph()
+    const readMs = processorMs(before)
+    this.#viewers.tell('picture', layOut(condense(graph, LIMITS)))
+    return readMs * PRINTING
   }
 
-  readonly #traffic = async (): Promise<void> => {
+  readonly #traffic: Work = async () => {
+    const before = process.cpuUsage()
     const report = await this.#look.counters()
-    const traffic = report && this.#rates.next(report)
-    if (traffic === undefined) return
+    if (report === undefined) return 0
+    const costMs = report.tookMs + processorMs(before) * PRINTING
+    const traffic = this.#rates.next(report)
+    if (traffic === undefined) return costMs
     const top = traffic.top.map(rate => ({
       ...rate,
       name: visible(rate.name),
       network: visible(rate.network),
     }))
     this.#viewers.tell('traffic', { ...traffic, top })
+    return costMs
   }
 
-  async #go(work: () => Promise<void>, round: number): Promise<void> {
+  async #go(work: Work, round: number): Promise<void> {
     const before = process.cpuUsage()
+    let daemonMs = 0
     try {
-      await work()
+      daemonMs = await work()
       this.#viewers.tell('trouble', '')
     } catch (thrown) {
       this.#viewers.tell('trouble', visible(messageOf(thrown)))
     }
     if (!this.#awake || round !== this.#round) return
     if (this.#viewers.size === 0) return this.end()
-    const pauseMs = pauseAfter(processorMs(before))
+    const pauseMs = pauseAfter(processorMs(before) + daemonMs)
     this.#timers.set(
       work,
       setTimeout(() => void this.#go(work, round), pauseMs),

@@ -1,7 +1,7 @@
 /** Rates out of counters, and how often a host is looked at. */
 
 import t from 'tap'
-import { pauseAfter } from '../../../src/graph/page/live.ts'
+import { Live, pauseAfter } from '../../../src/graph/page/live.ts'
 import { Rates } from '../../../src/graph/page/rates.ts'
 import type { ContainerCounts } from '../../../src/observe/observe.ts'
 
@@ -55,4 +55,32 @@ t.test('of the past two minutes are kept, however long it goes on', async t => {
 t.test('looks cost less than a fiftieth of a processor, however much one costs', async t => {
   t.equal(pauseAfter(1), 1_000)
   for (const costMs of [10, 100, 1_000, 5_000]) t.ok(costMs / (costMs + pauseAfter(costMs)) < 0.02)
+})
+
+t.test('what a look costs the daemon counts as well', async t => {
+  const pauses: number[] = []
+  const { setTimeout: own } = globalThis
+  t.teardown(() => {
+    globalThis.setTimeout = own
+  })
+  const told: string[] = []
+  const counters = async () => ({
+    ...{ at: 0, tookMs: 1_000, generation: 0, isWhole: true },
+    ports: [],
+    containers: [],
+  })
+  const live = new Live(
+    { graph: async () => ({ nodes: [], edges: [] }), counters },
+    { size: 1, tell: what => void told.push(what) },
+  )
+  const looked = new Promise<void>(done => {
+    globalThis.setTimeout = ((_: () => void, ms: number) => {
+      if (pauses.push(ms) === 2) done()
+    }) as unknown as typeof own
+  })
+  live.wake()
+  await looked
+  live.end()
+  t.equal(pauses.filter(ms => ms >= pauseAfter(1_000)).length, 1, 'that of the numbers')
+  t.ok(told.includes('picture'))
 })
