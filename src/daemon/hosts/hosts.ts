@@ -19,7 +19,7 @@ export class HostNetworks {
   readonly #folder = hostOf(process.env).confDir
   readonly #presences = new Map<string, Presence>()
   #seen = ''
-  #lookedAt = 0
+  #lookedAt = Number.NEGATIVE_INFINITY
   #isOver = false
   #turn: Promise<unknown> = Promise.resolve()
 
