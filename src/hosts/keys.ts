@@ -165,6 +165,16 @@ export interface Member extends Pick<HostWord, 'name' | 'addresses' | 'mac' | 'n
   id: string
 }
 
+/** The same one as long as its word is: so nobody looks at a thousand hosts anew because one has changed. */
+const known = new WeakMap<HostWord, Member>()
+
+function memberOf(id: string, word: HostWord): Member {
+  const { name, addresses, mac, number } = word
+  const member = known.get(word) ?? { id, name, addresses, mac, number }
+  known.set(word, member)
+  return member
+}
+
 /** The hosts of which word and claim agree, and those of which they do not, each with the reason. */
 export function membersOf(
   { claims, hosts }: View,
@@ -174,7 +184,7 @@ export function membersOf(
   const odd: string[] = []
   const owners = new Map<Ip, string>()
   for (const [id, { value: word }] of hosts) {
-    const { name, addresses, mac, number } = word
+    const { name, addresses, number } = word
     const taken = addresses.find(address => owners.has(address))
     if (number >= roomOf(pools))
       odd.push(`host ${id} (${name}) speaks of prefix ${number}, which is not in the network`)
@@ -184,7 +194,7 @@ export function membersOf(
       odd.push(`hosts ${owners.get(taken)} and ${id} (${name}) are both at ${taken}`)
     else {
       for (const address of addresses) owners.set(address, id)
-      members.push({ id, name, addresses, mac, number })
+      members.push(memberOf(id, word))
     }
   }
   return { members, odd }

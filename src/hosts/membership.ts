@@ -39,8 +39,9 @@ export interface MembershipState {
   trouble?: string
 }
 
-/** Many changes that come at once are told once. */
+/** The first change is told at once, and what comes while there are many so often: each costs the kernel the same. */
 const BATCH_MS = 10
+const BETWEEN_MS = 100
 const RETRY_MS = [100, 250, 500, 1_000, 2_000, 5_000]
 /** Of what only people can change. */
 const STUCK_MS = 15_000
@@ -59,6 +60,7 @@ export class Membership {
   readonly #ended = new AbortController()
   #running: Promise<unknown> = Promise.resolve()
   #batch: NodeJS.Timeout | undefined
+  #toldAt = Number.NEGATIVE_INFINITY
   /** Wakes the one who claims. */
   #wake: (() => void) | undefined
 
@@ -214,7 +216,8 @@ export class Membership {
             else drop(view, keys, event.key)
           }
           view.revision = Math.max(view.revision, revision)
-          this.#batch ??= setTimeout(() => this.#tell(), BATCH_MS)
+          const wait = Math.max(BATCH_MS, this.#toldAt + BETWEEN_MS - performance.now())
+          this.#batch ??= setTimeout(() => this.#tell(), wait)
         },
         ended: resolve,
       })
@@ -249,6 +252,7 @@ export class Membership {
     clearTimeout(this.#batch)
     this.#batch = undefined
     if (this.#isOver) return
+    this.#toldAt = performance.now()
     const { self, changed, log } = this.#options
     const view = this.#view
     const { members, odd } = membersOf(view, self.layout.pools)

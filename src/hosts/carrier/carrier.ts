@@ -68,6 +68,8 @@ export class Carrier {
   #link: Link | undefined
   /** What the kernel holds, as far as we know. */
   #there = new Map<string, Pick<Thing, 'value' | 'remove'>>()
+  /** For the device that there is. */
+  #made = new WeakMap<Member, Thing[]>()
   #complaint: string | undefined
 
   /** Nothing is changed before the first look. */
@@ -97,6 +99,7 @@ export class Carrier {
     this.#underlay = underlay
     using nl = openNetlink()
     this.#link = this.#place.layout.carrier === 'vxlan' ? this.#ensureDevice(nl) : undefined
+    this.#made = new WeakMap()
     this.#ensureAddresses(nl)
     if (this.#guarded !== undefined) ensureGuard(this.#guarded, this.#members.flatMap(remoteOf))
     this.#there = this.#read(nl)
@@ -128,10 +131,7 @@ export class Carrier {
   }
 
   #apply(nl: Netlink): void {
-    const things = [
-      ...groundOf(this.#place),
-      ...this.#members.flatMap(each => thingsOf(this.#place, each, this.#link)),
-    ]
+    const things = [...groundOf(this.#place), ...this.#members.flatMap(each => this.#thingsOf(each))]
     const wanted = new Map(things.map(thing => [thing.key, thing]))
     const steps = difference(this.#there, wanted)
     const refused = new Map(
@@ -146,6 +146,13 @@ export class Carrier {
       else this.#there.set(thing.key, thing)
     }
     this.#complain(complaints)
+  }
+
+  /** Of one that has not changed they are what they were. */
+  #thingsOf(member: Member): Thing[] {
+    const things = this.#made.get(member) ?? thingsOf(this.#place, member, this.#link)
+    this.#made.set(member, things)
+    return things
   }
 
   /** The same one is not said again and again. */
