@@ -2,12 +2,13 @@
 
 import { type ControlClient, connectControl, withinFor } from '../control/client.ts'
 import { daemonAtHand } from '../control/start.ts'
-import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
+import { TsnetError } from '../model/errors.ts'
 import { shown } from '../model/json/shown.ts'
 import { portRange } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 import { calledOf, type Publication } from '../model/publication/publication.ts'
 import { type PublishWords, parsePublishRequest } from '../model/publication/request.ts'
+import { surroundings } from '../model/surroundings.ts'
 import { choosePublications } from '../publish/choose.ts'
 import { ListeningIn, silenceOf } from '../publish/condition.ts'
 import { foresee } from '../publish/foresee.ts'
@@ -15,6 +16,7 @@ import type { Drained } from '../publish/front/drain.ts'
 import { factsOf, publishedHere } from '../publish/list.ts'
 import type { Served } from '../publish/publish.ts'
 import { resolve } from '../publish/resolve.ts'
+import { readOwnChoice, removeChoice, writeChoice } from '../records/choices.ts'
 import { requireRunDirectory } from '../records/run-directory.ts'
 import { askOnce } from './ask.ts'
 import type { Terminal } from './terminal.ts'
@@ -72,24 +74,33 @@ export async function unpublish(
   // Rules serve on without a daemon; ending them takes one.
   const connect = async () =>
     (await connectControl()) ?? (publishedHere().length > 0 ? await daemonAtHand() : undefined)
-  // Where a launcher asked before, nobody knows how far that came.
-  let mayHaveEnded = true
-  const end = async (client: ControlClient | undefined, since: number | undefined) => {
-    try {
-      if (since === undefined) mayHaveEnded = false
-      // Without publications there is nothing to end, and no name that could be right.
-      if (client === undefined && !all) throw nothingPublished(words)
-      const chosen = (await client?.ask('choose', all ? { all } : { names: words })) as Served[] | undefined
-      mayHaveEnded = true
-      const ids = chosen?.map(each => each.id) ?? []
-      return ids.length === 0 ? [] : await client?.ask('unpublish', { ids }, withinMs(chosen ?? []))
-    } catch (thrown) {
-      if (since === undefined || !mayHaveEnded || !hasCode(thrown, 'unknown-container')) throw thrown
-      terminal.error(`tsnet: the daemon died while it ended this; ${messageOf(thrown)} any more\n`)
-      return []
+  // What a launcher's daemon, or the one that was asked first, was to end, as far as it came to know.
+  let known = terminal.daemon === undefined ? readOwnChoice() : undefined
+  const choose = async (client: ControlClient): Promise<Served[]> => {
+    if (known === undefined) {
+      const chosen = (await client.ask('choose', all ? { all } : { names: words })) as Served[]
+      known = chosen.map(({ id }) => id)
+      const { caller } = surroundings()
+      if (terminal.daemon !== undefined && caller !== undefined) writeChoice(caller, known)
+      return chosen
     }
+    const left = ((await client.ask('ports')) as Served[]).filter(({ id }) => known?.includes(id))
+    if (left.length < known.length) {
+      const count = known.length - left.length
+      terminal.error(`tsnet: the daemon died while it did this, and had ended ${count} of ${known.length}\n`)
+    }
+    return left
   }
-  const ended = await askOnce(terminal, connect, end)
+  const end = async (client: ControlClient | undefined) => {
+    // Without publications there is nothing to end, and no name that could be right.
+    if (client === undefined && !all && known === undefined) throw nothingPublished(words)
+    const chosen = client === undefined ? [] : await choose(client)
+    const ids = chosen.map(each => each.id)
+    return ids.length === 0 ? [] : await client?.ask('unpublish', { ids }, withinMs(chosen))
+  }
+  const ended = await askOnce(terminal, connect, end).finally(() => {
+    if (terminal.daemon === undefined && known !== undefined) removeChoice()
+  })
   if (json) terminal.out(`${JSON.stringify(ended)}\n`)
   else for (const each of (ended ?? []) as Ended[]) terminal.out(`${describe(each)} ended${fateOf(each)}\n`)
 }

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { tryLockFile } from '../ffi/lock.ts'
 import { hasCode } from '../model/errors.ts'
 import { everyStep } from '../model/undo.ts'
+import { tidyChoices } from './choices.ts'
 import { unlessLocked } from './records.ts'
 import {
   LASTING,
@@ -27,6 +28,7 @@ const NOT_OURS = ['daemon.lock', 'start.lock']
 
 /** @throws the error, or an AggregateError, after having done all that can be done */
 export async function tidyRunDirectory(): Promise<void> {
+  tidyChoices()
   await everyStep(
     allFiles().map(name => async () => {
       if (name.endsWith('/')) removeEmptyParents(join(pathOf(name), 'any'))

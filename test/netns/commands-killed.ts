@@ -5,7 +5,8 @@
  *     Node     ──▶ daemon (killed) ;  Node                  ──▶ a daemon that it starts
  */
 
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { resolve } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -75,11 +76,35 @@ for (const [name, caller] of Object.entries(CALLERS)) {
 
     // Of the one that was started for it.
     const second = await tsnet.daemon('--replace')
-    const unpublished = ask('unpublish', '--all')
+    // By their names: those that had ended by then are no names of anything any more.
+    const unpublished = ask('unpublish', ...SPECS.map(each => each.replace(/:.*/, '')))
     await killWhen(second, () => records().length < SPECS.length)
     const { code, stderr } = await unpublished.finished
     t.equal(code, 0, stderr)
+    t.match(stderr, /the daemon died while it did this, and had ended \d of 5/)
     t.strictSame(await tsnet.ports(), [])
+    t.notOk(existsSync(scene.host.path('/run/tsnet/choices')), 'nothing is left of what it was to end')
     await end()
   })
 }
+
+t.test('a name that nothing has is an error also where the daemon dies before it knows', async t => {
+  const { scene, tsnet, ask, end } = await open(t, [launchers.program])
+  await tsnet.daemon()
+  await tsnet.run('publish', '8080:80', 'web')
+  // One that begins the command and dies; a daemon is there again when Node asks.
+  const place = scene.host.path('/run/tsnet/call.sock')
+  rmSync(place)
+  const dying = createServer(socket => {
+    socket.on('error', () => {})
+    socket.write('tsnet\n')
+    socket.on('data', () => socket.destroy())
+  })
+  await new Promise<void>(resolve => dying.listen(place, resolve))
+  const finished = await ask('unpublish', '8081').finished
+  t.match(finished, { code: 1, stderr: /nothing is published as or for "?8081/ })
+  t.equal((await tsnet.ports()).length, 1)
+  t.match(await ask('unpublish', '8080').finished, { code: 0, stdout: /ended/ }, 'control: one that is right')
+  await new Promise(resolve => dying.close(resolve))
+  await end()
+})

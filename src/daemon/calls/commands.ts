@@ -12,6 +12,7 @@
 
 import type { Asker } from '../../control/client.ts'
 import type { Surroundings } from '../../model/surroundings.ts'
+import { removeChoice } from '../../records/choices.ts'
 import { runDirectory } from '../../records/run-directory.ts'
 import { isTerminal } from './caller.ts'
 import type { Asked } from './calls.ts'
@@ -59,6 +60,8 @@ export async function handleCommand(
   const exitCode = await onBehalfOf({ env, directory, caller: identity, complain }, () => run(words, streams))
   if (exitCode !== 0 && isEnding()) return
   await send({ ...said, exitCode })
+  // Only now: should we have died before, the caller goes on by it.
+  if (words[0] === 'unpublish') removeChoice(identity)
 }
 
 /** What the daemon knows all of, or can look at in a moment. */
