@@ -241,10 +241,11 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   succession.end()
   const late = sleep(settings.drainMs, undefined, { ref: false })
   calls.close()
+  // Whoever wants a daemon from now on starts one, which waits for us.
+  server.close()
   await Promise.race([whole?.stop(), late])
   if (succession.isOver) {
     alone.leave()
-    server.close()
     await Promise.race([control.deserted(), late])
     await succession.allDone()
     control.close()
@@ -255,7 +256,6 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   called.remove()
   await Promise.race([succession.allDone(), late])
   await Promise.race([tending.stop(), late])
-  server.close()
   control.close()
   notify('STOPPING=1')
   front.close()

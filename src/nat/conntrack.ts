@@ -217,7 +217,8 @@ export function listTracked(nl: Netlink, wanted: Selection): (Tracked & { name: 
   return messages.flatMap(message => {
     const { header, attributes } = entry.decode(message.payload)
     const { original, reply, status = 0, id, zone } = attributes
-    if (original === undefined || reply === undefined) return []
+    const isIp = header.family === 'ip' || header.family === 'ip6'
+    if (!isIp || original === undefined || reply === undefined) return []
     const name = naming.encode({ header: { family: header.family }, attributes: { original, id, zone } })
     return [{ original: readTuple(original), reply: readTuple(reply), status, name }]
   })
