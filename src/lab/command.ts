@@ -98,8 +98,12 @@ export class Running {
   /** Sends a signal and waits for the end. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Finished> {
     const { pid } = this
-    if (pid === undefined) this.#child.kill('SIGKILL')
-    else process.kill(pid, signal)
+    try {
+      if (pid === undefined) this.#child.kill('SIGKILL')
+      else process.kill(pid, signal)
+    } catch (thrown) {
+      if (!hasCode(thrown, 'ESRCH')) throw thrown // it has just ended by itself
+    }
     return this.finished
   }
 }

@@ -62,7 +62,7 @@ t.test('nftables: check names what is missing', async t => {
   await site.host.run('nft', 'flush', 'chain', 'inet', 'tsnet', 'raw_prerouting')
   t.strictSame(await site.call('verifyRules', 'nftables', intent), [
     'nftables: ports4 lacks tcp . 8080 comment "tsnet:00000000000000a1" : 10.1.0.2 . 80',
-    'nftables: chain raw_prerouting has 0 of 3 rules',
+    'nftables: chain raw_prerouting has 0 of 5 rules',
   ])
   await site.host.run('nft', 'flush', 'ruleset')
   const problems = (await site.call('verifyRules', 'nftables', intent)) as string[]

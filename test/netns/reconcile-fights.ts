@@ -29,9 +29,7 @@ async function onceWhilePublishing(t: Test, scene: Scene, tsnet: Command): Promi
     host.run('flock', '-n', lock, 'true', { mayFail: true }).then(({ code }) => code !== 0)
   await waitFor(isLocked, { what: 'publishing to be held up' })
   const publishing = tsnet.run('publish', '--mode', 'nat', '8081:80', 'netns:web')
-  await waitFor(async () => (await tsnet.try('reconcile', '--dry-run')).stdout.includes('rules'), {
-    what: 'the record to say more than the kernel has',
-  })
+  await waitFor(async () => (await tsnet.ports()).length === 1, { what: 'it to be written down' })
   await host.run('sh', '-c', FLUSH[backend])
   const found = JSON.parse((await tsnet.try('reconcile', '--json')).stdout) as Found[]
   const [now] = await tsnet.ports()
