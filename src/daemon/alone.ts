@@ -6,7 +6,7 @@
  */
 
 import { join } from 'node:path'
-import { HungUp } from '../control/client.ts'
+import { connectControl, HungUp } from '../control/client.ts'
 import { FileLock, lockFile } from '../ffi/lock.ts'
 import { hasCode, TsnetError } from '../model/errors.ts'
 import { endOrphans } from '../netns/orphans.ts'
@@ -34,6 +34,23 @@ export async function lockAlone(withinMs = END_WITHIN_MS): Promise<FileLock> {
       `a daemon runs already on ${runDirectory()}; stop it first, or take over with --replace`,
       { cause },
     )
+  }
+}
+
+/**
+ * The lock, for a daemon that somebody needs: one that lets its last connections finish is waited for; one that serves is
+ * all that is needed.
+ * @throws TsnetError `conflict`: another runs
+ */
+export async function lockWhenNobodyServes(withinMs = SUCCESSION_WITHIN_MS): Promise<FileLock> {
+  const until = performance.now() + withinMs
+  for (;;) {
+    try {
+      return await lockAlone(LOOK_AGAIN_MS)
+    } catch (thrown) {
+      using serving = hasCode(thrown, 'conflict') ? await connectControl() : undefined
+      if (!hasCode(thrown, 'conflict') || serving !== undefined || performance.now() > until) throw thrown
+    }
   }
 }
 

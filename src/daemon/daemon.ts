@@ -38,7 +38,7 @@ import { Front } from '../publish/front/front.ts'
 import { Publisher } from '../publish/publish.ts'
 import { makeRunDirectory, removeEmptyParents } from '../records/run-directory.ts'
 import { tidyRunDirectory } from '../records/tidy.ts'
-import { inheritedLock, lockAlone, SUCCESSION_WITHIN_MS, takePlace } from './alone.ts'
+import { inheritedLock, lockAlone, lockWhenNobodyServes, SUCCESSION_WITHIN_MS, takePlace } from './alone.ts'
 import { type Asked, answerCalls } from './calls/calls.ts'
 import { handleCommand, type RunCommand } from './calls/commands.ts'
 import { FastPath } from './calls/fast-path.ts'
@@ -89,9 +89,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   // Of a unit of its own it stays in that.
   if (idleMs !== undefined && process.env.NOTIFY_SOCKET === undefined) leaveControlGroup()
   makeRunDirectory()
-  const place = replace
-    ? await takePlace()
-    : { lock: await lockAlone(idleMs === undefined ? undefined : SUCCESSION_WITHIN_MS) }
+  const lock = idleMs === undefined ? lockAlone : lockWhenNobodyServes
+  const place = replace ? await takePlace() : { lock: await lock() }
   using predecessor = place.predecessor
   let alone = place.predecessor === undefined ? place.lock : undefined
   keepSockets()

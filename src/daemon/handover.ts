@@ -73,7 +73,8 @@ export function describeHandover(
   placeholders: Calls,
   door: Pick<Handover, 'control' | 'lock' | 'redirect' | 'resolvers'>,
 ): Handover {
-  const ids = [...proxy.counters().keys()]
+  // What is being withdrawn ends here.
+  const ids = proxy.published
   const { NOTIFY_SOCKET } = process.env
   return {
     pid: process.pid,

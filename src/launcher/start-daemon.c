@@ -57,12 +57,24 @@ static void become_daemon(int ready)
 	if (setsid() > 0 && chdir("/") == 0) execl("/proc/self/exe", "tsnet", "daemon", "--idle", "1m", NULL);
 }
 
+/* Whoever had it before us has removed its name: others wait for another file by then. */
+static int take_turn(void)
+{
+	for (;;) {
+		struct stat file = { .st_nlink = 1 };
+		int lock = open(in_run("/start.lock"), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (lock < 0) return lock;
+		flock(lock, LOCK_EX);
+		if (fstat(lock, &file) == 0 && file.st_nlink > 0) return lock;
+		close(lock);
+	}
+}
+
 /* Of any number that come here at the same time, one starts it, and the others wait for that. */
 void start_daemon(int pause_ms)
 {
 	mkdir(in_run(""), 0700);
-	int ready[2], lock = open(in_run("/start.lock"), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	flock(lock, LOCK_EX);
+	int ready[2], lock = take_turn();
 	int meanwhile = connect_daemon();
 	if (meanwhile < 0 && pipe2(ready, O_CLOEXEC) == 0) {
 		pid_t child = fork();

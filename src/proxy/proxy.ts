@@ -201,6 +201,11 @@ export class PortProxy implements AsyncDisposable {
     return entry && sumCounters(entry.counters, 0, entry.publication.count)
   }
 
+  /** The ids of all that is published, and not being withdrawn. */
+  get published(): string[] {
+    return [...this.#entries].filter(([, { withdrawing }]) => !withdrawing).map(([id]) => id)
+  }
+
   /** How many publications there are. */
   get size(): number {
     return this.#entries.size
@@ -232,8 +237,7 @@ export class PortProxy implements AsyncDisposable {
 
   async #end(drainMs: number): Promise<void> {
     this.#crew.retire()
-    const there = [...this.#entries].filter(([, { withdrawing }]) => !withdrawing)
-    await Promise.all(there.map(([id]) => this.withdraw(id, { drainMs })))
+    await Promise.all(this.published.map(id => this.withdraw(id, { drainMs })))
     await this.#crew.stop()
   }
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { controlSocket } from '../../src/control/control.ts'
-import { lockAlone, takePlace } from '../../src/daemon/alone.ts'
+import { lockAlone, lockWhenNobodyServes, takePlace } from '../../src/daemon/alone.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'tsnet-'))
 process.env.TSNET_RUN_DIR = folder
@@ -53,3 +53,16 @@ t.test('of nobody who has the lock and never speaks', async t => {
   using _lock = await lockAlone()
   await t.rejects(takePlace(0), { code: 'conflict', message: /a daemon runs already/ })
 })
+
+t.test(
+  'one that somebody needs has the lock of one that is ending, and leaves that of one that serves',
+  async t => {
+    const ending = await lockAlone()
+    const locking = lockWhenNobodyServes()
+    ending[Symbol.dispose]()
+    using _lock = await locking
+    const serving = await daemon({ workers: 2 })
+    await t.rejects(lockWhenNobodyServes(), { code: 'conflict', message: /a daemon runs already/ })
+    await new Promise(resolve => serving.close(resolve))
+  },
+)

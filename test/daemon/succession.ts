@@ -20,7 +20,7 @@ function peer() {
 
 function serving(): Succession {
   const tending = { start: () => {}, stop: async () => {}, paceChanged: () => {} }
-  const proxy = { workers: 1, freeze: async () => [], close: async () => {}, counters: () => new Map() }
+  const proxy = { workers: 1, freeze: async () => [], close: async () => {}, published: [] }
   const placeholders = { standStill: () => {}, goOn: () => {}, release: () => {}, calls: () => ({}) }
   const door = { keys: () => ({}), give: () => {}, leave: () => {}, log: () => {} }
   const succession = new Succession(proxy as never, placeholders as never, tending, door)

@@ -2,6 +2,7 @@
 
 import t from 'tap'
 import { waitFor } from 'tsnet/lab'
+import { describeHandover } from '../../src/daemon/handover.ts'
 import type { Cidr } from '../../src/model/address/address.ts'
 import { LOOPBACK, TestProxy } from '../support/published.ts'
 import { codeOf, connect, echo, exchange, outcome, readAll, serve } from '../support/streams.ts'
@@ -86,6 +87,8 @@ t.test('withdrawn: refused at once; who is there may finish until the deadline',
   await waitFor(() => server.sockets.length === 2, { what: 'both clients' })
   const outcome = codeOf(readAll(slow))
   const withdrawn = proxy.proxy.withdraw(web.id, { drainMs: 1000 })
+  const handover = describeHandover(proxy.proxy, [], {}, {})
+  t.notOk(Object.hasOwn(handover.sockets, web.id), 'no successor is to have it')
   await waitFor(async () => (await codeOf(connect(web.port))) === 'ECONNREFUSED', { what: 'refusal' })
   quick.end('bye')
   t.equal(String(await readAll(quick)), 'bye')
