@@ -6,6 +6,7 @@
  */
 
 import t, { type Test } from 'tap'
+import { waitFor } from 'tsnet/lab'
 import { Command } from '../support/daemon.ts'
 import { answers } from '../support/reach.ts'
 import { BACKENDS, HOST, Scene } from '../support/scene.ts'
@@ -39,8 +40,14 @@ for (const backend of BACKENDS) {
 
         await t.rejects(asks(), isTaken, 'the control: it lives')
         t.equal(await answers(scene.client, 'tcp', HOST[4], 8080), 'gone')
+        const links = async () => (await scene.host.run('ip', '-o', 'link')).stdout.split('\n').length
+        const before = await links()
         await gone.remove()
-        if (dead === 'lost') await loseRecords(scene)
+        if (dead === 'lost') {
+          await loseRecords(scene)
+          // Nothing else tells that it is gone; the kernel takes it in its own time.
+          await waitFor(async () => (await links()) < before, { what: 'its link to go' })
+        }
         await asks()
         t.equal(await answers(scene.client, 'tcp', HOST[4], 8080), web.name)
         t.notMatch(await ruleset(scene), /10\.1\.0\.2(:80| : 80| \. 80)/, 'no port leads to where it was')
