@@ -1,13 +1,12 @@
 /**
  * Asks the daemon for what a command wants done. One that dies before it has answered is followed by another, which is
- * asked once more, and told since when: what was done by then is in records, and counts as done. Whoever is hung up on at
- * once has met the dying one again.
+ * asked once more, and told since when: what was done by then is in records, and counts as done (control/ask-again.ts).
  *
  * A launcher that had asked for us says so (TSNET_ASKED_AT, seconds since the epoch; src/launcher/launch.c).
  */
 
-import { setTimeout as sleep } from 'node:timers/promises'
-import { type Asker, connectControl, HungUp } from '../control/client.ts'
+import { askAgain } from '../control/ask-again.ts'
+import { type Asker, connectControl } from '../control/client.ts'
 import type { Terminal } from './terminal.ts'
 
 const { TSNET_ASKED_AT: askedAt } = process.env
@@ -32,24 +31,11 @@ export async function askOnce<Client extends Asker | undefined, T>(
       client?.[Symbol.dispose]()
     }
   }
-  const since =
-    daemon !== undefined || !/^\d{1,12}$/.test(askedAt ?? '') ? undefined : Number(askedAt) * 1_000
-  let deadline: number | undefined
-  for (let asked = since; ; asked = since ?? beganAt) {
-    try {
-      return await attempt(asked)
-    } catch (thrown) {
-      if (daemon !== undefined || !(thrown instanceof HungUp)) throw thrown
-      deadline ??= performance.now() + DYING_MS
-      if (performance.now() > deadline) throw thrown
-    }
-    await sleep(PAUSE_MS)
-  }
+  // What the daemon does for a launcher, the launcher asks again.
+  if (daemon !== undefined) return attempt(undefined)
+  const since = /^\d{1,12}$/.test(askedAt ?? '') ? Number(askedAt) * 1_000 : undefined
+  return askAgain(isAgain => attempt(isAgain ? (since ?? beganAt) : since))
 }
-
-/** A process that dies closes its connections one after the other, and listens until it comes to that. */
-const DYING_MS = 2_000
-const PAUSE_MS = 20
 
 /** Whom a command asks that changes nothing: the daemon, or what it says of itself where it does the command. */
 export const readDaemon = async ({ daemon }: Terminal): Promise<Asker | undefined> =>

@@ -16,7 +16,8 @@ import { portHolder } from '../network/take-down.ts'
 import { warn } from '../ports/foreign-rules.ts'
 import { hasLasting } from '../records/lasting.ts'
 import { runDirectory } from '../records/run-directory.ts'
-import { type ControlClient, connectControl, HungUp } from './client.ts'
+import { askAgain } from './ask-again.ts'
+import { type ControlClient, connectControl } from './client.ts'
 import { readSettings, SETTINGS_FILE } from './settings.ts'
 import { daemonAtHand } from './start.ts'
 
@@ -79,15 +80,11 @@ async function attachWith(forPorts: (request: Attach[0]) => Promise<Held>, ...[r
 }
 
 /** One that dies or ends in between is followed by another, which is asked once more. */
-async function serve(owner: string, held: PortHolder, another: () => Promise<Held>): Promise<void> {
-  try {
-    await held.serve(owner)
-  } catch (thrown) {
-    if (!(thrown instanceof HungUp)) throw thrown
-    using next = await another()
-    await next?.serve(owner)
-  }
-}
+const serve = (owner: string, held: PortHolder, another: () => Promise<Held>): Promise<void> =>
+  askAgain(async isAgain => {
+    using next = isAgain ? await another() : undefined
+    await (isAgain ? next : held)?.serve(owner)
+  })
 
 /** The daemon that runs. That there is none is found out before anything is loaded for it. */
 async function running(): Promise<ControlClient | undefined> {

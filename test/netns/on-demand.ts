@@ -100,6 +100,23 @@ t.test('a daemon that ends while it is asked to hold a port is followed by anoth
   await front.delete(scene.get('a'))
 })
 
+t.test('also where it still listens, and hangs up on whoever asks again', async t => {
+  const { scene, host, front } = await open(t)
+  mkdirSync(host.path('/run/tsnet'), { recursive: true })
+  let asked = 0
+  const dying = createServer(socket =>
+    socket.on('data', () => {
+      if (++asked === 3) dying.close()
+      socket.destroy()
+    }),
+  )
+  await once(dying.listen(host.path('/run/tsnet/control.sock')), 'listening')
+  await front.add(scene.get('a'), ports(8080))
+  t.equal(asked, 3)
+  await answers(t, scene, 8080, 'a')
+  await front.delete(scene.get('a'))
+})
+
 t.test('who publishes while a daemon lets connections finish waits for it, and has another', async t => {
   const { scene, host, front } = await open(t)
   await front.add(scene.get('a'))
