@@ -32,30 +32,12 @@ const LISTING: Listing<ListedAttached> = {
     { field: 'Owner', head: 'OWNER', cell: ({ owner }) => owner, isShown: () => false },
   ],
   filters: {
-    name:
-      value =>
-      ({ name }) =>
-        name.includes(value),
-    id:
-      value =>
-      ({ containerId }) =>
-        containerId.startsWith(value),
-    runtime:
-      value =>
-      ({ runtime }) =>
-        runtime === value,
-    network:
-      value =>
-      ({ network }) =>
-        network === value,
-    interface:
-      value =>
-      ({ ifname }) =>
-        ifname === value,
-    address:
-      value =>
-      ({ addresses }) =>
-        addresses.some(each => each === value || ipOf(each) === value),
+    name: value => each => each.name.includes(value),
+    id: value => each => each.containerId.startsWith(value),
+    runtime: value => each => each.runtime === value,
+    network: value => each => each.network === value,
+    interface: value => each => each.ifname === value,
+    address: value => each => each.addresses.some(address => address === value || ipOf(address) === value),
     port: portOf('port', ({ ports }, port) =>
       ports.some(({ hostPort, count }) => port >= hostPort && port < hostPort + count),
     ),

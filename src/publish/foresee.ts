@@ -7,9 +7,10 @@ import type { PortSpec } from '../model/publication/port-spec.ts'
 import type { Publication, PublishRequest } from '../model/publication/publication.ts'
 import { requireFree } from '../ports/ports.ts'
 import { draftOf, findSame } from './draft.ts'
-import { containerPorts, hostPortChoices } from './host-ports.ts'
+import { hostPortChoices } from './host-ports.ts'
 import { requireLastingNames } from './lasting-names.ts'
-import { listeningSpecs } from './listening.ts'
+import { specsOf } from './listening.ts'
+import { portsOf } from './plan.ts'
 import { resolve } from './resolve.ts'
 
 /** @throws TsnetError as publish, as far as it is known before */
@@ -20,28 +21,22 @@ export async function foresee(
 ): Promise<Publication[]> {
   const containers = await Promise.all(request.containers.map(each => resolve(each, warn)))
   if (request.keep) requireLastingNames(containers)
-  const specs = request.specs.length === 0 ? listeningSpecs(containers, request.via) : request.specs
   const drafts: Publication[] = []
-  for (const [i, spec] of specs.entries()) {
+  for (const [i, spec] of specsOf(request, containers).entries()) {
     const draft = draftOf(request, containers, spec, request.written[i])
     const isReplaced = request.replace && findSame(published, draft) !== undefined
-    drafts.push({ ...draft, hostPort: isReplaced ? draft.hostPort : await freePort(spec) })
+    drafts.push({ ...draft, hostPort: isReplaced ? draft.hostPort : await freePort(spec, draft) })
   }
   return drafts
 }
 
 /** The first of the choices that is free; 0 where any would do. */
-async function freePort(spec: PortSpec): Promise<number> {
+async function freePort(spec: PortSpec, draft: Publication): Promise<number> {
   if (spec.host === undefined) return 0
-  const { protocol, hostIp, container } = spec
-  const count = containerPorts(container)
-  const containerPort = 'socket' in container ? 1 : container.first
   let refusal: unknown
   for (const hostPort of hostPortChoices(spec)) {
     try {
-      await requireFree([
-        { protocol, ...(hostIp !== undefined && { hostIp }), hostPort, containerPort, count },
-      ])
+      await requireFree([portsOf({ ...draft, hostPort })])
       return hostPort
     } catch (thrown) {
       refusal = thrown

@@ -2,9 +2,13 @@
 
 import { TsnetError } from '../model/errors.ts'
 import type { PortSpec } from '../model/publication/port-spec.ts'
-import type { Container, PublishVia } from '../model/publication/publication.ts'
+import type { Container, PublishRequest, PublishVia } from '../model/publication/publication.ts'
 import { openNetns } from '../netns/netns.ts'
 import { listListening } from '../runtime/runtime.ts'
+
+/** What a request asks for; where it names no port, every one that is listened on. @throws TsnetError as listeningSpecs */
+export const specsOf = ({ specs, via }: PublishRequest, containers: readonly Container[]): PortSpec[] =>
+  specs.length === 0 ? listeningSpecs(containers, via) : specs
 
 /**
  * A specification with any free host port for each TCP port that all of these containers listen on, as far

@@ -38,7 +38,7 @@ import type { Drained } from './front/drain.ts'
 import type { Ports, Redirected } from './front/front.ts'
 import { hostPortChoices } from './host-ports.ts'
 import { requireLastingNames } from './lasting-names.ts'
-import { listeningSpecs } from './listening.ts'
+import { specsOf } from './listening.ts'
 import { Resolver } from './resolve.ts'
 import { Serving } from './serving.ts'
 import { Turns } from './turns.ts'
@@ -96,8 +96,7 @@ export class Publisher {
     if (request.keep) requireLastingNames(containers)
     return withUndo(async undo => {
       const published: Publication[] = []
-      const specs = request.specs.length === 0 ? listeningSpecs(containers, request.via) : request.specs
-      for (const [i, spec] of specs.entries()) {
+      for (const [i, spec] of specsOf(request, containers).entries()) {
         const draft = draftOf(request, containers, spec, request.written[i])
         const { replace, since } = request
         const others = this.#published.list().filter(({ id }) => published.every(each => each.id !== id))

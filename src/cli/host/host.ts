@@ -22,18 +22,9 @@ const LISTING: Listing<HostRow> = {
     { field: 'Revision', head: 'REVISION', cell: ({ revision }) => String(revision), isShown: () => false },
   ],
   filters: {
-    network:
-      value =>
-      ({ network }) =>
-        network === value,
-    name:
-      value =>
-      ({ name }) =>
-        name.includes(value),
-    id:
-      value =>
-      ({ id }) =>
-        id.startsWith(value),
+    network: value => host => host.network === value,
+    name: value => host => host.name.includes(value),
+    id: value => host => host.id.startsWith(value),
     state: oneOf('state', HOST_STATES, ({ state }, word) => state === word),
   },
   nameOf: ({ id }) => id,

@@ -73,7 +73,6 @@ export class Upkeep {
   restore(handedIn: (id: string) => number[][] | undefined = () => undefined): void {
     const isThere = thereCheck()
     for (const publication of this.#list()) {
-      if (publication.beginning) this.#halfMade.add(publication.id)
       if (publication.beginning || publication.ending !== undefined) continue
       try {
         this.#serving.resume(publication, handedIn(publication.id), isThere)
@@ -81,7 +80,8 @@ export class Upkeep {
         this.#meet(publication, thrown)
       }
     }
-    const halfMade = this.#list().filter(({ id }) => this.#halfMade.has(id))
+    const halfMade = this.#list().filter(({ beginning }) => beginning)
+    for (const { id } of halfMade) this.#halfMade.add(id)
     this.settled = Promise.all(halfMade.map(each => this.#look(each, () => this.#takeBack(each))))
   }
 
