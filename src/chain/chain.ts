@@ -26,4 +26,5 @@
 export { callsToJoin, type Joined, type JoinRequest, join } from './join.ts'
 export { callsToLeave, leave, whoLeaves } from './leave.ts'
 export { runOciHook } from './oci-hook.ts'
+export { readPort } from './ports.ts'
 export { containerIdOf, idsOf, remembered } from './who.ts'

@@ -35,7 +35,7 @@ export async function invoke(question: Question, host: Host): Promise<string> {
     env: { ...host.env, ...env },
     calledAs: type,
     readStdin: () => JSON.stringify(config),
-    operations: () => operationsIn(host.env),
+    operations: host.operations ?? (() => operationsIn(host.env)),
   })
   if (exitCode === 0) return stdout
   const { msg, code, details } = JSON.parse(stdout) as { msg: string; code: number; details?: string }

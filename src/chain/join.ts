@@ -10,8 +10,7 @@ import { checkContainerId, checkNetworkName } from '../cni/config/names.ts'
 import { isHostName } from '../model/address/host-name.ts'
 import { TsnetError } from '../model/errors.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
-import { shown } from '../model/json/shown.ts'
-import { parsePortSpec } from '../model/publication/port-spec.ts'
+import type { PortMapping } from '../model/port-mapping.ts'
 import { type ListCall, writeCached } from '../networks/cache.ts'
 import type { NetworkList } from '../networks/conflist.ts'
 import { freeName, identityAt, interfacesOf } from '../networks/inside.ts'
@@ -29,9 +28,11 @@ export interface JoinRequest {
   netns: string
   /** Absent: the first that is free. */
   ifname?: string
-  /** As `docker run -p` takes them. */
-  ports?: readonly string[]
-  ip?: string
+  ports?: readonly PortMapping[]
+  /** Those that it shall have; of families for which there is none, any. */
+  ips?: readonly string[]
+  /** Of its interface; absent: any. */
+  mac?: string
   /** More names for others on the network to call it by. */
   aliases?: readonly string[]
 }
@@ -113,51 +114,41 @@ function planJoin(list: NetworkList, request: JoinRequest, host: Host): JoinPlan
 
 /** What the plugins are told beside the call. @throws TsnetError for what no plugin of the list can do */
 function offerOf(list: NetworkList, request: JoinRequest): Pick<ListCall, 'args' | 'capabilities'> {
-  const { name, ip, ports = [], aliases = [] } = request
+  const { name, mac, ips = [], ports = [], aliases = [] } = request
   const can = (capability: string) => list.plugins.some(each => each.capabilities.includes(capability))
-  if (ports.length > 0 && !can('portMappings')) {
+  const need = (capability: string, isAsked: boolean, what: string) => {
+    if (!isAsked || can(capability)) return
     throw new TsnetError(
       'invalid-environment',
-      `network ${list.name} publishes no ports: none of its plugins declares the capability portMappings`,
+      `network ${list.name} ${what}: none of its plugins declares the capability ${capability}`,
     )
   }
-  if (aliases.length > 0 && !can('aliases')) {
-    throw new TsnetError(
-      'invalid-environment',
-      `network ${list.name} takes no aliases: none of its plugins declares the capability aliases`,
-    )
-  }
+  need('portMappings', ports.length > 0, 'publishes no ports')
+  need('aliases', aliases.length > 0, 'takes no aliases')
+  need('mac', mac !== undefined, 'gives no MAC address that is asked for')
+  // One is asked for in CNI_ARGS as well.
+  need('ips', ips.length > 1, 'takes no list of addresses')
   const args: [string, string][] = [
     ...(name !== undefined && isHostName(name) ? ([['K8S_POD_NAME', name]] as [string, string][]) : []),
-    ...(ip !== undefined && !can('ips') ? ([['IP', ip]] as [string, string][]) : []),
+    ...(can('ips') ? [] : ips.map((ip): [string, string] => ['IP', ip])),
   ]
   return {
     // Keys that only some plugins know; as runtimes send them.
     args: args.length === 0 ? [] : [['IgnoreUnknown', '1'], ...args],
     capabilities: {
       ...(ports.length > 0 && { portMappings: ports.flatMap(mappingsOf) }),
-      ...(ip !== undefined && can('ips') && { ips: [ip] }),
+      ...(ips.length > 0 && can('ips') && { ips }),
+      ...(mac !== undefined && { mac }),
       ...(aliases.length > 0 && { aliases }),
     },
   }
 }
 
 /** One entry a port, as the CNI conventions have them. */
-function mappingsOf(text: string): object[] {
-  const { host, container, protocol, hostIp } = parsePortSpec(text)
-  if ('socket' in container) {
-    throw new TsnetError('invalid-environment', `port ${shown(text)}: a socket is for tsnet publish`)
-  }
-  if (host === undefined || host.count !== container.count) {
-    throw new TsnetError(
-      'invalid-environment',
-      `port ${shown(text)}: name a host port for each port of the container, such as 8080:80`,
-    )
-  }
-  return Array.from({ length: container.count }, (_, i) => ({
-    hostPort: host.first + i,
-    containerPort: container.first + i,
+const mappingsOf = ({ hostPort, containerPort, count, protocol, hostIp }: PortMapping): object[] =>
+  Array.from({ length: count }, (_, i) => ({
+    hostPort: hostPort + i,
+    containerPort: containerPort + i,
     protocol,
     ...(hostIp !== undefined && { hostIP: hostIp }),
   }))
-}

@@ -21,6 +21,7 @@ import type { Host } from '../networks/places.ts'
 import { annotationsIn } from '../runtime/sources/oci-state.ts'
 import { type Joined, join } from './join.ts'
 import { leave, leaveUnwritten } from './leave.ts'
+import { readPort } from './ports.ts'
 
 export const NETWORKS = 'io.tsnet.networks'
 export const PORTS = 'io.tsnet.ports'
@@ -39,7 +40,7 @@ export async function runOciHook(state: Json, host: Host): Promise<void> {
     await everyStep(wishes.map(wish => () => leaveWhatIsThere(containerId, wish, host)))
     return
   }
-  const ports = listIn(annotations[PORTS])
+  const ports = listIn(annotations[PORTS]).map(readPort)
   if (wishes.length === 0) {
     if (ports.length === 0) return
     throw new TsnetError('invalid-config', `annotation ${PORTS} is of no use without ${NETWORKS}`)

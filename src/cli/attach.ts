@@ -6,6 +6,7 @@ import {
   idsOf,
   join,
   leave,
+  readPort,
   remembered,
   runOciHook,
   whoLeaves,
@@ -50,10 +51,10 @@ export async function attach(
     containerId,
     name,
     netns: netns.path,
-    ports: publish,
+    ports: publish.map(readPort),
     aliases: alias,
     ...(ifname !== undefined && { ifname }),
-    ...(ip !== undefined && { ip }),
+    ...(ip !== undefined && { ips: [ip] }),
   }
   if (isDry) return printCalls(terminal, callsToJoin(list, request, host), json)
   const joined = await join(list, request, host)

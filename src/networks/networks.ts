@@ -15,8 +15,7 @@
  *
  * known.ts tells who is on a network, from what libcni wrote down (cache.ts) and from our own records. So of containers
  * that are stopped and have no namespace, only their runtime knows. With that, remove.ts refuses, or takes them off by
- * what it is given for that: running a list is done above (chain/), and this stands below the daemon, which makes networks
- * for others.
+ * what it is given for that: running a list is done above (chain/).
  *
  * A failure leaves nothing: all is chosen and checked before the file is written, and it appears in one step.
  *

@@ -1,5 +1,6 @@
 /** Where a runtime of this host has its networks, plugins and cache. */
 
+import type { Operations } from '../cni/plugin.ts'
 import { placesOf } from '../runtime/places.ts'
 import { CONF_DIR } from './conflist.ts'
 
@@ -12,6 +13,8 @@ export interface Host {
   cache: string
   /** What plugins find in their environment beside the call. */
   env: Record<string, string | undefined>
+  /** What does the work of our own plugin; absent: as the environment says, with the daemon or without. */
+  operations?: () => Promise<Operations>
 }
 
 /** Where distributions and CNI itself put plugins. */

@@ -13,8 +13,9 @@ export const layers: readonly string[][] = [
   ['control', 'observe'],
   ['cni'],
   ['networks'],
+  ['chain'],
   ['daemon'],
-  ['docker-proxy', 'install', 'lab', 'chain', 'doctor', 'graph'],
+  ['docker-proxy', 'install', 'lab', 'doctor', 'graph'],
   ['cli'], // its demo plays in the lab
 ]
 
