@@ -41,6 +41,8 @@ const richest = {
   type: 'tsnet',
   vlanTrunk: [{ minID: 1, maxID: 2 }],
   isGateway: true,
+  ipMasq: true,
+  egress: { address: '192.0.2.1' },
   names: {},
   ipam: { type: 'host-local', ...range, ranges: [[range]], routes: [{ dst: '0.0.0.0/0' }] },
   runtimeConfig: {

@@ -127,6 +127,12 @@ export interface NamesOptions {
   forward?: boolean
 }
 
+/** How what leaves the network does so. */
+export interface EgressOptions {
+  /** Under which addresses of the host, one of a family. */
+  addresses: Ip[]
+}
+
 export type NatBackend = 'iptables' | 'nftables'
 
 export interface Network {
@@ -145,6 +151,8 @@ export interface Network {
   names?: NamesOptions
   /** The network is one of many hosts: its addresses come from this host's own prefix. */
   hosts?: HostsOptions
+  /** Absent: under the address of the way out. */
+  egress?: EgressOptions
   /** As the reference's bridge plugin makes it: the names are that plugin's, and bridge and forwarding stay. */
   dropIn?: true
 }
@@ -220,6 +228,8 @@ export interface NatIntent {
   answersBy?: string[]
   /** Subnets of a network of many hosts: who is in them is no stranger. */
   peers?: Cidr[]
+  /** Addresses of this host that are given to what leaves the network, one of a family; absent: those of the way out. */
+  leaveAs?: Ip[]
   /** What comes from the bridge is not led to the container: a proxy that listens on the ports serves it. */
   bridgeServed?: true
   /**

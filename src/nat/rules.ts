@@ -63,6 +63,8 @@ export interface FamilyRules {
   loopback: boolean
   /** Addresses of the host at which the container asks for names. */
   resolvers: Ip[]
+  /** What is masqueraded gets this address. */
+  leaveAs?: Ip
   /** The network's subnet on all its hosts: what comes from there by the way to it, or goes there, is the network's own. */
   peers?: Cidr
 }
@@ -100,6 +102,7 @@ export function planRules(intent: NatIntent): Rules {
   const mappings = intent.ports.map(parseMapping)
   const held = intent.held?.map(parseMapping) ?? mappings
   const peers = (intent.peers ?? []).map(cidr => networkOf(parseCidr(cidr, 'subnet')))
+  const leaveAs = (intent.leaveAs ?? []).map(ip => parseIp(ip, 'address'))
   const resolvers = (intent.resolvers ?? []).map(ip => parseIp(ip, 'resolver'))
   const families = ([4, 6] as const).filter(family => addresses.some(cidr => familyOf(cidr) === family))
   for (const mapping of mappings) {
@@ -129,6 +132,7 @@ export function planRules(intent: NatIntent): Rules {
         ),
         resolvers: resolvers.filter(ip => familyOf(ip) === family),
         ...present({
+          leaveAs: leaveAs.find(ip => familyOf(ip) === family),
           peers: intent.part === undefined ? peers.find(cidr => familyOf(cidr) === family) : undefined,
         }),
         loopback: served.some(({ hostIp }) => hostIp !== undefined && isLoopback(hostIp)),

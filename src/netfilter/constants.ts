@@ -57,6 +57,7 @@ export const NFTA_FIB_F_DADDR = 2
 export const NFTA_FIB_F_IIF = 8
 export const NFTA_FIB_F_PRESENT = 32
 export const NFT_LOOKUP_F_INV = 1
+export const NFT_NAT_SNAT = 0
 export const NFT_NAT_DNAT = 1
 
 // linux/netfilter/nf_conntrack_common.h

@@ -125,3 +125,9 @@ export const dnat = (family: 'ip' | 'ip6', address: number, port: number): Expre
   name: 'nat',
   nat: { type: k.NFT_NAT_DNAT, family: family === 'ip' ? 2 : 10, addressMin: address, portMin: port },
 })
+
+/** Another source, out of a register. */
+export const snat = (family: 'ip' | 'ip6', address: number): ExpressionInput => ({
+  name: 'nat',
+  nat: { type: k.NFT_NAT_SNAT, family: family === 'ip' ? 2 : 10, addressMin: address },
+})

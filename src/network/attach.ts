@@ -43,6 +43,7 @@ import { currentBootId } from '../netns/alive.ts'
 import { openContainer } from '../netns/container.ts'
 import { inside, type Netns } from '../netns/netns.ts'
 import { processIdentity } from '../netns/processes.ts'
+import { checkEgress } from '../ports/egress.ts'
 import { hasWayOut, judgeAttached, warn } from '../ports/foreign-rules.ts'
 import { isolationObstacle } from '../ports/hairpin.ts'
 import { claimPorts } from '../ports/ports.ts'
@@ -65,6 +66,7 @@ export async function attach(asked: AttachRequest, context: Context = {}): Promi
   const request = { ...asked, network, ...present({ peers }) }
   const { containerId, ifname } = request
   checkBridgeOptions(network.bridge, network.ipam.kind !== 'none')
+  checkEgress(network)
   using netns = openContainer(request.netns, context.allowOwnNetns)
   const owner = ownerTag({ network: network.name, containerId, ifname })
   // Awaited here: the namespace stays open until all is done.

@@ -18,6 +18,7 @@ import {
 import { openNetlink } from '../netlink/netlink.ts'
 import { openContainer, openRecorded } from '../netns/container.ts'
 import { isRecorded } from '../netns/netns.ts'
+import { lostAddresses } from '../ports/egress.ts'
 import { readEntry } from '../records/records.ts'
 import { ifbName, verifyShaping } from '../shaping/shaping.ts'
 import { checkDropIn } from './bridge-role-check.ts'
@@ -123,6 +124,7 @@ async function verifyFirewall(attachment: Attachment, owner: string): Promise<st
   }
   return [
     ...(nat === undefined ? [] : await verifyRules(nat.backend, asHeld(owner, nat))),
+    ...lostAddresses(nat?.intent.leaveAs),
     ...(macspoofchk ? await verifySpoofGuard(nat?.backend, guard) : []),
   ]
 }

@@ -64,7 +64,7 @@ export function natIntentOf(
 ): NatIntent | undefined {
   const { network } = request
   const ports = proxied ? request.ports.filter(each => isForRules(each, addresses)) : request.ports
-  const { bridge, ipMasq } = network
+  const { bridge, ipMasq, egress } = network
   const routed = bridge.isGateway || bridge.isDefaultGateway
   if (addresses.length === 0 || !(routed || ipMasq || ports.length > 0)) return undefined
   const answersBy = ways.answersBy.filter(name => name !== bridge.name)
@@ -81,6 +81,7 @@ export function natIntentOf(
     ...(proxied && bridge.portIsolation && { bridgeServed: true }),
     ...(resolvers !== undefined && { resolvers }),
     ...(peers !== undefined && { peers }),
+    ...(egress !== undefined && { leaveAs: egress.addresses }),
   }
 }
 

@@ -9,7 +9,7 @@ import { checkBridgeOptions } from '../bridge/bridge.ts'
 import { readNetwork } from '../cni/config/config.ts'
 import type { Call } from '../cni/request.ts'
 import { normalise } from '../ipam/ipam.ts'
-import { familyOf } from '../model/address/address.ts'
+import { familyOf, type Ip } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { INTERFACE_NAME_MAX } from '../model/interface-name.ts'
 import { Json } from '../model/json/json.ts'
@@ -69,6 +69,7 @@ export function listFor(
     mtu: wish.mtu,
     ...limits('ingress', wish.ingressRate),
     ...limits('egress', wish.egressRate),
+    egress: egressOf(wish.egressAddresses),
     dns,
     names: wish.names || undefined,
     capabilities: Object.fromEntries(capabilitiesOf(wish).map(each => [each, true])),
@@ -96,6 +97,11 @@ const limits = (way: 'ingress' | 'egress', rate: number | undefined) =>
     [`${way}Rate`]: rate,
     [`${way}Burst`]: Math.min(Math.ceil(rate / BURST_PART), BURST_MAX),
   }
+
+const egressOf = (addresses: readonly Ip[]): Record<string, Ip> | undefined =>
+  addresses.length === 0
+    ? undefined
+    : Object.fromEntries(addresses.map(ip => [familyOf(ip) === 4 ? 'address' : 'address6', ip]))
 
 /** RFC 8200, section 5. */
 const MTU_MIN_V6 = 1280

@@ -51,6 +51,8 @@ export interface NetworkWords {
   /** Bits a second towards a container, and from it: `100M`. */
   ingressRate?: string
   egressRate?: string
+  /** Of this host, one of a family: what leaves gets it. */
+  egressAddress?: string[]
 }
 
 /** What a network shall be; what is absent is chosen. */
@@ -73,6 +75,7 @@ export interface NetworkWish {
   names: boolean
   ingressRate?: number
   egressRate?: number
+  egressAddresses: Ip[]
 }
 
 /** @throws TsnetError `invalid-environment` naming the option and its value */
@@ -102,6 +105,7 @@ export function readWish(name: string, words: NetworkWords): NetworkWish {
     nameservers: (words.dns ?? []).map(text => readIp('--dns', text)),
     ingressRate: rate('--ingress-rate', words.ingressRate),
     egressRate: rate('--egress-rate', words.egressRate),
+    egressAddresses: readEgressAddresses(words.egressAddress ?? []),
   }) as Present<NetworkWish>
 }
 
@@ -122,6 +126,7 @@ function refuseTogether(words: NetworkWords): void {
     ['--isolate', isolate === true],
     ['--direct', direct === true],
     ['--no-masquerade', masquerade === false],
+    ['--egress-address', some(words.egressAddress)],
   ]
   const withLayer2 = given.find(([, isGiven]) => isGiven)?.[0]
   if (layer2 && withLayer2 !== undefined)
@@ -130,6 +135,8 @@ function refuseTogether(words: NetworkWords): void {
     throw refuse(
       '--uplink is for --layer2, where containers are on the wire of that interface; all other networks leave by the routes of this host',
     )
+  if (some(words.egressAddress) && (internal || masquerade === false))
+    throw refuse('--egress-address is for what is masqueraded, and nothing is')
   if (isolate && direct) throw refuse('--isolate and --direct say the opposite of each other')
   if (internal && direct)
     throw refuse('--internal has no way to other machines, so --direct would promise what is not there')
@@ -183,6 +190,13 @@ function endsOf(part: Cidr, subnet: Cidr): Pick<AddressRange, 'rangeStart' | 'ra
     rangeStart: first === ipOf(subnet) ? stepFrom(first, 1n) : first,
     rangeEnd: isEnd ? stepFrom(last, -1n) : last,
   }
+}
+
+function readEgressAddresses(texts: readonly string[]): Ip[] {
+  const addresses = texts.map(text => readIp('--egress-address', text))
+  if (new Set(addresses.map(familyOf)).size < addresses.length)
+    throw refuse(`--egress-address: ${addresses.join(' and ')} are of one family, of which there is one`)
+  return addresses
 }
 
 /** `10.1.2.3/16` is as good as its network: Docker takes it so. */

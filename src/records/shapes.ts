@@ -57,6 +57,7 @@ const intent = record({
   resolvers: optional(listOf(ip)),
   answersBy: optional(listOf(text)),
   peers: optional(listOf(cidr)),
+  leaveAs: optional(listOf(ip)),
 })
 
 const nat = record({ backend, intent })

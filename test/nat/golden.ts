@@ -66,6 +66,10 @@ const pages: Record<string, [what: string, intent: NatIntent]> = {
     'What leaves the network does so under the address of the host; nothing is published.',
     intent({ ipMasq: true }),
   ],
+  'leave-as': [
+    'Both families leave the network under addresses of choice.',
+    intent({ addresses: both, ipMasq: true, leaveAs: ['192.0.2.9' as Ip, '2001:db8::9' as Ip] }),
+  ],
   guard: [
     'Nobody but the host and the bridge may address the container; it speaks under its own address, so answers pass.',
     intent({ guardDirect: true }),

@@ -26,6 +26,10 @@ t.test('options become keys of the plugin', async t => {
     capabilities: ALL,
     ipam,
   })
+  const egressAddress = ['192.0.2.9', '2001:db8::9']
+  t.match(pluginFor({ subnet, egressAddress }), {
+    egress: { address: '192.0.2.9', address6: '2001:db8::9' },
+  })
   t.same(pluginFor({ subnet, names: true }), { ...base, names: true, capabilities: ALL, ipam })
   t.same(pluginFor({ subnet, direct: true, mtu: '1400', dns: ['10.9.9.9'] }), {
     ...base,
@@ -120,6 +124,9 @@ t.test('what cannot be is refused, by the option and its value', async t => {
     [{ layer2: true, masquerade: false }, /nothing for --no-masquerade to say/],
     [{ uplink: 'eth1' }, /^--uplink is for --layer2/],
     [{ uplink: 'a/b', layer2: true }, /^--uplink: "a\/b" is not an interface name/],
+    [{ egressAddress: ['gw'] }, /^--egress-address: "gw"/],
+    [{ egressAddress: ['192.0.2.1', '192.0.2.2'] }, /of one family, of which there is one/],
+    [{ egressAddress: ['192.0.2.1'], masquerade: false }, /for what is masqueraded/],
     [{ isolate: true, direct: true }, /the opposite of each other/],
     [{ internal: true, direct: true }, /no way to other machines/],
   ]

@@ -70,6 +70,7 @@ export const VALUES: Readonly<Record<string, Values>> = {
       '--mtu': "the host's way out",
       '--ingress-rate': 'no limit',
       '--egress-rate': 'no limit',
+      '--egress-address': 'that of the way out',
     },
   },
   'network ls': { defaults: { ...CONF_DIR, ...LISTED } },

@@ -53,6 +53,11 @@ export function addNetworks(
     .option('--names', "containers are told each other's names")
     .option('--ingress-rate <bits>', 'a second at most towards each container, such as 100M')
     .option('--egress-rate <bits>', 'a second at most from each container')
+    .option(
+      '--egress-address <address>',
+      'of this host, under which containers leave; one of a family',
+      listOf,
+    )
     .option(...confDir)
     .option('--json', 'print the list with its file as JSON')
     .action(async (name: string, given: NetworkWords & Common & Doing) => {

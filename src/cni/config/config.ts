@@ -20,6 +20,7 @@ import { type Args, readArgs } from './args.ts'
 import { readBandwidth } from './bandwidth.ts'
 import { readBridge } from './bridge.ts'
 import { readDnsSettings } from './dns.ts'
+import { readEgress } from './egress.ts'
 import { readHostNames } from './host-names.ts'
 import { readHosts, readHostsIpam } from './hosts.ts'
 import { readIpam } from './ipam.ts'
@@ -45,6 +46,7 @@ export function readNetwork(config: Json, version: Version, call: Call, env: Env
     dns: readDnsSettings(config),
     names: readHostNames(config, bridge, ipam),
     hosts,
+    egress: readEgress(config, { ipMasq, ipam }),
   })
 }
 

@@ -193,7 +193,8 @@ function forwardRules(rules: FamilyRules, bridge: string, comment: string): stri
 }
 
 function postroutingRules(rules: FamilyRules, bridge: string, comment: string): string[] {
-  const { family, addresses, server, siblings, masquerade, loopback, peers } = rules
+  const { family, addresses, server, siblings, masquerade, loopback, peers, leaveAs } = rules
+  const leaves = leaveAs === undefined ? 'MASQUERADE' : `SNAT --to-source ${leaveAs}`
   const masqueraded = `-m conntrack --ctstate DNAT ${comment} -j MASQUERADE`
   return addresses.flatMap(({ ip, network }) => {
     const own = host(family, ip)
@@ -205,7 +206,7 @@ function postroutingRules(rules: FamilyRules, bridge: string, comment: string): 
         ? [
             // What is led to a neighbour's published port gets the bridge's, by rules that may come later.
             `-s ${own} -d ${peers ?? network} -m conntrack ! --ctstate DNAT ${comment} -j RETURN`,
-            `-s ${own} ! -d ${family === 4 ? '224.0.0.0/4' : 'ff00::/8'} ! -o ${bridge} ${comment} -j MASQUERADE`,
+            `-s ${own} ! -d ${family === 4 ? '224.0.0.0/4' : 'ff00::/8'} ! -o ${bridge} ${comment} -j ${leaves}`,
           ]
         : []),
     ]

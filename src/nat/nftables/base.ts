@@ -116,9 +116,10 @@ export const base = [
       set(`${whose}sibling${family}`, `${address} . ${address}`),
     ]),
   ]),
-  '# containers that leave under the address of the host, and those with published ports',
+  '# containers that leave under the address of the host, or this one of them, and those with published ports',
   ...both((family, address) => [
     map(`masquerade${family}`, address, 'verdict'),
+    map(`leave_as${family}`, address, address),
     map(`hairpin${family}`, address, 'verdict'),
   ]),
   '# containers of networks with other hosts: who is in the network by the way to it, and who was let in',
@@ -246,6 +247,7 @@ export function subnetChains(family: Family, length: number): string[] {
       `${header} saddr . oifname @home${family} return`,
       `${header} daddr ${multicast} return`,
       `${near('saddr', 'daddr')} return`,
+      `snat ${header} to ${header} saddr map @leave_as${family}`,
       'masquerade',
     ),
   ]

@@ -61,7 +61,7 @@ function addressElements(
   network: string,
   length: number,
 ): Element[] {
-  const { family, server, siblings, masquerade, guard, loopback, guest, peers } = rules
+  const { family, server, siblings, masquerade, guard, loopback, guest, peers, leaveAs } = rules
   const kind = `${family}_${length}`
   const whose = guest ? 'guest_' : ''
   const known: Element[] = server
@@ -89,6 +89,7 @@ function addressElements(
   for (const each of near.values()) elements.push({ set: `near${each.kind}`, key: `${ip} . ${each.network}` })
   if (masquerade) {
     elements.push({ set: `masquerade${family}`, key: ip, value: `jump masquerade${all.kind}` })
+    if (leaveAs !== undefined) elements.push({ set: `leave_as${family}`, key: ip, value: leaveAs })
   }
   if (peers !== undefined) {
     elements.push(

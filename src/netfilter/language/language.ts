@@ -11,7 +11,7 @@
  * Source: nft(8); netlink_linearize.c of nftables for the expressions.
  */
 
-import { bytesOf, parseIp } from '../../model/address/address.ts'
+import { bytesOf, parseIp, tryParseIp } from '../../model/address/address.ts'
 import { be16, u32 } from '../../netlink/codecs.ts'
 import {
   cmp,
@@ -22,6 +22,7 @@ import {
   mask,
   masquerade,
   registerAt,
+  snat,
   verdict,
 } from '../expressions.ts'
 import type { RuleExpression, RulePlan } from '../rule.ts'
@@ -82,16 +83,40 @@ class RuleCompiler {
         words.next()
         this.#dnat()
         return
+      case 'snat':
+        words.next()
+        this.#snat()
+        return
       default:
         this.#match()
     }
   }
 
-  #dnat(): void {
+  /** `ip to` */
+  #toFamily(): 'ip' | 'ip6' {
     const words = this.#words
     const family = words.peek() === 'to' ? this.#family : words.next()
     words.expect('to')
     if (family !== 'ip' && family !== 'ip6') throw words.error('does not say to which family it leads')
+    return family
+  }
+
+  #snat(): void {
+    const family = this.#toFamily()
+    const address = tryParseIp(this.#words.peek())
+    if (address !== undefined) {
+      this.#words.next()
+      this.#made.push(immediate(bytesOf(address), registerAt(0)))
+    } else {
+      this.#load(this.#operands())
+      if (this.#words.take('map')) this.#made.push(lookup(this.#setName(), { dreg: registerAt(0) }))
+    }
+    this.#made.push(snat(family, registerAt(0)))
+  }
+
+  #dnat(): void {
+    const words = this.#words
+    const family = this.#toFamily()
     if (/^[[\d]/.test(words.peek())) {
       const [, ip = '', port = ''] = /^\[?([0-9a-f.:]+?)\]?:(\d+)$/i.exec(words.next()) ?? []
       this.#made.push(

@@ -1,0 +1,45 @@
+import t from 'tap'
+import { readNetwork } from '../../../src/cni/config/config.ts'
+import type { Call } from '../../../src/cni/request.ts'
+import { Json } from '../../../src/model/json/json.ts'
+
+const call: Call = {
+  command: 'ADD',
+  containerId: 'c',
+  netns: '/x',
+  ifname: 'eth0',
+  args: '',
+  path: [],
+  allowOwnNetns: false,
+}
+
+const ipam = { type: 'host-local', subnet: '10.1.0.0/24' }
+const usual = { name: 'front', bridge: 'front0', isDefaultGateway: true, ipMasq: true }
+
+const read = (egress: unknown, more: object = { ipam }) =>
+  readNetwork(new Json({ ...usual, ...more, egress }, ''), '1.0.0', call, {}).egress
+
+t.test('an address of a family each', async t => {
+  t.equal(read(undefined), undefined)
+  t.strictSame(read({ address: '198.51.100.7' }), {
+    addresses: ['198.51.100.7'],
+  })
+  t.match(read({ address6: '2001:DB8::7' }), { addresses: ['2001:db8::7'] })
+})
+
+t.test('what contradicts itself is refused by its key', async t => {
+  const cases: [egress: unknown, message: RegExp, more?: object][] = [
+    ['open', /^egress: "open" is not an object/],
+    [{}, /^egress: .* says no address/],
+    [{ address: '2001:db8::7' }, /^egress\.address: .* is no IPv4 address/],
+    [{ address6: '198.51.100.7' }, /^egress\.address6: .* is no IPv6 address/],
+    [{ address: 'fw' }, /^egress\.address: "fw" is not an IP address/],
+    [{ address: '127.0.0.1' }, /^egress\.address: .* no address that others could answer to/],
+    [{ address6: 'fe80::1' }, /^egress\.address6: .* no address that others could answer to/],
+    [{ address: '0.0.0.0' }, /^egress\.address: /],
+    [{ address: '198.51.100.7' }, /^egress: .* needs ipMasq/, { ipam, ipMasq: false }],
+    [{ address: '198.51.100.7' }, /^egress: .* cannot be without an ipam section/, {}],
+  ]
+  for (const [egress, message, more] of cases)
+    t.throws(() => read(egress, more), { message }, JSON.stringify(egress))
+})
