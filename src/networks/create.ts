@@ -5,15 +5,16 @@ import { randomBytes } from '../ffi/random.ts'
 import { type Cidr, familyOf, overlaps } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { AddressRange } from '../model/network.ts'
+import { present } from '../model/present.ts'
 import { findLink } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { whileLocked } from '../records/records.ts'
 import { fileOf, writeList } from './file.ts'
-import { bridgeNames, listFor, type MadeList } from './list.ts'
+import { bridgeNames, listFor, type MadeFor, type MadeList } from './list.ts'
 import type { Host } from './places.ts'
 import { DEFAULT_POOLS, drawSubnet, pickSubnet, type SubnetPool } from './subnets.ts'
 import { type OtherNetwork, otherNetworks, type Taken, takenOn } from './taken.ts'
-import type { NetworkWish } from './wish.ts'
+import type { NetworkWish } from './wish/wish.ts'
 
 /** Held while a network is made or removed, so that two do not choose the same. */
 export const LOCK = 'networks'
@@ -26,14 +27,14 @@ export interface Made {
 
 /**
  * Makes a network: a list where runtimes look for it. Its bridge comes with the first container.
- * @param options `isDry`: it is only said what list that would be
+ * @param options `isDry`: it is only said what list that would be; `madeFor`: another engine's network that it is made for
  * @throws TsnetError `conflict` naming what is in the way, `exhausted`, `invalid-environment`, `io`; nothing is left then
  */
 export const createNetwork = (
   wish: NetworkWish,
   host: Host,
   pools: readonly SubnetPool[] = DEFAULT_POOLS,
-  { isDry = false } = {},
+  { isDry = false, madeFor }: { isDry?: boolean; madeFor?: MadeFor } = {},
 ): Promise<Made> =>
   whileLocked(LOCK, () => {
     const others = otherNetworks(host)
@@ -45,7 +46,7 @@ export const createNetwork = (
     const bridge = wish.bridge === undefined ? freeBridge(wish.name, others) : checked(wish.bridge, others)
     if (wish.uplink !== undefined) checkUplink(wish.uplink, bridge, others)
     const ranges = wish.layer2 ? [] : rangesFor(wish, takenOn(others, wish.bridge), pools)
-    const list = listFor(wish, { bridge, ranges, created: new Date().toISOString() })
+    const list = listFor(wish, present({ bridge, ranges, created: new Date().toISOString(), for: madeFor }))
     const file = fileOf(host.confDir, wish.name)
     if (!isDry) writeList(file, list)
     return { name: wish.name, file, list }

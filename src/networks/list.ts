@@ -9,14 +9,14 @@ import { checkBridgeOptions } from '../bridge/bridge.ts'
 import { readNetwork } from '../cni/config/config.ts'
 import type { Call } from '../cni/request.ts'
 import { normalise } from '../ipam/ipam.ts'
-import { familyOf, type Ip } from '../model/address/address.ts'
+import { cidrOf, familyOf, type Ip, ipAt } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { INTERFACE_NAME_MAX } from '../model/interface-name.ts'
 import { Json } from '../model/json/json.ts'
-import type { AddressRange } from '../model/network.ts'
+import type { AddressRange, Route } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { sha256 } from '../model/sha256.ts'
-import type { NetworkWish } from './wish.ts'
+import type { NetworkWish } from './wish/wish.ts'
 
 /** What of a list says that it was made by hand; the value tells when. */
 export const MARK = 'tsnet.network'
@@ -36,10 +36,17 @@ const BURST_MAX = 0xffff_ffff * 8 - 1
 /** Of a second's bits, what may come at once. */
 const BURST_PART = 10
 
+/** A network of another engine, for which one was made here. */
+export interface MadeFor {
+  runtime: 'docker' | 'podman'
+  /** As it knows the network. */
+  id: string
+}
+
 export interface MadeList {
   cniVersion: string
   name: string
-  [MARK]: { created: string }
+  [MARK]: { created: string; for?: MadeFor }
   plugins: Record<string, unknown>[]
 }
 
@@ -50,21 +57,23 @@ export interface MadeList {
  */
 export function listFor(
   wish: NetworkWish,
-  chosen: { bridge: string; ranges: readonly AddressRange[]; created: string },
+  chosen: { bridge: string; ranges: readonly AddressRange[]; created: string; for?: MadeFor },
 ): MadeList {
-  const { name, internal, layer2 } = wish
+  const { name, layer2, defaultRoute } = wish
   const { bridge, ranges, created } = chosen
-  const isRouted = !internal && !layer2
+  const { metric } = defaultRoute ?? {}
+  const isDefaultGateway = defaultRoute !== undefined && metric === undefined
+  const routes = [...wish.routes, ...(metric === undefined ? [] : defaultRoutes(ranges, metric))]
   const dns = wish.nameservers.length > 0 ? { nameservers: wish.nameservers } : undefined
   const plugin = present({
     type: 'tsnet',
     bridge,
     uplink: wish.uplink,
     // The bridge has an address all the same: the host, and whoever answers there, is the network's.
-    isGateway: internal || undefined,
-    isDefaultGateway: isRouted || undefined,
+    isGateway: (!layer2 && !isDefaultGateway) || undefined,
+    isDefaultGateway: isDefaultGateway || undefined,
     ipMasq: wish.masquerade || undefined,
-    allowDirectRouting: internal ? false : wish.allowDirectRouting,
+    allowDirectRouting: wish.internal ? false : wish.allowDirectRouting,
     portIsolation: wish.portIsolation || undefined,
     mtu: wish.mtu,
     ...limits('ingress', wish.ingressRate),
@@ -78,13 +87,25 @@ export function listFor(
       : present({
           type: 'host-local',
           ranges: ranges.map(range => [range]),
-          routes: wish.routes.length > 0 ? wish.routes : undefined,
+          routes: routes.length > 0 ? routes : undefined,
         }),
   })
-  const list = { cniVersion: CNI_VERSION, name, [MARK]: { created }, plugins: [plugin] }
+  const list = {
+    cniVersion: CNI_VERSION,
+    name,
+    [MARK]: present({ created, for: chosen.for }),
+    plugins: [plugin],
+  }
   check(list, ranges)
   return list
 }
+
+/** By the gateway of each family's addresses. */
+const defaultRoutes = (ranges: readonly AddressRange[], priority: number): Route[] =>
+  [...new Set(ranges.map(({ subnet }) => familyOf(subnet)))].map(family => ({
+    dst: cidrOf(ipAt(0n, family), 0),
+    priority,
+  }))
 
 const capabilitiesOf = ({ layer2, internal }: NetworkWish): string[] => [
   ...(layer2 || internal ? [] : CAPABILITIES.reachable),

@@ -11,7 +11,7 @@ import { listEntries, type NamedEntry } from '../records/records.ts'
 import { listNetworks, type NetworkList } from './conflist.ts'
 import { namesIn } from './folder.ts'
 import { isAlive, type Known, listKnown } from './known.ts'
-import { MARK } from './list.ts'
+import { MARK, type MadeFor, type MadeList } from './list.ts'
 import type { Host } from './places.ts'
 import { addressesIn } from './result.ts'
 import { bridgesOf, subnetsOf, uplinksOf } from './taken.ts'
@@ -22,6 +22,8 @@ export interface NetworkInfo {
   file: string
   /** Made by `tsnet network create`; absent: by somebody else. */
   created?: string
+  /** Another engine's network that it was made for, and goes with. */
+  madeFor?: MadeFor
   /** The types of its plugins, in their order. */
   plugins: string[]
   bridge?: string
@@ -92,16 +94,20 @@ function infoOf(file: string, list: NetworkList): NetworkInfo {
   return {
     name,
     file,
-    ...present({ created: createdOf(text), bridge, uplink }),
+    ...present({ ...markOf(text), bridge, uplink }),
     plugins: plugins.map(({ type }) => type),
     subnets,
   }
 }
 
-function createdOf(text: string): string | undefined {
-  const mark = (JSON.parse(text) as Record<string, unknown>)[MARK]
-  const created = (mark as { created?: unknown } | undefined)?.created
-  return typeof created === 'string' ? created : undefined
+function markOf(list: string): Pick<NetworkInfo, 'created' | 'madeFor'> {
+  const mark = new Json(JSON.parse(list), '').exactly(MARK).value as
+    | Partial<MadeList[typeof MARK]>
+    | undefined
+  if (typeof mark?.created !== 'string') return {}
+  const { runtime, id } = mark.for ?? {}
+  const isKnown = (runtime === 'docker' || runtime === 'podman') && typeof id === 'string'
+  return { created: mark.created, ...(isKnown && { madeFor: { runtime, id } }) }
 }
 
 export function describeNetwork(

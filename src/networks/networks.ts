@@ -1,7 +1,7 @@
 /**
  * The networks of this host: lists in the folder where runtimes look, whoever wrote them, and who is on them.
  *
- *     words ── wish.ts ──▶ a wish: plain values, in themselves without contradiction
+ *     words ── wish/ ──▶ a wish: plain values, in themselves without contradiction
  *                 │ create.ts                    under a lock, so that two do not choose the same
  *                 ├── taken.ts                   what of the address space is whose: lists, leases, addresses, routes
  *                 ├── subnets.ts                 the choice of a subnet
@@ -47,8 +47,10 @@ export {
 } from './inspect/inspect.ts'
 export type { Known } from './known.ts'
 export { type Finding, type Linted, lintFile } from './lint/lint.ts'
+export type { MadeFor } from './list.ts'
 export { describeNetwork, listInfos, type NetworkDetails, type NetworkInfo } from './look.ts'
 export { type Host, hostOf } from './places.ts'
 export { removeNetwork } from './remove.ts'
 export { type OtherNetwork, otherNetworks } from './taken.ts'
-export { type NetworkWords, readWish } from './wish.ts'
+export { type DriverOptions, JOINS, readOptions } from './wish/options.ts'
+export { type NetworkWords, readWish } from './wish/wish.ts'

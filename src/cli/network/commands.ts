@@ -24,7 +24,11 @@ export function addNetworks(
     .argument('<name>', 'letters, digits, "_", "." and "-", a letter or digit first')
     .option('--subnet <cidr>', 'else one that is free; may be given several times', listOf)
     .option('--gateway <address>', "of its subnet; else the subnet's first", listOf)
-    .option('--ip-range <cidr>', 'containers get addresses out of this part of a subnet', listOf)
+    .option(
+      '--ip-range <cidr>',
+      'containers get addresses out of this part of a subnet, CIDR or FIRST-LAST',
+      listOf,
+    )
     .option('--ipv6', 'both families, a subnet of fd00::/8 where none is given')
     .option(
       '--internal',

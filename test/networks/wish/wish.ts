@@ -1,8 +1,8 @@
 /** What somebody wants of a network, in words: what it comes to, and what is refused. */
 
 import t from 'tap'
-import { bridgeNames, listFor } from '../../src/networks/list.ts'
-import { type NetworkWords, readWish } from '../../src/networks/wish.ts'
+import { bridgeNames, listFor } from '../../../src/networks/list.ts'
+import { type NetworkWords, readWish } from '../../../src/networks/wish/wish.ts'
 
 function pluginFor(words: NetworkWords): Record<string, unknown> {
   const wish = readWish('front', words)
@@ -53,6 +53,26 @@ t.test('options become keys of the plugin', async t => {
   )
 })
 
+t.test(
+  'a default route has a metric, or is none of the network: the bridge has the address of a gateway all the same',
+  async t => {
+    const { isDefaultGateway: _, ...open } = { ...base, isGateway: true }
+    t.same(pluginFor({ subnet, noDefaultRoute: true }), { ...open, capabilities: ALL, ipam })
+    t.same(pluginFor({ subnet: [...subnet, 'fd00:1::/64'], metric: '200' }), {
+      ...open,
+      capabilities: ALL,
+      ipam: {
+        type: 'host-local',
+        ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: 'fd00:1::/64' }]],
+        routes: [
+          { dst: '0.0.0.0/0', priority: 200 },
+          { dst: '::/0', priority: 200 },
+        ],
+      },
+    })
+  },
+)
+
 t.test('a network without a way out gives no default route, and publishes no ports', async t => {
   const { portMappings: _, ...without } = ALL
   t.same(pluginFor({ subnet, internal: true }), {
@@ -76,6 +96,8 @@ t.test(
     t.match(rangeOf('10.1.0.0/24', '10.1.0.64/26'), { rangeStart: '10.1.0.64', rangeEnd: '10.1.0.127' })
     t.match(rangeOf('10.1.0.0/24', '10.1.0.0/25'), { rangeStart: '10.1.0.1', rangeEnd: '10.1.0.127' })
     t.match(rangeOf('10.1.0.0/24', '10.1.0.128/25'), { rangeStart: '10.1.0.128', rangeEnd: '10.1.0.254' })
+    t.match(rangeOf('10.1.0.0/24', '10.1.0.5-10.1.0.9'), { rangeStart: '10.1.0.5', rangeEnd: '10.1.0.9' })
+    t.match(rangeOf('10.1.0.0/24', '10.1.0.0-10.1.0.255'), { rangeStart: '10.1.0.1', rangeEnd: '10.1.0.254' })
     t.match(rangeOf('fd00:1::/64', 'fd00:1::/80'), {
       rangeStart: 'fd00:1::1',
       rangeEnd: 'fd00:1::ffff:ffff:ffff',
@@ -110,6 +132,11 @@ t.test('what cannot be is refused, by the option and its value', async t => {
     [{ subnet, gateway: ['gw'] }, /^--gateway: "gw" is not an IP address/],
     [{ subnet, ipRange: ['10.2.0.0/25'] }, /^--ip-range: 10\.2\.0\.0\/25 is in no subnet/],
     [{ subnet, ipRange: ['10.1.0.0/16'] }, /^--ip-range: 10\.1\.0\.0\/16 is not within 10\.1\.0\.0\/24/],
+    [{ subnet, ipRange: ['10.1.0.9-10.1.0.5'] }, /^--ip-range: 10\.1\.0\.9-10\.1\.0\.5 ends before/],
+    [{ subnet, ipRange: ['10.1.0.9-10.1.1.5'] }, /^--ip-range: .* is not within 10\.1\.0\.0\/24/],
+    [{ internal: true, metric: '5' }, /^--internal gives containers no default route/],
+    [{ noDefaultRoute: true, metric: '5' }, /^--no-default-route gives containers no default route/],
+    [{ metric: '0' }, /^--metric: "0" is not a whole number/],
     [{ mtu: '67' }, /^--mtu: "67" is not a whole number from 68 to 65535/],
     [{ mtu: '1e3' }, /^--mtu: "1e3"/],
     [{ ingressRate: 'fast' }, /^--ingress-rate: "fast" is no number of bits a second/],
