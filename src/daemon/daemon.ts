@@ -47,6 +47,7 @@ import { ownAsker } from './calls/own.ts'
 import { leaveControlGroup } from './control-group.ts'
 import { redirectKey } from './handover.ts'
 import { HostNetworks } from './hosts/hosts.ts'
+import { OwnNames } from './hosts/own-names.ts'
 import { afterWork, whenIdle } from './idle.ts'
 import { keepWhole } from './keep-whole.ts'
 import { type Listening, listen, listenAt, nameSocketsOf } from './listen.ts'
@@ -119,7 +120,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const publisher = new Publisher(front, { tell: observing.publication, backend, warn })
   const attachments = new AttachmentPorts(front, observing.held, index, observing.passedOn)
   const names = new Names(index, log)
-  const hostNetworks = new HostNetworks(log)
+  const hostNetworks = new HostNetworks(log, (network, changes) => void names.tellAway(network, changes))
+  const ownNames = new OwnNames(index, hostNetworks)
   const holder = holderWith(attachments, names)
   const placeholders = new Placeholders(front, { tell: observing.held })
   const tending = tend(
@@ -130,7 +132,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         names.tend(),
         front.reconsider(),
         events.look(),
-        hostNetworks.tend(),
+        hostNetworks.tend().then(() => ownNames.look()),
       ]),
     () => settings.tendMs,
     warn,
@@ -195,7 +197,12 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const fastPath = new FastPath(holder)
   const handle = async (asked: Asked) => {
     if (asked.kind === 'call')
-      await succession.whileServing(() => fastPath.handle(asked)).finally(() => events.soon())
+      await succession
+        .whileServing(() => fastPath.handle(asked))
+        .finally(() => {
+          events.soon()
+          ownNames.soon()
+        })
     else if (!succession.isOver)
       await handleCommand(
         asked,

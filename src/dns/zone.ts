@@ -4,7 +4,7 @@
  *     source ──tell(key, known)──▶ Zone ──find(client, name)──▶ addresses, or that we do not know
  *
  * A *source* is whoever tells of what it knows under keys of its own: the attachments of this host are one
- * (`attachment:<owner>`), containers of other hosts could be another. What it tells replaces what it told before under that
+ * (`attachment:<owner>`), containers of other hosts another (`host:<key>`). What it tells replaces what it told before under that
  * key.
  *
  * A client sees the networks that its container is on, whichever of their gateways it asks: resolvers that ask all of
@@ -25,8 +25,8 @@ export interface Known {
   addresses: readonly Ip[]
   /** What an address in these has no name of but ours. */
   subnets: readonly Cidr[]
-  /** Names below it are ours alone. */
-  domain: string
+  /** Names below it are ours alone. Absent: it is on another host, and its names are below what the network's are here. */
+  domain?: string
   /** Whom to ask about other names; empty: whom the host asks. Absent: nobody. */
   upstream?: readonly Ip[]
 }
@@ -61,7 +61,7 @@ class Network {
     if (known.id !== undefined) put(this.byPrefix, known.id.slice(0, PREFIX), known)
     for (const ip of known.addresses) put(this.byAddress, ip, known)
     for (const subnet of known.subnets) count(this.subnets, subnet, by)
-    count(this.domains, known.domain, by)
+    if (known.domain !== undefined) count(this.domains, known.domain, by)
   }
 
   named(name: string): Known[] {
@@ -149,7 +149,7 @@ export class Zone {
     return [kind, ...this.#seenBy(client).map(([name]) => name)].join(' ')
   }
 
-  /** Addresses of a name, of both families, each time beginning with another one. */
+  /** Addresses of a name, of both families: those of this host before others, each time beginning with another one. */
   find(client: Client, name: string): Found<Ip> {
     let isOurs = false
     for (const [label, network] of this.#seenBy(client)) {
@@ -160,7 +160,7 @@ export class Zone {
       const short = [...below, label].flatMap(suffix => bare(name, suffix))
       for (const each of [name, ...short]) {
         const known = network.named(each)
-        if (known.length > 0) return { kind: 'here', values: this.#inTurn(addressesOf(known)) }
+        if (known.length > 0) return { kind: 'here', values: this.#inTurn(known) }
       }
       // The domain itself is there, and has no address.
       if (below.includes(name)) return { kind: 'here', values: [] }
@@ -171,9 +171,10 @@ export class Zone {
   /** Names of an address, each with its domain. */
   findNames(client: Client, ip: Ip): Found<string> {
     let isOurs = false
-    for (const [, network] of this.#seenBy(client)) {
+    for (const [label, network] of this.#seenBy(client)) {
+      const [usual = label] = network.domains.keys()
       const known = [...(network.byAddress.get(ip) ?? [])]
-      const values = known.flatMap(({ names, domain }) => names.map(name => full(name, domain)))
+      const values = known.flatMap(({ names, domain = usual }) => names.map(name => full(name, domain)))
       if (known.length > 0) return { kind: 'here', values: [...new Set(values)] }
       isOurs ||= [...network.subnets.keys()].some(
         subnet => familyOf(subnet) === familyOf(ip) && contains(subnet, ip),
@@ -188,11 +189,19 @@ export class Zone {
     return self === undefined ? 'stranger' : (self.upstream ?? 'nobody')
   }
 
-  #inTurn(addresses: readonly Ip[]): readonly Ip[] {
-    if (addresses.length < 2) return addresses
-    const first = this.#turn++ % addresses.length
-    return [...addresses.slice(first), ...addresses.slice(0, first)]
+  /** Those of this host come first: they are nearer. */
+  #inTurn(known: readonly Known[]): readonly Ip[] {
+    const turn = this.#turn++
+    const [near, far] = [true, false].map(isNear =>
+      addressesOf(known.filter(({ domain }) => (domain !== undefined) === isNear)),
+    )
+    return [...rotated(near ?? [], turn), ...rotated(far ?? [], turn)]
   }
+}
+
+function rotated(addresses: readonly Ip[], by: number): readonly Ip[] {
+  const first = addresses.length === 0 ? 0 : by % addresses.length
+  return [...addresses.slice(first), ...addresses.slice(0, first)]
 }
 
 const addressesOf = (known: readonly Known[]): Ip[] => [

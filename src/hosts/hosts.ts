@@ -9,7 +9,8 @@
  *       ▼ membership.ts      who the other hosts are, and when that changes
  *     presence.ts ──▶ carrier/     routes, neighbours, entries and the guard, in the kernel
  *       │ underlay.ts        where this host is reached
- *       ▼ kept.ts            its prefix, as a file: all that an ADD needs
+ *       │ kept.ts            its prefix, as a file: all that an ADD needs
+ *       ▼ names/             what containers of all hosts are called
  *
  * A host has a prefix of the network's subnet, for itself alone, and gives addresses out of it to its containers without
  * asking anybody. What it says of itself (where it is reached, its link address) hangs on one lease, its prefix on another
@@ -21,4 +22,5 @@
  */
 
 export { HOST_STATES, type HostDetails, type HostRow } from './listed.ts'
+export type { Away, AwayChange, NameWord } from './names/names.ts'
 export { Presence, type PresenceState } from './presence.ts'

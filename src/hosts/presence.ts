@@ -11,7 +11,7 @@
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf, TsnetError } from '../model/errors.ts'
-import type { HostsOptions } from '../model/hosts/hosts.ts'
+import { type HostsOptions, prefixesOf } from '../model/hosts/hosts.ts'
 import { shown } from '../model/json/shown.ts'
 import { currentBootId } from '../netns/alive.ts'
 import { cookieHere } from '../netns/cookie.ts'
@@ -22,6 +22,8 @@ import { bootClock, forgetHeld, hostId, isSameCut, readHeld, writeHeld } from '.
 import { emptyView, keysOf, type Layout, type Member } from './keys.ts'
 import { type HostDetails, type HostRow, rowsOf } from './listed.ts'
 import { Membership, type MembershipState } from './membership.ts'
+import { type AwayChange, HostNames } from './names/names.ts'
+import { nameKeysOf } from './names/words.ts'
 import { findUnderlay } from './underlay.ts'
 
 /** Between signs of life; less where hosts are given up sooner. */
@@ -29,6 +31,8 @@ const BEAT_MS = 5_000
 const LOOK_MS = 5_000
 /** Until there is an address at which others reach this host. */
 const RETRY_MS = 2_000
+/** After the last word of a host its containers are found no more; its routes may stay longer. */
+const NAMES_KEPT_S = 60
 
 export interface PresenceState extends MembershipState {
   network: string
@@ -40,6 +44,7 @@ export interface PresenceState extends MembershipState {
 export class Presence {
   readonly network: string
   readonly options: HostsOptions
+  readonly names: HostNames
   readonly #id: string
   readonly #log: (line: string) => void
   readonly #etcd: Etcd
@@ -52,12 +57,27 @@ export class Presence {
   #members: Member[] | undefined
   #trouble: string | undefined
 
-  constructor(network: string, options: HostsOptions, log: (line: string) => void) {
+  /** @param hear of containers of other hosts */
+  constructor(
+    network: string,
+    options: HostsOptions,
+    log: (line: string) => void,
+    hear: (changes: AwayChange[]) => void,
+  ) {
     this.network = network
     this.options = options
     this.#id = hostId()
     this.#log = log
     this.#etcd = new Etcd(options.etcd)
+    this.names = new HostNames({
+      store: this.#etcd,
+      keys: nameKeysOf(options.etcd.keys, network),
+      id: this.#id,
+      pools: options.pools,
+      ttlS: Math.min(NAMES_KEPT_S, options.routesKeptS),
+      changed: hear,
+      log,
+    })
   }
 
   get state(): PresenceState {
@@ -126,12 +146,14 @@ export class Presence {
   }
 
   begin(): void {
+    this.names.begin()
     this.#running = this.#live()
   }
 
   /** What the kernel and etcd hold stays. */
   async end(): Promise<void> {
     this.#ended.abort()
+    await this.names.end()
     await this.#membership?.end()
     await this.#running
     this.#etcd[Symbol.dispose]()
@@ -140,6 +162,7 @@ export class Presence {
   /** The network is not on this host any more: others lead nothing here. Its prefix stays a while, should it come back. */
   async leave(): Promise<void> {
     this.#ended.abort()
+    await this.names.leave()
     await this.#membership?.end()
     await this.#running
     this.#do(() => this.#carrier?.carrier.remove())
@@ -221,6 +244,7 @@ export class Presence {
 
   #claimed(claim: Claim | undefined): void {
     this.#claim = claim
+    this.names.claimed(claim === undefined ? [] : prefixesOf(this.options.pools, claim.number))
     if (claim === undefined) {
       forgetHeld(this.network)
       return
@@ -231,6 +255,7 @@ export class Presence {
 
   #changed(members: Member[]): void {
     this.#members = members
+    this.names.members(members)
     this.#carry()
   }
 

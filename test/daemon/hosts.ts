@@ -22,7 +22,10 @@ t.test('lists are looked at as soon as a daemon is there, and then now and then'
   const lines: string[] = []
   listed('alone', undefined)
   listed('front', { engine: 'consul' })
-  const networks = new HostNetworks(line => lines.push(line))
+  const networks = new HostNetworks(
+    line => lines.push(line),
+    () => {},
+  )
   await networks.tend()
   t.match(lines, [/^network front: hosts.engine: "consul" is not "etcd"/])
   listed('back', { engine: 'zookeeper' })

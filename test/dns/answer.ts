@@ -47,6 +47,36 @@ function told(name: string, type = 'A', zone = zoneWith(), by: Partial<Asker> = 
   return rcode === 'NOERROR' ? answers.map(each => 'data' in each && each.data) : rcode
 }
 
+t.test('containers of other hosts come after those of this one, and have no domain of their own', t => {
+  const away = (ip: string): Known => {
+    const {
+      domain: _,
+      upstream: __,
+      ...rest
+    } = known({
+      container: ip,
+      names: ['web'],
+      addresses: [ip as Ip],
+      subnets: ['10.1.9.0/24' as Cidr],
+    })
+    return rest
+  }
+  const near = known({ container: 'near', names: ['web'], addresses: ['10.1.0.9' as Ip] })
+  const zone = zoneWith(['near', near], ['far', away('10.1.9.4')], ['farther', away('10.1.9.5')])
+  const seen = new Set<string>()
+  for (let i = 0; i < 4; i++) {
+    const all = told('web', 'A', zone) as string[]
+    t.strictSame(all.slice(0, 2).toSorted(), ['10.1.0.3', '10.1.0.9'])
+    t.strictSame(all.slice(2).toSorted(), ['10.1.9.4', '10.1.9.5'])
+    seen.add(all.join())
+  }
+  t.ok(seen.size > 1, 'each time another one is the first')
+  t.strictSame(told('4.9.1.10.in-addr.arpa', 'PTR', zone), ['web.tsnet.internal'])
+  t.equal(told('9.9.1.10.in-addr.arpa', 'PTR', zone), 'NXDOMAIN')
+  t.equal(told('web.example', 'A', zone), 'forward')
+  t.end()
+})
+
 t.test(
   'a container is found by its names, alone, below the domain and below its network, and by its id',
   async t => {

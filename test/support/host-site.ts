@@ -142,10 +142,25 @@ export class HostSite {
     )
   }
 
+  /** What stands in etcd below `/tsnet/`: keys and values. */
+  async written(prefix: string): Promise<string> {
+    return (await this.#ctl('get', '--prefix', `/tsnet/${prefix}`)).trim()
+  }
+
+  async write(key: string, value: string): Promise<void> {
+    await this.#ctl('put', `/tsnet/${key}`, value)
+  }
+
+  async #ctl(...words: string[]): Promise<string> {
+    const env = { ETCDCTL_API: '3' }
+    return (await this.middle.run('etcdctl', '--endpoints', `http://${ETCD}:2379`, ...words, { env })).stdout
+  }
+
   /** A container that answers. @returns it, and its addresses, IPv4 first */
-  async container({ host, tsnet }: Machine, name: string): Promise<Container> {
+  async container({ host, tsnet }: Machine, name: string, ...aliases: string[]): Promise<Container> {
     const namespace = await host.namespace(name)
-    const { stdout } = await tsnet.run('attach', 'front', `netns:${name}`)
+    const called = aliases.flatMap(alias => ['--alias', alias])
+    const { stdout } = await tsnet.run('attach', 'front', `netns:${name}`, ...called)
     const [v4 = '', v6 = ''] = stdout
       .trim()
       .split(' ')

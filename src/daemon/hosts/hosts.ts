@@ -6,7 +6,7 @@
  */
 
 import { readFileSync, statSync } from 'node:fs'
-import type { HostRow, Presence } from '../../hosts/hosts.ts'
+import type { AwayChange, HostRow, NameWord, Presence } from '../../hosts/hosts.ts'
 import { messageOf, TsnetError } from '../../model/errors.ts'
 import type { HostsOptions } from '../../model/hosts/hosts.ts'
 import { shown } from '../../model/json/shown.ts'
@@ -14,17 +14,24 @@ import { filesIn, hostOf, listNetworks } from '../../networks/networks.ts'
 
 const LOOK_MS = 5_000
 
+/** What containers of this host are called, by network and by the tag of their attachment. */
+export type SaidByNetwork = ReadonlyMap<string, ReadonlyMap<string, NameWord>>
+
 export class HostNetworks {
   readonly #log: (line: string) => void
   readonly #folder = hostOf(process.env).confDir
+  readonly #hear: (network: string, changes: AwayChange[]) => void
   readonly #presences = new Map<string, Presence>()
+  #said: SaidByNetwork = new Map()
   #seen = ''
   #lookedAt = Number.NEGATIVE_INFINITY
   #isOver = false
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(log: (line: string) => void) {
+  /** @param hear of containers of other hosts */
+  constructor(log: (line: string) => void, hear: (network: string, changes: AwayChange[]) => void) {
     this.#log = log
+    this.#hear = hear
   }
 
   get isNeeded(): boolean {
@@ -47,6 +54,16 @@ export class HostNetworks {
     const presence = this.#presences.get(network)
     if (presence !== undefined) return presence
     throw new TsnetError('invalid-environment', `${shown(network)} is no network of many hosts`)
+  }
+
+  /** What the other hosts shall know of this host's containers. Returns at once. */
+  say(said: SaidByNetwork): void {
+    this.#said = said
+    for (const each of this.#presences.values()) this.#sayOn(each)
+  }
+
+  #sayOn({ network, names }: Presence): void {
+    names.say(this.#said.get(network) ?? new Map())
   }
 
   /** Begins and ends what lists speak of, and no more. */
@@ -94,8 +111,9 @@ export class HostNetworks {
     for (const [name, options] of wanted) {
       if (this.#presences.has(name) || this.#isOver) continue
       const { Presence } = await import('../../hosts/hosts.ts')
-      const presence = new Presence(name, options, this.#log)
+      const presence = new Presence(name, options, this.#log, changes => this.#hear(name, changes))
       this.#presences.set(name, presence)
+      this.#sayOn(presence)
       presence.begin()
     }
   }

@@ -1,10 +1,22 @@
 /** What an attachment says of names, and where they are told. */
 
 import type { Known, NamePlace } from '../../dns/dns.ts'
-import { ipOf, networkOf } from '../../model/address/address.ts'
+import type { Away } from '../../hosts/hosts.ts'
+import { type Ip, ipOf, networkOf } from '../../model/address/address.ts'
 import { isHostName } from '../../model/address/host-name.ts'
 import type { Attachment } from '../../model/network.ts'
+import { present } from '../../model/present.ts'
 import { resolversOf } from '../../network/plan.ts'
+
+/** What an attachment is called, whether that is told on its network or not. */
+export interface Called {
+  network: string
+  /** Lower case. */
+  names: string[]
+  /** Where it is hexadecimal: it is found by its beginning. */
+  id?: string
+  addresses: Ip[]
+}
 
 export interface Told {
   known: Known
@@ -14,28 +26,47 @@ export interface Told {
 /** Of an id that is found by its beginning. */
 const ID = /^[0-9a-f]{12,}$/
 
-/** Undefined where its network tells no names. */
-export function toldOf(attachment: Attachment): Told | undefined {
-  const { names, network, containerId, aliases, leases, netns, bridge, gatewayInterface } = attachment
-  if (names === undefined) return undefined
-  const { domain, forward, servers } = names
+export function calledOf({ network, containerId, aliases, leases }: Attachment): Called {
   const isId = ID.test(containerId)
   const all = [...aliases.toReversed(), ...(isId ? [] : [containerId])]
   return {
+    network,
+    names: [...new Set(all.filter(isHostName).map(name => name.toLowerCase()))],
+    ...(isId && { id: containerId }),
+    addresses: leases.map(({ address }) => ipOf(address)),
+  }
+}
+
+/** Undefined where its network tells no names. */
+export function toldOf(attachment: Attachment): Told | undefined {
+  const { names: asked, containerId, leases, netns, bridge, gatewayInterface } = attachment
+  if (asked === undefined) return undefined
+  const { domain, forward, servers } = asked
+  const called = calledOf(attachment)
+  const network = called.network.toLowerCase()
+  return {
     known: {
-      network: network.toLowerCase(),
+      ...called,
+      network,
       container: `${containerId} ${netns.cookie ?? `${netns.dev} ${netns.ino}`}`,
-      names: [...new Set(all.filter(isHostName).map(name => name.toLowerCase()))],
-      ...(isId && { id: containerId }),
-      addresses: leases.map(({ address }) => ipOf(address)),
       subnets: [...new Set(leases.map(({ address }) => networkOf(address)))],
       domain,
       ...(forward && { upstream: servers }),
     },
     places: resolversOf(leases).map(address => ({
       address,
-      network: network.toLowerCase(),
+      network,
       device: (gatewayInterface ?? bridge).name,
     })),
   }
 }
+
+/** As names are told of a container of another host. */
+export const knownAway = (network: string, key: string, { names, id, addresses, prefixes }: Away): Known => ({
+  network: network.toLowerCase(),
+  container: key,
+  names,
+  ...present({ id }),
+  addresses,
+  subnets: prefixes,
+})

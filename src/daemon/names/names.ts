@@ -21,6 +21,7 @@ import {
   type NamePlace,
   NameService,
 } from '../../dns/dns.ts'
+import type { AwayChange } from '../../hosts/hosts.ts'
 import type { Ip } from '../../model/address/address.ts'
 import { hasCode, messageOf, TsnetError } from '../../model/errors.ts'
 import { holderOf } from '../../ports/probe.ts'
@@ -28,7 +29,7 @@ import { Obstacles } from '../../publish/obstacles.ts'
 import type { EntryIndex } from '../../records/entry-index.ts'
 import { readEntry } from '../../records/records.ts'
 import { HostServers } from './host-servers.ts'
-import { type Told, toldOf } from './known.ts'
+import { knownAway, type Told, toldOf } from './known.ts'
 
 /** Sockets of a predecessor, by address. */
 export type InheritedDoors = Record<string, DoorNumbers>
@@ -105,6 +106,14 @@ export class Names {
       await this.#service.tell([[keyOf(owner), undefined]])
     })
     void this.#inTurn(() => this.#closeUnwanted()).catch(thrown => this.#log(messageOf(thrown)))
+  }
+
+  /** Tells what other hosts say of their containers on a network. */
+  async tellAway(network: string, changes: readonly AwayChange[]): Promise<void> {
+    if (this.#isOver || changes.length === 0) return
+    await this.#service.tell(
+      changes.map(([key, away]) => [`host:${key}`, away && knownAway(network, key, away)]),
+    )
   }
 
   /** Notices what was attached or detached without us, and tries again what could not be done. */

@@ -20,7 +20,7 @@ import type { OnObstacle, OnPassedOn } from '../../publish/attachment-ports.ts'
 import { portsOf } from '../../publish/plan.ts'
 import type { Tell } from '../../publish/upkeep/tell.ts'
 import { EntryIndex } from '../../records/entry-index.ts'
-import { type Told, toldOf } from '../names/known.ts'
+import { type Called, calledOf, type Told, toldOf } from '../names/known.ts'
 import type { Metrics } from './metrics.ts'
 
 interface Parts extends Pick<Sources, 'published' | 'held'> {
@@ -31,9 +31,10 @@ interface Parts extends Pick<Sources, 'published' | 'held'> {
 }
 
 export class Observing {
-  /** Of each attachment: the names that are told of it, and what whoever looks on is told. */
-  readonly index: EntryIndex<{ told?: Told; seen: Seen }> = new EntryIndex(attachment => ({
+  /** Of each attachment: what it is called, the names that are told of it, and what whoever looks on is told. */
+  readonly index: EntryIndex<{ told?: Told; called: Called; seen: Seen }> = new EntryIndex(attachment => ({
     ...present({ told: toldOf(attachment) }),
+    called: calledOf(attachment),
     seen: seenOf(attachment),
   }))
   readonly observer: Observer

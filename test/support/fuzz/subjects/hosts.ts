@@ -1,6 +1,6 @@
 /** What etcd says, and what others may have written there. */
 
-import { equal, ok } from 'node:assert/strict'
+import { deepEqual, equal, ok } from 'node:assert/strict'
 import { readHostsOf } from '../../../../src/cni/config/hosts.ts'
 import { EtcdRefusal, understood } from '../../../../src/hosts/etcd/exchange.ts'
 import {
@@ -20,7 +20,9 @@ import {
   take,
   wordText,
 } from '../../../../src/hosts/keys.ts'
+import { keyParts, nameKeysOf, nameText, readNameWord } from '../../../../src/hosts/names/words.ts'
 import { parseCidr, parseIp } from '../../../../src/model/address/address.ts'
+import { isHostName } from '../../../../src/model/address/host-name.ts'
 import { TsnetError } from '../../../../src/model/errors.ts'
 import { roomOf } from '../../../../src/model/hosts/hosts.ts'
 import { parseJson } from '../../../../src/model/json/json.ts'
@@ -42,6 +44,8 @@ const WORD = wordText({
   number: 7,
   instance: 'x',
 })
+const NAME = nameText({ names: ['web'], id: '0123456789ab', addresses: [parseIp('10.200.7.5')] })
+const nameKeys = nameKeysOf('/tsnet', 'front')
 const HOSTS = {
   engine: 'etcd',
   endpoints: ['https://10.0.0.1:2379'],
@@ -100,6 +104,20 @@ export const ofHosts = subjects(
     samples: [WORD, claimText(ID), layoutText({ pools, carrier: 'vxlan', port: 4789 })],
     refusals,
     read: standing,
+  }),
+  ofText('hosts/names', {
+    samples: [NAME, `${ID}/0123456789abcdef`, `${ID}/drained`],
+    refusals,
+    read: text => {
+      const parts = keyParts(nameKeys, `${nameKeys.all}${text}`)
+      ok(parts === undefined || parts.host.length === 16)
+      const word = readNameWord(text, 'key')
+      if (typeof word === 'string') return word
+      for (const name of word.names) ok(isHostName(name) && name === name.toLowerCase())
+      for (const address of word.addresses) equal(parseIp(address), address)
+      deepEqual(readNameWord(nameText(word), 'key'), word)
+      return nameText(word)
+    },
   }),
   ofDocument('hosts/config', {
     samples: [HOSTS],
