@@ -6,7 +6,7 @@
  *       │ etcd/              JSON over HTTP; a watch
  *       │ claim.ts           a prefix for this host, and how long it may be believed
  *       │ keys.ts            what stands there, and what others wrote there
- *       ▼ membership.ts      who the other hosts are, and when that changes
+ *       ▼ membership.ts      its claim (holding.ts); who the others are (following.ts, members.ts), and when that changes
  *     presence.ts ──▶ carrier/     routes, neighbours, entries and the guard, in the kernel
  *       │ underlay.ts        where this host is reached
  *       │ kept.ts            its prefix, as a file: all that an ADD needs

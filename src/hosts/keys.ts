@@ -12,7 +12,7 @@
 import type { Ip } from '../model/address/address.ts'
 import { isCidr, isIp } from '../model/address/address.ts'
 import { messageOf } from '../model/errors.ts'
-import { type HostPool, type HostsOptions, roomOf } from '../model/hosts/hosts.ts'
+import type { HostPool, HostsOptions } from '../model/hosts/hosts.ts'
 import { all, listOf, oneOf, parsed, record, type Shape, text, when, within } from '../model/json/shape.ts'
 import { readStored, storedText } from '../model/json/stored.ts'
 import type { KeyValue } from './etcd/etcd.ts'
@@ -160,44 +160,11 @@ function partsOf(keys: Keys, key: string): [kind?: 'network' | 'claims' | 'hosts
   return []
 }
 
-/** Another host of the network. */
-export interface Member extends Pick<HostWord, 'name' | 'addresses' | 'mac' | 'number'> {
-  id: string
-}
-
-/** The same one as long as its word is: so nobody looks at a thousand hosts anew because one has changed. */
-const known = new WeakMap<HostWord, Member>()
-
-function memberOf(id: string, word: HostWord): Member {
-  const { name, addresses, mac, number } = word
-  const member = known.get(word) ?? { id, name, addresses, mac, number }
-  known.set(word, member)
-  return member
-}
-
-/** The hosts of which word and claim agree, and those of which they do not, each with the reason. */
-export function membersOf(
-  { claims, hosts }: View,
-  pools: readonly HostPool[],
-): { members: Member[]; odd: string[] } {
-  const members: Member[] = []
-  const odd: string[] = []
-  const owners = new Map<Ip, string>()
-  for (const [id, { value: word }] of hosts) {
-    const { name, addresses, number } = word
-    const taken = addresses.find(address => owners.has(address))
-    if (number >= roomOf(pools))
-      odd.push(`host ${id} (${name}) speaks of prefix ${number}, which is not in the network`)
-    else if (claims.get(number)?.value !== id)
-      odd.push(`host ${id} (${name}) speaks of prefix ${number}, which is not its own`)
-    else if (taken !== undefined)
-      odd.push(`hosts ${owners.get(taken)} and ${id} (${name}) are both at ${taken}`)
-    else {
-      for (const address of addresses) owners.set(address, id)
-      members.push(memberOf(id, word))
-    }
-  }
-  return { members, odd }
+/** The host that a key speaks of, or as the view has it, spoke of. */
+export function hostIn({ claims }: View, keys: Keys, key: string): string | undefined {
+  const [kind, name = ''] = partsOf(keys, key)
+  if (kind === 'hosts') return name
+  return kind === 'claims' ? claims.get(Number(name))?.value : undefined
 }
 
 /** What two hosts say differently of one network; undefined where they agree. */

@@ -2,7 +2,8 @@
 
 import type { Cidr, Ip } from '../model/address/address.ts'
 import { type Carrier, prefixesOf, roomOf } from '../model/hosts/hosts.ts'
-import type { Layout, Member, View } from './keys.ts'
+import type { Layout, View } from './keys.ts'
+import type { Member } from './members.ts'
 
 /**
  * `self` is this host, `up` one of which there is a word, `silent` one of which only the prefix is left, and `kept` one that

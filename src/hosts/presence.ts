@@ -19,8 +19,9 @@ import { Carrier, linkAddress, mtuOver, type Underlay } from './carrier/carrier.
 import type { Claim } from './claim.ts'
 import { Etcd } from './etcd/etcd.ts'
 import { bootClock, forgetHeld, hostId, isSameCut, readHeld, writeHeld } from './kept.ts'
-import { emptyView, keysOf, type Layout, type Member } from './keys.ts'
+import { emptyView, keysOf, type Layout } from './keys.ts'
 import { type HostDetails, type HostRow, rowsOf } from './listed.ts'
+import type { MembersChange } from './members.ts'
 import { Membership, type MembershipState } from './membership.ts'
 import { type AwayChange, HostNames } from './names/names.ts'
 import { nameKeysOf } from './names/words.ts'
@@ -54,7 +55,8 @@ export class Presence {
   #membership: Membership | undefined
   #carrier: { carrier: Carrier; number: number } | undefined
   #claim: Claim | undefined
-  #members: Member[] | undefined
+  /** The others are known. */
+  #isRead = false
   #trouble: string | undefined
 
   /** @param hear of containers of other hosts */
@@ -197,6 +199,7 @@ export class Presence {
     this.#underlay = found
     if (before?.addresses.join() !== found.addresses.join()) this.#beginMembership(found)
     else this.#carrier?.carrier.look(found)
+    this.#membership?.look()
     if (before !== undefined && before.mtu !== found.mtu) this.#writeDown()
   }
 
@@ -204,7 +207,7 @@ export class Presence {
     const last = this.#membership
     const { options } = this
     this.#carrier = undefined
-    this.#members = undefined
+    this.#isRead = false
     this.#membership = new Membership({
       store: this.#etcd,
       keys: keysOf(options.etcd.keys, this.network),
@@ -225,7 +228,7 @@ export class Presence {
       pause: ms => sleep(ms),
       random: Math.random,
       had: this.#had(),
-      changed: members => this.#do(() => this.#changed(members)),
+      changed: change => this.#do(() => this.#changed(change)),
       claimed: claim => this.#do(() => this.#claimed(claim)),
       log: this.#log,
     })
@@ -253,27 +256,25 @@ export class Presence {
     this.#carry()
   }
 
-  #changed(members: Member[]): void {
-    this.#members = members
-    this.names.members(members)
-    this.#carry()
+  #changed(change: MembersChange): void {
+    this.#isRead = true
+    this.names.members(this.#membership?.members ?? [])
+    if (this.#carrier === undefined) this.#carry()
+    else this.#carrier.carrier.change(change)
   }
 
   /** Not before all is known: what an earlier daemon left would be taken away and made again. */
   #carry(): void {
-    const [claim, members, underlay] = [this.#claim, this.#members, this.#underlay]
-    if (claim === undefined || members === undefined || underlay === undefined) return
-    if (this.#carrier?.number === claim.number) {
-      this.#carrier.carrier.set(members)
-      return
-    }
+    const [claim, membership, underlay] = [this.#claim, this.#membership, this.#underlay]
+    if (claim === undefined || membership === undefined || underlay === undefined || !this.#isRead) return
+    if (this.#carrier?.number === claim.number) return
     const place = {
       network: this.network,
       layout: this.#layout,
       number: claim.number,
       mac: linkAddress(this.#id, this.network),
     }
-    const carrier = new Carrier(place, underlay, members, this.#log)
+    const carrier = new Carrier(place, underlay, membership.members, this.#log)
     this.#carrier = { carrier, number: claim.number }
     carrier.look()
   }

@@ -9,7 +9,7 @@ import {
   type Place,
   thingsOf,
 } from '../../src/hosts/carrier/plan.ts'
-import type { Member } from '../../src/hosts/keys.ts'
+import type { Member } from '../../src/hosts/members.ts'
 import { parseCidr, parseIp } from '../../src/model/address/address.ts'
 import { overheadOf, prefixesOf, rangesOf, roomOf } from '../../src/model/hosts/hosts.ts'
 
@@ -31,8 +31,11 @@ const member: Member = {
   number: 9,
 }
 const link = { index: 3, name: 'tsx0' }
-const words = (things: { put: { equivalent: string | (() => string) } }[]) =>
-  things.map(({ put: { equivalent } }) => (typeof equivalent === 'string' ? equivalent : equivalent()))
+const words = (things: { put(): { equivalent: string | (() => string) } }[]) =>
+  things.map(({ put }) => {
+    const { equivalent } = put()
+    return typeof equivalent === 'string' ? equivalent : equivalent()
+  })
 
 t.test('over vxlan a host is an entry, and a neighbour and a route for each family', async t => {
   t.strictSame(words(thingsOf(place, member, link)), [
@@ -67,12 +70,12 @@ t.test('only what differs is asked for, and what goes away goes first', async t 
   t.strictSame(difference(there, there), [])
   const moved = thingsOf(place, { ...member, addresses: [parseIp('192.168.1.10')] }, link)
   const steps = difference(there, new Map(moved.map(thing => [thing.key, thing])))
-  t.strictSame(words(steps.map(({ request }) => ({ put: request }))), [
+  t.strictSame(words(steps.map(({ request }) => ({ put: () => request }))), [
     'bridge fdb replace 06:00:00:00:00:09 dev tsx0 dst 192.168.1.10 self static',
   ])
   const other = thingsOf(place, { ...member, mac: '06:00:00:00:00:0a' }, link)
   const [first] = difference(there, new Map(other.map(thing => [thing.key, thing])))
-  t.match(first, { isRemoval: true, thing: { key: 'entry 06:00:00:00:00:09' } })
+  t.match(first, { isRemoval: true, key: 'entry 06:00:00:00:00:09' })
   t.equal(difference(there, new Map()).length, 5)
 })
 

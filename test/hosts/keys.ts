@@ -1,27 +1,15 @@
 import t from 'tap'
 import type { KeyValue } from '../../src/hosts/etcd/etcd.ts'
 import { readAge, readGranted, readKeptAlive, readRange, readWatched } from '../../src/hosts/etcd/messages.ts'
-import {
-  contradiction,
-  drop,
-  emptyView,
-  keysOf,
-  type Layout,
-  membersOf,
-  take,
-  type View,
-  wordText,
-} from '../../src/hosts/keys.ts'
-import { parseCidr, parseIp } from '../../src/model/address/address.ts'
+import { contradiction, drop, emptyView, keysOf, type Layout, take, type View } from '../../src/hosts/keys.ts'
+import { parseCidr } from '../../src/model/address/address.ts'
 
 const pools = [{ subnet: parseCidr('10.200.0.0/16'), hostPrefix: 24 }]
 const layout: Layout = { pools, carrier: 'vxlan', port: 4789 }
 const keys = keysOf('/tsnet/', 'front')
-const [one, two] = ['0000000000000001', '0000000000000002']
+const one = '0000000000000001'
 
 const at = (key: string, value: string, revision = 5): KeyValue => ({ key, value, revision })
-const wordOf = (number: number, address: string): string =>
-  wordText({ name: 'a', addresses: [parseIp(address)], mac: '06:00:00:00:00:01', number, instance: 'x' })
 
 function viewOf(...values: KeyValue[]): View {
   const view = emptyView('1', 5)
@@ -32,28 +20,6 @@ function viewOf(...values: KeyValue[]): View {
 t.test('keys stand below the network, however the prefix ends', async t => {
   t.equal(keys.claim(7), '/tsnet/front/claims/7')
   t.equal(keys.host(one), `/tsnet/front/hosts/${one}`)
-})
-
-t.test('a host counts where its word and its claim say the same', async t => {
-  const whole = viewOf(at(keys.claim(7), `{"host":"${one}"}`), at(keys.host(one), wordOf(7, '10.0.0.1')))
-  t.match(membersOf(whole, pools), { members: [{ id: one, number: 7, addresses: ['10.0.0.1'] }], odd: [] })
-  drop(whole, keys, keys.claim(7))
-  t.match(membersOf(whole, pools), { members: [], odd: [/speaks of prefix 7, which is not its own/] })
-  const outside = viewOf(
-    at(keys.claim(300), `{"host":"${one}"}`),
-    at(keys.host(one), wordOf(300, '10.0.0.1')),
-  )
-  t.match(membersOf(outside, pools), { members: [], odd: [/which is not in the network/] })
-})
-
-t.test('of two hosts at one address the first counts, and both are named', async t => {
-  const view = viewOf(
-    ...[one, two].flatMap((id, n) => [
-      at(keys.claim(n), `{"host":"${id}"}`),
-      at(keys.host(id), wordOf(n, '10.0.0.1')),
-    ]),
-  )
-  t.match(membersOf(view, pools), { members: [{ id: one }], odd: [/are both at 10.0.0.1/] })
 })
 
 t.test('what others wrote is ignored by name, until it is right or gone', async t => {

@@ -3,7 +3,7 @@
 import t, { type Test } from 'tap'
 import { waitFor } from 'tsnet/lab'
 import type { Hearing, Store } from '../../src/hosts/etcd/etcd.ts'
-import type { Member } from '../../src/hosts/keys.ts'
+import type { Member } from '../../src/hosts/members.ts'
 import { type Away, HostNames } from '../../src/hosts/names/names.ts'
 import { keyParts, nameKeysOf, nameText, readNameWord } from '../../src/hosts/names/words.ts'
 import { parseCidr, parseIp } from '../../src/model/address/address.ts'

@@ -15,7 +15,8 @@ import t from 'tap'
 import { waitFor } from 'tsnet/lab'
 import type { Claim } from '../../src/hosts/claim.ts'
 import { Etcd } from '../../src/hosts/etcd/etcd.ts'
-import { keysOf, type Layout, type Member } from '../../src/hosts/keys.ts'
+import { keysOf, type Layout } from '../../src/hosts/keys.ts'
+import type { Member } from '../../src/hosts/members.ts'
 import { Membership } from '../../src/hosts/membership.ts'
 import { parseCidr, parseIp } from '../../src/model/address/address.ts'
 import type { EtcdOptions } from '../../src/model/hosts/hosts.ts'
@@ -67,7 +68,7 @@ function hostAt(
   const word = {
     name: `host${n}`,
     addresses: [parseIp(`10.0.${n >> 8}.${(n & 255) + 1}`)],
-    mac: '06:00:00:00:00:01',
+    mac: `06:00:00:00:00:${n.toString(16).padStart(2, '0')}`,
     instance,
   }
   const host: Host = {
@@ -83,8 +84,8 @@ function hostAt(
       clock: () => uptime() * 1_000,
       pause: ms => sleep(ms),
       random: Math.random,
-      changed: members => {
-        host.members = members
+      changed: () => {
+        host.members = host.membership.members
       },
       claimed: claim => host.claims.push(claim),
       log: line => host.lines.push(line),

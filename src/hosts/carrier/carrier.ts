@@ -1,9 +1,9 @@
 /**
  * Carries packets to the other hosts: what the kernel holds for it is made what it is to be.
  *
- *     set(members)   what changed since the last time, in one go: no look at the kernel
- *     look()         what is there is read and compared, so that what others took away comes back, and what a
- *                    daemon left that died goes
+ *     change()   who has come and gone, in one go: no look at the kernel
+ *     look()     what is there is read and compared, so that what others took away comes back, and what a
+ *                daemon left that died goes
  *
  * The device of VXLAN learns nothing and knows no default: a packet goes to who is told, or nowhere. It has no device
  * beneath, so it outlives whatever the underlay goes through; its MTU follows the underlay's at each look. Our routes have a
@@ -22,7 +22,8 @@ import { changeLink, deleteLink, findLink, getLink, type Link } from '../../netl
 import { listNeighbours, neighbourRequest } from '../../netlink/neighbour.ts'
 import { type Netlink, openNetlink, type Request } from '../../netlink/netlink.ts'
 import { listRoutes, routeRequest } from '../../netlink/route.ts'
-import type { Layout, Member } from '../keys.ts'
+import type { Layout } from '../keys.ts'
+import type { Member, MembersChange } from '../members.ts'
 import { changeGuard, ensureGuard, type Guarded, removeGuard } from './guard.ts'
 import {
   deviceAlias,
@@ -30,6 +31,7 @@ import {
   difference,
   entryKey,
   groundOf,
+  type Held,
   LAST_METRIC,
   neighbourKey,
   networkIdentifier,
@@ -64,34 +66,41 @@ export class Carrier {
   readonly #place: Place
   readonly #log: (line: string) => void
   #underlay: Underlay
-  #members: Member[]
+  readonly #members: Map<string, Member>
   #link: Link | undefined
   /** What the kernel holds, as far as we know. */
-  #there = new Map<string, Pick<Thing, 'value' | 'remove'>>()
-  /** For the device that there is. */
-  #made = new WeakMap<Member, Thing[]>()
+  #there = new Map<string, Held>()
   #complaint: string | undefined
 
   /** Nothing is changed before the first look. */
-  constructor(place: Place, underlay: Underlay, members: Member[], log: (line: string) => void) {
+  constructor(place: Place, underlay: Underlay, members: readonly Member[], log: (line: string) => void) {
     this.#place = place
     this.#underlay = underlay
-    this.#members = members
+    this.#members = new Map(members.map(each => [each.id, each]))
     this.#log = log
   }
 
-  /** These are the other hosts now. @throws what the kernel says; then a look is needed */
-  set(members: Member[]): void {
-    const before = new Set(this.#members.flatMap(remoteOf))
-    const after = new Set(members.flatMap(remoteOf))
-    this.#members = members
-    if (this.#guarded !== undefined) {
-      const come = [...after].filter(ip => !before.has(ip))
-      const go = [...before].filter(ip => !after.has(ip))
-      if (!changeGuard(this.#guarded, come, go)) ensureGuard(this.#guarded, [...after])
+  /** Some of the other hosts have come, gone, or changed. @throws what the kernel says; then a look is needed */
+  change({ go, come }: MembersChange): void {
+    for (const { id } of go) this.#members.delete(id)
+    for (const each of come) this.#members.set(each.id, each)
+    this.#changeGuard(new Set(go.flatMap(remoteOf)), new Set(come.flatMap(remoteOf)))
+    const wanted = byKey(come.flatMap(each => this.#thingsOf(each)))
+    const before = go.flatMap(each => this.#thingsOf(each)).map(({ key }) => key)
+    const there = new Map<string, Held>()
+    for (const key of [...before, ...wanted.keys()]) {
+      const held = this.#there.get(key)
+      if (held !== undefined) there.set(key, held)
     }
-    using nl = openNetlink()
-    this.#apply(nl)
+    this.#apply(there, wanted)
+  }
+
+  #changeGuard(before: ReadonlySet<Ip>, after: ReadonlySet<Ip>): void {
+    const guarded = this.#guarded
+    const come = [...after].filter(ip => !before.has(ip))
+    const go = [...before].filter(ip => !after.has(ip))
+    if (guarded === undefined || come.length + go.length === 0) return
+    if (!changeGuard(guarded, come, go)) ensureGuard(guarded, this.#remotes)
   }
 
   /** Makes all of it what it is to be, wherever it stands. @throws what the kernel says */
@@ -99,18 +108,18 @@ export class Carrier {
     this.#underlay = underlay
     using nl = openNetlink()
     this.#link = this.#place.layout.carrier === 'vxlan' ? this.#ensureDevice(nl) : undefined
-    this.#made = new WeakMap()
     this.#ensureAddresses(nl)
-    if (this.#guarded !== undefined) ensureGuard(this.#guarded, this.#members.flatMap(remoteOf))
+    if (this.#guarded !== undefined) ensureGuard(this.#guarded, this.#remotes)
     this.#there = this.#read(nl)
-    this.#apply(nl)
+    const things = [...this.#members.values()].flatMap(each => this.#thingsOf(each))
+    this.#apply(this.#there, byKey([...groundOf(this.#place), ...things]))
   }
 
   /** Takes everything back. */
   remove(): void {
     using nl = openNetlink()
     this.#there = this.#read(nl)
-    nl.changeEach([...this.#there.values()].map(({ remove }) => remove))
+    nl.changeEach([...this.#there.values()].map(({ remove }) => remove()))
     this.#there.clear()
     const device = findLink(nl, { name: deviceName(this.#place.network) })
     if (device?.alias === deviceAlias(this.#place.network)) deleteLink(nl, device)
@@ -130,29 +139,29 @@ export class Carrier {
     }
   }
 
-  #apply(nl: Netlink): void {
-    const things = [...groundOf(this.#place), ...this.#members.flatMap(each => this.#thingsOf(each))]
-    const wanted = new Map(things.map(thing => [thing.key, thing]))
-    const steps = difference(this.#there, wanted)
+  #apply(there: ReadonlyMap<string, Held>, wanted: ReadonlyMap<string, Thing>): void {
+    const steps = difference(there, wanted)
+    using nl = openNetlink()
     const refused = new Map(
       nl.changeEach(steps.map(({ request }) => request)).map(each => [each.index, each]),
     )
     const complaints: string[] = []
-    for (const [index, { thing, request, isRemoval }] of steps.entries()) {
+    for (const [index, { key, thing, request, isRemoval }] of steps.entries()) {
       const refusal = refused.get(index)
       if (refusal !== undefined && !(isRemoval && GONE.includes(refusal.errno))) {
         complaints.push(`${wordsOf(request)}: ${refusal.text ?? `errno ${refusal.errno}`}`)
-      } else if (isRemoval) this.#there.delete(thing.key)
-      else this.#there.set(thing.key, thing)
+      } else if (isRemoval) this.#there.delete(key)
+      else this.#there.set(key, thing)
     }
     this.#complain(complaints)
   }
 
-  /** Of one that has not changed they are what they were. */
   #thingsOf(member: Member): Thing[] {
-    const things = this.#made.get(member) ?? thingsOf(this.#place, member, this.#link)
-    this.#made.set(member, things)
-    return things
+    return thingsOf(this.#place, member, this.#link)
+  }
+
+  get #remotes(): Ip[] {
+    return [...this.#members.values()].flatMap(remoteOf)
   }
 
   /** The same one is not said again and again. */
@@ -212,9 +221,11 @@ export class Carrier {
   }
 
   /** All that is ours in the kernel. */
-  #read(nl: Netlink): Map<string, Pick<Thing, 'value' | 'remove'>> {
-    const there = new Map<string, Pick<Thing, 'value' | 'remove'>>()
-    const put = (key: string, value: string, remove: Request): void => void there.set(key, { value, remove })
+  #read(nl: Netlink): Map<string, Held> {
+    const there = new Map<string, Held>()
+    const put = (key: string, value: string, remove: () => Request): void => {
+      there.set(key, { value, remove })
+    }
     for (const route of listRoutes(nl, { table: 254 })) {
       const { destination, protocol, type, priority, gateway, index, preferredSource, onlink } = route
       if (protocol !== PROTOCOL || !isOfNetwork(this.#place, ipOf(destination))) continue
@@ -223,20 +234,23 @@ export class Carrier {
       const device = this.#link === undefined ? undefined : index
       const value = routeValue({ type, gateway, index: device, preferredSource, onlink })
       const which = { destination, protocol, ...(isLast && { priority }) }
-      put(routeKey(destination), value, routeRequest('delete', which))
+      put(routeKey(destination), value, () => routeRequest('delete', which))
     }
     const link = this.#link
     if (link === undefined) return there
     for (const { ip, mac = '', state } of listNeighbours(nl, { link })) {
-      if (state === 'permanent') put(neighbourKey(ip), mac, neighbourRequest('delete', link, { ip }))
+      if (state === 'permanent') put(neighbourKey(ip), mac, () => neighbourRequest('delete', link, { ip }))
     }
     for (const { mac, remote } of listFdb(nl, { port: link })) {
       if (remote !== undefined)
-        put(entryKey(mac), remote, fdbRequest('delete', link, { mac, remote, self: true }))
+        put(entryKey(mac), remote, () => fdbRequest('delete', link, { mac, remote, self: true }))
     }
     return there
   }
 }
+
+const byKey = (things: readonly Thing[]): Map<string, Thing> =>
+  new Map(things.map(thing => [thing.key, thing]))
 
 const remoteOf = ({ addresses }: Member): Ip[] => addresses.slice(0, 1)
 

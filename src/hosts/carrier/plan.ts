@@ -18,7 +18,8 @@ import type { LinkRef } from '../../netlink/link/link.ts'
 import { neighbourRequest } from '../../netlink/neighbour.ts'
 import type { Request } from '../../netlink/netlink.ts'
 import { type NewRoute, routeRequest } from '../../netlink/route.ts'
-import type { Layout, Member } from '../keys.ts'
+import type { Layout } from '../keys.ts'
+import type { Member } from '../members.ts'
 
 /** Our routes are known by it (rtnetlink's RTPROT_*; those below 128 that daemons use are in /etc/iproute2/rt_protos). */
 export const PROTOCOL = 116
@@ -30,9 +31,12 @@ export interface Thing {
   key: string
   /** What it is to be; another one is replaced. */
   value: string
-  put: Request
-  remove: Request
+  put(): Request
+  remove(): Request
 }
+
+/** What is known of what there is. */
+export type Held = Pick<Thing, 'value' | 'remove'>
 
 /** This host's place in the network. */
 export interface Place {
@@ -63,12 +67,13 @@ function routeThing(route: NewRoute): Thing {
   return {
     key: routeKey(destination),
     value: routeValue({ type, gateway, index: link?.index, preferredSource, onlink }),
-    put: routeRequest('replace', route),
-    remove: routeRequest('delete', {
-      destination,
-      protocol: PROTOCOL,
-      ...(route.priority && { priority: route.priority }),
-    }),
+    put: () => routeRequest('replace', route),
+    remove: () =>
+      routeRequest('delete', {
+        destination,
+        protocol: PROTOCOL,
+        ...(route.priority && { priority: route.priority }),
+      }),
   }
 }
 
@@ -119,8 +124,8 @@ export function thingsOf(place: Place, member: Member, link: LinkRef | undefined
     {
       key: entryKey(mac),
       value: remote,
-      put: fdbRequest('replace', link, { mac, remote, self: true }),
-      remove: fdbRequest('delete', link, { mac, remote, self: true }),
+      put: () => fdbRequest('replace', link, { mac, remote, self: true }),
+      remove: () => fdbRequest('delete', link, { mac, remote, self: true }),
     },
     ...prefixes.flatMap((destination, i): Thing[] => {
       const gateway = ownAddress(destination)
@@ -128,8 +133,8 @@ export function thingsOf(place: Place, member: Member, link: LinkRef | undefined
         {
           key: neighbourKey(gateway),
           value: mac,
-          put: neighbourRequest('replace', link, { ip: gateway, mac }),
-          remove: neighbourRequest('delete', link, { ip: gateway }),
+          put: () => neighbourRequest('replace', link, { ip: gateway, mac }),
+          remove: () => neighbourRequest('delete', link, { ip: gateway }),
         },
         routeThing({
           destination,
@@ -153,13 +158,13 @@ export const ownAddresses = ({ layout, number }: Place): Cidr[] =>
 
 /** What has to be asked for so that what is there becomes what is wanted: what goes away first. */
 export function difference(
-  there: ReadonlyMap<string, Pick<Thing, 'value' | 'remove'>>,
+  there: ReadonlyMap<string, Held>,
   wanted: ReadonlyMap<string, Thing>,
-): { thing: Pick<Thing, 'value' | 'remove'> & { key: string }; request: Request; isRemoval: boolean }[] {
+): { key: string; thing: Held; request: Request; isRemoval: boolean }[] {
   const gone = [...there].filter(([key]) => !wanted.has(key))
   const changed = [...wanted].filter(([key, { value }]) => there.get(key)?.value !== value)
   return [
-    ...gone.map(([key, thing]) => ({ thing: { key, ...thing }, request: thing.remove, isRemoval: true })),
-    ...changed.map(([, thing]) => ({ thing, request: thing.put, isRemoval: false })),
+    ...gone.map(([key, thing]) => ({ key, thing, request: thing.remove(), isRemoval: true })),
+    ...changed.map(([key, thing]) => ({ key, thing, request: thing.put(), isRemoval: false })),
   ]
 }

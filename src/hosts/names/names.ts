@@ -18,7 +18,7 @@
 import type { Cidr } from '../../model/address/address.ts'
 import { type HostPool, prefixesOf } from '../../model/hosts/hosts.ts'
 import type { KeyValue, Range, Store, WatchEvent } from '../etcd/etcd.ts'
-import type { Member } from '../keys.ts'
+import type { Member } from '../members.ts'
 import { follow } from './follow.ts'
 import { Own } from './own.ts'
 import { keyParts, type NameKeys, type NameWord, nameText, readNameWord, strangerAmong } from './words.ts'

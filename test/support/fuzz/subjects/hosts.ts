@@ -10,16 +10,8 @@ import {
   readRange,
   readWatched,
 } from '../../../../src/hosts/etcd/messages.ts'
-import {
-  claimText,
-  drop,
-  emptyView,
-  keysOf,
-  layoutText,
-  membersOf,
-  take,
-  wordText,
-} from '../../../../src/hosts/keys.ts'
+import { claimText, drop, emptyView, keysOf, layoutText, take, wordText } from '../../../../src/hosts/keys.ts'
+import { Members } from '../../../../src/hosts/members.ts'
 import { keyParts, nameKeysOf, nameText, readNameWord } from '../../../../src/hosts/names/words.ts'
 import { parseCidr, parseIp } from '../../../../src/model/address/address.ts'
 import { isHostName } from '../../../../src/model/address/host-name.ts'
@@ -63,7 +55,7 @@ function standing(value: string) {
     take(view, keys, { key: keys.claim(7), value: claimText(ID), revision: 1 })
     take(view, keys, { key: keys.host(ID), value: WORD, revision: 1 })
     take(view, keys, { key, value, revision: 1 })
-    for (const { number, addresses, mac } of membersOf(view, pools).members) {
+    for (const { number, addresses, mac } of new Members(pools).read(view, 0).come) {
       ok(number < roomOf(pools) && addresses.length > 0)
       for (const address of addresses) equal(parseIp(address), address)
       ok(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(mac))
