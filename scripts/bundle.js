@@ -97,7 +97,7 @@ function lazily(building) {
 /** The roles beside one are left out: nobody asks for them there. */
 function withoutOthers(building, role) {
   building.onResolve({ filter: /-role\.ts$/ }, ({ path }) =>
-    path === `./${role}-role.ts` ? undefined : { path, namespace: 'left-out' },
+    path.endsWith(`/${role}-role.ts`) ? undefined : { path, namespace: 'left-out' },
   )
   building.onLoad({ filter: /./, namespace: 'left-out' }, () => ({ contents: 'module.exports = {}' }))
 }

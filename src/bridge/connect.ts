@@ -6,7 +6,7 @@ import { TsnetError } from '../model/errors.ts'
 import type { Interface } from '../model/network.ts'
 import { type Undo, withUndo } from '../model/undo.ts'
 import { command } from '../netlink/command.ts'
-import { getLink } from '../netlink/link/link.ts'
+import { getLink, type Link } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { currentNetns, inside, type Netns, sameNamespace } from '../netns/netns.ts'
 import { announce, waitForPort } from './announce.ts'
@@ -78,6 +78,28 @@ async function make(plan: LinkPlan, netns: Netns, context: ConnectContext): Prom
 }
 
 /**
+ * As connect, where the container has no namespace yet: its end stays among the host's links, down and without addresses,
+ * under the name of the plan, and whoever asked for it takes it away. The caller holds a lock on the bridge's name.
+ * @param undo gets the step that takes the link away again
+ * @throws TsnetError or NetlinkError; everything is then as it was before
+ */
+export async function offer(plan: LinkPlan, undo: Undo, context: ConnectContext = {}): Promise<Connection> {
+  const connection = await makeHostSide(plan, context)
+  undo.push(`interface ${connection.hostInterface.name}`, () => disconnect({ owner: plan.owner }))
+  return connection
+}
+
+async function makeHostSide(plan: LinkPlan, context: ConnectContext): Promise<Connection> {
+  const { trace = () => {} } = context
+  using home = currentNetns()
+  using nl = openNetlink(trace)
+  return await withUndo(async undo => {
+    const host = { nl, netns: home, undo, trace }
+    return connectionOf(host, plan, await buildHostSide(plan, host, home.fd, context))
+  })
+}
+
+/**
  * Takes back what a failed attempt may have left of a plan whose bridge is nobody's: its link, and the
  * bridge if that attempt made it and nobody else is on it. The caller holds a lock on the bridge's name.
  */
@@ -91,13 +113,10 @@ async function build(
   plan: LinkPlan,
   host: Side,
   container: Side,
-  { onLoan, guard }: ConnectContext,
+  context: ConnectContext,
 ): Promise<Connection> {
-  const { bridge: made, ours, gateway } = ensureBridge(host, plan.bridge, onLoan)
-  const bridge = { index: made.index, name: made.name }
-  const port = makeVeth(host, plan, bridge, container.netns.fd)
-  await guard?.(port.name)
-  bringUp(host, plan, bridge, port)
+  const made = await buildHostSide(plan, host, container.netns.fd, context)
+  const { port } = made
   const link = { index: port.peerIndex ?? 0, name: plan.container.name }
   configure(container, link, plan.container)
   if (plan.container.up) {
@@ -105,9 +124,29 @@ async function build(
     await waitForAddresses(container, link, plan.container)
     announce(container, link, plan.container)
   }
+  return connectionOf(host, plan, made)
+}
+
+type HostEnd = ReturnType<typeof ensureBridge> & { port: Link }
+
+/** The bridge, and the pair with its end on it. @param netnsFd where the other one appears */
+async function buildHostSide(
+  plan: LinkPlan,
+  host: Side,
+  netnsFd: number,
+  { onLoan, guard }: ConnectContext,
+): Promise<HostEnd> {
+  const ensured = ensureBridge(host, plan.bridge, onLoan)
+  const port = makeVeth(host, plan, ensured.bridge, netnsFd)
+  await guard?.(port.name)
+  bringUp(host, plan, ensured.bridge, port)
+  return { ...ensured, port }
+}
+
+function connectionOf({ nl }: Side, plan: LinkPlan, { bridge, ours, gateway, port }: HostEnd): Connection {
   // Ours has a MAC of its own, and the MTU of a bridge is the least of its ports', unless somebody chose one. One
   // that is not ours may take the MAC of a port.
-  const { mac, mtu } = ours && port.mtu === made.mtu ? made : getLink(host.nl, bridge)
+  const { mac, mtu } = ours && port.mtu === bridge.mtu ? bridge : getLink(nl, bridge)
   return {
     bridge: { name: bridge.name, mac, mtu },
     hostInterface: { name: port.name, mac: port.mac, mtu: port.mtu },

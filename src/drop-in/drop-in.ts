@@ -10,7 +10,7 @@
  *
  * They stand in the places of the reference plugins of the same names and can be mixed with them, so what they make
  * has the reference's names, and each takes away what the other made (nat/reference/). The role `bridge` is an
- * attachment of its own: network/bridge-role.ts.
+ * attachment of its own: network/bridge-role/.
  *
  * What was done for a container is written down before (records/chained.ts; bandwidth and tuning need no file of
  * ours), so DEL needs the key alone, and GC takes away what belongs to containers that are no more. Every one

@@ -57,6 +57,21 @@ export async function take(
   })
 }
 
+/**
+ * The address that is next in turn, or the one that is asked for if it is free; it is nobody's yet. The next who asks is
+ * suggested another, until all have been.
+ * @throws TsnetError as `take`
+ */
+export async function suggest(files: NetworkFiles, set: PoolRange[], requested: Ip | undefined): Promise<Ip> {
+  const [wanted] = assign([set], requested === undefined ? [] : [requested])
+  return files.locked(() => {
+    const { ip } = wanted ?? pickNext(files, set, 0, currentBootId())
+    if (wanted !== undefined) makeFree(files, wanted, set, 0, currentBootId())
+    else files.leases.setLast(0, ip)
+    return ip
+  })
+}
+
 const leaseOf = ({ ip, range }: Candidate): Lease => ({
   address: cidrOf(ip, lengthOf(range.subnet)),
   gateway: range.gateway,

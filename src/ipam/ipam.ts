@@ -35,11 +35,11 @@
  */
 
 import type { Ip } from '../model/address/address.ts'
-import type { AttachmentKey, IpamOptions, Lease } from '../model/network.ts'
+import type { AddressRange, AttachmentKey, IpamOptions, Lease } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from './delegate.ts'
 import { NetworkFiles } from './files.ts'
-import { checkRoom, collect, held, listDead, release, take, verify } from './host-local.ts'
+import { checkRoom, collect, held, listDead, release, suggest, take, verify } from './host-local.ts'
 import type { Allocation } from './plugin-result.ts'
 import { normalise } from './pool.ts'
 import type { AttachmentName } from './reclaim.ts'
@@ -77,6 +77,18 @@ export async function obtain(
     }
   }
 }
+
+/**
+ * For somebody who asks for an address before there is an attachment: the next one of a range, or the one asked for if it
+ * is free. Nobody has it before `obtain` is asked for it; until then only its turn keeps others from it.
+ * @throws TsnetError as `obtain`
+ */
+export const suggestAddress = (
+  network: string,
+  { dataDir }: Extract<IpamOptions, { kind: 'host-local' }>,
+  range: AddressRange,
+  requested: Ip | undefined,
+): Promise<Ip> => suggest(new NetworkFiles(dataDir, network), normalise([[range]])[0] ?? [], requested)
 
 /**
  * Gives back all addresses of an attachment; any number of times, and whatever has become of the ranges.

@@ -240,6 +240,19 @@ export interface NatIntent {
   part?: 'guest' | 'ports'
 }
 
+/** How an attachment came to be whose container had no namespace yet. Until it is seen in one, that of its record is nowhere. */
+export interface HandedOver {
+  /** The container's end, as it is called among the host's links. */
+  link: string
+  /** Who asked for it and is to take it, see netns/processes.ts. */
+  by: string
+  /** ISO 8601: since when it waits. */
+  since: string
+}
+
+/** Where no namespace is. */
+export const NOWHERE = { path: '', dev: 0, ino: 0 } as const
+
 /**
  * An attachment that is being made, or was being made when its maker died: all that is needed to take it
  * down. `leases` and `nat` fill as it proceeds.
@@ -269,6 +282,8 @@ export interface Undertaking extends AttachmentKey {
   aliases: string[]
   /** The process on whose behalf a daemon makes it, see netns/processes.ts. */
   caller?: string
+  /** Its runtime takes the container's end where it belongs, at a moment of its own. */
+  handedOver?: HandedOver
   /** Made as the reference's bridge plugin makes it; `masquerade` where it is masqueraded. */
   dropIn?: { masquerade?: NatBackend }
 }

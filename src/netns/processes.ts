@@ -17,6 +17,10 @@ export function processIdentity(pid: number | 'self'): string | undefined {
   }
 }
 
+/** True while the process of an identity is there. */
+export const isRunning = (identity: string): boolean =>
+  processIdentity(Number.parseInt(identity, 10)) === identity
+
 /** The name of the process that started another one, or has taken it over; undefined where there is none. */
 export function parentName(pid: number): string | undefined {
   try {

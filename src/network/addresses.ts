@@ -18,7 +18,9 @@ export async function obtainAddresses(
   undertaking: Undertaking,
   context: Context,
 ): Promise<Allocation> {
-  const take = () => obtain(network.ipam, undertaking, requestedIps)
+  const { netns, ...unplaced } = undertaking
+  const owner = netns.ino === 0 ? unplaced : undertaking
+  const take = () => obtain(network.ipam, owner, requestedIps)
   try {
     return await take()
   } catch (thrown) {

@@ -22,13 +22,14 @@ import {
   whileLocked,
 } from '../records/records.ts'
 import { tidyRunDirectory } from '../records/tidy.ts'
-import { takeDownForeign } from './bridge-role-end.ts'
+import { takeDownForeign } from './bridge-role/end.ts'
 import { collectLost, collectRules } from './collect-rules.ts'
 import type { Context } from './context.ts'
 import { takeDownEntry, takeDownUnrecorded } from './take-down.ts'
 
 /**
- * @param valid attachments that live; all others of this network go. Absent: only what is provably dead
+ * @param valid attachments that live; all others of this network go, but for those whose runtime knows nothing of such lists
+ *   (`handedOver`). Absent: only what is provably dead
  *   goes (made before the last boot, died half-way, or its namespace is gone).
  * @returns what was taken away
  * @throws the error, or an AggregateError, after having done all that could be done
@@ -42,7 +43,9 @@ export async function collect(
   const lives = valid && new Set(valid.map(nameInNetwork))
   const isDead = deadCheck()
   const goes = ({ attachment, state }: Entry) =>
-    lives === undefined ? isDead(attachment) || state !== 'attached' : !lives.has(nameInNetwork(attachment))
+    lives === undefined || attachment.handedOver !== undefined
+      ? isDead(attachment) || state !== 'attached'
+      : !lives.has(nameInNetwork(attachment))
 
   const listed = listEntries()
   const elsewhere = new Set(listed.filter(isOfOther(network)).map(({ owner }) => owner))

@@ -10,7 +10,7 @@ import { type AttachmentKey, type IpamOptions, ownerTag } from '../model/network
 import { isOurOwn, refuseOwn } from '../netns/container.ts'
 import { tryOpenNetns } from '../netns/netns.ts'
 import { readEntry, removeEntry, whileLocked } from '../records/records.ts'
-import { type Foreign, hasPair, takeDownForeign } from './bridge-role-end.ts'
+import { type Foreign, hasPair, takeDownForeign } from './bridge-role/end.ts'
 import type { Context } from './context.ts'
 import { takeDownEntry, takeDownUnrecorded } from './take-down.ts'
 

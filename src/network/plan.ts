@@ -85,7 +85,8 @@ export function natIntentOf(
   }
 }
 
-const isForRules = ({ hostIp }: PortMapping, addresses: readonly Cidr[]): boolean =>
+/** False for what only a proxy can serve: loopback, a link's own addresses, a family that the container lacks. */
+export const isForRules = ({ hostIp }: PortMapping, addresses: readonly Cidr[]): boolean =>
   hostIp === undefined ||
   (!isLoopback(hostIp) && !isLinkLocal(hostIp) && familiesOf(addresses).includes(familyOf(hostIp)))
 

@@ -4,6 +4,7 @@
  */
 
 import { existsSync } from 'node:fs'
+import { NOWHERE } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import type { Container, Publication } from '../model/publication/publication.ts'
 import { FolderIndex } from './folder-index.ts'
@@ -18,9 +19,6 @@ const fileOf = (id: string): string => `${FOLDER}/${id}${ENDING}`
 
 type Named = Pick<Container, 'runtime' | 'id' | 'name' | 'reference' | 'asked'>
 type Written = Omit<Publication, 'containers' | 'keep'> & { containers: Named[] }
-
-/** A place that nothing has. */
-const NOWHERE = { path: '', dev: 0, ino: 0 }
 
 /** As it is to be again; its containers are nowhere. */
 export function readLasting(id: string): Publication | undefined {

@@ -86,6 +86,7 @@ const undertaking = record({
   bandwidth: optional(object),
   aliases: listOf(text),
   caller: optional(text),
+  handedOver: optional(record({ link: text, by: text, since: text })),
   dropIn: optional(record({ masquerade: optional(backend) })),
 })
 

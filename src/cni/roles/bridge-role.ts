@@ -7,7 +7,7 @@
 
 import { TsnetError } from '../../model/errors.ts'
 import type { AttachRequest } from '../../model/network.ts'
-import type { Foreign } from '../../network/bridge-role-end.ts'
+import type { Foreign } from '../../network/bridge-role/end.ts'
 import type { DetachHint } from '../../network/network.ts'
 import { readValidAttachments } from '../config/config.ts'
 import { checkNetworkName } from '../config/names.ts'

@@ -9,19 +9,19 @@
  * are on the link, in prevResult, and in host-local's files. What is missing of these is done without.
  */
 
-import { disconnect, silence } from '../bridge/bridge.ts'
-import { giveBack, heldLeases } from '../ipam/ipam.ts'
-import { type Cidr, cidrOf, familyOf, type Ip, ipOf } from '../model/address/address.ts'
-import { type AttachmentKey, type IpamOptions, ownerTag, type Undertaking } from '../model/network.ts'
-import { sideBySide } from '../model/side-by-side.ts'
-import { everyStep } from '../model/undo.ts'
-import { flushConntrack, withdrawMacGuard, withdrawMasquerade } from '../nat/nat.ts'
-import { listAddresses } from '../netlink/address.ts'
-import { unlessGone } from '../netlink/link/delete.ts'
-import { deleteLink, findLink, type LinkRef } from '../netlink/link/link.ts'
-import { openNetlink } from '../netlink/netlink.ts'
-import { inside, type Netns } from '../netns/netns.ts'
-import type { Context } from './context.ts'
+import { disconnect, silence } from '../../bridge/bridge.ts'
+import { giveBack, heldLeases } from '../../ipam/ipam.ts'
+import { type Cidr, cidrOf, familyOf, type Ip, ipOf } from '../../model/address/address.ts'
+import { type AttachmentKey, type IpamOptions, ownerTag, type Undertaking } from '../../model/network.ts'
+import { sideBySide } from '../../model/side-by-side.ts'
+import { everyStep } from '../../model/undo.ts'
+import { flushConntrack, withdrawMacGuard, withdrawMasquerade } from '../../nat/nat.ts'
+import { listAddresses } from '../../netlink/address.ts'
+import { unlessGone } from '../../netlink/link/delete.ts'
+import { deleteLink, findLink, type LinkRef } from '../../netlink/link/link.ts'
+import { openNetlink } from '../../netlink/netlink.ts'
+import { inside, type Netns } from '../../netns/netns.ts'
+import type { Context } from '../context.ts'
 
 /** What a caller knows of an attachment that the reference may have made. */
 export interface Foreign {

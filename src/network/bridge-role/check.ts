@@ -2,16 +2,16 @@
  * CHECK in the role `bridge`: prevResult against the kernel and the files, whoever made it.
  */
 
-import { verifyResult } from '../bridge/bridge.ts'
-import { verifyLeases } from '../ipam/ipam.ts'
-import { TsnetError } from '../model/errors.ts'
-import type { AttachRequest, Lease } from '../model/network.ts'
-import { present } from '../model/present.ts'
-import type { Previous } from '../model/previous.ts'
-import { chooseBackend, verifyMacGuard, verifyMasquerade } from '../nat/nat.ts'
-import { openContainer } from '../netns/container.ts'
-import type { Netns } from '../netns/netns.ts'
-import type { Context } from './context.ts'
+import { verifyResult } from '../../bridge/bridge.ts'
+import { verifyLeases } from '../../ipam/ipam.ts'
+import { TsnetError } from '../../model/errors.ts'
+import type { AttachRequest, Lease } from '../../model/network.ts'
+import { present } from '../../model/present.ts'
+import type { Previous } from '../../model/previous.ts'
+import { chooseBackend, verifyMacGuard, verifyMasquerade } from '../../nat/nat.ts'
+import { openContainer } from '../../netns/container.ts'
+import type { Netns } from '../../netns/netns.ts'
+import type { Context } from '../context.ts'
 
 /** @throws TsnetError `mismatch` naming everything that is not as prevResult says */
 export async function checkDropIn(

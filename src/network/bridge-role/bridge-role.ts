@@ -4,7 +4,7 @@
  *     addresses ─▶ masquerade ─▶ link, with its spoof guard before it is up ─▶ forwarding
  *
  * What stands in the kernel afterwards is what that plugin would have left, under its names, so that its DEL
- * finds it, and ours finds what it made (bridge-role-end.ts). As there, the bridge stays when the last container
+ * finds it, and ours finds what it made (end.ts). As there, the bridge stays when the last container
  * has gone, with its addresses, and so does forwarding: others of the chain count on both. Unlike there, an
  * error takes everything back, a bridge that nobody else uses yet too, and there is a record, so a DEL needs
  * neither namespace nor prevResult.
@@ -12,12 +12,12 @@
  * Packets are masqueraded and otherwise left alone: portmap and firewall of the chain see to the rest.
  */
 
-import { connect, planLink, retract } from '../bridge/bridge.ts'
-import { giveBack } from '../ipam/ipam.ts'
-import { familiesOf, ipOf } from '../model/address/address.ts'
-import { type Attachment, type AttachRequest, type NatBackend, ownerTag } from '../model/network.ts'
-import { present } from '../model/present.ts'
-import { type Undo, withUndo } from '../model/undo.ts'
+import { connect, planLink, retract } from '../../bridge/bridge.ts'
+import { giveBack } from '../../ipam/ipam.ts'
+import { familiesOf, ipOf } from '../../model/address/address.ts'
+import { type Attachment, type AttachRequest, type NatBackend, ownerTag } from '../../model/network.ts'
+import { present } from '../../model/present.ts'
+import { type Undo, withUndo } from '../../model/undo.ts'
 import {
   chooseBackend,
   flushConntrack,
@@ -26,15 +26,15 @@ import {
   requireMacGuard,
   withdrawMacGuard,
   withdrawMasquerade,
-} from '../nat/nat.ts'
-import { currentBootId } from '../netns/alive.ts'
-import type { Netns } from '../netns/netns.ts'
-import { hasWayOut, judgeLetThrough, warn } from '../ports/foreign-rules.ts'
-import { removeEntry, writeEntry } from '../records/records.ts'
-import { obtainAddresses } from './addresses.ts'
-import type { Context } from './context.ts'
-import { undertakingOf } from './plan.ts'
-import { keepForwarding, whileBridgeLocked } from './shared.ts'
+} from '../../nat/nat.ts'
+import { currentBootId } from '../../netns/alive.ts'
+import type { Netns } from '../../netns/netns.ts'
+import { hasWayOut, judgeLetThrough, warn } from '../../ports/foreign-rules.ts'
+import { removeEntry, writeEntry } from '../../records/records.ts'
+import { obtainAddresses } from '../addresses.ts'
+import type { Context } from '../context.ts'
+import { undertakingOf } from '../plan.ts'
+import { keepForwarding, whileBridgeLocked } from '../shared.ts'
 
 /** Carries out a request whose way is clear, under the attachment's lock. @throws TsnetError */
 export async function buildDropIn(
