@@ -31,6 +31,9 @@ export const controlSocket = (): string => socketAt('control.sock')
 /** Where it listens for launchers, see launcher/launch.c. */
 export const callSocket = (): string => socketAt('call.sock')
 
+/** Where it listens for dockerd, see libnetwork/. */
+export const dockerSocket = (): string => socketAt('docker.sock')
+
 function socketAt(name: string): string {
   const path = join(runDirectory(), name)
   if (Buffer.byteLength(path) > SOCKET_PATH_MAX) {

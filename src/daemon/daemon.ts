@@ -23,15 +23,17 @@
 import { closeSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { callSocket, controlSocket } from '../control/control.ts'
+import { callSocket, controlSocket, dockerSocket } from '../control/control.ts'
 import { ControlServer } from '../control/server.ts'
 import { readAgain, readSettings } from '../control/settings.ts'
 import { giveBackMemory } from '../ffi/thread/give-back.ts'
+import { hasKnown, Tender } from '../libnetwork/libnetwork.ts'
 import { forcedBackend } from '../model/environment.ts'
 import { messageOf } from '../model/errors.ts'
 import { present } from '../model/present.ts'
 import { everyOne } from '../model/undo.ts'
 import { keepSockets } from '../netlink/warm-sockets.ts'
+import { hostOf } from '../networks/networks.ts'
 import { startProxy } from '../proxy/proxy.ts'
 import { AttachmentPorts } from '../publish/attachment-ports.ts'
 import { Front } from '../publish/front/front.ts'
@@ -50,6 +52,7 @@ import { HostNetworks } from './hosts/hosts.ts'
 import { OwnNames } from './hosts/own-names.ts'
 import { afterWork, whenIdle } from './idle.ts'
 import { keepWhole } from './keep-whole.ts'
+import { serveDocker } from './libnetwork/libnetwork.ts'
 import { type Listening, listen, listenAt, nameSocketsOf } from './listen.ts'
 import { holderWith } from './names/holder.ts'
 import { Names } from './names/names.ts'
@@ -123,6 +126,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const hostNetworks = new HostNetworks(log, (network, changes) => void names.tellAway(network, changes))
   const ownNames = new OwnNames(index, hostNetworks)
   const holder = holderWith(attachments, names)
+  const docker = { host: hostOf(process.env), holder, log }
+  const endpoints = new Tender(() => index.others().flatMap(({ value }) => value.endpoint ?? []), docker)
   const placeholders = new Placeholders(front, { tell: observing.held })
   const tending = tend(
     () =>
@@ -133,6 +138,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         front.reconsider(),
         events.look(),
         hostNetworks.tend().then(() => ownNames.look()),
+        endpoints.tend(),
       ]),
     () => settings.tendMs,
     warn,
@@ -144,7 +150,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   })
   const server = createServer()
   const calls = createServer()
-  using _ = { [Symbol.dispose]: () => [server, calls].forEach(each => void each.close()) }
+  const drivers = serveDocker(docker, work => succession.whileServing(work))
+  using _ = { [Symbol.dispose]: () => [server, calls, drivers].forEach(each => void each.close()) }
   let listening: Listening | undefined
   let left: Promise<void> | undefined
   const succession = new Succession(proxy, placeholders, tending, {
@@ -212,8 +219,12 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   }
   answerCalls(calls, handle, warn)
   const called = await listenAt(calls, callSocket(), warn)
-  if (predecessor === undefined) for (const each of [called, listening]) each.name()
-  else await predecessor.replace([called, listening])
+  const driven = await listenAt(drivers, dockerSocket(), warn)
+  const doors = [called, driven, listening]
+  if (predecessor === undefined) for (const each of doors) each.name()
+  else await predecessor.replace(doors)
+  // A predecessor of an earlier build knows nothing of it.
+  if (!driven.isNamed) driven.name()
   if (inherited !== undefined) await proxy.thaw(inherited.clients)
   await names.begin(inherited?.doors)
   alone ??= await lockAlone(SUCCESSION_WITHIN_MS)
@@ -235,6 +246,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     proxy.size > 0 ||
     names.isNeeded ||
     hostNetworks.isNeeded ||
+    hasKnown() ||
     control.connected > 0 ||
     publisher.published().length > 0 ||
     fastPath.busy
@@ -247,6 +259,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   succession.end()
   const late = sleep(settings.drainMs, undefined, { ref: false })
   calls.close()
+  drivers.close()
   // Whoever wants a daemon from now on starts one, which waits for us.
   server.close()
   await Promise.race([whole?.stop(), late])
@@ -259,7 +272,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     await Promise.race([left, late])
     return
   }
-  called.remove()
+  for (const each of [called, driven]) each.remove()
   await Promise.race([succession.allDone(), late])
   await Promise.race([tending.stop(), late])
   control.close()

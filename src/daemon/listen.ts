@@ -11,7 +11,7 @@
 
 import { existsSync, renameSync, rmSync } from 'node:fs'
 import type { ListenOptions, Server } from 'node:net'
-import { callSocket, controlSocket } from '../control/control.ts'
+import { callSocket, controlSocket, dockerSocket } from '../control/control.ts'
 import { messageOf } from '../model/errors.ts'
 import { activatedSocket } from './readiness.ts'
 
@@ -36,7 +36,7 @@ const underProcess = (path: string, pid: number): string => `${path}.${pid}`
  * @throws Node's error; the names are as they were then
  */
 export function nameSocketsOf(pid: number): void {
-  for (const path of [callSocket(), controlSocket()]) {
+  for (const path of [callSocket(), dockerSocket(), controlSocket()]) {
     // Not there: a service manager's, or of an earlier build, which has seen to it already.
     if (existsSync(underProcess(path, pid))) renameSync(underProcess(path, pid), path)
   }

@@ -7,7 +7,6 @@
 
 import { checkBridgeOptions } from '../bridge/bridge.ts'
 import { readNetwork } from '../cni/config/config.ts'
-import type { Call } from '../cni/request.ts'
 import { normalise } from '../ipam/ipam.ts'
 import { cidrOf, familyOf, type Ip, ipAt } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
@@ -16,6 +15,7 @@ import { Json } from '../model/json/json.ts'
 import type { AddressRange, Route } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { sha256 } from '../model/sha256.ts'
+import { NO_CALL } from './own.ts'
 import type { NetworkWish } from './wish/wish.ts'
 
 /** What of a list says that it was made by hand; the value tells when. */
@@ -126,17 +126,6 @@ const egressOf = (addresses: readonly Ip[]): Record<string, Ip> | undefined =>
 
 /** RFC 8200, section 5. */
 const MTU_MIN_V6 = 1280
-
-/** Of nobody. */
-const NO_CALL: Call = {
-  command: 'ADD',
-  containerId: '',
-  netns: '',
-  ifname: '',
-  args: '',
-  path: [],
-  allowOwnNetns: false,
-}
 
 /** As the plugin reads it when a container comes. */
 function check({ name, cniVersion, plugins }: MadeList, ranges: readonly AddressRange[]): void {

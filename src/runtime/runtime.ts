@@ -30,6 +30,7 @@ import { LONG_ID, shortName } from '../model/publication/container-name.ts'
 import type { Container, Runtime } from '../model/publication/publication.ts'
 import { currentNetns, type Netns, openNetns, sameNamespace, tryOpenNetns } from '../netns/netns.ts'
 import { type Answers, type Asked, answersOf } from './answers.ts'
+import { listEndpointNames } from './docker-endpoints.ts'
 import { type DockerPort, listDockerPorts } from './docker-ports.ts'
 import { answersTo, bestOf, eachOnce, type Found, referenceOf, type Source, shortReference } from './found.ts'
 import { lookInto } from './network-view.ts'
@@ -89,6 +90,10 @@ export function lookAgain(container: Container): Container {
 /** The ports that dockerd publishes. @throws TsnetError `missing`, `io` */
 export const dockerPorts = (): Promise<DockerPort[]> =>
   listDockerPorts(engine('docker', placesOf().dockerSocket))
+
+/** What containers of Docker are called, by the ids of their endpoints. @throws TsnetError `missing`, `io` */
+export const endpointNames = (endpoints: readonly string[]): Promise<Map<string, string[]>> =>
+  listEndpointNames(engine('docker', placesOf().dockerSocket), endpoints)
 
 /** Whose a container is, and what it is called there. */
 export type Whose = Pick<Found, 'runtime' | 'name'>

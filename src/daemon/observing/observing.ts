@@ -6,6 +6,7 @@
  *     index of attachments, proxy, links ──────────────────▶└─▶ counters, when somebody asks
  */
 
+import { type Endpoint, endpointOf } from '../../libnetwork/libnetwork.ts'
 import { parseMetricsAddress } from '../../model/address/metrics-address.ts'
 import { describeHostPorts } from '../../model/port-mapping.ts'
 import { present } from '../../model/present.ts'
@@ -32,11 +33,12 @@ interface Parts extends Pick<Sources, 'published' | 'held'> {
 
 export class Observing {
   /** Of each attachment: what it is called, the names that are told of it, and what whoever looks on is told. */
-  readonly index: EntryIndex<{ told?: Told; called: Called; seen: Seen }> = new EntryIndex(attachment => ({
-    ...present({ told: toldOf(attachment) }),
-    called: calledOf(attachment),
-    seen: seenOf(attachment),
-  }))
+  readonly index: EntryIndex<{ told?: Told; called: Called; endpoint?: Endpoint; seen: Seen }> =
+    new EntryIndex(attachment => ({
+      ...present({ told: toldOf(attachment), endpoint: endpointOf(attachment) }),
+      called: calledOf(attachment),
+      seen: seenOf(attachment),
+    }))
   readonly observer: Observer
   readonly events: Events
   readonly #log: (line: string) => void

@@ -7,8 +7,12 @@
 
 import { shown } from '../../model/json/shown.ts'
 import { didYouMean } from '../../model/nearest.ts'
+import { present } from '../../model/present.ts'
 import { refuse } from './texts.ts'
 import type { NetworkWords } from './wish.ts'
+
+/** What a network is called here whose engine tells no name for it. */
+export const CALLED = 'tsnet.name'
 
 /** Joins a network that is there. */
 export const JOINS = 'tsnet.network'
@@ -19,6 +23,15 @@ const bridge: Read = interfaceName => ({ interfaceName })
 const mtu: Read = mtu => ({ mtu })
 const icc: Read = (value, option) => ({ icc: readFlag(value, option) })
 const egress: Read = address => ({ egressAddress: [address] })
+const names: Read = (value, option) => ({ names: readFlag(value, option) })
+const listed = (value: string): string[] => value.split(/[\s;]+/).filter(each => each !== '')
+
+/** Of one family alone Docker can say it, and a network of ours is one thing or the other. */
+const gatewayMode: Read = (value, option) => {
+  if (value === 'routed') return { direct: true, masquerade: false }
+  if (value === 'nat' || value === 'isolated') return {}
+  throw refuse(`${option}: ${shown(value)} is not nat, routed or isolated`)
+}
 const masquerade: Read = (value, option) => ({ masquerade: readFlag(value, option) })
 
 const UNDERSTOOD: Record<string, Read> = {
@@ -36,6 +49,11 @@ const UNDERSTOOD: Record<string, Read> = {
   'com.docker.network.driver.mtu': mtu,
   'com.docker.network.bridge.enable_icc': icc,
   'com.docker.network.bridge.enable_ip_masquerade': masquerade,
+  'com.docker.network.bridge.gateway_mode_ipv4': gatewayMode,
+  'com.docker.network.bridge.gateway_mode_ipv6': gatewayMode,
+  'tsnet.names': names,
+  'tsnet.dns': value => ({ dns: listed(value) }),
+  'tsnet.route': value => ({ route: listed(value) }),
   'tsnet.icc': icc,
   'tsnet.masquerade': masquerade,
   'tsnet.direct': (value, option) => (readFlag(value, option) ? { direct: true } : {}),
@@ -56,13 +74,16 @@ const REFUSED: Record<string, string> = {
 export interface DriverOptions {
   /** Name of a network that is joined. */
   joins?: string
+  /** What the network is to be called. */
+  called?: string
   words: NetworkWords
 }
 
 /** @throws TsnetError `invalid-environment` naming the option */
 export function readOptions(options: Readonly<Record<string, string>>): DriverOptions {
-  const { [JOINS]: joins, ...others } = options
-  const [other] = Object.keys(others)
+  const { [JOINS]: joins, ...given } = options
+  const { [CALLED]: called, ...others } = given
+  const [other] = Object.keys(given)
   if (joins !== undefined && other !== undefined)
     throw refuse(`-o ${JOINS}=${joins} joins a network as it is, so there is nothing for -o ${other} to say`)
   const words = Object.entries(others).map(([option, value]) =>
@@ -71,7 +92,7 @@ export function readOptions(options: Readonly<Record<string, string>>): DriverOp
   const egressAddress = words.flatMap(each => each.egressAddress ?? [])
   const together: NetworkWords = Object.assign({}, ...words)
   return {
-    ...(joins !== undefined && { joins }),
+    ...present({ joins, called }),
     words: { ...together, ...(egressAddress.length > 0 && { egressAddress }) },
   }
 }
@@ -86,7 +107,7 @@ function readerOf(option: string, value: string): Read {
     throw refuse(
       `-o mode: ${shown(value)} is not managed; a bridge that is there is adopted with --interface-name, and rules are always tsnet's`,
     )
-  const known = [JOINS, ...Object.keys(UNDERSTOOD)]
+  const known = [JOINS, CALLED, ...Object.keys(UNDERSTOOD)]
   throw refuse(`-o ${option}: no such option; there are ${known.join(', ')}${didYouMean(option, known)}`)
 }
 

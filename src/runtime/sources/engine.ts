@@ -25,6 +25,10 @@ export interface WithPorts {
 export interface Engine extends Source {
   /** Of running containers. @throws TsnetError as `list` */
   listPorts(): Promise<WithPorts[]>
+  /** Of running containers: `NetworkSettings.Networks`, as it came. @throws TsnetError as `list` */
+  listNetworks(): Promise<{ id: string; name: string; networks: unknown }[]>
+  /** The same of one, with all that is said of it. @throws TsnetError as `list` */
+  networksOf(id: string): Promise<unknown>
   list(end?: AbortSignal): Promise<Found[]>
   locate(found: Found): Promise<Found>
 }
@@ -58,6 +62,15 @@ export function engine(runtime: 'docker' | 'podman', socket: string, withinMs = 
           : [{ id: found.id, name: found.name, ports: Array.isArray(ports) ? ports : [] }]
       })
     },
+    async listNetworks() {
+      const containers = await get('/containers/json')
+      if (!Array.isArray(containers)) throw misunderstood(runtime, socket)
+      return containers.flatMap(summary => {
+        const found = foundIn(runtime, summary)
+        return found === undefined ? [] : [{ id: found.id, name: found.name, networks: networksIn(summary) }]
+      })
+    },
+    networksOf: async id => networksIn(await get(`/containers/${id}/json`)),
     async locate(found) {
       const details = (await get(`/containers/${found.id}/json`)) as { State?: { Pid?: unknown } } | undefined
       const pid = details?.State?.Pid
@@ -65,6 +78,9 @@ export function engine(runtime: 'docker' | 'podman', socket: string, withinMs = 
     },
   }
 }
+
+const networksIn = (container: unknown): unknown =>
+  (container as { NetworkSettings?: { Networks?: unknown } } | undefined)?.NetworkSettings?.Networks
 
 function foundIn(runtime: 'docker' | 'podman', summary: unknown): Found | undefined {
   const { Id: id, Names } = (summary ?? {}) as { Id?: unknown; Names?: unknown }

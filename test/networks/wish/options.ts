@@ -45,7 +45,7 @@ t.test('what is not done is refused by its name', async t => {
     [{ vrf: 'red' }, /^-o vrf: /],
     [{ mode: 'unmanaged' }, /^-o mode: "unmanaged" is not managed/],
     [{ isolate: 'yes' }, /^-o isolate: "yes" is neither true nor false/],
-    [{ mtus: '5' }, /^-o mtus: no such option; there are tsnet\.network, mtu, .*mtu/],
+    [{ mtus: '5' }, /^-o mtus: no such option; there are tsnet\.network, tsnet\.name, mtu, .*mtu/],
     [{ __proto__x: '5' }, /^-o __proto__x: no such option/],
     [{ constructor: '5' }, /^-o constructor: no such option/],
     [{ 'com.docker.network.bridge.host_binding_ipv4': '127.0.0.1' }, /name the address with each port/],

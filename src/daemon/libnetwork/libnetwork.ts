@@ -1,0 +1,79 @@
+/**
+ * The socket at which dockerd finds its remote drivers (libnetwork/): plain HTTP, a call a connection, for root alone.
+ *
+ * It is in the run directory, which is root's; `tsnet install --docker` tells dockerd where. A call is answered by whoever
+ * serves: what comes while a successor takes over waits, and is then the successor's to be asked again, which dockerd does of
+ * a connection that ends without an answer.
+ */
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { peerOf } from '../../ffi/peer.ts'
+import { answer, type World } from '../../libnetwork/libnetwork.ts'
+import { messageOf } from '../../model/errors.ts'
+import { processIdentity } from '../../netns/processes.ts'
+
+/** No call of dockerd's is a tenth of it. */
+const BODY_MAX = 1024 * 1024
+/** From its first byte to its last. */
+const REQUEST_WITHIN_MS = 30_000
+const HEADER_MAX = 16 * 1024
+
+/** dockerd understands all that says it is JSON, and names this itself. */
+const TYPE = 'application/vnd.docker.plugins.v1.1+json'
+
+/** Does a call while this daemon serves. @returns undefined where it does not any more */
+type Serving = <T>(work: () => Promise<T>) => Promise<T | undefined>
+
+export function serveDocker(world: World, whileServing: Serving): Server {
+  const server = createServer({
+    keepAlive: false,
+    maxHeaderSize: HEADER_MAX,
+    requestTimeout: REQUEST_WITHIN_MS,
+  })
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    respond(request, response, world, whileServing).catch(thrown => {
+      world.log(`a call of Docker: ${messageOf(thrown)}`)
+      request.destroy()
+    })
+  })
+  return server
+}
+
+async function respond(
+  request: IncomingMessage,
+  response: ServerResponse,
+  world: World,
+  whileServing: Serving,
+): Promise<void> {
+  const by = askerOf(request.socket)
+  const send = (status: number, body: string): void => {
+    response.writeHead(status, { 'content-type': TYPE, connection: 'close' }).end(body)
+  }
+  const refuse = (status: number, why: string): void => send(status, JSON.stringify({ Err: `tsnet: ${why}` }))
+  if (by === undefined) return refuse(403, 'only root may call this driver')
+  if (request.method !== 'POST') return refuse(405, 'calls of a driver are POST')
+  const body = await bodyOf(request)
+  if (body === undefined) return refuse(413, `a call has at most ${BODY_MAX} bytes`)
+  const reply = await whileServing(() => answer(request.url ?? '', body, by, world))
+  if (reply === undefined) request.destroy()
+  else send(reply.status, reply.body)
+}
+
+/** Undefined for whoever is not root. */
+function askerOf(socket: Socket): string | undefined {
+  const { pid, uid } = peerOf(socket)
+  return uid === 0 ? (processIdentity(pid) ?? `${pid}.`) : undefined
+}
+
+/** Undefined for one that is too long. */
+async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
+  const parts: Buffer[] = []
+  let length = 0
+  for await (const part of request) {
+    length += (part as Buffer).length
+    if (length > BODY_MAX) return undefined
+    parts.push(part as Buffer)
+  }
+  return Buffer.concat(parts).toString('utf8')
+}
