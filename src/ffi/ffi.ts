@@ -45,6 +45,7 @@ export interface Libc {
   epoll_create1(flags: number): number
   epoll_ctl(epoll: number, operation: number, fd: number, event: Memory): number
   epoll_wait(epoll: number, events: Memory, count: number, timeoutMs: number): number
+  openat(folder: number, name: string, flags: number): number
   read(fd: number, data: Memory, length: number): number
   write(fd: number, data: Memory, length: number): number
   fcntl(fd: number, command: number, argument: number): number
@@ -122,6 +123,7 @@ const prototypes: { [name in keyof Libc]: string } = {
   epoll_create1: 'int epoll_create1(int flags)',
   epoll_ctl: 'int epoll_ctl(int epoll, int op, int fd, void *event)',
   epoll_wait: 'int epoll_wait(int epoll, void *events, int count, int timeout)',
+  openat: 'int openat(int dirfd, const char *name, int flags)',
   read: 'int64_t read(int fd, void *buf, size_t count)',
   write: 'int64_t write(int fd, const void *buf, size_t count)',
   fcntl: 'int fcntl(int fd, int command, long argument)',

@@ -17,7 +17,9 @@ import {
   statSync,
   writeSync,
 } from 'node:fs'
+import { join } from 'node:path'
 import { hasCode, messageOf } from '../model/errors.ts'
+import { Fd } from './fd.ts'
 import { libc } from './ffi.ts'
 import { randomBytes } from './random.ts'
 
@@ -64,30 +66,47 @@ export function readRegular(path: string, options: ReadOptions = {}): Content | 
 }
 
 const PLAIN = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW
+const O_CLOEXEC = 0o2000000
 
 /** Most files of state are some kilobytes. */
 const LISTED_MOST = 64 * 1024
 let listed: Buffer | undefined
 
 /**
- * As readRegular without options, of what a listing of its folder has just told to be a file: without looking at it before
- * and when it is open. Whatever is odd about it is looked at in full.
+ * A folder whose files are read one after the other: of thousands the kernel then looks up only their names, and Node, which
+ * takes as long as the kernel to pass on a call, is not asked.
  */
-export function readListed(path: string): Content | undefined {
-  listed ??= Buffer.allocUnsafeSlow(LISTED_MOST)
-  try {
-    const fd = openSync(path, PLAIN)
-    try {
-      const bytes = listed.subarray(0, readSync(fd, listed, 0, LISTED_MOST, null))
-      const isWhole = bytes.length > 0 && bytes.length < LISTED_MOST
-      if (isWhole && isUtf8(bytes)) return { text: bytes.toString('utf8') }
-    } finally {
-      closeSync(fd)
-    }
-  } catch {
-    // It says below what it is, or throws.
+export class ListedFolder implements Disposable {
+  readonly #path: string
+  readonly #folder: Fd
+
+  /** @throws Node's error where it cannot be opened */
+  constructor(path: string) {
+    this.#path = path
+    this.#folder = new Fd(openSync(path, constants.O_RDONLY | constants.O_DIRECTORY))
   }
-  return readRegular(path)
+
+  /**
+   * As readRegular without options, of what a listing has just told to be a file: without looking at it before and when it
+   * is open. Whatever is odd about it is looked at in full.
+   */
+  read(name: string): Content | undefined {
+    listed ??= Buffer.allocUnsafeSlow(LISTED_MOST)
+    const fd = libc.openat(this.#folder.number, name, PLAIN | O_CLOEXEC)
+    if (fd >= 0) {
+      const length = libc.read(fd, listed, LISTED_MOST)
+      libc.close(fd)
+      const bytes = listed.subarray(0, Math.max(length, 0))
+      const isWhole = length > 0 && length < LISTED_MOST
+      if (isWhole && isUtf8(bytes)) return { text: bytes.toString('utf8') }
+    }
+    // It says below what it is, or throws.
+    return readRegular(join(this.#path, name))
+  }
+
+  [Symbol.dispose](): void {
+    this.#folder.close()
+  }
 }
 
 function contentOf(fd: number, expected: number, atMost: number): Content {

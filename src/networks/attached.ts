@@ -1,7 +1,7 @@
 /**
  * Every attachment of this host, as tsnet wrote it down: whoever asked for it, on whatever network.
  *
- *     files ──read once──▶ rows ──is its namespace there?──▶ Attached
+ *     files ──▶ rows ──is its namespace there?──▶ Attached
  *
  * A process that is asked again and again keeps the rows (AttachedIndex) and reads what has changed; whether a namespace
  * is there is looked at each time, and only for those that are shown.
@@ -15,7 +15,9 @@ import { LONG_ID } from '../model/publication/container-name.ts'
 import { listRecords, type Records, readRecord } from '../records/chained.ts'
 import { deadCheck } from '../records/dead.ts'
 import { FolderIndex } from '../records/folder-index.ts'
-import { ENTRIES, type Entry, mapEntries, ownerIn, readEntry } from '../records/records.ts'
+import { maySpeakOf } from '../records/mention.ts'
+import { ENTRIES, type Entry, mapEntries, type NamedEntry, ownerIn, readEntry } from '../records/records.ts'
+import { listNames } from '../records/run-directory.ts'
 
 export const ATTACHED_STATES = ['attached', 'attaching', 'detaching', 'dead'] as const
 
@@ -54,15 +56,33 @@ interface MappedPorts {
   ports: PortMapping[]
 }
 
-/** By network, then by name. @param word absent: all */
-export const listAttached = (word?: string): Attached[] => readAttached()(word)
-
-/** Reads every record once, for several words; nothing else grows with them. */
-export function readAttached(): (word?: string) => Attached[] {
-  const rows = mapEntries(({ owner, entry }) => rowOf(owner, entry))
-  const mapped = listRecords('portmap').map(mappedPortsOf)
-  return word => shownOf(rows, mapped, word)
+/**
+ * By network, then by name.
+ * @param word absent: all; else the records that do not speak of it are not understood, which is most of the work
+ */
+export function listAttached(word?: string): Attached[] {
+  if (word === undefined) return shownOf(mapEntries(toRow), listRecords('portmap').map(mappedPortsOf), word)
+  const speaks = maySpeakOf({ texts: [word], isPort: isPort(word) })
+  // Only their numbers can be what the attachment's own record does not tell.
+  const mapped = isPort(word) ? listRecords('portmap').map(mappedPortsOf) : undefined
+  const theirs = mapped?.filter(({ ports }) => hasPort(ports, Number(word))) ?? []
+  const owners = new Set([word, ...theirs.map(({ owner }) => owner)])
+  const rows = mapEntries(toRow, (text, owner) => owners.has(owner) || speaks(text))
+  return shownOf(rows, mapped ?? mappedFor(rows), word)
 }
+
+const toRow = ({ owner, entry }: NamedEntry): Row => rowOf(owner, entry)
+
+function mappedFor(rows: readonly Row[]): MappedPorts[] {
+  const names = new Set(listNames('portmap'))
+  const owners = rows.map(({ attached }) => attached.owner).filter(owner => names.has(`${owner}.json`))
+  return owners.flatMap(owner => readRecord('portmap', owner) ?? []).map(mappedPortsOf)
+}
+
+const hasPort = (ports: readonly PortMapping[], port: number): boolean =>
+  ports.some(({ hostPort, count }) => port >= hostPort && port < hostPort + count)
+
+const isPort = (word: string): boolean => /^\d{1,5}$/.test(word)
 
 /** The same, for a process that is asked again and again. */
 export class AttachedIndex {
@@ -133,11 +153,11 @@ const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 /** True where a word may mean this: a name, an id or its beginning, an address, an owner tag, a network, a port. */
 function mayBe(attached: Attached, word: string): boolean {
   const { name, aliases, containerId, addresses, owner, network, ports } = attached
-  const port = /^\d{1,5}$/.test(word) ? Number(word) : 0
+  const port = isPort(word) ? Number(word) : 0
   return (
     [name, containerId, owner, network, ...aliases].includes(word) ||
     addresses.some(each => ipOf(each) === word) ||
-    ports.some(({ hostPort, count }) => port >= hostPort && port < hostPort + count) ||
+    hasPort(ports, port) ||
     (LONG_ID.test(containerId) && containerId.startsWith(word))
   )
 }

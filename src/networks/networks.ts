@@ -23,7 +23,7 @@
  * or a name is chosen, and is not listed. Docker's networks are seen by their bridges' routes.
  */
 
-export { ATTACHED_STATES, type Attached, AttachedIndex, listAttached, readAttached } from './attached.ts'
+export { ATTACHED_STATES, type Attached, AttachedIndex, listAttached } from './attached.ts'
 export {
   CONF_DIR,
   filesIn,

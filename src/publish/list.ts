@@ -18,6 +18,7 @@ import type { Publication } from '../model/publication/publication.ts'
 import type { Counters } from '../proxy/proxy.ts'
 import { listRecords } from '../records/chained.ts'
 import { listResting } from '../records/lasting.ts'
+import type { Mention } from '../records/mention.ts'
 import { listPublications } from '../records/publications.ts'
 import { listEntries, type NamedEntry } from '../records/records.ts'
 import { type DockerPort, dockerPorts, namesById } from '../runtime/runtime.ts'
@@ -58,9 +59,12 @@ export function listPublished(published: readonly Served[], hasDaemon: boolean):
   }))
 }
 
-/** What is published, by what is written down alone: no daemon runs. */
-export const publishedHere = (): Served[] => [
-  ...listPublications(),
+/**
+ * What is published, by what is written down alone: no daemon runs.
+ * @param mention of many, those that may speak of it; absent: all
+ */
+export const publishedHere = (mention?: Mention): Served[] => [
+  ...listPublications(mention),
   ...listResting().map(each => ({ ...each, resting: true as const, obstacle: 'no daemon runs' })),
 ]
 

@@ -3,9 +3,9 @@
 import type { NatIntent } from '../model/network.ts'
 import type { Publication } from '../model/publication/publication.ts'
 import { FolderIndex } from './folder-index.ts'
-import { listFiles } from './run-directory.ts'
+import { type Mention, maySpeakOf } from './mention.ts'
 import { publicationShape } from './shapes.ts'
-import { readKept, readListedKept, writeKept } from './state-files.ts'
+import { mapStates, readKept, writeKept } from './state-files.ts'
 
 const FOLDER = 'publications'
 const fileOf = (id: string): string => `${FOLDER}/${id}.json`
@@ -32,11 +32,12 @@ export function readPublication(id: string): Publication | undefined {
 export const writePublication = (publication: Publication): void =>
   writeKept(fileOf(publication.id), publication)
 export const removePublication = (id: string): void => writeKept(fileOf(id), undefined)
-export const listPublications = (): Publication[] =>
-  listFiles(FOLDER).flatMap(file => {
-    const name = `${FOLDER}/${file.name}`
-    const written = name.endsWith('.json') ? readListedKept<Written>(name, file, publicationShape) : undefined
-    return written === undefined ? [] : [understand(written)]
+
+/** @param mention absent: all; else those that may speak of it */
+export const listPublications = (mention?: Mention): Publication[] =>
+  mapStates(FOLDER, name => (name.endsWith('.json') ? publicationShape : undefined), understand, {
+    isKept: true,
+    isMeant: mention && maySpeakOf(mention),
   })
 
 const readFile = (name: string): Publication | undefined =>

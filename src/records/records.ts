@@ -26,16 +26,17 @@ import { type FileLock, lockFile, tryLockFile } from '../ffi/lock.ts'
 import { hasCode } from '../model/errors.ts'
 import type { Attachment, Undertaking } from '../model/network.ts'
 import { endOrphans } from '../netns/orphans.ts'
-import {
-  inDirectory,
-  inDirectorySync,
-  listFiles,
-  listNames,
-  removeEmptyParents,
-  runDirectory,
-} from './run-directory.ts'
+import { inDirectory, inDirectorySync, listNames, removeEmptyParents, runDirectory } from './run-directory.ts'
 import { entryShape } from './shapes.ts'
-import { readListedState, readState, removeNamed, removeState, TEMPORARY, writeState } from './state-files.ts'
+import {
+  type IsMeant,
+  mapStates,
+  readState,
+  removeNamed,
+  removeState,
+  TEMPORARY,
+  writeState,
+} from './state-files.ts'
 
 export { removeEmptyParents, runDirectory } from './run-directory.ts'
 
@@ -81,14 +82,20 @@ export const listOwners = (): string[] => listNames(ENTRIES).flatMap(name => own
 /** Every entry of this host, with its owner tag. */
 export const listEntries = (): NamedEntry[] => mapEntries(named => named)
 
-/** What is made of every entry: where that is little, a full host's need not be in memory at once. */
-export const mapEntries = <T>(make: (named: NamedEntry) => T): T[] =>
-  listFiles(ENTRIES).flatMap(file => {
-    const owner = ownerIn(file.name)
-    if (owner === undefined) return []
-    const entry = readListedState<Entry>(entryName(owner), file, entryShape(owner))
-    return entry === undefined ? [] : [make({ owner, entry })]
-  })
+/**
+ * What is made of every entry: where that is little, a full host's need not be in memory at once.
+ * @param isMeant by the text of its file and its owner tag, whether an entry is looked at; absent: each
+ */
+export const mapEntries = <T>(make: (named: NamedEntry) => T, isMeant?: IsMeant): T[] =>
+  mapStates<Entry, T>(
+    ENTRIES,
+    name => {
+      const owner = ownerIn(name)
+      return owner === undefined ? undefined : entryShape(owner)
+    },
+    (entry, name) => make({ owner: ownerIn(name) ?? '', entry }),
+    { isMeant: isMeant && ((text, name) => isMeant(text, ownerIn(name) ?? '')) },
+  )
 
 /** Counts an owner among the users of something shared. */
 export function addUser(resource: string, owner: string): void {

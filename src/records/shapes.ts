@@ -19,7 +19,7 @@ import {
   whole,
   within,
 } from '../model/json/shape.ts'
-import { ownerTag } from '../model/network.ts'
+import { type AttachmentKey, ownerTag } from '../model/network.ts'
 
 const cidr = when(isCidr, 'an address with the length of its subnet')
 const ip = when(isIp, 'an address')
@@ -101,18 +101,15 @@ const attachment = all(
   }),
 )
 
-/** Whose file it is says its name; one that was copied there speaks of somebody else. */
-const isOf =
+/** An entry of `attachments/`. Whose file it is says its name; one that was copied there speaks of somebody else. */
+export const entryShape =
   (owner: string): Shape =>
-  value =>
-    ownerTag(value as Parameters<typeof ownerTag>[0]) === owner ? undefined : ' speaks of another attachment'
-
-/** An entry of `attachments/`. */
-export const entryShape = (owner: string): Shape => {
-  const whose = record({ attachment: isOf(owner) })
-  return value =>
-    ((value as { state?: unknown })?.state === 'attached' ? complete : begun)(value) ?? whose(value)
-}
+  value => {
+    const entry = value as { state?: unknown; attachment: AttachmentKey }
+    const wrong = (entry?.state === 'attached' ? complete : begun)(value)
+    if (wrong !== undefined) return wrong
+    return ownerTag(entry.attachment) === owner ? undefined : '.attachment speaks of another attachment'
+  }
 
 const complete = record({ state: oneOf('attached'), attachment })
 const begun = record({ state: oneOf('attaching', 'detaching'), attachment: undertaking })

@@ -15,15 +15,15 @@
  * back to an older build would lose it.
  */
 
-import { constants, type Dirent, linkSync, openSync, renameSync } from 'node:fs'
+import { constants, linkSync, openSync, renameSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { makeFolder, syncFolder } from '../ffi/folder.ts'
-import { asideMark, type Content, readListed, readRegular, writeAndClose } from '../ffi/regular-file.ts'
+import { type Content, ListedFolder, readRegular, writeAndClose } from '../ffi/regular-file.ts'
 import { removeFile } from '../ffi/remove.ts'
 import { hasCode, messageOf } from '../model/errors.ts'
 import type { Shape } from '../model/json/shape.ts'
 import { readStored, type Stored, storedText } from '../model/json/stored.ts'
-import { surroundings } from '../model/surroundings.ts'
+import { moveAway, setAside } from './aside.ts'
 import {
   inDirectorySync,
   isLasting,
@@ -37,7 +37,6 @@ import {
 /** Ending of a file that is being written. The same name each time: what a killed writer left is overwritten. */
 export const TEMPORARY = '.tmp'
 
-export const DAMAGED = 'damaged'
 export const COPIES = 'copies'
 
 /** The name in a folder beside all others, in the same directory. */
@@ -55,24 +54,76 @@ export function originalOf(name: string): string | undefined {
  * @param name `ports/tcp-31.json`
  * @throws TsnetError `io`: its directory cannot be used, or a newer build wrote the file
  */
-export const readState = <T>(name: string, shape: Shape): T | undefined => readBy<T>(readRegular, name, shape)
+export const readState = <T>(name: string, shape: Shape): T | undefined =>
+  readOnce<T>(name, shape, placeOf(name))
 
-/** As readState, of a file of a listing, at less cost where it is a plain one. */
-export const readListedState = <T>(name: string, file: Dirent, shape: Shape): T | undefined =>
-  readBy<T>(file.isFile() ? readListed : readRegular, name, shape)
+/** @param name of the file */
+export type IsMeant = (text: string, name: string) => boolean
+
+/**
+ * What is made of each state of a folder that can be understood. Of a full host's, not all need be in memory at once.
+ * @param shapeOf undefined: a file of this name is no state
+ * @param isMeant whether one is looked at at all; absent: each
+ * @param isKept each is written twice: as readKept reads it
+ */
+export function mapStates<T, U>(
+  folder: string,
+  shapeOf: (name: string) => Shape | undefined,
+  make: (value: T, name: string) => U,
+  { isMeant, isKept = false }: { isMeant?: IsMeant | undefined; isKept?: boolean } = {},
+): U[] {
+  const files = listFiles(folder)
+  using listed = files.length === 0 ? undefined : openListed(folder)
+  const readOne = isKept ? readKept<T> : readOnce<T>
+  const top = pathOf(folder)
+  const made: U[] = []
+  for (const file of files) {
+    const shape = shapeOf(file.name)
+    if (shape === undefined) continue
+    const read: Read = path => {
+      const content = listed !== undefined && file.isFile() ? listed.read(file.name) : readRegular(path)
+      const isOther =
+        content !== undefined && 'text' in content && isMeant?.(content.text, file.name) === false
+      return isOther ? undefined : content
+    }
+    const value = readOne(`${folder}/${file.name}`, shape, { path: `${top}/${file.name}`, read })
+    if (value !== undefined) made.push(make(value, file.name))
+  }
+  return made
+}
+
+/** Undefined: it has just been removed, and so have its files. */
+function openListed(folder: string): ListedFolder | undefined {
+  try {
+    return new ListedFolder(pathOf(folder))
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOENT')) return undefined
+    throw unusable(thrown, pathOf(folder))
+  }
+}
 
 type Read = (path: string) => Content | undefined
 
-function readBy<T>(read: Read, name: string, shape: Shape): T | undefined {
-  const found = lookAtState<T>(name, shape, read)
+/** Where a file is, and how it is read. */
+interface Place {
+  path: string
+  read: Read
+}
+
+const placeOf = (name: string): Place => ({ path: pathOf(name), read: readRegular })
+
+function readOnce<T>(name: string, shape: Shape, place: Place): T | undefined {
+  const found = lookAt<T>(place, shape)
   if (found === undefined || 'value' in found) return found?.value
   setAside(name, found.damage)
   return undefined
 }
 
 /** As readState, but a damaged file stays where it is, for whoever may replace it. */
-export function lookAtState<T>(name: string, shape: Shape, read: Read = readRegular): Stored<T> | undefined {
-  const path = pathOf(name)
+export const lookAtState = <T>(name: string, shape: Shape): Stored<T> | undefined =>
+  lookAt<T>(placeOf(name), shape)
+
+function lookAt<T>({ path, read }: Place, shape: Shape): Stored<T> | undefined {
   try {
     const content = read(path)
     return content !== undefined && 'text' in content ? readStored<T>(content.text, shape, path) : content
@@ -88,21 +139,17 @@ export function writeState(name: string, value: unknown): void {
   else writeWhole(name, storedText(value))
 }
 
-/** The files of a folder. */
+/** The states of a folder. */
 export const listStates = <T>(folder: string, shape: Shape): T[] =>
-  listFiles(folder).flatMap(file => {
-    const path = `${folder}/${file.name}`
-    const value = path.endsWith('.json') ? readListedState<T>(path, file, shape) : undefined
-    return value === undefined ? [] : [value]
-  })
-
-/** As readKept, of a file of a listing. */
-export const readListedKept = <T>(name: string, file: Dirent, shape: Shape): T | undefined =>
-  readKept<T>(name, shape, file.isFile() ? readListed : readRegular)
+  mapStates<T, T>(
+    folder,
+    name => (name.endsWith('.json') ? shape : undefined),
+    value => value,
+  )
 
 /** As readState, of what is written twice: a damaged file comes back from its copy. */
-export function readKept<T>(name: string, shape: Shape, read: Read = readRegular): T | undefined {
-  const found = lookAtState<T>(name, shape, read)
+export function readKept<T>(name: string, shape: Shape, place = placeOf(name)): T | undefined {
+  const found = lookAt<T>(place, shape)
   if (found === undefined || 'value' in found) return found?.value
   const copy = lookAtCopy<T>(name, shape)
   if (copy === undefined) setAside(name, found.damage, 'what it told is lost')
@@ -191,11 +238,6 @@ function openNew(name: string): number {
   }
 }
 
-/** Moves a damaged file away and says so. @param then what comes of it, a sentence */
-export function setAside(name: string, damage: string, then?: string): void {
-  moveAway(name, damage, then, renameSync)
-}
-
 /**
  * As setAside, with something else in its place; undefined: nothing. There is no moment at which nobody stands there,
  * unless it is a directory.
@@ -210,26 +252,4 @@ export function replaceDamaged(name: string, damage: string, value: unknown, the
     }
   })
   writeState(name, value)
-}
-
-function moveAway(
-  name: string,
-  damage: string,
-  then: string | undefined,
-  move: (from: string, to: string) => void,
-): void {
-  const top = isLasting(name) ? `${LASTING}/` : ''
-  const flat = name.slice(top.length).replaceAll('/', '-')
-  const aside = pathOf(`${top}${DAMAGED}/${flat}.${asideMark()}`)
-  try {
-    makeFolder(dirname(aside), 0o700)
-    move(pathOf(name), aside)
-  } catch (thrown) {
-    // Somebody else was faster.
-    if (hasCode(thrown, 'ENOENT', 'EEXIST')) return
-    throw unusable(thrown, pathOf(name))
-  }
-  removeEmptyParents(pathOf(name))
-  const more = then === undefined ? '' : `; ${then}`
-  surroundings().complain(`tsnet: warning: ${pathOf(name)} ${damage}; it was moved to ${aside}${more}\n`)
 }

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { tryLockFile } from '../ffi/lock.ts'
 import { hasCode } from '../model/errors.ts'
 import { everyStep } from '../model/undo.ts'
+import { DAMAGED } from './aside.ts'
 import { tidyChoices } from './choices.ts'
 import { unlessLocked } from './records.ts'
 import {
@@ -21,7 +22,7 @@ import {
   runDirectory,
   unusable,
 } from './run-directory.ts'
-import { DAMAGED, originalOf, removeState, TEMPORARY } from './state-files.ts'
+import { originalOf, removeState, TEMPORARY } from './state-files.ts'
 
 /** The daemon's own: who starts takes it over, and shall not meet us there. */
 const NOT_OURS = ['daemon.lock', 'start.lock']

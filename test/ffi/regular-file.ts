@@ -1,8 +1,13 @@
 import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import t from 'tap'
-import { asideMark, readListed, readRegular } from '../../src/ffi/regular-file.ts'
+import { asideMark, ListedFolder, readRegular } from '../../src/ffi/regular-file.ts'
 import { damage } from '../support/damage.ts'
+
+function readListed(path: string) {
+  using folder = new ListedFolder(dirname(path))
+  return folder.read(basename(path))
+}
 
 t.test('a file is read whole, whatever size it says it has', async t => {
   const path = join(t.testdir(), 'file')
@@ -14,6 +19,7 @@ t.test('a file is read whole, whatever size it says it has', async t => {
   t.match(readRegular('/proc/self/status'), { text: /^Name:[\s\S]*\nThreads:/ })
   t.equal(readRegular('/nowhere'), undefined)
   t.equal(readListed('/nowhere'), undefined)
+  t.throws(() => readListed('/nowhere/within'), { code: 'ENOENT' })
 })
 
 t.test('what is no file is said to be what it is, and never waited for', async t => {

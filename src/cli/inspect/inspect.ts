@@ -18,6 +18,7 @@ import { hostOf } from '../../networks/places.ts'
 import type { HeldPort } from '../../publish/attachment-ports.ts'
 import { publishedHere } from '../../publish/list.ts'
 import type { Served } from '../../publish/publish.ts'
+import type { Mention } from '../../records/mention.ts'
 import { requireRunDirectory } from '../../records/run-directory.ts'
 import { readDaemon } from '../ask.ts'
 import { attachedHere } from '../listing/attached.ts'
@@ -44,16 +45,17 @@ export async function inspect(
   const print = printerOf(LISTING, { json, ...(format !== undefined && { format }) })
   requireRunDirectory()
   using client = await daemonHere(terminal)
-  const ask = async () => ({
-    published: client === undefined ? publishedHere() : ((await client.ask('ports')) as Served[]),
-    held: ((await client?.ask('held')) ?? []) as HeldPort[],
+  const ask = async (daemon: Asker) => ({
+    published: (await daemon.ask('ports')) as Served[],
+    held: (await daemon.ask('held')) as HeldPort[],
   })
   let asked: ReturnType<typeof ask> | undefined
   const view = {
     host: hostOf(surroundings().env, confDir),
     attached: attachedHere(terminal),
-    ports: () => {
-      asked ??= ask()
+    ports: async (mention: Mention) => {
+      if (client === undefined) return { published: publishedHere(mention), held: [] }
+      asked ??= ask(client)
       return asked
     },
     hasDaemon: client !== undefined,

@@ -1,7 +1,7 @@
 /** Who is attached: the daemon knows without reading; where none answers, the records are read. */
 
 import { TsnetError } from '../../model/errors.ts'
-import { type Attached, readAttached } from '../../networks/attached.ts'
+import { type Attached, listAttached } from '../../networks/attached.ts'
 import { readDaemon } from '../ask.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -10,12 +10,11 @@ const WITHIN_MS = 5_000
 
 /** @returns answers a word that may mean some, see networks/attached.ts; absent: all */
 export function attachedHere(terminal: Terminal): (word?: string) => Promise<Attached[]> {
-  let read: ReturnType<typeof readAttached> | undefined
+  let isTold = true
   return async word => {
-    const told = read === undefined ? await toldBy(terminal, word) : undefined
-    if (told !== undefined) return told
-    read ??= readAttached()
-    return read(word)
+    const told = isTold ? await toldBy(terminal, word) : undefined
+    isTold = told !== undefined
+    return told ?? listAttached(word)
   }
 }
 

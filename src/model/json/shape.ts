@@ -45,8 +45,8 @@ export const listOf =
   (shape: Shape): Shape =>
   value => {
     if (!Array.isArray(value)) return ' is not a list'
-    for (const [index, item] of value.entries()) {
-      const wrong = shape(item)
+    for (let index = 0; index < value.length; index++) {
+      const wrong = shape(value[index])
       if (wrong !== undefined) return `[${index}]${wrong}`
     }
     return undefined
@@ -54,10 +54,10 @@ export const listOf =
 
 /** An object with at least these members. */
 export const record = (members: Record<string, Shape>): Shape => {
-  const named = Object.entries(members)
+  const named = Object.entries(members).map(([name, shape]) => ({ name, shape }))
   return value => {
     if (!isObject(value)) return ' is not an object'
-    for (const [name, shape] of named) {
+    for (const { name, shape } of named) {
       const wrong = shape(value[name])
       if (wrong !== undefined) return value[name] === undefined ? `.${name} is missing` : `.${name}${wrong}`
     }

@@ -17,6 +17,9 @@ export type Stored<T> = { value: T } | { damage: string }
 export const storedText = (value: unknown): string =>
   JSON.stringify(isObject(value) ? { format: FORMAT, ...value } : value)
 
+/** How storedText begins with one that has members. */
+const BEGINNING = `{"format":${FORMAT},`
+
 /**
  * Reads a stored text.
  * @param path where it stands, for the message
@@ -25,19 +28,22 @@ export const storedText = (value: unknown): string =>
 export function readStored<T>(content: string, shape: Shape, path: string): Stored<T> {
   let value: unknown
   try {
-    value = JSON.parse(content)
+    // An object without the number is the value itself, where to copy all but the number takes as long as to parse it.
+    value = JSON.parse(content.startsWith(BEGINNING) ? `{${content.slice(BEGINNING.length)}` : content)
   } catch (thrown) {
     return { damage: content === '' ? 'is empty' : `is not JSON: ${messageOf(thrown)}` }
   }
-  const { format, ...rest } = isObject(value) ? value : { format: undefined }
+  const format = isObject(value) ? value.format : undefined
   // Of what is but a list of names, one may be called so; its value is a text.
   const isNumbered = typeof format === 'number'
   if (isNumbered && format > FORMAT) throw tooNew(path, format)
   if (isNumbered && format !== FORMAT) return { damage: `has the format ${format}` }
-  const whole = isNumbered ? rest : value
+  const whole = isNumbered ? withoutFormat(value as { format: number }) : value
   const wrong = shape(whole)
   return wrong === undefined ? { value: whole as T } : { damage: `is not what it should be: it${wrong}` }
 }
+
+const withoutFormat = ({ format: _, ...rest }: { format: number }): object => rest
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

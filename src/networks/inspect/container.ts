@@ -90,8 +90,8 @@ export async function containerOf(rows: readonly Attached[], view: View): Promis
     const entry = readEntry(row.owner)
     if (entry !== undefined) attachments.push(await viewOf(row, entry.attachment))
   }
-  const ports = await view.ports()
   const homes = attachments.map(({ netns }) => netns)
+  const ports = await view.ports({ texts: [id, ...homes.map(({ ino }) => String(ino))] })
   return {
     type: 'container',
     name,
@@ -115,8 +115,8 @@ export async function containerOf(rows: readonly Attached[], view: View): Promis
 
 /** One that tsnet put on no network, of any runtime. @throws TsnetError as publish/resolve.ts */
 export async function strangerOf(word: string, view: View): Promise<InspectedContainer> {
-  const ports = await view.ports()
   const { id, name, runtime, pid, addresses, otherAddresses = [], netns } = await resolve(word)
+  const ports = await view.ports({ texts: [id, String(netns.ino)] })
   return {
     type: 'container',
     name,

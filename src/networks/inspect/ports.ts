@@ -40,7 +40,7 @@ export async function portsAt(
   rows: readonly Attached[],
   view: View,
 ): Promise<InspectedPort[]> {
-  const { published, held } = await view.ports()
+  const { published, held } = await view.ports({ texts: [String(number)], isPort: true })
   const isIt = (port: { hostPort: number; count: number; protocol: string }) =>
     number >= port.hostPort &&
     number < port.hostPort + port.count &&
