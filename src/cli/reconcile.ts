@@ -26,7 +26,7 @@ export async function reconcileByHand(
       ? await reconcile({ isDry })
       : ((await client.ask('reconcile', { isDry }, WITHIN_MS)) as Found[])
   if (json) terminal.out(`${JSON.stringify(found)}\n`)
-  else terminal.out(`${found.length === 0 ? 'nothing is lacking' : tableFor(found)}\n`)
+  else terminal.out(`${found.length === 0 ? 'nothing is lacking' : tableFor(found, terminal.columns)}\n`)
   const kept = found.filter(({ outcome }) => outcome === 'kept')
   if (kept.length === 0) return
   if (json) throw new Told()
@@ -34,7 +34,7 @@ export async function reconcileByHand(
   throw new TsnetError('mismatch', message, { details: 'the reasons are listed' })
 }
 
-const tableFor = (found: readonly Found[]): string =>
+const tableFor = (found: readonly Found[], columns: number | undefined): string =>
   tableOf(
     ['STATE', 'OF', 'WHAT'],
     found.map(({ outcome, network, name, ifname, subject, what, why }) => [
@@ -42,4 +42,5 @@ const tableFor = (found: readonly Found[]): string =>
       name === undefined ? subject : `${name} (${network} ${ifname})`,
       why === undefined ? what : `${what}: ${why}`,
     ]),
+    columns,
   )

@@ -3,6 +3,7 @@
 import { createInterface } from 'node:readline/promises'
 import { describeFix, examine, type Fault, type Fix, mend, sameFix } from '../../doctor/doctor.ts'
 import { messageOf, TsnetError } from '../../model/errors.ts'
+import { indented } from '../../model/text/text.ts'
 import { requireRunDirectory } from '../../records/run-directory.ts'
 import { Told } from '../outcome.ts'
 import { paint, type Terminal } from '../terminal.ts'
@@ -59,12 +60,17 @@ function tell(terminal: Terminal, faults: readonly Fault[]): void {
     terminal.out('nothing is wrong\n')
     return
   }
+  const { lively, columns } = terminal
   const text = faults.map(({ check, on, what, why, cure, fix }) =>
     [
-      `${paint(terminal.lively, 'red', '✗')} ${paint(terminal.lively, 'bold', on)}: ${what} ${paint(terminal.lively, 'dim', `(${check})`)}`,
-      `  so:  ${why}`,
-      `  do:  ${cure}`,
-      ...(fix === undefined ? [] : [`  fix: --fix would ${describeFix(fix)}`]),
+      indented(
+        `${paint(lively, 'red', '✗')} `,
+        `${paint(lively, 'bold', on)}: ${what} ${paint(lively, 'dim', `(${check})`)}`,
+        columns,
+      ),
+      indented('  so:  ', why, columns),
+      indented('  do:  ', cure, columns),
+      ...(fix === undefined ? [] : [indented('  fix: ', `--fix would ${describeFix(fix)}`, columns)]),
     ].join('\n'),
   )
   terminal.out(`${text.join('\n\n')}\n`)

@@ -62,7 +62,7 @@ export async function inspect(
   }
   const found: Inspected[] = []
   for (const word of new Set(words)) found.push(...(await inspectWord(word, kind, view)))
-  if (isText) terminal.out(`${found.map(each => textOf(each, terminal.lively)).join('\n\n')}\n`)
+  if (isText) terminal.out(`${found.map(each => textOf(each, terminal)).join('\n\n')}\n`)
   else print(terminal, found)
 }
 

@@ -3,6 +3,7 @@
  * one interface together. What is empty is left out.
  */
 
+import { indented } from '../../model/text/text.ts'
 import type {
   AttachmentView,
   Inspected,
@@ -12,14 +13,15 @@ import type {
 } from '../../networks/networks.ts'
 import { tableOf } from '../listing/table.ts'
 import { hostSide, namesOf, targetSide } from '../publish.ts'
-import { paint } from '../terminal.ts'
+import { paint, type Terminal } from '../terminal.ts'
 
 type Line = readonly [name: string, value: string | readonly string[] | undefined]
 
-/** @param lively heads are bold, and what is wrong is red */
-export function textOf(each: Inspected, lively: boolean): string {
+/** Heads are bold, and what is wrong is red, where somebody looks. */
+export function textOf(each: Inspected, { lively, columns }: Pick<Terminal, 'lively' | 'columns'>): string {
   const head = (kind: string, name: string, more = '') =>
-    `${paint(lively, 'bold', `${kind} ${name}`)}${more === '' ? '' : `  ${more}`}`
+    indented('', `${paint(lively, 'bold', `${kind} ${name}`)}${more === '' ? '' : `  ${more}`}`, columns)
+  const linesOf = (lines: readonly Line[], indent = '  ') => linesIn(lines, indent, columns)
   switch (each.type) {
     case 'container':
       return [
@@ -30,7 +32,7 @@ export function textOf(each: Inspected, lively: boolean): string {
         ]),
         ...each.attachments.map(
           attachment =>
-            `  ${paint(lively, 'bold', `on ${attachment.network}`)}  ${attachment.state} since ${timeOf(attachment.createdAt)}\n${linesOf(attachmentLines(attachment, lively), '    ')}`,
+            `${indented('  ', `${paint(lively, 'bold', `on ${attachment.network}`)}  ${attachment.state} since ${timeOf(attachment.createdAt)}`, columns)}\n${linesOf(attachmentLines(attachment, lively), '    ')}`,
         ),
       ]
         .filter(text => text !== '')
@@ -38,7 +40,7 @@ export function textOf(each: Inspected, lively: boolean): string {
     case 'port':
       return `${head('port', hostSide(each), each.state)}\n${linesOf(portLines(each))}`
     case 'network':
-      return `${head('network', each.name)}\n${linesOf(networkLines(each))}${whoIsOn(each)}`
+      return `${head('network', each.name)}\n${linesOf(networkLines(each))}${whoIsOn(each, columns)}`
   }
 }
 
@@ -140,7 +142,7 @@ function networkLines(network: InspectedNetwork): Line[] {
   ]
 }
 
-function whoIsOn({ containers }: InspectedNetwork): string {
+function whoIsOn({ containers }: InspectedNetwork, columns: number | undefined): string {
   if (containers.length === 0) return '\n  nobody is on it'
   const rows = containers.map(({ name, ifname, addresses, mac = '', state }) => [
     name,
@@ -149,18 +151,27 @@ function whoIsOn({ containers }: InspectedNetwork): string {
     mac,
     state,
   ])
-  const table = tableOf(['CONTAINER', 'INTERFACE', 'ADDRESSES', 'MAC', 'STATE'], rows)
-  return `\n\n${table.replace(/^/gm, '  ')}`
+  const table = tableOf(['CONTAINER', 'INTERFACE', 'ADDRESSES', 'MAC', 'STATE'], rows, columns && columns - 2)
+  return `\n\n${table.replace(/^(?=.)/gm, '  ')}`
 }
 
 const WIDTH = 14
+/** Where there is less room beside the names, values stand below them. */
+const LEAST = 12
 
 /** Each value on a line of its own, below each other; nothing for a name without one. */
-function linesOf(lines: readonly Line[], indent = '  '): string {
+function linesIn(lines: readonly Line[], indent: string, columns = Number.POSITIVE_INFINITY): string {
+  const isBeside = columns - indent.length - WIDTH >= LEAST
   return lines
     .flatMap(([name, value]) => {
       const values = (typeof value === 'string' ? [value] : (value ?? [])).filter(each => each !== '')
-      return values.map((each, index) => `${indent}${(index === 0 ? name : '').padEnd(WIDTH)}${each}`)
+      if (isBeside)
+        return values.map((each, index) =>
+          indented(`${indent}${(index === 0 ? name : '').padEnd(WIDTH)}`, each, columns),
+        )
+      return values.length === 0
+        ? []
+        : [indented(indent, name, columns), ...values.map(each => indented(`${indent}  `, each, columns))]
     })
     .join('\n')
 }

@@ -21,7 +21,7 @@ const TABLE = /^table\s+/
 export function readFormat<T>(
   columns: readonly Column<T>[],
   format: string,
-): (items: readonly T[]) => string {
+): (items: readonly T[], room?: number) => string {
   if (format.trim() === 'json') return items => items.map(item => `${JSON.stringify(item)}\n`).join('')
   const template = unescaped(format.replace(TABLE, ''))
   if (!TABLE.test(format)) {
@@ -30,10 +30,11 @@ export function readFormat<T>(
   }
   const cells = template.split('\t').map(cell => partsOf(columns, cell))
   const row = (text: (part: Part<T>) => string) => cells.map(parts => parts.map(text).join(''))
-  return items =>
+  return (items, room) =>
     `${tableOf(
       row(({ head }) => head),
       items.map(item => row(({ of }) => of(item))),
+      room,
     )}\n`
 }
 

@@ -54,17 +54,18 @@ export function printerOf<T>(
     : quiet
       ? (items: readonly T[]) => linesOf(new Set(items.map(listing.nameOf)))
       : format === undefined
-        ? (items: readonly T[]) => `${forPeople(listing.columns, items)}\n`
+        ? (items: readonly T[], columns?: number) => `${forPeople(listing.columns, items, columns)}\n`
         : readFormat(listing.columns, format)
-  return (terminal, items) => terminal.out(print(items.filter(isWanted)))
+  return (terminal, items) => terminal.out(print(items.filter(isWanted), terminal.columns))
 }
 
 const linesOf = (lines: Iterable<string>): string => [...lines].map(line => `${line}\n`).join('')
 
-function forPeople<T>(columns: readonly Column<T>[], items: readonly T[]): string {
+function forPeople<T>(columns: readonly Column<T>[], items: readonly T[], room?: number): string {
   const shown = columns.filter(({ isShown }) => isShown?.(items) ?? true)
   return tableOf(
     shown.map(({ head }) => head),
     items.map(item => shown.map(({ cell, empty = '-' }) => cell(item) || empty)),
+    room,
   )
 }

@@ -1,6 +1,7 @@
 /** `tsnet gc`. */
 
 import { TsnetError } from '../../model/errors.ts'
+import { indented } from '../../model/text/text.ts'
 import { findGarbage, GARBAGE_KINDS, type Garbage, hostOf, removeGarbage } from '../../networks/networks.ts'
 import { requireRunDirectory } from '../../records/run-directory.ts'
 import { tableOf } from '../listing/table.ts'
@@ -60,11 +61,14 @@ interface Given {
 function print(terminal: Terminal, json: boolean, all: readonly Outcome[]): void {
   const sorted = [...all].sort((a, b) => GARBAGE_KINDS.indexOf(a.kind) - GARBAGE_KINDS.indexOf(b.kind))
   if (json) terminal.out(`${JSON.stringify(sorted)}\n`)
-  else terminal.out(`${sorted.length === 0 ? 'nothing is left of anybody' : table(sorted)}\n`)
+  else terminal.out(`${table(sorted, terminal.columns)}\n`)
 }
 
-const table = (all: readonly Outcome[]): string =>
-  tableOf(
-    ['STATE', 'KIND', 'OF', 'NETWORK', 'WHY'],
-    all.map(({ outcome, kind, what, network = '-', why }) => [outcome, kind, what, network, why]),
-  )
+const table = (all: readonly Outcome[], columns: number | undefined): string =>
+  all.length === 0
+    ? indented('', 'nothing is left of anybody', columns)
+    : tableOf(
+        ['STATE', 'KIND', 'OF', 'NETWORK', 'WHY'],
+        all.map(({ outcome, kind, what, network = '-', why }) => [outcome, kind, what, network, why]),
+        columns,
+      )

@@ -11,7 +11,10 @@
 import { readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { basename, dirname, join } from 'node:path'
+import { Fd } from '../../ffi/fd.ts'
 import { isPeerThere, peerOf } from '../../ffi/peer.ts'
+import { columnsOfTerminal, copyDescriptor, openProcess } from '../../ffi/pidfd.ts'
+import { present } from '../../model/present.ts'
 import type { Surroundings } from '../../model/surroundings.ts'
 import { netnsHere, sameNamespace } from '../../netns/netns.ts'
 import { processIdentity } from '../../netns/processes.ts'
@@ -81,16 +84,26 @@ const TERMINALS: readonly number[] = [4, 5]
 /** Of pseudo terminals' slaves. */
 const PTS = { first: 136, last: 143 }
 
+/** What a descriptor is to whoever writes for people. */
+export interface Outlet {
+  isTTY: boolean
+  /** How wide a terminal is; absent where it does not say. */
+  columns?: number
+}
+
 /**
- * Whether a descriptor of a process is a terminal.
+ * Whether a descriptor of a process is a terminal, and how wide.
  * @returns undefined for a device of which only its holder can tell
  */
-export function isTerminal(pid: number, fd: number): boolean | undefined {
-  const stat = statSync(`/proc/${pid}/fd/${fd}`)
-  if (!stat.isCharacterDevice() || stat.rdev === statSync('/dev/null').rdev) return false
+export function outletOf(pid: number, number: number): Outlet | undefined {
+  const stat = statSync(`/proc/${pid}/fd/${number}`)
+  if (!stat.isCharacterDevice() || stat.rdev === statSync('/dev/null').rdev) return { isTTY: false }
   // As makedev(3) puts them together.
   const major = (stat.rdev >>> 8) & 0xfff
-  return TERMINALS.includes(major) || (major >= PTS.first && major <= PTS.last) || undefined
+  if (!TERMINALS.includes(major) && (major < PTS.first || major > PTS.last)) return undefined
+  using caller = openProcess(pid)
+  using copy = new Fd(copyDescriptor(caller, number))
+  return { isTTY: true, ...present({ columns: columnsOfTerminal(copy) }) }
 }
 
 /**

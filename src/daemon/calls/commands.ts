@@ -14,7 +14,7 @@ import type { Asker } from '../../control/client.ts'
 import type { Surroundings } from '../../model/surroundings.ts'
 import { removeChoice } from '../../records/choices.ts'
 import { runDirectory } from '../../records/run-directory.ts'
-import { isTerminal } from './caller.ts'
+import { type Outlet, outletOf } from './caller.ts'
 import type { Asked } from './calls.ts'
 import { onBehalfOf } from './on-behalf.ts'
 
@@ -25,9 +25,8 @@ export interface Streams {
   env: Record<string, string | undefined>
 }
 
-interface Stream {
+interface Stream extends Outlet {
   write(text: string): void
-  isTTY: boolean
 }
 
 /** Does what the words of a command line say, for root. @param own answers for this daemon @returns the exit code */
@@ -46,16 +45,16 @@ export async function handleCommand(
   const { pid, words, env, sameView, directory, identity } = caller
   const isSameDaemon = (env.TSNET_RUN_DIR ?? runDirectory()) === runDirectory()
   if (!sameView || !isSameDaemon || !isForDaemon(words, env)) return
-  const [outIsTerminal, errorIsTerminal] = [isTerminal(pid, 1), isTerminal(pid, 2)]
-  if (outIsTerminal === undefined || errorIsTerminal === undefined || isGone()) return
+  const [out, error] = [outletOf(pid, 1), outletOf(pid, 2)]
+  if (out === undefined || error === undefined || isGone()) return
   const said = { stdout: '', stderr: '' }
-  const stream = (name: keyof typeof said, isTTY: boolean): Stream => ({
-    isTTY,
+  const stream = (name: keyof typeof said, outlet: Outlet): Stream => ({
+    ...outlet,
     write: text => {
       said[name] += text
     },
   })
-  const streams = { stdout: stream('stdout', outIsTerminal), stderr: stream('stderr', errorIsTerminal), env }
+  const streams = { stdout: stream('stdout', out), stderr: stream('stderr', error), env }
   const complain = streams.stderr.write
   const exitCode = await onBehalfOf({ env, directory, caller: identity, complain }, () => run(words, streams))
   if (exitCode !== 0 && isEnding()) return

@@ -31,6 +31,59 @@ export function fitted(text: string, columns: number): string {
   return `${taken}…`.slice(0, Math.max(columns, 0))
 }
 
+/** A colour takes no room. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what colours begin with
+const SIGNS = /\u001b\[\d*m|./gsu
+
+const roomOf = (text: string): number =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: as above
+  columnsOf(text.includes('\u001b') ? text.replace(/\u001b\[\d*m/g, '') : text)
+
+/**
+ * The text in lines of so many columns at most: broken at spaces and behind commas and slashes, and where there is none
+ * in time, anywhere. Colours may be in it.
+ * @returns one line at least
+ */
+export function wrapped(text: string, columns: number): string[] {
+  const most = Math.max(columns, 2)
+  if (roomOf(text) <= most) return [text]
+  const lines: string[] = []
+  let line = ''
+  for (const piece of text.split(/(?<=[ ,/])(?! )/)) {
+    if (roomOf(line + piece.trimEnd()) <= most) {
+      line += piece
+      continue
+    }
+    if (line !== '') lines.push(line.trimEnd())
+    const parts = cut(piece, most)
+    lines.push(...parts.slice(0, -1))
+    line = parts.at(-1) ?? ''
+  }
+  return [...lines, line.trimEnd()]
+}
+
+/** Lines below each other, the first behind a text that stands in front of all of them as space. */
+export function indented(begin: string, text: string, columns = Number.POSITIVE_INFINITY): string {
+  const room = roomOf(begin)
+  return wrapped(text, columns - room)
+    .map((line, index) => (index === 0 ? begin : ' '.repeat(room)) + line)
+    .join('\n')
+}
+
+/** Parts of so many columns. */
+function cut(piece: string, most: number): string[] {
+  const parts: string[] = []
+  let part = ''
+  for (const sign of piece.match(SIGNS) ?? []) {
+    if (roomOf(part + sign.trimEnd()) > most) {
+      parts.push(part)
+      part = ''
+    }
+    part += sign
+  }
+  return [...parts, part]
+}
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
 
 /** Bytes, as `1.5 MiB`. */
