@@ -37,45 +37,62 @@ export async function lockAlone(withinMs = END_WITHIN_MS): Promise<FileLock> {
   }
 }
 
+/** How long the lock is waited for before it is looked again who has it. */
+const LOOK_AGAIN_MS = 100
+
+/** Tries until it succeeds, or fails for a reason that will not pass, or for too long. */
+async function untilClear<T>(
+  withinMs: number,
+  attempt: () => Promise<T>,
+  mayPass: (thrown: unknown) => boolean | Promise<boolean>,
+): Promise<T> {
+  const until = performance.now() + withinMs
+  for (;;) {
+    const isLate = performance.now() > until
+    try {
+      return await attempt()
+    } catch (thrown) {
+      if (isLate || !(await mayPass(thrown))) throw thrown
+    }
+  }
+}
+
 /**
  * The lock, for a daemon that somebody needs: one that lets its last connections finish is waited for; one that serves is
  * all that is needed.
  * @throws TsnetError `conflict`: another runs
  */
-export async function lockWhenNobodyServes(withinMs = SUCCESSION_WITHIN_MS): Promise<FileLock> {
-  const until = performance.now() + withinMs
-  for (;;) {
-    try {
-      return await lockAlone(LOOK_AGAIN_MS)
-    } catch (thrown) {
+export const lockWhenNobodyServes = (withinMs = SUCCESSION_WITHIN_MS): Promise<FileLock> =>
+  untilClear(
+    withinMs,
+    () => lockAlone(LOOK_AGAIN_MS),
+    async thrown => {
       using serving = hasCode(thrown, 'conflict') ? await connectControl() : undefined
-      if (!hasCode(thrown, 'conflict') || serving !== undefined || performance.now() > until) throw thrown
-    }
-  }
-}
-
-/** How long the lock is waited for before a predecessor is looked for again. */
-const LOOK_AGAIN_MS = 100
+      return hasCode(thrown, 'conflict') && serving === undefined
+    },
+  )
 
 /** What a daemon begins with: the one that runs and what that says of itself, or the lock. */
-export type Place = { predecessor: Predecessor; greeting: Greeting } | { predecessor?: never; lock: FileLock }
+export type Place =
+  | { predecessor: Predecessor; greeting: Greeting; lock?: never }
+  | { predecessor?: never; greeting?: never; lock: FileLock }
 
 /** @throws TsnetError `conflict`: another has the lock, and does not let itself be spoken to */
-export async function takePlace(withinMs = SUCCESSION_WITHIN_MS): Promise<Place> {
-  const until = performance.now() + withinMs
-  for (;;) {
-    const isLate = performance.now() > until
-    const predecessor = await Predecessor.find()
-    try {
+export const takePlace = (withinMs = SUCCESSION_WITHIN_MS): Promise<Place> =>
+  untilClear(
+    withinMs,
+    async () => {
+      const predecessor = await Predecessor.find()
       if (predecessor === undefined) return { lock: await lockAlone(LOOK_AGAIN_MS) }
-      return { predecessor, greeting: await predecessor.greet() }
-    } catch (thrown) {
-      predecessor?.[Symbol.dispose]()
-      const isBetween = thrown instanceof HungUp || (predecessor === undefined && hasCode(thrown, 'conflict'))
-      if (isLate || !isBetween) throw thrown
-    }
-  }
-}
+      try {
+        return { predecessor, greeting: await predecessor.greet() }
+      } catch (thrown) {
+        predecessor[Symbol.dispose]()
+        throw thrown
+      }
+    },
+    thrown => thrown instanceof HungUp || hasCode(thrown, 'conflict'),
+  )
 
 /** The lock that a predecessor has handed over. */
 export const inheritedLock = (number: number): FileLock => new FileLock(lockPath(), number, true)

@@ -20,45 +20,41 @@
  * somebody started because it was needed ends when it is not (`idleMs`).
  */
 
-import { closeSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { callSocket, controlSocket, dockerSocket } from '../control/control.ts'
-import { ControlServer } from '../control/server.ts'
-import { readAgain, readSettings } from '../control/settings.ts'
+import { controlSocket } from '../control/control.ts'
+import { ControlServer, type Handlers } from '../control/server.ts'
+import { readAgain, readSettings, type Settings } from '../control/settings.ts'
 import { giveBackMemory } from '../ffi/thread/give-back.ts'
-import { hasKnown, Tender } from '../libnetwork/libnetwork.ts'
 import { forcedBackend } from '../model/environment.ts'
 import { messageOf } from '../model/errors.ts'
 import { present } from '../model/present.ts'
-import { everyOne } from '../model/undo.ts'
 import { keepSockets } from '../netlink/warm-sockets.ts'
-import { hostOf } from '../networks/networks.ts'
-import { startProxy } from '../proxy/proxy.ts'
-import { AttachmentPorts } from '../publish/attachment-ports.ts'
-import { Front } from '../publish/front/front.ts'
-import { Publisher } from '../publish/publish.ts'
+import { type ProxyOptions, startProxy } from '../proxy/proxy.ts'
 import { makeRunDirectory, removeEmptyParents } from '../records/run-directory.ts'
 import { tidyRunDirectory } from '../records/tidy.ts'
-import { inheritedLock, lockAlone, lockWhenNobodyServes, SUCCESSION_WITHIN_MS, takePlace } from './alone.ts'
+import {
+  inheritedLock,
+  lockAlone,
+  lockWhenNobodyServes,
+  type Place,
+  SUCCESSION_WITHIN_MS,
+  takePlace,
+} from './alone.ts'
 import { type Asked, answerCalls } from './calls/calls.ts'
 import { handleCommand, type RunCommand } from './calls/commands.ts'
 import { FastPath } from './calls/fast-path.ts'
 import { hearing } from './calls/on-behalf.ts'
 import { ownAsker } from './calls/own.ts'
 import { leaveControlGroup } from './control-group.ts'
+import { Doors } from './doors.ts'
 import { redirectKey } from './handover.ts'
-import { HostNetworks } from './hosts/hosts.ts'
-import { OwnNames } from './hosts/own-names.ts'
+import type { Greeting } from './handover-words.ts'
 import { afterWork, whenIdle } from './idle.ts'
 import { keepWhole } from './keep-whole.ts'
 import { serveDocker } from './libnetwork/libnetwork.ts'
-import { type Listening, listen, listenAt, nameSocketsOf } from './listen.ts'
-import { holderWith } from './names/holder.ts'
-import { Names } from './names/names.ts'
-import { Observing } from './observing/observing.ts'
+import { nameSocketsOf } from './listen.ts'
 import { Troubles } from './observing/troubles.ts'
-import { Placeholders } from './placeholders.ts'
+import { Parts } from './parts.ts'
 import { notify } from './readiness.ts'
 import { handlersOf, personal } from './requests.ts'
 import { Succession } from './succession.ts'
@@ -82,7 +78,7 @@ export interface DaemonOptions {
 
 /** Runs until a signal or a successor ends it. @throws TsnetError when it cannot start */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
-  const { settingsPath, command, log, ready, replace = false, idleMs } = options
+  const { settingsPath, log, ready, idleMs } = options
   const troubles = new Troubles()
   const warn = (line: string): void => {
     troubles.note(line)
@@ -93,74 +89,34 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   // Of a unit of its own it stays in that.
   if (idleMs !== undefined && process.env.NOTIFY_SOCKET === undefined) leaveControlGroup()
   makeRunDirectory()
-  const lock = idleMs === undefined ? lockAlone : lockWhenNobodyServes
-  const place = replace ? await takePlace() : { lock: await lock() }
+  const place = await placeFor(options)
   using predecessor = place.predecessor
-  let alone = place.predecessor === undefined ? place.lock : undefined
+  let lock = place.lock
   keepSockets()
-  const { workers } = place.predecessor === undefined ? settings : place.greeting
   // Closed whatever happens: its threads would keep us there.
-  await using proxy = startProxy({
-    workers,
-    defaults: {
-      maxSessions: settings.udpSessionsPerPort,
-      maxSessionsPerSource: settings.udpSessionsPerClient,
-      sessionIdleMs: settings.udpIdleMs,
-    },
-    onFault: warn,
-  })
-
-  const front = new Front(proxy, settings.redirect === 'on', log)
-
-  const observing = new Observing({
-    proxy,
-    log,
-    published: () => publisher.list(),
-    held: () => [...attachments.list(), ...placeholders.list()],
-    tell: happened => control.tell(happened),
-  })
-  const { index, events } = observing
-  const publisher = new Publisher(front, { tell: observing.publication, backend, warn })
-  const attachments = new AttachmentPorts(front, observing.held, index, observing.passedOn)
-  const names = new Names(index, log)
-  const hostNetworks = new HostNetworks(log, (network, changes) => void names.tellAway(network, changes))
-  const ownNames = new OwnNames(index, hostNetworks)
-  const holder = holderWith(attachments, names)
-  const docker = { host: hostOf(process.env), holder, log }
-  const endpoints = new Tender(() => index.others().flatMap(({ value }) => value.endpoint ?? []), docker)
-  const placeholders = new Placeholders(front, { tell: observing.held })
+  await using proxy = startProxy(proxyOptions(settings, place.greeting, warn))
+  const redirects = settings.redirect === 'on'
+  const parts = new Parts(proxy, { redirects, backend, log, warn, tell: told => control.tell(told) })
+  const { events } = parts.observing
   const tending = tend(
-    () =>
-      everyOne([
-        publisher.tend(),
-        attachments.tend(),
-        names.tend(),
-        front.reconsider(),
-        events.look(),
-        hostNetworks.tend().then(() => ownNames.look()),
-        endpoints.tend(),
-      ]),
+    () => parts.look(),
     () => settings.tendMs,
     warn,
   )
   process.on('SIGHUP', () => {
     settings = readAgain(settingsPath, settings, warn)
     tending.paceChanged()
-    void hostNetworks.tend(true)
+    void parts.hostNetworks.tend(true)
   })
-  const server = createServer()
-  const calls = createServer()
-  const drivers = serveDocker(docker, work => succession.whileServing(work))
-  using _ = { [Symbol.dispose]: () => [server, calls, drivers].forEach(each => void each.close()) }
-  let listening: Listening | undefined
+  using doors = new Doors(serveDocker(parts.docker, work => succession.whileServing(work)))
   let left: Promise<void> | undefined
-  const succession = new Succession(proxy, placeholders, tending, {
+  const succession = new Succession(proxy, parts.placeholders, tending, {
     keys: () =>
       present({
-        control: listening?.handed,
-        lock: alone?.number,
-        redirect: redirectKey(front),
-        resolvers: names.doors,
+        control: doors.handed,
+        lock: lock?.number,
+        redirect: redirectKey(parts.front),
+        resolvers: parts.names.doors,
       }),
     give: pid => {
       if (pid !== undefined) nameSocketsOf(pid)
@@ -168,46 +124,110 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     },
     log,
     leave: () => {
-      if (listening?.handed !== undefined) server.close()
-      front.close()
-      observing.endMetrics()
-      left = Promise.all([names.handOver(), hostNetworks.end()]).then(() => {})
+      doors.leave()
+      left = parts.leave()
     },
   })
-  const operations = handlersOf(
-    publisher,
-    attachments,
-    placeholders,
-    holder,
-    observing,
-    hostNetworks,
-    troubles,
-  )
+  const operations = handlersOf(parts, troubles)
   const handlers = { ...succession.guard(operations, personal), ...succession.handlers }
-  const own = ownAsker(operations, succession)
-  const control = new ControlServer(server, handlers, count => events.heard(count > 0), hearing)
+  const control = new ControlServer(doors.control, handlers, count => events.heard(count > 0), hearing)
 
   // It takes nobody before its word is given: until then the predecessor may have to go on.
   if (predecessor !== undefined) await proxy.freeze()
   const inherited = await predecessor?.handOver()
-  const sockets = inherited?.sockets ?? new Map<string, number[][]>()
-  const handedIn = (id: string) => takeOut(sockets, id)
-  if (inherited?.asked !== undefined) front.inherit(inherited.asked)
-  publisher.restore(handedIn)
-  await attachments.tend(handedIn)
-  placeholders.inherit(inherited?.placeholders ?? {}, handedIn)
-  // Those of what has ended meanwhile.
-  for (const fd of [...sockets.values()].flat(2)) closeSync(fd)
-  if (inherited?.lock !== undefined) alone = inheritedLock(inherited.lock)
+  // One that dies or ends instead leaves what is written down, and its lock.
+  if (inherited === undefined) lock ??= await lockAlone(SUCCESSION_WITHIN_MS)
+  await parts.restore(inherited)
+  if (inherited?.lock !== undefined) lock = inheritedLock(inherited.lock)
   if (inherited?.notify !== undefined) process.env.NOTIFY_SOCKET ??= inherited.notify
-  listening = await listen(server, warn, inherited?.control)
-  const fastPath = new FastPath(holder)
-  const handle = async (asked: Asked) => {
+  const listening = await doors.open(inherited?.control, warn)
+  const fastPath = new FastPath(parts.holder)
+  answerCalls(doors.calls, answering(fastPath, operations, succession, parts, options.command), warn)
+  if (inherited !== undefined) await predecessor?.replace(listening)
+  // One of an earlier build names those that it knows.
+  for (const each of listening) if (!each.isNamed) each.name()
+  if (predecessor !== undefined) await proxy.thaw(inherited?.clients ?? [])
+  await parts.names.begin(inherited?.doors)
+  lock ??= await lockAlone(SUCCESSION_WITHIN_MS)
+  succession.begin()
+  const whole = keepWhole({ log, warn }, () => fastPath.busy, parts.observing.reconciled)
+  whole?.begin()
+  using _ = afterWork(giveBackMemory)
+
+  // Heard from the moment that somebody may send it.
+  const ended = endSignal()
+  ready(`tsnet daemon ready on ${controlSocket()} (pid ${process.pid})`)
+  notify(`MAINPID=${process.pid}\nREADY=1`)
+
+  // The one before us was killed, and whatever it was at.
+  if (lock.wasLeft) await tidyRunDirectory().catch(thrown => warn(messageOf(thrown)))
+  await parts.observing.beginMetrics(options.metrics ?? settings.metrics)
+
+  const isNeeded = () => parts.isNeeded || control.connected > 0 || fastPath.busy
+  const idle = idleMs === undefined ? [] : [whenIdle(idleMs, isNeeded)]
+  const why = await Promise.race([ended, succession.done, ...idle])
+  log(`${why}: stopping`)
+  await succession.end()
+  const late = sleep(settings.drainMs, undefined, { ref: false })
+  // Whoever wants a daemon from now on starts one, which waits for us.
+  doors.close()
+  await Promise.race([whole?.stop(), late])
+  if (succession.isOver) {
+    lock.leave()
+    await Promise.race([control.deserted(), late])
+    await succession.allDone()
+    control.close()
+    await proxy.close()
+    await Promise.race([left, late])
+    return
+  }
+  doors.removeNames()
+  await Promise.race([succession.allDone(), late])
+  await Promise.race([tending.stop(), late])
+  control.close()
+  notify('STOPPING=1')
+  await parts.end()
+  await proxy.close({ drainMs: settings.drainMs })
+  lock[Symbol.dispose]()
+  removeEmptyParents(controlSocket())
+}
+
+/** @throws TsnetError `conflict`: another has it, and is not to be replaced */
+async function placeFor({ replace = false, idleMs }: DaemonOptions): Promise<Place> {
+  if (replace) return takePlace()
+  return { lock: await (idleMs === undefined ? lockAlone() : lockWhenNobodyServes()) }
+}
+
+/** A successor has as many workers as its predecessor has sockets for. */
+const proxyOptions = (
+  settings: Settings,
+  greeting: Greeting | undefined,
+  onFault: (line: string) => void,
+): ProxyOptions => ({
+  workers: (greeting ?? settings).workers,
+  defaults: {
+    maxSessions: settings.udpSessionsPerPort,
+    maxSessionsPerSource: settings.udpSessionsPerClient,
+    sessionIdleMs: settings.udpIdleMs,
+  },
+  onFault,
+})
+
+/** Who has been succeeded does no more calls, and commands only to their end. */
+function answering(
+  fastPath: FastPath,
+  operations: Handlers,
+  succession: Succession,
+  { observing, ownNames }: Parts,
+  command: RunCommand,
+): (asked: Asked) => Promise<void> {
+  const own = ownAsker(operations, succession)
+  return async asked => {
     if (asked.kind === 'call')
       await succession
         .whileServing(() => fastPath.handle(asked))
         .finally(() => {
-          events.soon()
+          observing.events.soon()
           ownNames.soon()
         })
     else if (!succession.isOver)
@@ -217,79 +237,6 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         () => succession.hasEnded,
       )
   }
-  answerCalls(calls, handle, warn)
-  const called = await listenAt(calls, callSocket(), warn)
-  const driven = await listenAt(drivers, dockerSocket(), warn)
-  const doors = [called, driven, listening]
-  if (predecessor === undefined) for (const each of doors) each.name()
-  else await predecessor.replace(doors)
-  // A predecessor of an earlier build knows nothing of it.
-  if (!driven.isNamed) driven.name()
-  if (inherited !== undefined) await proxy.thaw(inherited.clients)
-  await names.begin(inherited?.doors)
-  alone ??= await lockAlone(SUCCESSION_WITHIN_MS)
-  succession.begin()
-  const whole = keepWhole({ log, warn }, () => fastPath.busy, observing.reconciled)
-  whole?.begin()
-  using __ = afterWork(giveBackMemory)
-
-  // Heard from the moment that somebody may send it.
-  const ended = endSignal()
-  ready(`tsnet daemon ready on ${controlSocket()} (pid ${process.pid})`)
-  notify(`MAINPID=${process.pid}\nREADY=1`)
-
-  // The one before us was killed, and whatever it was at.
-  if (alone.wasLeft) await tidyRunDirectory().catch(thrown => warn(messageOf(thrown)))
-  await observing.beginMetrics(options.metrics ?? settings.metrics)
-
-  const isNeeded = () =>
-    proxy.size > 0 ||
-    names.isNeeded ||
-    hostNetworks.isNeeded ||
-    hasKnown() ||
-    control.connected > 0 ||
-    publisher.published().length > 0 ||
-    fastPath.busy
-  const why = await Promise.race([
-    ended,
-    succession.done,
-    ...(idleMs === undefined ? [] : [whenIdle(idleMs, isNeeded)]),
-  ])
-  log(`${why}: stopping`)
-  succession.end()
-  const late = sleep(settings.drainMs, undefined, { ref: false })
-  calls.close()
-  drivers.close()
-  // Whoever wants a daemon from now on starts one, which waits for us.
-  server.close()
-  await Promise.race([whole?.stop(), late])
-  if (succession.isOver) {
-    alone.leave()
-    await Promise.race([control.deserted(), late])
-    await succession.allDone()
-    control.close()
-    await proxy.close()
-    await Promise.race([left, late])
-    return
-  }
-  for (const each of [called, driven]) each.remove()
-  await Promise.race([succession.allDone(), late])
-  await Promise.race([tending.stop(), late])
-  control.close()
-  notify('STOPPING=1')
-  front.close()
-  observing.endMetrics()
-  await Promise.all([names.end(), hostNetworks.end()])
-  await proxy.close({ drainMs: settings.drainMs })
-  listening.remove()
-  alone[Symbol.dispose]()
-  removeEmptyParents(controlSocket())
-}
-
-function takeOut<T>(from: Map<string, T>, key: string): T | undefined {
-  const value = from.get(key)
-  from.delete(key)
-  return value
 }
 
 const endSignal = (): Promise<string> =>

@@ -23,6 +23,7 @@
  * long that takes; who says nothing is let go after a while.
  */
 
+import { closeSync } from 'node:fs'
 import type { Fd } from '../ffi/fd.ts'
 import { copyDescriptor, openProcess } from '../ffi/pidfd.ts'
 import type { FrozenClient, FrozenConnection, FrozenHalf, FrozenSession, PortProxy } from '../proxy/proxy.ts'
@@ -107,12 +108,27 @@ export interface Inheritance {
   doors?: InheritedDoors
 }
 
-/** Copies all that is handed over. @throws SystemError */
+/** Copies all that is handed over. @throws SystemError; then nothing is copied */
 export function inherit(handover: Handover): Inheritance {
-  const { pid, sockets, connections, sessions = [], placeholders = {}, control, notify, lock } = handover
+  const from = openProcess(handover.pid)
+  const copies: number[] = []
+  try {
+    return copied(handover, from, number => {
+      const copy = copyDescriptor(from, number)
+      copies.push(copy)
+      return copy
+    })
+  } catch (thrown) {
+    // A copy of a listener would keep its port from whoever serves it next.
+    for (const copy of copies) closeSync(copy)
+    from[Symbol.dispose]()
+    throw thrown
+  }
+}
+
+function copied(handover: Handover, from: Fd, copy: (number: number) => number): Inheritance {
+  const { sockets, connections, sessions = [], placeholders = {}, control, notify, lock } = handover
   const { redirect, names = false, resolvers = {} } = handover
-  const from = openProcess(pid)
-  const copy = (number: number) => copyDescriptor(from, number)
   return {
     from,
     names,

@@ -1,9 +1,9 @@
 /** The successor's side of a hand-over, see handover.ts: what it says to the daemon that runs. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ControlClient, connectControl } from '../control/client.ts'
+import { type ControlClient, connectControl, HungUp } from '../control/client.ts'
 import { hasEnded } from '../ffi/pidfd.ts'
-import { TsnetError } from '../model/errors.ts'
+import { hasCode, TsnetError } from '../model/errors.ts'
 import { type Inheritance, inherit, TAKEN_BACK } from './handover.ts'
 import { type Greeting, readGreeting, readHandover } from './handover-words.ts'
 import type { Listening } from './listen.ts'
@@ -40,9 +40,18 @@ export class Predecessor implements Disposable {
     return readGreeting(await this.#client.ask('ping'))
   }
 
-  /** It stands still from here on, for a while. @throws TsnetError, SystemError; it goes on then */
-  async handOver(): Promise<Inheritance> {
-    this.#inherited = inherit(readHandover(await this.#client.ask('hand-over', {}, HAND_OVER_WITHIN_MS)))
+  /**
+   * It stands still from here on, for a while.
+   * @returns undefined where it has died, or is ending: what it has is written down
+   * @throws TsnetError, SystemError; it goes on then
+   */
+  async handOver(): Promise<Inheritance | undefined> {
+    try {
+      this.#inherited = inherit(readHandover(await this.#client.ask('hand-over', {}, HAND_OVER_WITHIN_MS)))
+    } catch (thrown) {
+      // ESRCH: it died after it had answered.
+      if (this.#isTakenBack() || !(thrown instanceof HungUp || hasCode(thrown, 'ESRCH'))) throw thrown
+    }
     return this.#inherited
   }
 

@@ -1,6 +1,5 @@
 /** What can be asked of the daemon; each is answered by one operation of network/. */
 
-import type { PortHolder } from '../control/held-ports.ts'
 import type { Handlers } from '../control/server.ts'
 import { TsnetError } from '../model/errors.ts'
 import { shown } from '../model/json/shown.ts'
@@ -10,21 +9,21 @@ import { VERSION } from '../model/version.ts'
 import { reconcile } from '../network/reconcile/reconcile.ts'
 import { AttachedIndex } from '../networks/networks.ts'
 import type { Look } from '../observe/observe.ts'
-import type { AttachmentPorts } from '../publish/attachment-ports.ts'
 import type { Publisher, Served } from '../publish/publish.ts'
 import type { HostNetworks } from './hosts/hosts.ts'
 import type { Observing } from './observing/observing.ts'
 import { Troubles } from './observing/troubles.ts'
-import type { Placeholders } from './placeholders.ts'
+import type { Parts } from './parts.ts'
+
+/** Who answers. */
+export interface Answering extends Pick<Parts, 'publisher' | 'attachments' | 'placeholders' | 'holder'> {
+  observing: Pick<Observing, 'observer' | 'events'>
+  hostNetworks: Pick<HostNetworks, 'list' | 'of'>
+}
 
 /** The handlers of a daemon, by name. */
 export const handlersOf = (
-  publisher: Publisher,
-  attachments: AttachmentPorts,
-  placeholders: Placeholders,
-  holder: PortHolder,
-  observing: Pick<Observing, 'observer' | 'events'>,
-  hostNetworks: Pick<HostNetworks, 'list' | 'of'>,
+  { publisher, attachments, placeholders, holder, observing, hostNetworks }: Answering,
   troubles = new Troubles(),
   attached = new AttachedIndex(),
 ): Handlers => ({

@@ -12,7 +12,8 @@
  * or done here if there is none.
  *
  * A daemon that has been told to end finishes what it has begun, and hangs up on whoever asks for more, as a killed one
- * would: they know what to do then.
+ * would: they know what to do then. Told so while it stands still, it first hears who serves: a successor's names and
+ * lock are no longer its own to remove.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -85,9 +86,11 @@ export class Succession {
     return this.#state === 'ended'
   }
 
-  /** Nothing more is begun. Whoever is taking over goes on with that. */
-  end(): void {
-    if (this.#state !== 'standing still' && this.#state !== 'handed over') this.#state = 'ended'
+  /** Nothing more is begun. Whoever is in the middle of taking over does so first, or gives way. */
+  async end(): Promise<void> {
+    while (this.#state === 'standing still') await this.#decided
+    if (this.isOver) await this.done
+    else this.#state = 'ended'
   }
 
   get handlers(): Handlers {

@@ -70,12 +70,7 @@ export class Crew {
   async freeze(withinMs: number): Promise<FrozenClient[]> {
     this.#standing = []
     const orders = this.#workers.map(worker => worker.order({ kind: 'freeze' }))
-    const late = new AbortController()
-    const frozen = await Promise.race([
-      Promise.all(orders),
-      sleep(withinMs, undefined, { ref: false, signal: late.signal }).catch(() => undefined),
-    ])
-    late.abort()
+    const frozen = await inTime(orders, withinMs)
     if (frozen === undefined) {
       this.#goOn(orders)
       throw new TsnetError(
@@ -98,15 +93,20 @@ export class Crew {
     })
   }
 
-  /** All go on; clients whose worker is not said, or is not here, are spread over all. */
-  async thaw(clients: readonly FrozenClient[]): Promise<void> {
+  /**
+   * All go on; clients whose worker is not said, or is not here, are spread over all. A worker that does not do so in time
+   * is told of, and does it once it can: the others serve meanwhile.
+   */
+  async thaw(clients: readonly FrozenClient[], withinMs: number): Promise<void> {
     for (const index of this.#vacant.keys()) this.#fill(index)
     this.#standing = undefined
     const count = this.size
     const shares = this.#workers.map((_, i) => clients.filter((each, j) => (each.worker ?? j) % count === i))
-    await Promise.all(
-      this.#workers.map((worker, i) => worker.order({ kind: 'thaw', clients: shares[i] ?? [] })),
-    )
+    const orders = this.#workers.map((worker, i) => worker.order({ kind: 'thaw', clients: shares[i] ?? [] }))
+    if ((await inTime(orders, withinMs)) === undefined)
+      this.#options.onFault(
+        `a worker of the proxy has not gone on within ${withinMs / 1000} s: its clients wait for it`,
+      )
   }
 
   /** Runs in the namespace in which the proxy was started; needs no privilege where we are there. */
@@ -154,5 +154,18 @@ export class Crew {
     if (this.#ending) return
     this.#workers[index] = this.#hire(index)
     this.#options.onReplaced(index)
+  }
+}
+
+/** What all of them come to; undefined where one is late. */
+async function inTime<T>(all: readonly Promise<T>[], withinMs: number): Promise<T[] | undefined> {
+  const late = new AbortController()
+  try {
+    return await Promise.race([
+      Promise.all(all),
+      sleep(withinMs, undefined, { ref: false, signal: late.signal }).catch(() => undefined),
+    ])
+  } finally {
+    late.abort()
   }
 }

@@ -91,8 +91,8 @@ interface Entry {
  */
 export const startProxy = (options: ProxyOptions = {}): PortProxy => new PortProxy(options)
 
-/** How long clients may wait for a worker that does not stand still. */
-const FREEZE_WITHIN_MS = 5_000
+/** How long all may wait for a worker that does not stand still, or does not go on. */
+const WORKER_WITHIN_MS = 5_000
 
 export class PortProxy implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>()
@@ -178,13 +178,16 @@ export class PortProxy implements AsyncDisposable {
    *   are open until then, or until the proxy is closed
    * @throws TsnetError `try-again` where a worker hangs; everything goes on then
    */
-  freeze(withinMs = FREEZE_WITHIN_MS): Promise<FrozenClient[]> {
+  freeze(withinMs = WORKER_WITHIN_MS): Promise<FrozenClient[]> {
     return this.#crew.freeze(withinMs)
   }
 
-  /** Goes on; with clients of another process, whose publications have to be here by now. */
-  thaw(clients: readonly FrozenClient[]): Promise<void> {
-    return this.#crew.thaw(clients)
+  /**
+   * Goes on; with clients of another process, whose publications have to be here by now. A worker that hangs is told of as
+   * a fault, and goes on when it can.
+   */
+  thaw(clients: readonly FrozenClient[], withinMs = WORKER_WITHIN_MS): Promise<void> {
+    return this.#crew.thaw(clients, withinMs)
   }
 
   /** What happened on all ports of each publication, by its id. */

@@ -1,13 +1,13 @@
 /** What is asked of the daemon in words that it does not understand. */
 
 import t from 'tap'
-import { handlersOf } from '../../src/daemon/requests.ts'
+import { type Answering, handlersOf } from '../../src/daemon/requests.ts'
 import type { Publication } from '../../src/model/publication/publication.ts'
 import type { Publisher } from '../../src/publish/publish.ts'
 import { publication } from '../support/publications.ts'
 
 t.test('a reconcile that is neither dry nor wet is refused, and changes nothing', async t => {
-  const { reconcile } = handlersOf(...([] as unknown as Parameters<typeof handlersOf>))
+  const { reconcile } = handlersOf({} as Answering)
   for (const isDry of ['yes', 1, null, {}]) {
     await t.rejects(
       async () => reconcile?.({ isDry }, undefined as never),
@@ -24,7 +24,7 @@ t.test('what has ended since it was chosen is no error to those who end it', asy
     counted: all => [...all],
     unpublish: async <P extends Publication>(all: readonly P[]) => [...all],
   }
-  const { unpublish } = handlersOf(...([publisher] as unknown as Parameters<typeof handlersOf>))
+  const { unpublish } = handlersOf({ publisher } as unknown as Answering)
   const ids = [there.id, 'b'.repeat(16)]
   t.strictSame(await unpublish?.({ ids }, undefined as never), [there])
 })

@@ -38,7 +38,7 @@ t.test('what it has begun is finished, and answered', async t => {
   const { publish } = succession.guard({ publish: () => promise })
   const answered = publish?.({}, here)
   const called = succession.whileServing(() => promise)
-  succession.end()
+  await succession.end()
   const done = succession.allDone().then(() => said.push('all done'))
   resolve('published')
   t.strictSame([await answered, await called], ['published', 'published'])
@@ -56,7 +56,7 @@ t.test(
       ...succession.guard({ serve: () => void begun.push('serve') }),
       ...succession.handlers,
     }
-    succession.end()
+    await succession.end()
     for (const word of ['serve', 'ping', 'hand-over']) t.equal(await handlers[word]?.({}, here), undefined)
     t.equal(await succession.whileServing(async () => void begun.push('call')), undefined)
     t.strictSame(said, ['hung up', 'hung up', 'hung up'])

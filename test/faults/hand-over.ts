@@ -5,6 +5,7 @@
 
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { type Host, type Running, waitFor } from 'tsnet/lab'
 import { type Command, EXECUTABLE, withDaemon } from '../support/daemon.ts'
@@ -122,6 +123,54 @@ t.test('a predecessor that dies before it answers has a successor all the same',
   t.match(await tsnet.ports(), [{ hostPort: 8080 }])
 })
 
+t.test('a predecessor that is killed in the middle of a hand-over has a successor all the same', async t => {
+  const { host, tsnet, pid } = await open(t)
+  // So it is in the middle for a while.
+  const strace = await hangWorker(host, pid)
+  const second = tsnet.daemon('--replace')
+  await waitFor(async () => !(await answers(host)), { what: 'it to stand still', withinMs: 30_000 })
+  await host.run('kill', '-KILL', `${pid}`)
+  // A traced thread dies once its tracer lets it.
+  await strace.stop('SIGKILL')
+  await second
+  t.equal((await host.ask('tcp', '127.0.0.1', 8080)).place, 'web')
+  t.match(await tsnet.ports(), [{ hostPort: 8080 }])
+  t.equal(daemons(host).filter(each => each !== pid).length, 1)
+})
+
+t.test(
+  'a predecessor that is told to end in the middle of a hand-over has a successor all the same',
+  async t => {
+    const { host, tsnet, pid } = await open(t)
+    const strace = await hangWorker(host, pid)
+    const second = tsnet.daemon('--replace')
+    await waitFor(async () => !(await answers(host)), { what: 'it to stand still', withinMs: 30_000 })
+    await host.run('kill', '-TERM', `${pid}`)
+    await strace.stop('SIGTERM')
+    await second
+    t.equal((await host.ask('tcp', '127.0.0.1', 8080)).place, 'web')
+    t.match(await tsnet.ports(), [{ hostPort: 8080 }])
+    await waitFor(() => !daemons(host).includes(pid), { what: 'the end of the first', withinMs: 30_000 })
+    t.equal(daemons(host).length, 1)
+  },
+)
+
+t.test(
+  'a predecessor whose worker hangs goes on after a while, and keeps the others waiting no longer',
+  async t => {
+    const { scene, host, tsnet, pid } = await open(t)
+    const strace = await hangWorker(host, pid)
+    const successor = host.start(EXECUTABLE, ...REPLACE, { env: { TSNET_NAT: 'iptables' } })
+    await waitFor(async () => !(await answers(host)), { what: 'it to stand still', withinMs: 30_000 })
+    const { code, stderr } = await successor.finished
+    t.equal(code, 1)
+    t.match(stderr, /did not stand still within 5 s/)
+    t.match(await tsnet.ports(), [{ hostPort: 8080 }], 'it answers, while the worker still hangs')
+    await strace.stop('SIGTERM')
+    await goesOn(t, scene, tsnet, pid)
+  },
+)
+
 t.test('of four successors at once one daemon is left, and no other process', async t => {
   const { host, tsnet, pid } = await open(t)
   const successors = Array.from({ length: 4 }, () =>
@@ -152,4 +201,33 @@ async function underStrace(host: Host, pid: number, inject: string): Promise<voi
     `${pid}`,
   )
   await waitFor(() => strace.stderr.includes('attached'), { what: 'strace' })
+}
+
+/** The thread that moves bytes hangs in its next wait. Of a daemon that alone gains no privileges. */
+async function hangWorker(host: Host, pid: number): Promise<Running> {
+  t.equal((await host.ask('tcp', '127.0.0.1', 8080)).place, 'web', 'it is there')
+  const confined = `grep -l '^NoNewPrivs:.1' /proc/${pid}/task/*/status`
+  const [worker = ''] = /\d+(?=\/status)/.exec((await host.run('sh', '-c', confined)).stdout) ?? []
+  const waits = 'inject=epoll_wait,epoll_pwait:delay_enter=60000000'
+  const strace = host.start(
+    ...['strace', '-o', '/dev/null', '-e', 'trace=epoll_wait,epoll_pwait', '-e', waits, '-p', worker],
+  )
+  await waitFor(() => strace.stderr.includes('attached'), {
+    what: `strace of ${worker}`,
+    withinMs: 30_000,
+  })
+  return strace
+}
+
+/** Whether the daemon answers soon. */
+async function answers(host: Host): Promise<boolean> {
+  const socket = connect(host.path(CONTROL))
+  socket.on('error', () => {})
+  try {
+    socket.write(`${JSON.stringify({ id: 1, do: 'ports' })}\n`)
+    const late = sleep(SHORT_MS, false, { ref: false })
+    return await Promise.race([once(socket, 'data').then(() => true), late])
+  } finally {
+    socket.destroy()
+  }
 }

@@ -1,7 +1,7 @@
 /** A proxy that stands still: what it holds meanwhile, and what may happen to it. */
 
 import { closeSync, openSync } from 'node:fs'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { waitFor } from 'tsnet/lab'
 import { copyDescriptor, openProcess } from '../../src/ffi/pidfd.ts'
 import type { FrozenClient, FrozenConnection, PortProxy } from '../../src/proxy/proxy.ts'
@@ -34,6 +34,26 @@ async function freezeAndKill(proxy: TestProxy, web: Published): Promise<FrozenCl
   return frozen
 }
 
+/** One worker's answer to an order of that kind is late. */
+function lateAnswer(t: Test, kind: 'freeze' | 'thaw') {
+  const { order } = WorkerThread.prototype
+  const hanging = new Set<WorkerThread>()
+  let release = () => {}
+  const gate = new Promise<void>(resolve => {
+    release = resolve
+  })
+  WorkerThread.prototype.order = function (asked) {
+    const done = order.call(this, asked)
+    if (asked.kind !== kind || hanging.size > 0) return done
+    hanging.add(this)
+    return gate.then(() => done)
+  }
+  t.teardown(() => {
+    WorkerThread.prototype.order = order
+  })
+  return { hanging, release }
+}
+
 t.test('what is published while a proxy stands still is held, and served when it goes on', async t => {
   await using server = await serve(echo)
   await using proxy = new TestProxy({ workers: 2 })
@@ -52,21 +72,7 @@ t.test('a worker that does not stand still in time is not waited for, and loses 
   const web = proxy.publish(server.port)
   const clients = []
   for (let i = 0; i < 8; i++) clients.push(await connect(web.port))
-  const { order } = WorkerThread.prototype
-  const hanging = new Set<WorkerThread>()
-  let release = () => {}
-  const gate = new Promise<void>(resolve => {
-    release = resolve
-  })
-  WorkerThread.prototype.order = function (asked) {
-    const done = order.call(this, asked)
-    if (asked.kind !== 'freeze' || hanging.size > 0) return done
-    hanging.add(this)
-    return gate.then(() => done)
-  }
-  t.teardown(() => {
-    WorkerThread.prototype.order = order
-  })
+  const { hanging, release } = lateAnswer(t, 'freeze')
   await t.rejects(proxy.proxy.freeze(50), { code: 'try-again', message: /did not stand still within 0.05 s/ })
   t.equal(hanging.size, 1)
   // The kernel spreads them over both workers.
@@ -79,6 +85,22 @@ t.test('a worker that does not stand still in time is not waited for, and loses 
   const frozen = await proxy.proxy.freeze()
   t.strictSame(frozen, [], 'it can stand still again')
   await proxy.proxy.thaw(frozen)
+  t.equal(String(await exchange(web.port, 'and go on')), 'and go on')
+  t.strictSame(proxy.faults, [])
+})
+
+t.test('a worker that does not go on in time is told of, and keeps nobody waiting', async t => {
+  await using server = await serve(echo)
+  await using proxy = new TestProxy({ workers: 2 })
+  const web = proxy.publish(server.port)
+  t.equal(String(await exchange(web.port, 'warm')), 'warm')
+  const { hanging, release } = lateAnswer(t, 'thaw')
+  await proxy.proxy.thaw(await proxy.proxy.freeze(), 50)
+  t.equal(hanging.size, 1)
+  t.match(proxy.faults.splice(0), [/has not gone on within 0.05 s/])
+  t.equal(String(await exchange(web.port, 'meanwhile')), 'meanwhile')
+  release()
+  await proxy.proxy.thaw(await proxy.proxy.freeze())
   t.equal(String(await exchange(web.port, 'and go on')), 'and go on')
   t.strictSame(proxy.faults, [])
 })

@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { ControlClient } from '../../../../src/control/client.ts'
 import { ControlServer } from '../../../../src/control/server.ts'
 import { readSettings, type Settings } from '../../../../src/control/settings.ts'
-import { handlersOf } from '../../../../src/daemon/requests.ts'
+import { type Answering, handlersOf } from '../../../../src/daemon/requests.ts'
 import { TsnetError } from '../../../../src/model/errors.ts'
 import { documents, longDocuments, ofDocument } from '../documents.ts'
 import { End, type Said, send } from '../end.ts'
@@ -30,24 +30,24 @@ const REQUESTS = [
 ]
 
 /** A daemon that has nothing and does nothing but listen; to put rules back is about this very machine. */
-const { reconcile: _, ...handlers } = handlersOf(
-  {
+const { reconcile: _, ...handlers } = handlersOf({
+  publisher: {
     publish: async (request: unknown) => [request],
     published: () => [],
     counted: (all: unknown) => all,
     unpublish: async () => {},
     list: () => [],
     choose: () => [],
-  } as never,
-  { list: () => [], serve: async () => {}, release: async () => {} } as never,
-  { list: () => [], serve: async () => ({}), leave: () => {} } as never,
-  { serve: async () => {}, release: async () => {}, troubles: async () => [] },
-  { observer: { counters: () => ({ at: 0, ports: [], containers: [] }) }, events: {} } as never,
-  {
+  },
+  attachments: { list: () => [], serve: async () => {}, release: async () => {} },
+  placeholders: { list: () => [], serve: async () => ({}), leave: () => {} },
+  holder: { serve: async () => {}, release: async () => {}, troubles: async () => [] },
+  observing: { observer: { counters: () => ({ at: 0, ports: [], containers: [] }) }, events: {} },
+  hostNetworks: {
     list: () => ({ hosts: [], troubles: [] }),
     of: () => ({ details: async () => ({}), forget: async () => {} }),
-  } as never,
-)
+  },
+} as unknown as Answering)
 
 export const lines = fc
   .array(
