@@ -3,13 +3,17 @@
  *
  * It says which addresses the owner has, so that releasing needs no search, and by what its end can be
  * recognised. It is written before the leases and removed after them: there is never a lease of ours
- * without it. It replaces the last one by rename(2), so within a boot it is whole. One that cannot be read and is
- * older than this boot was *torn* by a power loss, which its owner did not survive. Any other is *lost*: somebody
+ * without it. It replaces the last one by rename(2), so within a boot it is whole. One that cannot be read and was
+ * written in an earlier boot was *torn* by a power loss, which its owner did not survive. Any other is *lost*: somebody
  * damaged it, its owner may well live, and its lease is kept as those of host-local are. No network can be called
  * `.tsnet`.
+ *
+ * When it was written its file's time tells, which is none of the day: clocks jump, and a living owner's record must not
+ * look older than the boot. It is a number made of the boot's id. Whoever writes into the file gives it another, and so
+ * does a file system that keeps no microseconds: nothing is known then, and it is lost.
  */
 
-import { lstatSync, readdirSync, renameSync } from 'node:fs'
+import { lstatSync, readdirSync, renameSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeFolder } from '../ffi/folder.ts'
 import { readRegular } from '../ffi/regular-file.ts'
@@ -18,7 +22,8 @@ import { hasCode, TsnetError } from '../model/errors.ts'
 import { listOf, optional, parsed, record, text, whole } from '../model/json/shape.ts'
 import { readStored, storedText } from '../model/json/stored.ts'
 import { type AttachmentKey, type NamespaceId, ownerTag } from '../model/network.ts'
-import { bootedAtMs } from '../netns/alive.ts'
+import { sha256 } from '../model/sha256.ts'
+import { currentBootId } from '../netns/alive.ts'
 import { clearPlace, isSetAside, writeNew } from './places.ts'
 import { leaseText } from './store.ts'
 
@@ -55,8 +60,7 @@ export class RecordStore {
     if (content === undefined) return undefined
     const stored = 'text' in content ? readStored<LeaseRecord>(content.text, SHAPE, path) : content
     if ('value' in stored && isSameOwner(stored.value, key)) return stored.value
-    const { mtimeMs } = lstatSync(path, { throwIfNoEntry: false }) ?? { mtimeMs: 0 }
-    return mtimeMs < bootedAtMs() ? 'torn' : 'lost'
+    return isOfEarlierBoot(path) ? 'torn' : 'lost'
   }
 
   /** As read, of somebody else's: what a newer build wrote is as good as lost to us, and stays. */
@@ -71,7 +75,12 @@ export class RecordStore {
 
   write(record: LeaseRecord): void {
     const path = this.#path(record)
-    const write = () => writeNew(`${path}.new`, storedText(record))
+    // Half a microsecond more, since a number of seconds is not exact to the last.
+    const time = secondsOf(record.bootId) + (Number(MARK_US) + 0.5) / 1e6
+    const write = () => {
+      writeNew(`${path}.new`, storedText(record))
+      utimesSync(`${path}.new`, time, time)
+    }
     try {
       write()
     } catch (thrown) {
@@ -127,6 +136,20 @@ export class RecordStore {
   #path(key: AttachmentKey): string {
     return join(this.directory, ownerTag(key))
   }
+}
+
+/** The microseconds of a record's time, by which it is known to be ours. */
+const MARK_US = 381_966n
+
+/** The seconds of a record's time, of 28 bits. */
+const secondsOf = (bootId: string): number => Number.parseInt(sha256(bootId).slice(0, 7), 16)
+
+/** True where that is certain. */
+function isOfEarlierBoot(path: string): boolean {
+  const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  if (stats === undefined) return false
+  const us = stats.mtimeNs / 1000n
+  return us % 1_000_000n === MARK_US && us / 1_000_000n !== BigInt(secondsOf(currentBootId()))
 }
 
 const isSameOwner = (a: AttachmentKey, b: AttachmentKey): boolean =>

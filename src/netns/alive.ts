@@ -9,7 +9,6 @@
  */
 
 import { readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs'
-import { uptime } from 'node:os'
 import { hasCode } from '../model/errors.ts'
 import type { NamespaceId } from '../model/network.ts'
 import { isRecorded, tryOpenNetns } from './netns.ts'
@@ -24,9 +23,6 @@ export function currentBootId(): string {
   bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
   return bootId
 }
-
-/** When this boot began, by the clock of files; milliseconds since the epoch. */
-export const bootedAtMs = (): number => Date.now() - uptime() * 1000
 
 /**
  * A check of recorded namespaces: true for one that no longer exists. /proc is searched at most once, when

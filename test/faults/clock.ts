@@ -3,6 +3,7 @@
  * what asks for the time of day is asked in this process, with another answer.
  */
 
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { collectLeases, obtain } from '../../src/ipam/ipam.ts'
@@ -10,7 +11,7 @@ import { currentBootId } from '../../src/netns/alive.ts'
 import { startProxy } from '../../src/proxy/proxy.ts'
 import { Publisher } from '../../src/publish/publish.ts'
 import { listPublications, writePublication } from '../../src/records/publications.ts'
-import { addressesOf, hostLocal, leaseFiles, NETWORK, owner } from '../support/leases.ts'
+import { addressesOf, hostLocal, leaseFiles, NETWORK, owner, recordOf, tear } from '../support/leases.ts'
 import { publication } from '../support/publications.ts'
 
 const HOUR = 3_600_000
@@ -46,6 +47,25 @@ for (const [way, byMs] of [
     t.match(leaseFiles(options.dataDir), before)
     await obtain(options, owner('e', boot), [])
     await t.rejects(obtain(options, owner('f', boot), []), /./, 'control: none is taken from those who live')
+  })
+}
+
+for (const [way, byMs] of [
+  ['forward', DAY],
+  ['back', -DAY],
+] as const) {
+  t.test(`${way} by a day: whose record somebody damaged keeps his address`, async t => {
+    const options = hostLocal(join(t.testdir(), 'networks'), ['10.1.0.0/29'])
+    const boot = { bootId: currentBootId() }
+    for (const name of ['a', 'b', 'c', 'd']) await obtain(options, owner(name, boot), [])
+    await obtain(options, owner('e', { bootId: 'yesterday' }), [])
+    writeFileSync(recordOf(options.dataDir, 'a'), '{')
+    tear(recordOf(options.dataDir, 'b'), '')
+    tear(recordOf(options.dataDir, 'e'), '')
+    jump(t, byMs)
+    const { leases } = await obtain(options, owner('f', boot), [])
+    t.same(addressesOf(leases), ['10.1.0.6'], 'control: what a power loss before this boot tore is free')
+    await t.rejects(obtain(options, owner('g', boot), []), { code: 'exhausted' })
   })
 }
 

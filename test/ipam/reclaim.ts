@@ -1,9 +1,8 @@
-import { readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { collectLeases, giveBack, ipamStatus, type LeaseOwner, obtain } from '../../src/ipam/ipam.ts'
 import { parseIp } from '../../src/model/address/address.ts'
-import { ownerTag } from '../../src/model/network.ts'
 import { currentBootId } from '../../src/netns/alive.ts'
 import {
   addressesOf,
@@ -14,6 +13,8 @@ import {
   owner,
   plantLease,
   recordFiles,
+  recordOf,
+  tear,
 } from '../support/leases.ts'
 
 /** A network of five addresses, 10.1.0.2 to 10.1.0.6. */
@@ -119,32 +120,25 @@ t.test('lease files that name nobody are free again', async t => {
   t.equal(leaseFiles(options.dataDir)['10.1.0.5'], 'reserved for the printer')
 })
 
-/** What a power loss leaves is older than the boot after it. */
-function tear(options: HostLocal, who: string, text: string): void {
-  const path = join(options.dataDir, '.tsnet', NETWORK, ownerTag(owner(who)))
-  writeFileSync(path, text)
-  utimesSync(path, 1, 1)
-}
-
 t.test('a lease whose record a power loss tore is free again', async t => {
   const options = network(t)
-  await fill(options, { bootId })
-  for (const [who, text] of Object.entries({
+  const torn = {
     a: '',
     b: '\0'.repeat(200),
     c: '{"network":"net"',
     d: '{"network":"net","containerId":"e","ifname":"eth0","bootId":"x","addresses":["10.1.0.2"]}',
-  })) {
-    tear(options, who, text)
   }
+  await fill(options, { bootId: 'yesterday' }, Object.keys(torn))
+  await obtain(options, owner('e', { bootId }), [])
+  for (const [who, text] of Object.entries(torn)) tear(recordOf(options.dataDir, who), text)
   await obtain(options, owner('f', { bootId }), [])
   t.same(holders(options), ['e', 'f'])
 })
 
 t.test('the owner of a torn record can be released and can come back', async t => {
   const options = network(t)
-  await fill(options, { bootId }, ['a', 'b'])
-  for (const who of ['a', 'b']) tear(options, who, '')
+  await fill(options, { bootId: 'yesterday' }, ['a', 'b'])
+  for (const who of ['a', 'b']) tear(recordOf(options.dataDir, who), '')
   await giveBack(options, owner('a'), undefined)
   t.same(holders(options), ['b'])
   await obtain(options, owner('b', { bootId }), [])

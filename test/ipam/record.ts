@@ -1,11 +1,12 @@
-import { linkSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { type LeaseRecord, RecordStore } from '../../src/ipam/record.ts'
 import { parseIp } from '../../src/model/address/address.ts'
 import { ownerTag } from '../../src/model/network.ts'
-import { owner } from '../support/leases.ts'
+import { currentBootId } from '../../src/netns/alive.ts'
+import { owner, tear } from '../support/leases.ts'
 
 const storeIn = (t: Test) => new RecordStore(join(t.testdir(), '.tsnet', 'net'))
 const web: LeaseRecord = {
@@ -27,7 +28,7 @@ t.test('a record comes back as it was written, under the tag of its owner', asyn
 })
 
 t.test(
-  'a record that is not whole, or is that of somebody else, is lost, or torn where it is of an earlier boot',
+  'a record that is not whole, or is that of somebody else, is lost, or torn where an earlier boot wrote it',
   async t => {
     const store = storeIn(t)
     store.write(web)
@@ -38,10 +39,14 @@ t.test(
     broken.push(whole.replace('"netns":{', '"netns":7,"x":{'), whole.replace('"this boot"', '1'))
     broken.push(whole.replace(/"addresses":.*/, '"addresses":"10.1.0.2"}'))
     for (const text of broken) {
-      writeFileSync(path, text)
-      t.equal(store.read(web), 'lost', text)
-      utimesSync(path, 1, 1)
+      store.write(web)
+      tear(path, text)
       t.equal(store.read(web), 'torn', text)
+      writeFileSync(path, text)
+      t.equal(store.read(web), 'lost', `${text}, by somebody`)
+      store.write({ ...web, bootId: currentBootId() })
+      tear(path, text)
+      t.equal(store.read(web), 'lost', `${text}, in this boot`)
     }
   },
 )

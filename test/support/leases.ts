@@ -2,11 +2,19 @@
  * Networks of leases in a folder of their own, for tests of addresses.
  */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
-import { giveBack, type LeaseOwner, obtain } from '../../src/ipam/ipam.ts'
+import { giveBack, type LeaseOwner, obtain, recordsFolder } from '../../src/ipam/ipam.ts'
 import { type Ip, ipOf, parseCidr, parseIp } from '../../src/model/address/address.ts'
-import type { AddressRange, IpamOptions, Lease } from '../../src/model/network.ts'
+import { type AddressRange, type IpamOptions, type Lease, ownerTag } from '../../src/model/network.ts'
 import { present } from '../../src/model/present.ts'
 
 export type HostLocal = Extract<IpamOptions, { kind: 'host-local' }>
@@ -83,3 +91,15 @@ export function plantLease(dataDir: string, ip: string, content: string): void {
   mkdirSync(directory, { recursive: true })
   writeFileSync(join(directory, ip), content, { flag: 'wx' })
 }
+
+/** What a power loss leaves of a file: its name and its time. */
+export function tear(path: string, text: string): void {
+  const time = Number(statSync(path, { bigint: true }).mtimeNs / 1000n) / 1e6
+  writeFileSync(path, text)
+  // Half a microsecond more, since a number of seconds is not exact to the last.
+  utimesSync(path, time + 0.5e-6, time + 0.5e-6)
+}
+
+/** Our record of who has addresses in NETWORK. */
+export const recordOf = (dataDir: string, who: string): string =>
+  join(recordsFolder(dataDir), NETWORK, ownerTag(owner(who)))
