@@ -17,7 +17,7 @@ import * as k from '../netlink/constants.ts'
 import { findLink } from '../netlink/link/link.ts'
 import { Listener, LOSSES, PORTS, withoutPort } from '../netlink/listener.ts'
 import { openNetlink } from '../netlink/netlink.ts'
-import { concernsRules, type Notice, noticeOf } from '../network/reconcile/notices.ts'
+import { type Notice, noticeOf, RuleNotices } from '../network/reconcile/notices.ts'
 import {
   concernedBridge,
   concernsLimits,
@@ -83,6 +83,7 @@ export class KeepWhole {
       hear: listener => listener.drain(message => this.#take(noticeOf(message))),
     })
     if (hasNfTables()) {
+      const notices = new RuleNotices()
       this.#listeners.push({
         listener: new Listener({
           protocol: k.NETLINK_NETFILTER,
@@ -91,7 +92,7 @@ export class KeepWhole {
         }),
         hear: listener =>
           listener.drain(message => {
-            if (concernsRules(message)) this.#rules = true
+            if (notices.concernsRules(message)) this.#rules = true
           }),
       })
     }

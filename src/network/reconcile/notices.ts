@@ -3,8 +3,9 @@
  * detach, so a message is judged by a few of its bytes.
  *
  *     nf_tables    a table, chain, rule, set or element went that has our name in it, or one that drop-ins use; a policy of
- *                  FORWARD, INPUT, a chain or a guard of ours was set; a rule came to INPUT, where names are asked for;
- *                  our table, or one with guards, was put to sleep
+ *                  FORWARD, INPUT, a chain or a guard of ours was set; a rule came to INPUT, where names are asked for,
+ *                  or to our table or a guard that was there before: these are compared rule by rule, while in chains
+ *                  of iptables rules of others may stand beside ours; our table, or one with guards, was put to sleep
  *     links        a bridge went or is down, a port left its bridge, is down, or has other settings
  *     addresses    a link lost one
  *     limits       a qdisc or a filter went or is another, an ifb of ours went or is down
@@ -12,7 +13,7 @@
  */
 
 import * as nft from '../../netfilter/constants.ts'
-import { chainMessage, tableMessage } from '../../netfilter/tables.ts'
+import { chainMessage, ruleMessage, tableMessage } from '../../netfilter/tables.ts'
 import * as k from '../../netlink/constants.ts'
 import { readLink } from '../../netlink/link/link.ts'
 import type { Message } from '../../netlink/message.ts'
@@ -29,23 +30,36 @@ const GONE: readonly number[] = [
 /** Ours, those of the reference's plugins, which drop-ins use, and of who lets them through. */
 const NAMES = ['tsnet', 'TSNET-', 'CNI-', 'cni', 'firewalld']
 
-/** True where rules or guards of ours may be gone, or there may be others now that want one of ours before them. */
-export function concernsRules({ type, payload }: Message): boolean {
-  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
-  switch (type) {
-    case nft.NFT_MSG_NEWTABLE:
-      return OUR_TABLES.some(name => bytes.includes(name)) && isDormant(payload)
-    case nft.NFT_MSG_NEWCHAIN:
-      // The chains are iptables' own, which many are added to; of ours a policy is said again whenever one is made.
-      return (
-        INPUT_OR_FORWARD.some(name => bytes.includes(name)) ||
-        (bytes.includes('tsnet\0') && policyOf(payload) === 'drop') ||
-        (bytes.includes(GUARD) && policyOf(payload) === 'accept')
-      )
-    case nft.NFT_MSG_NEWRULE:
-      return bytes.includes(INPUT)
-    default:
-      return GONE.includes(type) && NAMES.some(name => bytes.includes(name))
+/** Hears what nf_tables tells, in its order: of each transaction what it made, and the generation last. */
+export class RuleNotices {
+  /** What this transaction made. With it came all that belongs there. */
+  readonly #made = new Set<string>()
+
+  /** True where rules or guards of ours may be gone, or there may be others now that must not be before ours. */
+  concernsRules({ type, payload }: Message): boolean {
+    const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
+    switch (type) {
+      case nft.NFT_MSG_NEWGEN:
+        this.#made.clear()
+        return false
+      case nft.NFT_MSG_NEWTABLE:
+        if (!OUR_TABLES.some(name => bytes.includes(name))) return false
+        this.#made.add(tableMessage.decode(payload).attributes.name ?? '')
+        return isDormant(payload)
+      case nft.NFT_MSG_NEWCHAIN:
+        // The chains are iptables' own, which many are added to; of ours a policy is said again whenever one is made.
+        return (
+          INPUT_OR_FORWARD.some(name => bytes.includes(name)) ||
+          (bytes.includes('tsnet\0') && policyOf(payload) === 'drop') ||
+          (bytes.includes(GUARD) && policyOf(payload) === 'accept')
+        )
+      case nft.NFT_MSG_NEWRULE:
+        if (OURS_ALONE.some(name => bytes.includes(name)))
+          return !this.#made.has(ruleMessage.decode(payload).attributes.table ?? '')
+        return bytes.includes(INPUT)
+      default:
+        return GONE.includes(type) && NAMES.some(name => bytes.includes(name))
+    }
   }
 }
 
@@ -54,6 +68,7 @@ const INPUT = '\0INPUT\0'
 const INPUT_OR_FORWARD = [INPUT, '\0FORWARD\0']
 /** A table for each guard, whose chain drops by policy; `bridge nat` has those of drop-ins. */
 const GUARD = '\0tsnet-'
+const OURS_ALONE = ['\0tsnet\0', GUARD]
 const OUR_TABLES = ['tsnet\0', GUARD, '\0nat\0']
 
 const isDormant = (payload: Uint8Array): boolean =>

@@ -6,7 +6,7 @@ import { chainMessage, ruleMessage, tableMessage } from '../../../src/netfilter/
 import * as k from '../../../src/netlink/constants.ts'
 import { linkMessage } from '../../../src/netlink/link/tables.ts'
 import type { Message } from '../../../src/netlink/message.ts'
-import { concernsRules, noticeOf } from '../../../src/network/reconcile/notices.ts'
+import { noticeOf, RuleNotices } from '../../../src/network/reconcile/notices.ts'
 
 const message = (type: number, payload: Uint8Array): Message => ({
   type,
@@ -15,6 +15,9 @@ const message = (type: number, payload: Uint8Array): Message => ({
   port: 0,
   payload,
 })
+
+/** Of a transaction of its own. */
+const concernsRules = (one: Message) => new RuleNotices().concernsRules(one)
 
 const table = (name: string) => tableMessage.encode({ header: { family: 'inet' }, attributes: { name } })
 const chain = (name: string, chain: string) =>
@@ -36,6 +39,25 @@ t.test('a rule, or a policy, that comes to INPUT', async t => {
   t.ok(concernsRules(message(nft.NFT_MSG_NEWCHAIN, chain('filter', 'INPUT'))))
   t.notOk(concernsRules(message(nft.NFT_MSG_NEWRULE, rule('filter', 'FORWARD'))))
   t.notOk(concernsRules(message(nft.NFT_MSG_NEWRULE, rule('filter', 'TSNET-INPUT'))), 'ours')
+})
+
+t.test('a rule that comes to our table, or to a guard, that was there before', async t => {
+  const rule = (table: string) =>
+    message(
+      nft.NFT_MSG_NEWRULE,
+      ruleMessage.encode({ header: { family: 'inet' }, attributes: { table, chain: 'container' } }),
+    )
+  const generation = message(nft.NFT_MSG_NEWGEN, Uint8Array.of(0, 0, 0, 1))
+  const [guard, other] = ['tsnet-00000000000000a1', 'tsnet-00000000000000a2']
+  const notices = new RuleNotices()
+  for (const name of ['tsnet', guard]) {
+    notices.concernsRules(message(nft.NFT_MSG_NEWTABLE, table(name)))
+    t.notOk(notices.concernsRules(rule(name)), 'as it is made')
+    t.ok(notices.concernsRules(rule(other)), 'beside one that is made')
+    notices.concernsRules(generation)
+    t.ok(notices.concernsRules(rule(name)), 'later')
+  }
+  t.notOk(notices.concernsRules(rule('tsnetwork')), 'of somebody else')
 })
 
 t.test('our table put to sleep, and a policy of ours', async t => {
