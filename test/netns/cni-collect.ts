@@ -3,15 +3,14 @@
  * section in a name is that of the spec's text.
  */
 
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { waitFor } from 'tsnet/lab'
-import { Fd } from '../../src/ffi/fd.ts'
-import { libc, must } from '../../src/ffi/ffi.ts'
 import { tryLockFile } from '../../src/ffi/lock.ts'
 import { ownerTag } from '../../src/model/network.ts'
 import { linkNames } from '../support/kernel-links.ts'
 import type { Result } from '../support/libcni.ts'
+import { openings } from '../support/openings.ts'
 import { addressOf } from '../support/plugin.ts'
 import { BACKENDS, Scene } from '../support/scene.ts'
 
@@ -88,19 +87,25 @@ t.test('GC waits for who looks at what is complete, and leaves alone what is mad
   t.same(await scene.residue(), [])
 })
 
-const IN_OPEN = 0x20
-const IN_NONBLOCK = 0x800
-
-/** Whether somebody has opened a file since. */
-function openings(path: string) {
-  const fd = new Fd(must('inotify_init1', libc.inotify_init1(IN_NONBLOCK)))
-  must('inotify_add_watch', libc.inotify_add_watch(fd.number, path, IN_OPEN))
-  const event = Buffer.alloc(4096)
-  return {
-    happened: () => libc.read(fd.number, event, event.length) > 0,
-    [Symbol.dispose]: () => fd.close(),
-  }
-}
+t.test('GC takes what killed processes left, and nothing of who is at work', async t => {
+  const { scene, front } = await open('a')
+  const kept = await front.add(scene.get('a'))
+  const below = (name: string) => scene.host.path(`/run/tsnet/${name}`)
+  const left = ['ports/tcp-9.json.tmp', 'attachments/0123456789abcdef.json.tmp', '0123456789abcdef.lock']
+  mkdirSync(below('ports'), { recursive: true })
+  for (const name of left) writeFileSync(below(name), '')
+  const lock = tryLockFile(below('fedcba9876543210.lock'), { removeAfter: true })
+  await front.collect(['a'])
+  t.strictSame(
+    left.filter(name => existsSync(below(name))),
+    [],
+  )
+  t.ok(existsSync(below('fedcba9876543210.lock')), 'somebody holds it')
+  lock?.[Symbol.dispose]()
+  await front.check(scene.get('a'), kept)
+  await front.delete(scene.get('a'))
+  t.same(await scene.residue(), [])
+})
 
 t.test('section 2, STATUS: says 50 when no address is left, and nothing when one is', async t => {
   const { scene } = await open('a', 'b')

@@ -2,7 +2,7 @@
  * The daemon as a service manager and an administrator deal with it: readiness, settings and signals.
  */
 
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { type Finished, waitFor } from 'tsnet/lab'
 import { openBound } from '../../src/lab/sockets.ts'
@@ -94,6 +94,29 @@ t.test('the thread that moves the bytes of strangers is confined, and no other',
   const others = threadsOf(daemon.pid ?? 0).filter(({ confined }) => !confined)
   t.ok(others.length > 0)
   t.ok(others.every(({ netAdmin, filtered }) => netAdmin && !filtered))
+})
+
+t.test('one that follows a killed one takes away what that left half written, and no other does', async t => {
+  const { scene, tsnet } = await open(t)
+  const left = ['ports/tcp-9.json.tmp', '0123456789abcdef.lock'].map(name =>
+    scene.host.path(`/run/tsnet/${name}`),
+  )
+  const there = () => left.filter(path => existsSync(path))
+  await tsnet.daemon().then(daemon => daemon.stop('SIGKILL'))
+  const leave = () => {
+    mkdirSync(scene.host.path('/run/tsnet/ports'), { recursive: true })
+    for (const path of left) writeFileSync(path, '')
+  }
+  leave()
+  const second = await tsnet.daemon()
+  await waitFor(() => there().length === 0, { what: 'what was left to go' })
+  t.equal((await second.stop('SIGTERM')).code, 0)
+  leave()
+  const third = await tsnet.daemon()
+  // What is asked is answered once it has looked, if it did.
+  await tsnet.ports()
+  t.strictSame(there(), left, 'control: nobody was killed')
+  t.equal((await third.stop('SIGTERM')).code, 0)
 })
 
 t.test('told to stop, it refuses who comes, lets transfers finish and resets what is stuck', async t => {

@@ -3,12 +3,14 @@
  * was never there. Played by the C program, and by the script that stands in for it.
  */
 
-import { readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { type Host, lab, waitFor } from 'tsnet/lab'
+import { tryLockFile } from '../../src/ffi/lock.ts'
 import { Command } from '../support/daemon.ts'
 import { DockerProxy, flags, IMPLEMENTATIONS, type Implementation } from '../support/docker-proxy.ts'
 import { memoryOf } from '../support/memory.ts'
+import { openings } from '../support/openings.ts'
 
 const CONTAINER = '127.0.0.2'
 
@@ -140,6 +142,30 @@ for (const implementation of ['tsnet', 'script'] as const satisfies Implementati
     })
     t.same(daemons(host), [], 'nothing was started for it')
   })
+
+  t.test(
+    `${implementation}: whose turn it is to start a daemon has the file that bears the name`,
+    async t => {
+      const { host } = await open(t, implementation)
+      await host.run('mkdir', '-m', '700', '/run/tsnet')
+      const path = host.path('/run/tsnet/start.lock')
+      const first = tryLockFile(path, { removeAfter: true })
+      using waits = openings(path)
+      const proxy = new DockerProxy(host, implementation, flags({ to: CONTAINER }))
+      await waitFor(() => waits.happened(), { what: 'it to wait for its turn', withinMs: 60_000 })
+      // Another has made a file of that name by the time that the first one lets go of his.
+      rmSync(path)
+      const second = tryLockFile(path, { removeAfter: true })
+      using again = openings(path)
+      first?.leave()
+      await waitFor(() => again.happened(), { what: 'it to wait for the other', withinMs: 60_000 })
+      t.same(daemons(host), [], 'it is not its turn')
+      second?.[Symbol.dispose]()
+      t.equal(await proxy.status(), '0\n')
+      t.equal(daemons(host).length, 1)
+      t.match(await proxy.stop(), { code: 0 })
+    },
+  )
 
   t.test(`${implementation}: where no daemon can be started dockerd is told, and nothing stays`, async t => {
     const { host } = await open(t, implementation)
