@@ -10,9 +10,11 @@
  */
 
 import { TsnetError } from '../model/errors.ts'
-import { changeLink, findLink, type LinkRef } from '../netlink/link/link.ts'
+import { changeLink, findLink, type Link, type LinkRef } from '../netlink/link/link.ts'
 import type { Netlink } from '../netlink/netlink.ts'
+import type { Netns } from '../netns/netns.ts'
 import type { ContainerPlan } from './plan/plan.ts'
+import { announcing, applyToNew } from './settings.ts'
 import type { Side } from './side.ts'
 import { until } from './wait.ts'
 
@@ -41,4 +43,13 @@ export async function waitForPort(nl: Netlink, port: LinkRef): Promise<void> {
 /** Announces all addresses of the container's interface. */
 export function announce({ nl }: Side, link: LinkRef, { mac, up, addresses }: ContainerPlan): void {
   if (up && addresses.length > 0) changeLink(nl, link, { mac })
+}
+
+/**
+ * The same of an interface that somebody else has put into a container and configured there, at any time after.
+ * @throws NetlinkError
+ */
+export function announceTaken(netns: Netns, nl: Netlink, link: Link): void {
+  applyToNew({ netns, trace: () => {} }, announcing(link.name))
+  changeLink(nl, link, { mac: link.mac })
 }

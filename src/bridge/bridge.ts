@@ -47,6 +47,7 @@
  * fixed MAC that an adopted bridge gets together with a gateway stays. Frames are not filtered here.
  */
 
+export { announceTaken } from './announce.ts'
 export { type ConnectContext, type Connection, connect, offer, retract } from './connect.ts'
 export { describePlan } from './describe.ts'
 export { type Departure, disconnect, findHostEnd, silence } from './disconnect.ts'

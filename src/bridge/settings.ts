@@ -49,6 +49,12 @@ export const newBridgeSettings = (name: string, gateways: Cidr[]): Setting[] => 
   ...(hasV6(gateways) ? [v6(name, 'accept_dad', '0', false)] : []),
 ]
 
+/** Of a container's interface: the kernel announces its addresses when it comes up, or gets another MAC. */
+export const announcing = (name: string): Setting[] => [
+  v4(name, 'arp_notify', '1', false),
+  v6(name, 'ndisc_notify', '1', false),
+]
+
 /**
  * Of the host end of the veth pair. A port needs no address: without IPv6 it neither announces itself to
  * the container nor can it be spoken to from there.
@@ -109,7 +115,7 @@ export const loopbackSettings = (addresses: Cidr[]): Setting[] =>
 export const describeSetting = ({ name, value }: Setting): string => `sysctl -w ${name}=${value}`
 
 /** Writes settings of a link that we just made and that goes, with its settings, when something fails. */
-export function applyToNew({ netns, trace }: Side, settings: Setting[]): void {
+export function applyToNew({ netns, trace }: Pick<Side, 'netns' | 'trace'>, settings: Setting[]): void {
   if (settings.length === 0) return
   inside(netns, () => {
     for (const setting of settings) write(setting, trace)

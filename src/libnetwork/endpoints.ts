@@ -1,6 +1,6 @@
 /** Endpoints: attachments whose container dockerd puts on the network itself. */
 
-import { contains, familyOf, type Ip, ipOf, lengthOf } from '../model/address/address.ts'
+import { bytesOf, contains, familyOf, type Ip, ipOf, lengthOf } from '../model/address/address.ts'
 import { hasCode, TsnetError } from '../model/errors.ts'
 import type { Json } from '../model/json/json.ts'
 import { readIpOrCidr, readMac } from '../model/json/values.ts'
@@ -50,12 +50,20 @@ export async function createEndpoint(asked: Json, { host, by }: Asker): Promise<
   )
   const mac = readMac(known.get('MacAddress'))
   const list = findNetworkList(key.network, host.confDir)
-  const request = requestOn(list, { ...key, ...present({ mac }), ips: given }, host)
+  const request = requestOn(list, { ...key, ...present({ mac: mac ?? macFor(given) }), ips: given }, host)
   for (const ip of given) await takeDownHolder(key, ip)
   const { netns: _, ports: __, ...rest } = request
   const network = given.length > 0 ? widened(request.network, given) : request.network
   const attachment = await offer({ ...rest, network, link: linkName(key), by })
   return { Interface: answered(attachment, given, mac) }
+}
+
+/** As Docker's own networks have it: who gets an address after another has its MAC, too, and neighbours need not learn it. */
+function macFor(given: readonly Ip[]): string | undefined {
+  const ip = given.find(each => familyOf(each) === 4)
+  return (
+    ip && ['02', '42', ...Array.from(bytesOf(ip), octet => octet.toString(16).padStart(2, '0'))].join(':')
+  )
 }
 
 /** Docker says which endpoint has an address: one that has it by our records is of a container that is no more. */

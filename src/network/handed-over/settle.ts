@@ -1,6 +1,6 @@
 /** Where the container of an attachment is that was handed over. */
 
-import { findHostEnd } from '../../bridge/bridge.ts'
+import { announceTaken, findHostEnd } from '../../bridge/bridge.ts'
 import { TsnetError } from '../../model/errors.ts'
 import { type Attachment, type AttachmentKey, NOWHERE, ownerTag } from '../../model/network.ts'
 import { shortName } from '../../model/publication/container-name.ts'
@@ -68,14 +68,19 @@ function placeOf(
   return { netns: { path, ...netns.identity }, containerInterface: { name, mac, mtu } }
 }
 
-/** The other end of the attachment's pair, if it is in that namespace and up: until then it may get another name. */
+/**
+ * The other end of the attachment's pair, if it is in that namespace and up: until then it may get another name. Its
+ * addresses may have been another's a moment ago, so whoever is on the network is told whose they are.
+ */
 function endIn(netns: Netns, owner: string): Link | undefined {
   using host = openNetlink()
   const end = findHostEnd(host, owner)
   if (end === undefined) return undefined
   using nl = inside(netns, () => openNetlink())
   const isIt = ({ index, peerIndex, up }: Link) => up && index === end.peerIndex && peerIndex === end.index
-  return listLinks(nl, { kind: 'veth' }).find(isIt)
+  const found = listLinks(nl, { kind: 'veth' }).find(isIt)
+  if (found !== undefined) announceTaken(netns, nl, found)
+  return found
 }
 
 function change(key: AttachmentKey, to: (attachment: Attachment) => Attachment): Promise<Attachment> {
