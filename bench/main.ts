@@ -23,6 +23,7 @@ import { drawReports } from './chart/chart.ts'
 import { benchCni } from './cni/cni.ts'
 import { benchCrowd } from './crowd.ts'
 import { benchDockerd } from './dockerd.ts'
+import { benchHosts } from './hosts/hosts.ts'
 import { benchIpam } from './ipam.ts'
 import { benchListing } from './listing.ts'
 import { benchLoopback } from './loopback/loopback.ts'
@@ -52,6 +53,7 @@ const benches: Record<string, Bench> = {
   cni: { run: benchCni, rounds: 40, compares: true },
   crowd: { run: benchCrowd, rounds: 2 },
   dockerd: { run: benchDockerd, rounds: 2 },
+  hosts: { run: benchHosts, rounds: 3 },
   ipam: { run: benchIpam, rounds: 40 },
   listing: { run: benchListing, rounds: 11 },
   loopback: { run: benchLoopback, rounds: 9 },

@@ -1,6 +1,7 @@
 /** `tsnet ports`. */
 
 import type { Asker } from '../control/client.ts'
+import type { HostTrouble } from '../control/held-ports.ts'
 import { sizeOf } from '../model/text/text.ts'
 import type { HeldPort } from '../publish/attachment-ports.ts'
 import { type ListedPort, listOthers, listPublished, publishedHere } from '../publish/list.ts'
@@ -19,7 +20,10 @@ export async function ports(
 ): Promise<void> {
   const print = printerOf(listingOf(all), options)
   requireRunDirectory()
-  if (!watch) return list(terminal, all, print)
+  if (!watch) {
+    await warnOfHosts(terminal)
+    return list(terminal, all, print)
+  }
   const { again } = await import('./watching/again.ts')
   await again(terminal, () => list(terminal, all, print), options.json ? '' : '\n')
 }
@@ -40,6 +44,18 @@ async function list(
   const others = all ? await listOthers(held, line => terminal.error(`tsnet: ${line}\n`)) : []
   const listed: ListedPort[] = [...published, ...others].sort((a, b) => a.hostPort - b.hostPort)
   print(terminal, listed)
+}
+
+/** What is amiss between the hosts of networks is said wherever somebody looks. */
+async function warnOfHosts(terminal: Terminal): Promise<void> {
+  const troubles = await askOnce(
+    terminal,
+    () => readDaemon(terminal),
+    // A listing does not fail for the sake of a warning.
+    client => client?.ask('host-troubles').catch(() => []) ?? Promise.resolve([]),
+  )
+  for (const { network, why } of troubles as HostTrouble[])
+    terminal.error(`tsnet: warning: network ${network}: ${why}\n`)
 }
 
 /** Without a daemon: what is written down, and nothing is counted. */

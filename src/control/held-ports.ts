@@ -26,8 +26,18 @@ export interface PortHolder {
   /** All ports of an attachment, or none; its names can be asked for then. */
   serve(owner: string): Promise<void>
   release(owner: string): Promise<void>
-  /** What keeps names from being told on a network: sentences. */
-  troubles(network: string): Promise<string[]>
+  /** What keeps names from being told on a network, and what is amiss between its hosts: sentences. */
+  troubles(network: Talked): Promise<string[]>
+}
+
+/** A network of which the daemon has something to say. */
+export type Talked = Pick<Network, 'name' | 'names' | 'hosts'>
+
+/** What is amiss between the hosts of a network. */
+export interface HostTrouble {
+  network: string
+  /** A sentence. */
+  why: string
 }
 
 type Held = (PortHolder & Disposable) | undefined
@@ -54,12 +64,13 @@ export function operationsWith(
   }
 }
 
-/** Names that are not told keep nobody from being attached: it is said. */
+/** Names that are not told, and hosts that are not heard of, keep nobody from being attached: it is said. */
 async function statusWith(holder: () => Promise<Held>, asked: Network): Promise<void> {
   await network.status(asked)
-  if (asked.names === undefined) return
+  if (asked.names === undefined && asked.hosts === undefined) return
   using held = await holder()
-  const troubles = (await held?.troubles(asked.name).catch(() => [])) ?? []
+  const unheard = asked.hosts === undefined ? [] : ['no daemon answers that would hear of the other hosts']
+  const troubles = held === undefined ? unheard : await held.troubles(asked).catch(() => [])
   for (const trouble of troubles) warn(`network ${asked.name}`, trouble)
 }
 
@@ -103,7 +114,12 @@ async function answering(): Promise<Held> {
 const holderOf = (client: ControlClient): PortHolder & Disposable => ({
   serve: async owner => void (await client.ask('serve', { owner })),
   release: async owner => void (await client.ask('release', { owner })),
-  troubles: async name => (await client.ask('name-troubles', { network: name })) as string[],
+  troubles: async ({ name, names, hosts }) => [
+    ...(names === undefined ? [] : ((await client.ask('name-troubles', { network: name })) as string[])),
+    ...(hosts === undefined ? [] : ((await client.ask('host-troubles')) as HostTrouble[]))
+      .filter(({ network }) => network === name)
+      .map(({ why }) => why),
+  ],
   [Symbol.dispose]: () => client[Symbol.dispose](),
 })
 

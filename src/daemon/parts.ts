@@ -61,7 +61,7 @@ export class Parts {
     this.names = new Names(index, log)
     this.hostNetworks = new HostNetworks(log, (...away) => void this.names.tellAway(...away))
     this.ownNames = new OwnNames(index, this.hostNetworks)
-    this.holder = holderWith(this.attachments, this.names)
+    this.holder = holderWith(this.attachments, this.names, this.hostNetworks)
     this.placeholders = new Placeholders(this.front, { tell: toldHeld })
     this.docker = { host: hostOf(process.env), holder: this.holder, log }
     const endpoints = () => index.others().flatMap(({ value }) => value.endpoint ?? [])

@@ -18,7 +18,7 @@ import type { Parts } from './parts.ts'
 /** Who answers. */
 export interface Answering extends Pick<Parts, 'publisher' | 'attachments' | 'placeholders' | 'holder'> {
   observing: Pick<Observing, 'observer' | 'events'>
-  hostNetworks: Pick<HostNetworks, 'list' | 'of'>
+  hostNetworks: Pick<HostNetworks, 'list' | 'of' | 'troubles'>
 }
 
 /** The handlers of a daemon, by name. */
@@ -40,6 +40,7 @@ export const handlersOf = (
     return found
   },
   hosts: () => hostNetworks.list(),
+  'host-troubles': () => hostNetworks.troubles(),
   host: words => hostNetworks.of(networkOf(words)).details(hostOf(words)),
   'forget-host': words => hostNetworks.of(networkOf(words)).forget(hostOf(words)),
   held: () => [...attachments.list(), ...placeholders.list()],
@@ -47,7 +48,7 @@ export const handlersOf = (
   attached: words => attached.list(wordIn(words)),
   serve: words => holder.serve(ownerOf(words)),
   release: words => holder.release(ownerOf(words)),
-  'name-troubles': words => holder.troubles(networkOf(words)),
+  'name-troubles': words => holder.troubles({ name: networkOf(words) }),
   'docker-proxy': (words, peer) => placeholders.serve(words, peer),
   leave: (_, peer) => placeholders.leave(peer),
 })

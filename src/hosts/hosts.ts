@@ -23,4 +23,4 @@
 
 export { HOST_STATES, type HostDetails, type HostRow } from './listed.ts'
 export type { Away, AwayChange, NameWord } from './names/names.ts'
-export { Presence, type PresenceState } from './presence.ts'
+export { Presence } from './presence.ts'

@@ -22,7 +22,7 @@ import { bootClock, forgetHeld, hostId, isSameCut, readHeld, writeHeld } from '.
 import { emptyView, keysOf, type Layout } from './keys.ts'
 import { type HostDetails, type HostRow, rowsOf } from './listed.ts'
 import type { MembersChange } from './members.ts'
-import { Membership, type MembershipState } from './membership.ts'
+import { Membership } from './membership.ts'
 import { type AwayChange, HostNames } from './names/names.ts'
 import { nameKeysOf } from './names/words.ts'
 import { findUnderlay } from './underlay.ts'
@@ -34,13 +34,6 @@ const LOOK_MS = 5_000
 const RETRY_MS = 2_000
 /** After the last word of a host its containers are found no more; its routes may stay longer. */
 const NAMES_KEPT_S = 60
-
-export interface PresenceState extends MembershipState {
-  network: string
-  id: string
-  layout: Layout
-  addresses: string[]
-}
 
 export class Presence {
   readonly network: string
@@ -82,17 +75,10 @@ export class Presence {
     })
   }
 
-  get state(): PresenceState {
-    const state = this.#membership?.state ?? { members: [], revision: 0 }
-    const trouble = state.trouble ?? this.#trouble
-    return {
-      ...state,
-      ...(trouble !== undefined && { trouble }),
-      network: this.network,
-      id: this.#id,
-      layout: this.#layout,
-      addresses: this.#underlay?.addresses ?? [],
-    }
+  /** What is amiss: sentences. */
+  get troubles(): string[] {
+    const found = [this.#membership?.state.trouble, this.#trouble]
+    return found.filter(trouble => trouble !== undefined)
   }
 
   /** Every host of the network, as far as it is known. */

@@ -55,6 +55,13 @@ t.test('no packet is lost, whoever dies of etcd and the daemons, and an ADD need
     const { stderr, stdout } = await one.tsnet.run('host', 'ls')
     t.match(stderr, /warning: network front: .*ECONNREFUSED|warning: network front: /)
     t.match(stdout, /self/)
+    t.match(
+      (await one.tsnet.run('ports')).stderr,
+      /^tsnet: warning: network front: no etcd answers|^tsnet: warning: network front: .*ECONNREFUSED/m,
+    )
+    const { code, stderr: said } = await site.status(one)
+    t.equal(code, 0, 'STATUS succeeds, and says so')
+    t.match(said, /warning: network front: .*ECONNREFUSED/)
     const d = await site.container(one, 'd')
     t.match(await b.namespace.ask('tcp', d.v4, PORT), { place: 'd' })
     await site.startEtcd()

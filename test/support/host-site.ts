@@ -7,11 +7,12 @@
  */
 
 import { writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { Test } from 'tap'
-import { type Host, lab, type Namespace, type Running, type World, waitFor } from 'tsnet/lab'
+import { type Finished, type Host, lab, type Namespace, type Running, type World, waitFor } from 'tsnet/lab'
 import type { HostRow } from '../../src/hosts/hosts.ts'
 import type { NatBackend } from '../../src/model/network.ts'
-import { Command } from './daemon.ts'
+import { Command, EXECUTABLE } from './daemon.ts'
 
 const ETCD = '192.168.77.1'
 export const SUBNETS = ['10.200.0.0/16', 'fd00:200::/48'] as const
@@ -154,6 +155,16 @@ export class HostSite {
   async #ctl(...words: string[]): Promise<string> {
     const env = { ETCDCTL_API: '3' }
     return (await this.middle.run('etcdctl', '--endpoints', `http://${ETCD}:2379`, ...words, { env })).stdout
+  }
+
+  /** What a runtime is told that asks whether the network is ready. */
+  status({ host }: Machine): Promise<Finished> {
+    const [plugin] = JSON.parse(this.list()).plugins
+    return host.run(EXECUTABLE, {
+      env: { CNI_COMMAND: 'STATUS', CNI_PATH: dirname(EXECUTABLE), TSNET_NAT: this.backend },
+      stdin: JSON.stringify({ ...plugin, cniVersion: '1.1.0', name: 'front' }),
+      mayFail: true,
+    })
   }
 
   /** A container that answers. @returns it, and its addresses, IPv4 first */

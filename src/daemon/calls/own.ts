@@ -9,7 +9,7 @@ import { TsnetError } from '../../model/errors.ts'
 import type { Succession } from '../succession.ts'
 
 /** Change nothing, and answer at once. */
-const READING: readonly string[] = ['attached', 'held', 'ports']
+const READING: readonly string[] = ['attached', 'held', 'host-troubles', 'ports']
 
 /** None of them asks who it is. */
 const NOBODY: Peer = { pid: () => 0, onGone() {}, stays() {}, isThere: () => true, dismiss() {} }

@@ -6,6 +6,7 @@
  */
 
 import { readFileSync, statSync } from 'node:fs'
+import type { HostTrouble } from '../../control/held-ports.ts'
 import type { AwayChange, HostRow, NameWord, Presence } from '../../hosts/hosts.ts'
 import { messageOf, TsnetError } from '../../model/errors.ts'
 import type { HostsOptions } from '../../model/hosts/hosts.ts'
@@ -38,15 +39,20 @@ export class HostNetworks {
     return this.#presences.size > 0
   }
 
-  /** All hosts of all networks, and why one of these is not as it should be. */
+  /** All hosts of all networks, and what is amiss between them. */
   list(): { hosts: HostRow[]; troubles: string[] } {
     const all = [...this.#presences.values()]
     return {
       hosts: all.flatMap(each => each.rows()),
-      troubles: all.flatMap(({ state: { network, trouble } }) =>
-        trouble === undefined ? [] : [`network ${network}: ${trouble}`],
-      ),
+      troubles: this.troubles().map(({ network, why }) => `network ${network}: ${why}`),
     }
+  }
+
+  /** What is amiss between the hosts of a network. */
+  troubles(): HostTrouble[] {
+    return [...this.#presences.values()].flatMap(({ network, troubles }) =>
+      troubles.map(why => ({ network, why })),
+    )
   }
 
   /** @throws TsnetError `invalid-environment` */

@@ -45,6 +45,7 @@ const { reconcile: _, ...handlers } = handlersOf({
   observing: { observer: { counters: () => ({ at: 0, ports: [], containers: [] }) }, events: {} },
   hostNetworks: {
     list: () => ({ hosts: [], troubles: [] }),
+    troubles: () => [],
     of: () => ({ details: async () => ({}), forget: async () => {} }),
   },
 } as unknown as Answering)
