@@ -42,7 +42,7 @@ export const handlersOf = (
   hosts: () => hostNetworks.list(),
   'host-troubles': () => hostNetworks.troubles(),
   host: words => hostNetworks.of(networkOf(words)).details(hostOf(words)),
-  'forget-host': words => hostNetworks.of(networkOf(words)).forget(hostOf(words)),
+  'forget-host': words => hostNetworks.of(networkOf(words)).forget(hostOf(words), isDryIn(words)),
   held: () => [...attachments.list(), ...placeholders.list()],
   counters: words => observing.observer.counters(lookIn(words)),
   attached: words => attached.list(wordIn(words)),
@@ -91,7 +91,7 @@ function wordIn(words: unknown): string | undefined {
 function isDryIn(words: unknown): boolean {
   const { isDry = false } = (words ?? {}) as { isDry?: unknown }
   if (typeof isDry === 'boolean') return isDry
-  throw new TsnetError('invalid-environment', `reconcile: isDry: ${shown(isDry)} is neither true nor false`)
+  throw new TsnetError('invalid-environment', `isDry: ${shown(isDry)} is neither true nor false`)
 }
 
 /** The publications of these ids that are there: what has ended since they were chosen needs no end. */

@@ -13,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf, TsnetError } from '../model/errors.ts'
 import { type HostsOptions, prefixesOf } from '../model/hosts/hosts.ts'
 import { shown } from '../model/json/shown.ts'
+import { tellChange } from '../model/surroundings.ts'
 import { currentBootId } from '../netns/alive.ts'
 import { cookieHere } from '../netns/cookie.ts'
 import { Carrier, linkAddress, mtuOver, type Underlay } from './carrier/carrier.ts'
@@ -98,9 +99,10 @@ export class Presence {
 
   /**
    * Takes out what stands of another host.
+   * @param isDry only finds out whether it could be
    * @throws TsnetError `unknown-container`; `conflict`: it lives, and would come back; `try-again`; `io`: etcd is away
    */
-  async forget(id: string): Promise<void> {
+  async forget(id: string, isDry = false): Promise<void> {
     const { name, lastWordS } = await this.details(id)
     if (lastWordS !== undefined && lastWordS * 1_000 < 3 * BEAT_MS) {
       throw new TsnetError(
@@ -111,6 +113,7 @@ export class Presence {
         },
       )
     }
+    if (isDry) return
     const keys = keysOf(this.options.etcd.keys, this.network)
     const view = this.#membership?.view ?? emptyView('', 0)
     const claims = [...view.claims].filter(([, { value }]) => value === id)
@@ -124,6 +127,7 @@ export class Presence {
       gone.map(({ key }) => ({ kind: 'delete', key })),
     )
     if (done === undefined) throw new TsnetError('try-again', `host ${name} has just changed`)
+    for (const { key } of gone) tellChange(() => `etcdctl del ${key}`)
   }
 
   #rowOf(id: string): HostRow {

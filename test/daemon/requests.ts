@@ -11,7 +11,7 @@ t.test('a reconcile that is neither dry nor wet is refused, and changes nothing'
   for (const isDry of ['yes', 1, null, {}]) {
     await t.rejects(
       async () => reconcile?.({ isDry }, undefined as never),
-      { code: 'invalid-environment', message: /^reconcile: isDry: / },
+      { code: 'invalid-environment', message: /^isDry: / },
       String(isDry),
     )
   }

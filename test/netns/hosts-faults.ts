@@ -141,6 +141,7 @@ t.test('a host that is gone for good is forgotten by hand, and one that lives is
   const refused = await one.tsnet.try('host', 'forget', id)
   t.equal(refused.code, 1)
   t.match(refused.stderr, /it lives/)
+  t.match(await one.tsnet.try('host', 'forget', id, '--dry-run'), { code: 1, stderr: /it lives/ })
   const own = await selfOf(site, one)
   t.match((await one.tsnet.try('host', 'forget', own.id)).stderr, /is this very host/)
   t.match(
@@ -155,7 +156,12 @@ t.test('a host that is gone for good is forgotten by hand, and one that lives is
     what: 'it is silent for a while',
     withinMs: 60_000,
   })
-  t.match(await one.tsnet.run('host', 'forget', id, '--json'), { stdout: /"state":"up"/ })
+  t.match((await one.tsnet.run('host', 'forget', id, '--dry-run')).stdout, `and give away ${prefixes[0]}`)
+  t.match(await inspect(), { id }, 'which it was not')
+  t.match(await one.tsnet.run('host', 'forget', id, '--json', '--verbose'), {
+    stdout: /"state":"up"/,
+    stderr: /^(\[#\] etcdctl del \S+\n){2}$/,
+  })
   await waitFor(async () => (await site.hostsOf(one)).hosts.every(each => each.id !== id), {
     what: 'it is forgotten',
   })

@@ -1,6 +1,6 @@
 /** The commands `tsnet host …`, with their arguments and options. */
 
-import { addListOptions, type Command } from '../command.ts'
+import { addDoing, addListOptions, type Command, type Doing } from '../command.ts'
 import type { ListOptions } from '../listing/listing.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -30,14 +30,13 @@ export function addHosts(program: Command, terminal: Terminal): void {
       const { inspect } = await import('./host.ts')
       await inspect(terminal, word, network)
     })
-  host
-    .command('forget')
+  addDoing(host.command('forget'))
     .description('give away the prefix of a host that is gone for good')
     .argument('<host>', 'its name, its id or the beginning of it')
     .option(...network)
     .option('--json', 'print what was forgotten as JSON')
-    .action(async (word: string, { network, json }: Common) => {
+    .action(async (word: string, { network, json, dryRun }: Common & Doing) => {
       const { forget } = await import('./host.ts')
-      await forget(terminal, word, { network, json: json === true })
+      await forget(terminal, word, { network, json: json === true, isDry: dryRun === true })
     })
 }

@@ -70,7 +70,7 @@ export async function inspect(terminal: Terminal, word: string, network: string 
 export async function forget(
   terminal: Terminal,
   word: string,
-  { network, json }: { network?: string | undefined; json: boolean },
+  { network, json, isDry }: { network?: string | undefined; json: boolean; isDry: boolean },
 ): Promise<void> {
   const { hosts } = await ask<Said>('hosts')
   const host = chosen(hosts, word, network)
@@ -83,8 +83,11 @@ export async function forget(
       },
     )
   }
-  await ask('forget-host', { network: host.network, id: host.id })
-  terminal.out(json ? `${JSON.stringify([host])}\n` : `${host.name}\n`)
+  await ask('forget-host', { network: host.network, id: host.id, isDry })
+  const line = isDry
+    ? `would forget ${host.name} of network ${host.network}, and give away ${host.prefixes.join(', ')}`
+    : host.name
+  terminal.out(json ? `${JSON.stringify([host])}\n` : `${line}\n`)
 }
 
 /** @throws TsnetError `unknown-container`, `invalid-environment`: nobody is called so, or several are */
