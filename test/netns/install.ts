@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import { type Host, lab, waitFor } from 'tsnet/lab'
 import { EXECUTABLE } from '../support/daemon.ts'
 import { treeOf } from '../support/installing.ts'
+import { withNetworks } from '../support/networks.ts'
 
 const ROOT = '/srv/root'
 
@@ -219,4 +220,34 @@ t.test('an init system that refuses takes everything back; one that does not hea
     'daemon-reload',
   ])
   t.same(holds().slice(0, -2), before.slice(0, -2))
+})
+
+t.test('what people made stays when it is uninstalled, and is named with what takes it away', async t => {
+  const stage = await withNetworks(t, 'nftables', 'web')
+  const { scene, tsnet, network, leave } = stage
+  const { host } = scene
+  await host.tmpfs('/opt', '/usr/local', '/etc/containerd', '/etc/systemd/system', '/var/lib/tsnet')
+  await tsnet.run('install', '--init', 'none')
+  await network('create', 'front')
+  await tsnet.run('attach', 'front', 'netns:web')
+  const daemon = await tsnet.daemon()
+  await tsnet.run('publish', '8080:80', 'netns:web')
+  await tsnet.run('publish', '--keep', '8081:80', 'netns:web')
+  await daemon.stop('SIGTERM')
+  const left = [
+    'leave web on networks: who ends them needs the plugin; tsnet detach takes them off',
+    'leave *:8080/tcp of netns:web: what rules lead there goes on; tsnet unpublish --all ends it',
+    'leave *:8081/tcp of netns:web: it is kept for the next daemon; tsnet unpublish --all forgets it',
+    'leave /etc/cni/net.d/90-front.conflist: network front, made by hand; tsnet network rm front removes it',
+  ]
+  const leaves = ({ stdout }: { stdout: string }) =>
+    stdout.split('\n').filter(each => each.startsWith('leave '))
+  t.same(leaves(await tsnet.run('uninstall', '--dry-run')), left)
+  t.same(leaves(await tsnet.run('uninstall')), left)
+  // As it says.
+  await tsnet.daemon()
+  await tsnet.run('unpublish', '--all')
+  await leave('front', 'web')
+  await network('rm', 'front')
+  t.match((await tsnet.run('uninstall')).stdout, /^nothing to do: nothing is installed\n$/)
 })

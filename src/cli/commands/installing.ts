@@ -2,7 +2,7 @@
 
 import type { CommandText } from '../../install/install.ts'
 import type { Command } from '../command.ts'
-import type { InstallOptions, UninstallOptions } from '../install.ts'
+import type { InstallOptions, UninstallOptions } from '../install/install.ts'
 import type { Terminal } from '../terminal.ts'
 
 /** @param describe what the commands say of themselves, for manual and completions */
@@ -22,7 +22,7 @@ export function addInstalling(program: Command, terminal: Terminal, describe: ()
     .option('--dry-run', 'say what would be done')
     .option('--json', 'print the steps as JSON')
     .action(async (options: InstallOptions) => {
-      const { install } = await import('../install.ts')
+      const { install } = await import('../install/install.ts')
       await install(terminal, describe(), options)
     })
   program
@@ -32,7 +32,7 @@ export function addInstalling(program: Command, terminal: Terminal, describe: ()
     .option('--dry-run', 'say what would be done')
     .option('--json', 'print the steps as JSON')
     .action(async (options: UninstallOptions) => {
-      const { uninstall } = await import('../install.ts')
+      const { uninstall } = await import('../install/install.ts')
       await uninstall(terminal, options)
     })
 }

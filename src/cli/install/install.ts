@@ -2,10 +2,10 @@
 
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { roles } from '../cni/roles/roles.ts'
-import { connectControl } from '../control/client.ts'
-import { executable } from '../control/executable.ts'
-import { initSystemOf, isBooted, type Service, serviceItems } from '../install/init-system.ts'
+import { roles } from '../../cni/roles/roles.ts'
+import { connectControl } from '../../control/client.ts'
+import { executable } from '../../control/executable.ts'
+import { initSystemOf, isBooted, type Service, serviceItems } from '../../install/init-system.ts'
 import {
   CONFLIST,
   type CommandText,
@@ -13,14 +13,14 @@ import {
   planItems,
   Surroundings,
   uninstall as undoInstall,
-} from '../install/install.ts'
-import { linkTarget } from '../install/origin.ts'
-import { TsnetError } from '../model/errors.ts'
-import { shownPath } from '../model/json/shown.ts'
-import { VERSION } from '../model/version.ts'
-import { CONF_DIR, listNetworks, type NetworkList, parseNetworkList } from '../networks/conflist.ts'
-import { readContainerdConfig } from '../runtime/containerd-config.ts'
-import type { Terminal } from './terminal.ts'
+} from '../../install/install.ts'
+import { linkTarget } from '../../install/origin.ts'
+import { TsnetError } from '../../model/errors.ts'
+import { shownPath } from '../../model/json/shown.ts'
+import { VERSION } from '../../model/version.ts'
+import { CONF_DIR, listNetworks, type NetworkList, parseNetworkList } from '../../networks/conflist.ts'
+import { readContainerdConfig } from '../../runtime/containerd-config.ts'
+import type { Terminal } from '../terminal.ts'
 
 export interface InstallOptions {
   binDir?: string
@@ -111,6 +111,11 @@ export async function uninstall(terminal: Terminal, options: UninstallOptions): 
   const around = new Surroundings(rootOf(options))
   const count = await undoInstall(around, { dryRun: options.dryRun === true, say })
   if (count === 0) say('nothing to do: nothing is installed')
+  // In a folder that stands for / there is nothing of anybody's; and only root sees what there is.
+  if (around.root === '' && process.getuid?.() === 0) {
+    const { leftHere } = await import('./left.ts')
+    leftHere().forEach(say)
+  }
   finish()
 }
 
