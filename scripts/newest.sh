@@ -11,7 +11,7 @@ set -eu
 
 tree=${TSNET_NEWEST:-/var/tmp/tsnet-sid}
 project=$(cd "$(dirname "$0")/.." && pwd)
-packages=podman,netavark,aardvark-dns,docker.io,docker-cli,containerd,runc,crun,lxc,nftables,iptables,conntrack,containernetworking-plugins,iproute2,iputils-ping,iperf3,busybox-static,nodejs,socat,strace,tcpdump,procps,kmod,systemd,dbus-bin,wrk,catatonit
+packages=podman,netavark,aardvark-dns,docker.io,docker-cli,containerd,runc,crun,lxc,nftables,iptables,conntrack,containernetworking-plugins,iproute2,iputils-ping,iperf3,busybox-static,nodejs,socat,strace,tcpdump,procps,kmod,systemd,dbus-bin,wrk,catatonit,prometheus,docker-compose
 
 if [ "$(id -u)" != 0 ]; then
   echo "$0: run it as root: it makes namespaces and mounts" >&2

@@ -1,6 +1,6 @@
 /** What docs/runtimes.md says of each runtime is typed into a host that has it; or the page says that nobody did. */
 
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { readDocument } from '../support/document.ts'
 import { Lxc } from '../support/lxc.ts'
@@ -11,8 +11,15 @@ import { answers, block, makePage, openReader, type Reader, SERVE, typeAll } fro
 t.setTimeout(600_000) // on a busy machine
 
 const PAGE = 'docs/runtimes.md'
-const { typed } = readDocument(PAGE)
-const TYPED = ['# Runtime by runtime', '## Docker', '## podman', '## LXC', '## runc and crun']
+const { typed, block: blockOf } = readDocument(PAGE)
+const TYPED = [
+  '# Runtime by runtime',
+  '## Docker',
+  '## Docker Compose',
+  '## podman',
+  '## LXC',
+  '## runc and crun',
+]
 
 /** A host with what is said before all runtimes. */
 async function open(t: Test): Promise<Reader> {
@@ -41,6 +48,27 @@ t.test('Docker', async t => {
   await typeAll(t, reader, typed('## Docker'))
   await answers(t, reader)
   await reader.type('docker rm -f web')
+  await dockerd.stop()
+})
+
+t.test('Docker Compose', async t => {
+  const reader = await open(t)
+  const { host } = reader
+  const { tar } = await makePage(reader)
+  const dockerd = await startDocker(reader, tar, 'nginx:alpine')
+  mkdirSync(host.path('/srv/shop'))
+  writeFileSync(host.path('/srv/shop/compose.yaml'), blockOf('services:'))
+  const isSecond = (await reader.try('docker compose version')).code === 0
+  const asHere = (text: string) =>
+    isSecond ? text : text.replace('docker compose', 'docker-compose').replaceAll('shop-web-1', 'shop_web_1')
+  const lines = typed('## Docker Compose').map(each => ({
+    ...each,
+    command: `cd /srv/shop && ${asHere(each.command)}`,
+    prints: each.prints.map(asHere),
+  }))
+  await typeAll(t, reader, lines)
+  await answers(t, reader)
+  await reader.type(asHere('cd /srv/shop && docker compose down --timeout 0'))
   await dockerd.stop()
 })
 
