@@ -21,6 +21,7 @@ import { type Notice, noticeOf, RuleNotices } from '../network/reconcile/notices
 import {
   concernedBridge,
   concernsLimits,
+  EVERYTHING,
   type Found,
   reconcile,
   type Scope,
@@ -29,6 +30,7 @@ import { Rests } from '../network/reconcile/rests.ts'
 import { isHairpinClosed } from '../ports/hairpin.ts'
 import { LegacyWatch } from './legacy-watch.ts'
 import { Findings, type Logs } from './observing/findings.ts'
+import { Unmade } from './unmade.ts'
 
 /** What comes in one burst is heard together. */
 const BURST_MS = 25
@@ -68,6 +70,13 @@ export class KeepWhole {
   #laterPorts = new Set<number>()
   /** Of what a limit may be gone. */
   #limited = new Set<number | string>()
+  /** Something was heard since the last pass; else it is only looked again. */
+  #isNews = false
+  /** Whom the pass could not compare with anything. */
+  readonly #unmade = new Unmade(scope => {
+    this.#addScope(scope)
+    this.#soon(0)
+  })
   #timer: NodeJS.Timeout | undefined
   #passing: Promise<void> | undefined
   #hearing: Promise<void> | undefined
@@ -103,7 +112,7 @@ export class KeepWhole {
 
   /** Legacy iptables says nothing of its changes. */
   readonly #legacy = new LegacyWatch(() => {
-    this.#rules = true
+    this.#rules = this.#isNews = true
     this.#soon(0)
   })
 
@@ -127,6 +136,7 @@ export class KeepWhole {
     await this.#readable.end()
     await this.#hearing
     await this.#passing
+    this.#unmade[Symbol.dispose]()
     for (const { listener } of this.#listeners) listener[Symbol.dispose]()
     this.#portListener[Symbol.dispose]()
   }
@@ -134,6 +144,7 @@ export class KeepWhole {
   async #hear(): Promise<void> {
     while (await this.#readable.wait()) {
       for (const { listener, hear } of this.#listeners) if (!hear(listener)) this.#everything()
+      this.#isNews ||= this.#isConcerned()
       if (this.#isConcerned()) this.#soon(0)
       await sleep(BURST_MS)
     }
@@ -156,6 +167,7 @@ export class KeepWhole {
       this.#bridges = 'all'
       this.#settings = true
     }
+    this.#isNews ||= this.#isConcerned()
     if (this.#isConcerned()) this.#soon(0)
   }
 
@@ -164,8 +176,16 @@ export class KeepWhole {
   }
 
   #everything(): void {
-    this.#rules = this.#settings = this.#limits = true
-    this.#bridges = 'all'
+    this.#addScope(EVERYTHING)
+    this.#isNews = true
+  }
+
+  #addScope(scope: Scope): void {
+    this.#rules ||= scope.rules
+    this.#settings ||= scope.settings
+    this.#limits ||= scope.limits
+    if (scope.bridges === 'all') this.#bridges = 'all'
+    else for (const name of scope.bridges) this.#addBridge(name)
   }
 
   #isConcerned(): boolean {
@@ -217,16 +237,17 @@ export class KeepWhole {
       if (rest > 0) restMs = Math.min(restMs, rest)
       return rest === 0
     }
-    const found = await reconcile({ scope, mayMend })
+    const isNews = this.#isNews
+    this.#isNews = false
+    const tellMaking = (owners: readonly string[]) => {
+      if (isNews) this.#unmade.note(owners, scope)
+    }
+    const found = await reconcile({ scope, mayMend, tellMaking })
     this.#findings.tell(found)
     const left = found.filter(({ outcome, isFinal }) => outcome === 'kept' && isFinal !== true)
     for (const { subject } of left) restMs = Math.min(restMs, Math.max(AGAIN_MS, this.#rests.restMs(subject)))
     if (restMs === Number.POSITIVE_INFINITY) return 0
-    this.#rules ||= scope.rules
-    this.#settings ||= scope.settings
-    this.#limits ||= scope.limits
-    if (scope.bridges === 'all') this.#bridges = 'all'
-    else for (const name of scope.bridges) this.#addBridge(name)
+    this.#addScope(scope)
     return restMs
   }
 

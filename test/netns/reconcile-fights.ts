@@ -100,18 +100,33 @@ for (const backend of BACKENDS) {
     const have = (owner = '') => rules().then(text => text.includes(`tsnet:${owner}`))
     const flush = () => scene.host.run('sh', '-c', `${FLUSH[backend]}; nft flush ruleset`)
 
-    const lock = `/run/tsnet/${a}.lock`
-    const busy = scene.host.start('sh', '-c', 'exec 9>"$0"; flock 9; exec sleep 120', lock)
-    const isLocked = () =>
-      scene.host.run('flock', '-n', lock, 'true', { mayFail: true }).then(({ code }) => code !== 0)
-    await waitFor(isLocked, { what: 'a to be busy' })
+    const busyWith = async (owner = '') => {
+      const lock = `/run/tsnet/${owner}.lock`
+      const busy = scene.host.start('sh', '-c', 'exec 9>"$0"; flock 9; exec sleep 120', lock)
+      const isLocked = () =>
+        scene.host.run('flock', '-n', lock, 'true', { mayFail: true }).then(({ code }) => code !== 0)
+      await waitFor(isLocked, { what: `somebody to be busy with ${owner}` })
+      return busy
+    }
+    const busy = await busyWith(a)
     await flush()
     await waitFor(() => have(b), { what: 'the rules of b' })
     t.notOk(await have(a), 'somebody is busy with a')
     await busy.stop('SIGKILL')
     await t.resolves(stage.isWhole(), 'a is looked at when nobody is busy with it any more')
 
-    await scene.host.run('sed', '-i', 's/"attached"/"detaching"/', `/run/tsnet/attachments/${b}.json`)
+    const becomes = (from: string, to: string) =>
+      scene.host.run('sed', '-i', `s/"${from}"/"${to}"/`, `/run/tsnet/attachments/${b}.json`)
+    const making = await busyWith(b)
+    await becomes('attached', 'attaching')
+    await flush()
+    await waitFor(() => have(a), { what: 'the rules of a' })
+    t.notOk(await have(b), 'b is being made, and has lost what it had by then')
+    await becomes('attaching', 'attached')
+    await making.stop('SIGKILL')
+    await t.resolves(stage.isWhole(), 'b is looked at once it is made')
+
+    await becomes('attached', 'detaching')
     await flush()
     await waitFor(() => have(a), { what: 'the rules of a' })
     t.notOk(await have(b), 'a DEL of b had begun')

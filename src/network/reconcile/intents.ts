@@ -5,7 +5,7 @@ import type { Attachment, NatBackend, NatIntent } from '../../model/network.ts'
 import type { Publication } from '../../model/publication/publication.ts'
 import type { SpoofGuard } from '../../nat/nat.ts'
 import { type ReadClaims, readClaimsOnce } from '../../ports/claim-files.ts'
-import type { HeldOwners } from '../../records/hold.ts'
+import { HeldOwners } from '../../records/hold.ts'
 import { listPublications, readPublication } from '../../records/publications.ts'
 import { listOwners, readEntry } from '../../records/records.ts'
 import { asHeld } from '../shared-ports.ts'
@@ -20,15 +20,25 @@ export interface Intents {
   /** In the order in which they were made: of two that have a port, the first has it. */
   attached: Attached[]
   published: Publication[]
+  /** Owners that were being made when it was read: of attachments, of publications. Nothing is compared with them. */
+  making: string[]
   /** What rules of a backend have to achieve: of attachments, of guests once each, of publications. */
   natOf: (backend: NatBackend) => NatIntent[]
 }
 
 /** @param owners absent: of the whole host */
 export function readIntents(owners: Iterable<string> = listOwners()): Intents {
-  const attached = [...owners].flatMap(owner => readAttached(owner) ?? [])
+  const attached: Attached[] = []
+  const making: string[] = []
+  for (const owner of owners) {
+    const entry = readEntry(owner)
+    if (entry?.state === 'attached') attached.push({ owner, attachment: entry.attachment })
+    if (entry?.state === 'attaching') making.push(owner)
+  }
   attached.sort((a, b) => compare(a.attachment.createdAt, b.attachment.createdAt))
-  const published = listPublications().filter(isCurrent)
+  const publications = listPublications()
+  const published = publications.filter(isCurrent)
+  making.push(...publications.flatMap(({ id, beginning }) => (beginning ? [id] : [])))
   const known = new Map<NatBackend, NatIntent[]>()
   const claims = readClaimsOnce()
   const natOf = (backend: NatBackend): NatIntent[] => {
@@ -36,7 +46,7 @@ export function readIntents(owners: Iterable<string> = listOwners()): Intents {
     known.set(backend, intents)
     return intents
   }
-  return { attached, published, natOf }
+  return { attached, published, making, natOf }
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : Number(a > b))
@@ -47,6 +57,21 @@ const isCurrent = ({ beginning, ending }: Publication): boolean => !beginning &&
 export function readAttached(owner: string): Attached | undefined {
   const entry = readEntry(owner)
   return entry?.state === 'attached' ? { owner, attachment: entry.attachment } : undefined
+}
+
+/**
+ * What became of those that were being made.
+ * @returns `made`: whether somebody is there now who was not; `making`: with whom somebody is busy still
+ */
+export function madeSince(making: Iterable<string>): { made: boolean; making: string[] } {
+  using held = new HeldOwners()
+  const all = [...making]
+  const still = all.filter(owner => !held.take(owner))
+  const isMade = (owner: string): boolean => {
+    const publication = readPublication(owner)
+    return publication === undefined ? readAttached(owner) !== undefined : isCurrent(publication)
+  }
+  return { made: all.some(owner => !still.includes(owner) && isMade(owner)), making: still }
 }
 
 /** Takes the lock of one that is as it was when it was looked at. False where somebody is busy with it, or was since. */

@@ -13,6 +13,9 @@
  * the kernel; and only what lacks is made, so it can be done at any time and by several at once. The daemon does it
  * when it hears that something went (daemon/keep-whole.ts), and `tsnet reconcile` by hand.
  *
+ * Whoever is being made has no part in it: what he had made already may be gone with the rest, so the daemon looks at him
+ * once he is made (daemon/unmade.ts).
+ *
  * What is deleted stays deleted: an attachment whose DEL has begun says so in its record, and whoever is busy with one
  * has its lock. What others added, and what is in the containers, is theirs. A bridge that was somebody else's, and a
  * port that is gone with the container's end, are named and cannot be put back. Connections that began meanwhile, and
@@ -33,6 +36,7 @@ import { type Difference, doPart, type Part } from './part.ts'
 import { guardPart, ruleParts, translatedOf } from './rules.ts'
 import { settingParts } from './settings.ts'
 
+export { madeSince } from './intents.ts'
 export { concernsLimits } from './limits.ts'
 export { concernedBridge } from './links.ts'
 export type { Difference } from './part.ts'
@@ -58,6 +62,8 @@ export interface ReconcileOptions {
   scope?: Scope
   /** False for a subject that is to be left alone for now. */
   mayMend?: (subject: string) => boolean
+  /** Hears who was being made meanwhile, and may have lost what he had by then: `madeSince` says when to look again. */
+  tellMaking?: (owners: readonly string[]) => void
 }
 
 /** Compares all in a scope with the records, and puts back what is lacking. */
@@ -65,8 +71,10 @@ export async function reconcile({
   isDry = false,
   scope = EVERYTHING,
   mayMend = () => true,
+  tellMaking = () => {},
 }: ReconcileOptions = {}): Promise<Found[]> {
   const intents = readIntents()
+  tellMaking(intents.making)
   const found: Difference[] = []
   for (const part of partsOf(intents, scope)) {
     // On a full host a pass takes a while, and whoever calls meanwhile is served.

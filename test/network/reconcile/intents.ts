@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { readIntents } from '../../../src/network/reconcile/intents.ts'
+import { madeSince, readIntents } from '../../../src/network/reconcile/intents.ts'
+import { HeldOwners } from '../../../src/records/hold.ts'
 import { writePublication } from '../../../src/records/publications.ts'
 import { publication } from '../../support/publications.ts'
 
@@ -23,5 +24,20 @@ t.test('a publication has rules from when it is whole until it ends', t => {
     readIntents([]).published.map(({ id }) => id),
     [whole.id],
   )
+  t.end()
+})
+
+t.test('who is being made is told, and once he is made, and nobody is busy with him, that he is', t => {
+  const [half, dead] = ['d'.repeat(16), 'e'.repeat(16)]
+  for (const id of [half, dead]) writePublication(publication({ id, beginning: true }))
+  const { making } = readIntents([])
+  t.strictSame([...making].sort(), ['b'.repeat(16), half, dead])
+  const busy = new HeldOwners()
+  t.ok(busy.take(half))
+  t.strictSame(madeSince([half, dead]), { made: false, making: [half] }, 'nobody makes the other any more')
+  writePublication(publication({ id: half }))
+  t.strictSame(madeSince([half]), { made: false, making: [half] })
+  busy[Symbol.dispose]()
+  t.strictSame(madeSince([half]), { made: true, making: [] })
   t.end()
 })
