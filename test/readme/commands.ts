@@ -1,6 +1,7 @@
 /** Every block of README.md that somebody could type is run, as it stands there: here, or in runtimes.ts. */
 
 import t from 'tap'
+import { readDocument } from '../support/document.ts'
 import { treeOf } from '../support/installing.ts'
 import { block, blocks, openReader } from '../support/readme.ts'
 
@@ -21,6 +22,21 @@ t.test('every block that could be typed is run by a test', async t => {
   for (const each of typed)
     t.ok(
       [...HERE, ...IN_RUNTIMES].some(start => each.startsWith(start)),
+      each,
+    )
+})
+
+t.test('what README begins with is typed in the tutorial', async t => {
+  const first = block('$ tsnet')
+    .split('\n')
+    .map(line => line.replace(/^\$ |\s+#.*$/g, ''))
+  const typed = readDocument('docs/tutorial.md')
+    .typed()
+    .map(({ command }) => command)
+  t.equal(first.length, 6)
+  for (const each of first)
+    t.ok(
+      typed.some(command => `${command} `.startsWith(`${each} `)),
       each,
     )
 })
