@@ -151,6 +151,19 @@ const expression = attributes({
       ),
     ),
   ],
+  rt: [
+    2,
+    only(
+      'name',
+      'rt',
+      nested(
+        attributes({
+          dreg: [1, be32],
+          key: [2, named(be32, { classid: 0, nexthop4: 1, nexthop6: 2, tcpmss: 3, xfrm: 4 })],
+        }),
+      ),
+    ),
+  ],
   nat: [
     2,
     only(

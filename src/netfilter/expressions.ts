@@ -6,6 +6,7 @@
  * register 1 again.
  */
 
+import { u32 } from '../netlink/codecs.ts'
 import * as k from './constants.ts'
 import type { ExpressionInput } from './expression-tables.ts'
 import type { RuleExpression, SetLiteral } from './rule.ts'
@@ -42,6 +43,28 @@ export const ct = (key: Key<'ct'>['key'], dreg = FIRST): ExpressionInput => ({
   name: 'ct',
   ct: { key, dreg },
 })
+
+/** To whom a packet is handed next: the gateway of its route, or where there is none its destination. */
+export const nextHop = (family: 'ip' | 'ip6', dreg = FIRST): ExpressionInput => ({
+  name: 'rt',
+  rt: { dreg, key: family === 'ip' ? 'nexthop4' : 'nexthop6' },
+})
+
+/** Bits are set in the packet's mark; the others stay. Equivalent to: meta mark set meta mark | BITS */
+export const markWith = (bits: number): readonly ExpressionInput[] => [
+  meta('mark'),
+  {
+    name: 'bitwise',
+    bitwise: {
+      sreg: FIRST,
+      dreg: FIRST,
+      length: 4,
+      mask: { value: u32.encode(~bits >>> 0) },
+      xor: { value: u32.encode(bits) },
+    },
+  },
+  { name: 'meta', meta: { key: 'mark', sreg: FIRST } },
+]
 
 /** Of what kind the destination is for this host; RTN_LOCAL is 2. Equivalent to: fib daddr type */
 export const fibDestinationType = (dreg = FIRST): ExpressionInput => ({

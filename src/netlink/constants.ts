@@ -43,6 +43,9 @@ export const RTM_GETROUTE = 26
 export const RTM_NEWNEIGH = 28
 export const RTM_DELNEIGH = 29
 export const RTM_GETNEIGH = 30
+export const RTM_NEWRULE = 32
+export const RTM_DELRULE = 33
+export const RTM_GETRULE = 34
 export const RTM_NEWQDISC = 36
 export const RTM_DELQDISC = 37
 export const RTM_GETQDISC = 38
@@ -104,6 +107,9 @@ export const RT_SCOPE_NOWHERE = 255
 export const RTM_F_FIB_MATCH = 0x2000
 export const RTNH_F_ONLINK = 0x4
 export const RTNH_F_LINKDOWN = 0x10
+
+// linux/fib_rules.h
+export const FR_ACT_TO_TBL = 1
 
 // linux/neighbour.h
 export const NUD_REACHABLE = 0x2

@@ -59,10 +59,12 @@ const matches = (family: string): fc.Arbitrary<string> => {
     fc
       .tuple(either, not, fc.uniqueArray(v4, { minLength: 1, maxLength: 4 }))
       .map(([which, not, ips]) => `ip ${which} ${not}{ ${ips.join(', ')} }`),
+    fc.tuple(not, v4).map(([not, ip]) => `rt ip nexthop ${not}${ip}`),
     fc.tuple(either, not).map(([which, not]) => `ip ${which} . oifname ${not}@home4`),
   ]
   const of6 = [
     fc.tuple(either, not, fc.oneof(v6, prefix6)).map(([which, not, ip]) => `ip6 ${which} ${not}${ip}`),
+    fc.tuple(not, v6).map(([not, ip]) => `rt ip6 nexthop ${not}${ip}`),
     fc.tuple(either, not).map(([which, not]) => `ip6 ${which} ${not}{ ::1, fe80::/10 }`),
   ]
   const any = [
@@ -81,6 +83,7 @@ const matches = (family: string): fc.Arbitrary<string> => {
       'counter',
     ),
     port.map(mark => `meta mark ${mark}`),
+    port.map(bits => `meta mark set meta mark | ${bits}`),
   ]
   const own = family === 'ip6' ? of6 : family === 'ip' ? of4 : family === 'inet' ? [...of4, ...of6] : []
   return fc.oneof(...own, ...any)

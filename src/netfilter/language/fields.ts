@@ -2,7 +2,7 @@
 
 import { be16, u8, u32 } from '../../netlink/codecs.ts'
 import type { ExpressionInput } from '../expression-tables.ts'
-import { cmp, ct, fibDestinationType, fibWayBack, meta, payload } from '../expressions.ts'
+import { cmp, ct, fibDestinationType, fibWayBack, meta, nextHop, payload } from '../expressions.ts'
 
 /** What has to be known of a packet before its bytes mean this; nft puts it into the rule unasked. */
 export interface Context {
@@ -110,6 +110,16 @@ export const fields: Record<string, Field> = {
   'ct status': { type: 'ct_status', size: 4, load: register => ct('status', register) },
   'ct direction': { type: 'ct_dir', size: 1, load: register => ct('direction', register) },
   'ct mark': { type: 'mark', size: 4, load: register => ct('mark', register) },
+  'rt ip nexthop': {
+    type: 'ipv4_addr',
+    size: 4,
+    load: register => nextHop('ip', register),
+  },
+  'rt ip6 nexthop': {
+    type: 'ipv6_addr',
+    size: 16,
+    load: register => nextHop('ip6', register),
+  },
   'fib saddr . iif oif': { type: 'raw', size: 4, load: fibWayBack, encode: isThere },
   'fib daddr type': { type: 'fib_addrtype', size: 4, load: fibDestinationType },
   'ether daddr': bytes('ether_addr', 'link', ether)(0, 6),

@@ -19,6 +19,7 @@ import {
   dnat,
   immediate,
   lookup,
+  markWith,
   mask,
   masquerade,
   registerAt,
@@ -88,8 +89,17 @@ class RuleCompiler {
         this.#snat()
         return
       default:
-        this.#match()
+        if (words.take('meta', 'mark', 'set', 'meta', 'mark', '|'))
+          this.#made.push(...markWith(this.#number()))
+        else this.#match()
     }
+  }
+
+  #number(): number {
+    const word = this.#words.next()
+    if (!/^(0x[\da-f]{1,8}|\d{1,9})$/.test(word))
+      throw this.#words.error(`has ${word} where a number should be`)
+    return Number(word)
   }
 
   /** `ip to` */
