@@ -10,7 +10,8 @@
  *     presence.ts ──▶ carrier/     routes, neighbours, entries and the guard, in the kernel
  *       │ underlay.ts        where this host is reached
  *       │ kept.ts            its prefix, as a file: all that an ADD needs
- *       ▼ names/             what containers of all hosts are called
+ *       │ names/             what containers of all hosts are called
+ *       ▼ egress/            by whom what leaves the network does so
  *
  * A host has a prefix of the network's subnet, for itself alone, and gives addresses out of it to its containers without
  * asking anybody. What it says of itself (where it is reached, its link address) hangs on one lease, its prefix on another
@@ -23,4 +24,4 @@
 
 export { HOST_STATES, type HostDetails, type HostRow } from './listed.ts'
 export type { Away, AwayChange, NameWord } from './names/names.ts'
-export { Presence } from './presence.ts'
+export { type Passing, Presence } from './presence.ts'

@@ -10,14 +10,16 @@
 
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Cidr } from '../model/address/address.ts'
 import { messageOf, TsnetError } from '../model/errors.ts'
-import { type HostsOptions, prefixesOf } from '../model/hosts/hosts.ts'
+import { type HostsNetwork, prefixesOf } from '../model/hosts/hosts.ts'
 import { shown } from '../model/json/shown.ts'
 import { tellChange } from '../model/surroundings.ts'
 import { currentBootId } from '../netns/alive.ts'
 import { cookieHere } from '../netns/cookie.ts'
-import { Carrier, linkAddress, mtuOver, type Underlay } from './carrier/carrier.ts'
+import { Carrier, deviceName, linkAddress, mtuOver, type Underlay } from './carrier/carrier.ts'
 import type { Claim } from './claim.ts'
+import { Egress, isSelf, removeEgress } from './egress/egress.ts'
 import { Etcd } from './etcd/etcd.ts'
 import { bootClock, forgetHeld, hostId, isSameCut, readHeld, writeHeld } from './kept.ts'
 import { emptyView, keysOf, type Layout } from './keys.ts'
@@ -36,9 +38,15 @@ const RETRY_MS = 2_000
 /** After the last word of a host its containers are found no more; its routes may stay longer. */
 const NAMES_KEPT_S = 60
 
+/** The interface by which packets of other hosts come, and the subnets that they are from. */
+export interface Passing {
+  bridge: string
+  addresses: Cidr[]
+}
+
 export class Presence {
   readonly network: string
-  readonly options: HostsOptions
+  readonly options: HostsNetwork
   readonly names: HostNames
   readonly #id: string
   readonly #log: (line: string) => void
@@ -47,7 +55,7 @@ export class Presence {
   #running: Promise<void> = Promise.resolve()
   #underlay: Underlay | undefined
   #membership: Membership | undefined
-  #carrier: { carrier: Carrier; number: number } | undefined
+  #carrier: { carrier: Carrier; egress: Egress | undefined; number: number } | undefined
   #claim: Claim | undefined
   /** The others are known. */
   #isRead = false
@@ -56,7 +64,7 @@ export class Presence {
   /** @param hear of containers of other hosts */
   constructor(
     network: string,
-    options: HostsOptions,
+    options: HostsNetwork,
     log: (line: string) => void,
     hear: (changes: AwayChange[]) => void,
   ) {
@@ -80,6 +88,15 @@ export class Presence {
   get troubles(): string[] {
     const found = [this.#membership?.state.trouble, this.#trouble]
     return found.filter(trouble => trouble !== undefined)
+  }
+
+  /** What of others passes here into the world, where the network leaves by this host. */
+  get passing(): Passing | 'nothing' | 'unknown' {
+    const { leaving, carrier, pools } = this.options
+    if (!leaving?.hosts.some(isSelf)) return 'nothing'
+    if (this.#underlay === undefined) return 'unknown'
+    const bridge = carrier === 'vxlan' ? deviceName(this.network) : this.#underlay.link
+    return { bridge, addresses: pools.map(({ subnet }) => subnet) }
   }
 
   /** Every host of the network, as far as it is known. */
@@ -157,6 +174,7 @@ export class Presence {
     await this.names.leave()
     await this.#membership?.end()
     await this.#running
+    this.#do(() => removeEgress(this.network))
     this.#do(() => this.#carrier?.carrier.remove())
     if (this.#claim !== undefined) await this.#etcd.revoke(this.#claim.word).catch(() => {})
     this.#etcd[Symbol.dispose]()
@@ -188,7 +206,10 @@ export class Presence {
     const before = this.#underlay
     this.#underlay = found
     if (before?.addresses.join() !== found.addresses.join()) this.#beginMembership(found)
-    else this.#carrier?.carrier.look(found)
+    else {
+      this.#carrier?.carrier.look(found)
+      this.#leave()
+    }
     this.#membership?.look()
     if (before !== undefined && before.mtu !== found.mtu) this.#writeDown()
   }
@@ -250,7 +271,11 @@ export class Presence {
     this.#isRead = true
     this.names.members(this.#membership?.members ?? [])
     if (this.#carrier === undefined) this.#carry()
-    else this.#carrier.carrier.change(change)
+    else {
+      const { carrier, egress } = this.#carrier
+      carrier.change(change)
+      egress?.follow(this.#membership?.members ?? [], this.names.drained, carrier.link)
+    }
   }
 
   /** Not before all is known: what an earlier daemon left would be taken away and made again. */
@@ -265,8 +290,20 @@ export class Presence {
       mac: linkAddress(this.#id, this.network),
     }
     const carrier = new Carrier(place, underlay, membership.members, this.#log)
-    this.#carrier = { carrier, number: claim.number }
+    const { leaving } = this.options
+    const egress = leaving && new Egress(place, leaving, this.#log)
+    // A list may have said otherwise before.
+    if (egress === undefined) removeEgress(this.network)
+    this.#carrier = { carrier, egress, number: claim.number }
     carrier.look()
+    this.#leave()
+  }
+
+  /** How the network leaves this host, as it should be now. */
+  #leave(): void {
+    if (this.#carrier === undefined) return
+    const { carrier, egress } = this.#carrier
+    egress?.look(this.#membership?.members ?? [], this.names.drained, carrier.link)
   }
 
   #writeDown(): void {

@@ -53,7 +53,8 @@ export function findUnderlay(
   const family = familyOf(first.address)
   const other = all.find(({ index, address }) => index === first.index && familyOf(address) !== family)
   const addresses = [first, ...(other === undefined ? [] : [other])].map(({ address }) => ipOf(address))
-  return { addresses, mtu: getLink(nl, { index: first.index }).mtu }
+  const { name, mtu } = getLink(nl, { index: first.index })
+  return { addresses, mtu, link: name }
 }
 
 const within = (all: readonly Address[], wanted: Cidr): Address | undefined =>

@@ -14,7 +14,7 @@
  */
 
 import type { Cidr, Ip } from './address/address.ts'
-import type { HostsOptions } from './hosts/hosts.ts'
+import type { EgressOptions, HostsOptions } from './hosts/hosts.ts'
 import type { PortMapping } from './port-mapping.ts'
 import { shortName } from './publication/container-name.ts'
 import { sha256 } from './sha256.ts'
@@ -127,12 +127,6 @@ export interface NamesOptions {
   forward?: boolean
 }
 
-/** How what leaves the network does so. */
-export interface EgressOptions {
-  /** Under which addresses of the host, one of a family. */
-  addresses: Ip[]
-}
-
 export type NatBackend = 'iptables' | 'nftables'
 
 export interface Network {
@@ -151,7 +145,7 @@ export interface Network {
   names?: NamesOptions
   /** The network is one of many hosts: its addresses come from this host's own prefix. */
   hosts?: HostsOptions
-  /** Absent: under the address of the way out. */
+  /** Absent: each container leaves by its own host, under the address of the way out. */
   egress?: EgressOptions
   /** As the reference's bridge plugin makes it: the names are that plugin's, and bridge and forwarding stay. */
   dropIn?: true
@@ -230,14 +224,17 @@ export interface NatIntent {
   peers?: Cidr[]
   /** Addresses of this host that are given to what leaves the network, one of a family; absent: those of the way out. */
   leaveAs?: Ip[]
+  /** What leaves the network does so by another host: answers come to the container's own addresses. */
+  leavesElsewhere?: true
   /** What comes from the bridge is not led to the container: a proxy that listens on the ports serves it. */
   bridgeServed?: true
   /**
    * Absent: all that an attachment needs. `guest`: the addresses are somebody else's container's; it may be
    * reached through ports that are published, and no further. `ports`: the ports alone, to addresses that
-   * an intent of a guest speaks of.
+   * an intent of a guest speaks of. `transit`: the addresses are the subnets of a network of many hosts, what leaves it
+   * comes from the other hosts by `bridge`, and is marked.
    */
-  part?: 'guest' | 'ports'
+  part?: 'guest' | 'ports' | 'transit'
 }
 
 /** How an attachment came to be whose container had no namespace yet. Until it is seen in one, that of its record is nowhere. */

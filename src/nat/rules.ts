@@ -63,6 +63,8 @@ export interface FamilyRules {
   loopback: boolean
   /** Addresses of the host at which the container asks for names. */
   resolvers: Ip[]
+  /** Subnet of a network that others leave by this host: what is marked as such passes. */
+  transit?: Cidr
   /** What is masqueraded gets this address. */
   leaveAs?: Ip
   /** The network's subnet on all its hosts: what comes from there by the way to it, or goes there, is the network's own. */
@@ -119,9 +121,11 @@ export function planRules(intent: NatIntent): Rules {
       return {
         family,
         addresses:
-          intent.part === 'ports' ? [] : own.map(cidr => ({ ip: ipOf(cidr), network: networkOf(cidr) })),
+          intent.part === 'ports' || intent.part === 'transit'
+            ? []
+            : own.map(cidr => ({ ip: ipOf(cidr), network: networkOf(cidr) })),
         masquerade: intent.ipMasq,
-        guard: !intent.guardDirect ? 'none' : intent.ipMasq ? 'all' : 'new',
+        guard: !intent.guardDirect ? 'none' : intent.ipMasq && !intent.leavesElsewhere ? 'all' : 'new',
         server: intent.part === 'guest' || served.length > 0,
         siblings: siblings.filter(ip => familyOf(ip) === family),
         bridgeServed: intent.bridgeServed === true,
@@ -132,6 +136,7 @@ export function planRules(intent: NatIntent): Rules {
         ),
         resolvers: resolvers.filter(ip => familyOf(ip) === family),
         ...present({
+          transit: intent.part === 'transit' ? own.map(networkOf)[0] : undefined,
           leaveAs: leaveAs.find(ip => familyOf(ip) === family),
           peers: intent.part === undefined ? peers.find(cidr => familyOf(cidr) === family) : undefined,
         }),

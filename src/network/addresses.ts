@@ -1,10 +1,11 @@
 /** Addresses for an attachment: out of which pool, and how a full one finds some. */
 
+import { ensureGround, isSelf } from '../hosts/egress/egress.ts'
 import { ownPart } from '../hosts/kept.ts'
 import { type Allocation, obtain } from '../ipam/ipam.ts'
 import type { Cidr } from '../model/address/address.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
-import type { AttachRequest, Network, Route, Undertaking } from '../model/network.ts'
+import type { AttachRequest, NatIntent, Network, Route, Undertaking } from '../model/network.ts'
 import { collect } from './collect.ts'
 import type { Context } from './context.ts'
 
@@ -65,4 +66,22 @@ export function placedHere(network: Network): Placed {
     },
     peers,
   }
+}
+
+/** Under which addresses a container leaves, where not under that of the way out, and whether another host does that. */
+export function leavesAs({ egress }: Network): Pick<NatIntent, 'leaveAs' | 'leavesElsewhere'> {
+  if (egress === undefined) return {}
+  const { hosts, addresses } = egress
+  const [first] = hosts
+  const isHere = first === undefined || hosts.some(isSelf)
+  return {
+    ...(isHere && addresses.length > 0 && { leaveAs: addresses }),
+    ...(first !== undefined && !isSelf(first) && { leavesElsewhere: true }),
+  }
+}
+
+/** What keeps containers of a network from leaving by their own host, if they are not to. @throws what the kernel says */
+export function closeOwnWay({ name, hosts, egress, bridge }: Network): void {
+  if (hosts !== undefined && egress !== undefined && egress.hosts.length > 0)
+    ensureGround(name, hosts, { ...egress, bridge: bridge.name })
 }

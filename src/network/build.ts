@@ -33,7 +33,7 @@ import { runtimeReserves } from '../ports/reserved.ts'
 import { loosenReturnPath, restoreReturnPath, strictReturnPath, waysOf } from '../ports/return-path.ts'
 import { removeEntry, writeEntry } from '../records/records.ts'
 import { ifbName, shape } from '../shaping/shaping.ts'
-import { obtainAddresses, type Placed } from './addresses.ts'
+import { closeOwnWay, leavesAs, obtainAddresses, type Placed } from './addresses.ts'
 import type { Context } from './context.ts'
 import { despiteTheDead } from './dead-claims.ts'
 import { attachedNames, natIntentOf, resolversOf, toldDns, undertakingOf } from './plan.ts'
@@ -92,6 +92,7 @@ export async function build(
       ways: hasPorts && netns ? waysOf(netns) : undefined,
       resolvers: network.names && resolversOf(plan.leases),
       peers: request.peers,
+      leaves: leavesAs(network),
     }),
   )
   const nat = intent && { backend: chooseBackend(rest.natBackend), intent }
@@ -102,6 +103,7 @@ export async function build(
   if (nat === undefined) record()
   else {
     undo.push('the rules', () => withdrawSharing(owner, nat))
+    closeOwnWay(network)
     await installSharing(owner, nat, record)
     flushConntrack(
       leases.map(lease => ipOf(lease.address)),

@@ -1,8 +1,9 @@
 /** Compares an attachment with what the kernel and the files hold. */
 
 import { verifyLink } from '../bridge/bridge.ts'
+import { egressFaults } from '../hosts/egress/egress.ts'
 import { verifyLeases } from '../ipam/ipam.ts'
-import { familiesOf, ipOf } from '../model/address/address.ts'
+import { familiesOf, ipOf, networkOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { shownPath } from '../model/json/shown.ts'
 import { type Attachment, type AttachRequest, ownerTag } from '../model/network.ts'
@@ -125,6 +126,9 @@ async function verifyFirewall(attachment: Attachment, owner: string): Promise<st
   return [
     ...(nat === undefined ? [] : await verifyRules(nat.backend, asHeld(owner, nat))),
     ...lostAddresses(nat?.intent.leaveAs),
+    ...(nat?.intent.leavesElsewhere
+      ? egressFaults(attachment.network, nat.intent.addresses.map(networkOf))
+      : []),
     ...(macspoofchk ? await verifySpoofGuard(nat?.backend, guard) : []),
   ]
 }

@@ -12,6 +12,7 @@ import { chooseBackend, owners, withdrawSpoofGuard } from '../nat/nat.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { listPublications, readPublication } from '../records/publications.ts'
 import { listOwners, listResources, listUsers, readEntry, unlessLocked } from '../records/records.ts'
+import { listTransits, readTransit } from '../records/transits.ts'
 import type { Context } from './context.ts'
 import { hasRules, usedByOwners, withdrawRules } from './shared.ts'
 import { takeDownIfLost } from './take-down.ts'
@@ -50,7 +51,7 @@ const nobodysCheck =
   (trace: Context['trace']) =>
   (owner: string): boolean => {
     using nl = openNetlink(trace)
-    const isKnown = readEntry(owner) !== undefined || readPublication(owner) !== undefined
+    const isKnown = [readEntry, readPublication, readTransit].some(read => read(owner) !== undefined)
     return !isKnown && findHostEnd(nl, owner) === undefined
   }
 
@@ -75,7 +76,11 @@ export async function collectLost(context: Context): Promise<void> {
 
 /** Owner tags that are counted among users, and of whom no record speaks. */
 export function findLost(): string[] {
-  const recorded = new Set([...listOwners(), ...listPublications().map(({ id }) => id)])
+  const recorded = new Set([
+    ...listOwners(),
+    ...listPublications().map(({ id }) => id),
+    ...listTransits().map(({ intent }) => intent.owner),
+  ])
   const users = usedByOwners(listResources('')).flatMap(listUsers)
   return [...new Set(users)].filter(owner => !recorded.has(owner))
 }

@@ -60,11 +60,18 @@ export function natIntentOf(
     ways = { addresses: [], answersBy: [] },
     resolvers,
     peers,
-  }: { proxied?: boolean; ways?: Ways; resolvers?: Ip[]; peers?: Cidr[] } = {},
+    leaves,
+  }: {
+    proxied?: boolean
+    ways?: Ways
+    resolvers?: Ip[]
+    peers?: Cidr[]
+    leaves?: Pick<NatIntent, 'leaveAs' | 'leavesElsewhere'>
+  } = {},
 ): NatIntent | undefined {
   const { network } = request
   const ports = proxied ? request.ports.filter(each => isForRules(each, addresses)) : request.ports
-  const { bridge, ipMasq, egress } = network
+  const { bridge, ipMasq } = network
   const routed = bridge.isGateway || bridge.isDefaultGateway
   if (addresses.length === 0 || !(routed || ipMasq || ports.length > 0)) return undefined
   const answersBy = ways.answersBy.filter(name => name !== bridge.name)
@@ -81,7 +88,7 @@ export function natIntentOf(
     ...(proxied && bridge.portIsolation && { bridgeServed: true }),
     ...(resolvers !== undefined && { resolvers }),
     ...(peers !== undefined && { peers }),
-    ...(egress !== undefined && { leaveAs: egress.addresses }),
+    ...leaves,
   }
 }
 

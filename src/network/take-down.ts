@@ -34,6 +34,7 @@ import { claimsOf } from '../ports/claim-files.ts'
 import { restoreReturnPath } from '../ports/return-path.ts'
 import { readPublication } from '../records/publications.ts'
 import { namesUsed, readEntry, removeEntry, unlessLocked, writeEntry } from '../records/records.ts'
+import { readTransit } from '../records/transits.ts'
 import { ifbName } from '../shaping/shaping.ts'
 import { takeDownDropIn } from './bridge-role/end.ts'
 import type { Context } from './context.ts'
@@ -152,7 +153,8 @@ export async function takeDownIfLost(owner: string, context: Context = {}): Prom
 
 /** True for whom no record speaks of, and who has no link. */
 export function isLost(owner: string, { trace }: Context = {}): boolean {
-  if (readEntry(owner) !== undefined || readPublication(owner) !== undefined || isGuest(owner)) return false
+  const isRecorded = [readEntry, readPublication, readTransit].some(read => read(owner) !== undefined)
+  if (isRecorded || isGuest(owner)) return false
   using nl = openNetlink(trace)
   return findHostEnd(nl, owner) === undefined
 }

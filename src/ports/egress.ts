@@ -22,7 +22,9 @@ export function notHere(addresses: readonly Ip[]): Ip[] {
 
 /** @throws TsnetError `missing` */
 export function checkEgress({ egress }: Pick<Network, 'egress'>): void {
-  const [address] = notHere(egress?.addresses ?? [])
+  // With a host of choice it is that host's to have.
+  if (egress === undefined || egress.hosts.length > 0) return
+  const [address] = notHere(egress.addresses)
   if (address === undefined) return
   throw new TsnetError(
     'missing',

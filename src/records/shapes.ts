@@ -58,9 +58,15 @@ const intent = record({
   answersBy: optional(listOf(text)),
   peers: optional(listOf(cidr)),
   leaveAs: optional(listOf(ip)),
+  leavesElsewhere: optional(flag),
+  part: optional(text),
 })
 
 const nat = record({ backend, intent })
+
+/** What is let through for other hosts. */
+export const transitShape = record({ network: text, backend, intent })
+
 const link = record({ name: text, mac: text })
 
 const ipam = byKind({

@@ -46,7 +46,7 @@ export function readNetwork(config: Json, version: Version, call: Call, env: Env
     dns: readDnsSettings(config),
     names: readHostNames(config, bridge, ipam),
     hosts,
-    egress: readEgress(config, { ipMasq, ipam }),
+    egress: readEgress(config, present({ hosts, ipMasq, ipam })),
   })
 }
 

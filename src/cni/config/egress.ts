@@ -1,31 +1,56 @@
-/** `egress`: under which address what leaves the network does so. */
+/** `egress`: by which host, and under which address, what leaves the network does so. */
 
 import { type Family, familyOf, type Ip, isLoopback, isUnspecified } from '../../model/address/address.ts'
 import { isLinkLocal } from '../../model/address/host.ts'
+import { isHostName } from '../../model/address/host-name.ts'
+import type { EgressOptions } from '../../model/hosts/hosts.ts'
 import type { Json } from '../../model/json/json.ts'
 import { readIp } from '../../model/json/values.ts'
-import type { EgressOptions, Network } from '../../model/network.ts'
+import type { Network } from '../../model/network.ts'
+
+const OTHERWISE = ['own', 'none'] as const
 
 /** @throws TsnetError naming the key and the value */
 export function readEgress(
   config: Json,
-  { ipMasq, ipam }: Pick<Network, 'ipMasq' | 'ipam'>,
+  network: Pick<Network, 'hosts' | 'ipMasq'> & { ipam: Pick<Network['ipam'], 'kind'> },
 ): EgressOptions | undefined {
   const egress = config.get('egress')
   if (!egress.present) return undefined
   egress.object()
+  const hosts = readHostsOf(egress.get('host'))
   const addresses = [readAddress(egress.get('address'), 4), readAddress(egress.get('address6'), 6)].filter(
     address => address !== undefined,
   )
-  if (addresses.length === 0) egress.refuse('says no address')
-  if (ipam.kind === 'none') egress.refuse('cannot be without an ipam section', 'unsupported-field')
-  if (!ipMasq) {
+  const otherwise = OTHERWISE.find(known => known === (egress.get('otherwise').text() ?? 'none'))
+  if (otherwise === undefined) {
+    return egress.get('otherwise').refuse('is neither "own" (by its own host) nor "none" (not at all)')
+  }
+  if (hosts.length + addresses.length === 0) egress.refuse('says neither a host nor an address')
+  if (network.ipam.kind === 'none') egress.refuse('cannot be without an ipam section', 'unsupported-field')
+  if (!network.ipMasq) {
     egress.refuse(
       'needs ipMasq: without, what leaves the network has the address of its container',
       'unsupported-field',
     )
   }
-  return { addresses }
+  if (hosts.length > 0 && network.hosts === undefined) {
+    egress.get('host').refuse('needs a network of many hosts, see "hosts"', 'unsupported-field')
+  }
+  if (hosts.length === 0 && egress.get('otherwise').present) {
+    egress.get('otherwise').refuse('says what happens without the host of "egress", and there is none')
+  }
+  return { hosts, addresses, otherwise }
+}
+
+/** A name or an id, or a list of them: the first that is there is taken. */
+function readHostsOf(place: Json): string[] {
+  const places = Array.isArray(place.value) ? place.list() : place.present ? [place] : []
+  const names = places.map(each => {
+    const name = each.text() ?? each.refuse('is empty')
+    return isHostName(name) ? name : each.refuse('is neither the name of a host nor its id')
+  })
+  return [...new Set(names)]
 }
 
 function readAddress(place: Json, family: Family): Ip | undefined {

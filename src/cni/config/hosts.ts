@@ -3,13 +3,20 @@
 import { familyOf, lengthOf, networkOf } from '../../model/address/address.ts'
 import { parseDuration } from '../../model/duration.ts'
 import { messageOf } from '../../model/errors.ts'
-import { carriers, type EtcdOptions, type HostPool, type HostsOptions } from '../../model/hosts/hosts.ts'
+import {
+  carriers,
+  type EtcdOptions,
+  type HostPool,
+  type HostsNetwork,
+  type HostsOptions,
+} from '../../model/hosts/hosts.ts'
 import { Json } from '../../model/json/json.ts'
 import { readRoutes } from '../../model/json/result.ts'
 import { readCidr } from '../../model/json/values.ts'
 import { type BridgeOptions, type IpamOptions, LEASES_FOLDER } from '../../model/network.ts'
 import { present } from '../../model/present.ts'
 import { readBridge } from './bridge.ts'
+import { readEgress } from './egress.ts'
 import { readPath } from './path.ts'
 
 /** IANA's. */
@@ -21,9 +28,15 @@ const PREFIX_KEPT = '1d'
 const KEPT_MIN_MS = 3_000
 
 /** Of a plugin as it stands in a list. @throws TsnetError naming the key and the value */
-export function readHostsOf(plugin: object): HostsOptions | undefined {
+export function readHostsOf(plugin: object): HostsNetwork | undefined {
   const config = new Json(plugin, '')
-  return readHosts(config, readBridge(config))
+  const bridge = readBridge(config)
+  const hosts = readHosts(config, bridge)
+  if (hosts === undefined) return undefined
+  const ipMasq = config.get('ipMasq').flag() ?? false
+  const egress = readEgress(config, { hosts, ipMasq, ipam: { kind: 'host-local' } })
+  const isByHost = egress !== undefined && egress.hosts.length > 0
+  return { ...hosts, ...(isByHost && { leaving: { ...egress, bridge: bridge.name } }) }
 }
 
 /** @throws TsnetError naming the key and the value */

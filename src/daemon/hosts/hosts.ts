@@ -9,9 +9,10 @@ import { readFileSync, statSync } from 'node:fs'
 import type { HostTrouble } from '../../control/held-ports.ts'
 import type { AwayChange, HostRow, NameWord, Presence } from '../../hosts/hosts.ts'
 import { messageOf, TsnetError } from '../../model/errors.ts'
-import type { HostsOptions } from '../../model/hosts/hosts.ts'
+import type { HostsNetwork } from '../../model/hosts/hosts.ts'
 import { shown } from '../../model/json/shown.ts'
 import { filesIn, hostOf, listNetworks } from '../../networks/networks.ts'
+import { listTransits } from '../../records/transits.ts'
 
 const LOOK_MS = 5_000
 
@@ -24,7 +25,8 @@ export class HostNetworks {
   readonly #hear: (network: string, changes: AwayChange[]) => void
   readonly #presences = new Map<string, Presence>()
   #said: SaidByNetwork = new Map()
-  #seen = ''
+  #seen: string | undefined
+  #complaint: string | undefined
   #lookedAt = Number.NEGATIVE_INFINITY
   #isOver = false
   #turn: Promise<unknown> = Promise.resolve()
@@ -75,12 +77,15 @@ export class HostNetworks {
   /** Begins and ends what lists speak of, and no more. */
   async tend(isSoon = false): Promise<void> {
     const now = performance.now()
-    if (this.#isOver || (!isSoon && now - this.#lookedAt < LOOK_MS)) return
-    this.#lookedAt = now
-    const seen = this.#signature()
-    if (seen === this.#seen) return
-    this.#seen = seen
-    this.#turn = this.#turn.then(() => this.#compare())
+    if (this.#isOver) return
+    if (isSoon || now - this.#lookedAt >= LOOK_MS) {
+      this.#lookedAt = now
+      const seen = this.#signature()
+      if (seen !== this.#seen) this.#turn = this.#turn.then(() => this.#compare())
+      this.#seen = seen
+    }
+    // Not before it is known what lists say.
+    if (this.#seen !== undefined) this.#turn = this.#turn.then(() => this.#letThrough())
     await this.#turn
   }
 
@@ -90,6 +95,31 @@ export class HostNetworks {
     await this.#turn
     await Promise.all([...this.#presences.values()].map(each => each.end()))
     this.#presences.clear()
+  }
+
+  /** What passes here for other hosts. What fails is tried again at the next look. */
+  async #letThrough(): Promise<void> {
+    const asked = [...this.#presences.values()].filter(({ passing }) => passing !== 'nothing')
+    const networks = new Set([
+      ...asked.map(({ network }) => network),
+      ...listTransits().map(each => each.network),
+    ])
+    for (const network of networks) {
+      const passing = this.#presences.get(network)?.passing ?? 'nothing'
+      if (passing === 'unknown') continue
+      try {
+        const { letThrough } = await import('./transit.ts')
+        await letThrough(network, passing === 'nothing' ? undefined : passing)
+      } catch (thrown) {
+        this.#complain(`network ${network}: ${messageOf(thrown)}`)
+      }
+    }
+  }
+
+  /** The same is not said again and again. */
+  #complain(line: string): void {
+    if (line !== this.#complaint) this.#log(line)
+    this.#complaint = line
   }
 
   /** What changes when a list does; empty where none speaks of hosts. */
@@ -124,8 +154,8 @@ export class HostNetworks {
     }
   }
 
-  async #wanted(): Promise<Map<string, HostsOptions>> {
-    const wanted = new Map<string, HostsOptions>()
+  async #wanted(): Promise<Map<string, HostsNetwork>> {
+    const wanted = new Map<string, HostsNetwork>()
     if (!filesIn(this.#folder).some(mentionsHosts)) return wanted
     const { readHostsOf } = await import('../../cni/config/hosts.ts')
     for (const { list } of listNetworks(this.#folder)) {

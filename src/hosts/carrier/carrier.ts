@@ -44,12 +44,14 @@ import {
   thingsOf,
 } from './plan.ts'
 
-export { linkAddress, type Place } from './plan.ts'
+export { deviceName, linkAddress, type Place } from './plan.ts'
 
 /** Where this host is. */
 export interface Underlay {
   addresses: Ip[]
   mtu: number
+  /** The interface that has them. */
+  link: string
 }
 
 /** What containers can send without being cut. */
@@ -125,6 +127,11 @@ export class Carrier {
     if (device?.alias === deviceAlias(this.#place.network)) deleteLink(nl, device)
     if (this.#place.layout.carrier === 'routes') this.#dropAddresses(nl, [])
     if (this.#guarded !== undefined) removeGuard(this.#guarded)
+  }
+
+  /** By which packets go to other hosts; absent with plain routes. */
+  get link(): Link | undefined {
+    return this.#link
   }
 
   get #guarded(): Guarded | undefined {

@@ -95,6 +95,17 @@ export const groundOf = ({ layout }: Place): Thing[] =>
     routeThing({ destination: subnet, type: 'unreachable', priority: LAST_METRIC, protocol: PROTOCOL }),
   )
 
+/** To whom a packet for another host is handed; undefined: there is no way for this family. @param prefix of that host */
+export function gatewayOf(
+  { carrier }: Pick<Layout, 'carrier'>,
+  { addresses }: Member,
+  prefix: Cidr,
+): Ip | undefined {
+  if (carrier === 'vxlan') return ownAddress(prefix)
+  const family = familyOf(prefix)
+  return addresses.find(address => familyOf(address) === family) ?? (family === 4 ? addresses[0] : undefined)
+}
+
 /** What leads to one host. @param link of the carrier; absent: hosts are reached as neighbours or by others' routes */
 export function thingsOf(place: Place, member: Member, link: LinkRef | undefined): Thing[] {
   const { layout, number } = place
@@ -102,9 +113,7 @@ export function thingsOf(place: Place, member: Member, link: LinkRef | undefined
   const prefixes = prefixesOf(layout.pools, member.number)
   if (layout.carrier === 'routes') {
     return prefixes.flatMap((destination, i) => {
-      const gateway =
-        member.addresses.find(address => familyOf(address) === familyOf(destination)) ??
-        (familyOf(destination) === 4 ? member.addresses[0] : undefined)
+      const gateway = gatewayOf(layout, member, destination)
       return gateway === undefined
         ? []
         : [

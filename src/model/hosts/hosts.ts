@@ -17,6 +17,16 @@ import {
   numberOf,
 } from '../address/address.ts'
 
+/** How what leaves the network does so. */
+export interface EgressOptions {
+  /** By which hosts, in this order: names or ids; empty: by each container's own. */
+  hosts: string[]
+  /** Under which addresses of the host by which it leaves, one of a family. */
+  addresses: Ip[]
+  /** Where none of the hosts is there: by its own, or not at all. */
+  otherwise: 'own' | 'none'
+}
+
 /** How etcd is reached. Files are read when a connection is made, so that certificates may be renewed. */
 export interface EtcdOptions {
   /** `https://10.0.0.1:2379`; asked in turn until one answers. */
@@ -85,3 +95,20 @@ export const rangesOf = (prefixes: readonly Cidr[]): { subnet: Cidr; rangeEnd?: 
 /** Bytes that the carrier puts before a packet. */
 export const overheadOf = (carrier: Carrier, underlay: Family): number =>
   carrier === 'routes' ? 0 : underlay === 4 ? 50 : 70
+
+/** How a network leaves: by which bridge its containers come, by whom they go, and under which address. */
+export interface LeavingOptions extends EgressOptions {
+  bridge: string
+}
+
+/** A network over several hosts, as its daemon has to know it. */
+export interface HostsNetwork extends HostsOptions {
+  /** Absent: each container leaves by its own host. */
+  leaving?: LeavingOptions
+}
+
+/**
+ * In the mark of a packet: it leaves a network by the host that is chosen for that. A bit that none of Kubernetes, Docker,
+ * podman, Calico and Tailscale has.
+ */
+export const WAY_OUT_MARK = 0x1000

@@ -18,6 +18,7 @@
  */
 
 import type { Family } from '../../model/address/address.ts'
+import { WAY_OUT_MARK } from '../../model/hosts/hosts.ts'
 import type { Protocol } from '../../model/port-mapping.ts'
 import { commentOf, type FamilyRules, type Published, type Rules } from '../rules.ts'
 
@@ -177,9 +178,12 @@ function inputRules(
 /** The command that puts a jump where it belongs. */
 export const jumpLine = (jump: string): string => `${jump.startsWith('INPUT ') ? '-I' : '-A'} ${jump}`
 
+const WAY_OUT = `0x${WAY_OUT_MARK.toString(16)}`
+
 function forwardRules(rules: FamilyRules, bridge: string, comment: string): string[] {
-  const { family, addresses, guard, guest, server, peers } = rules
+  const { family, addresses, guard, guest, server, peers, transit } = rules
   const known = guard === 'none' && !guest ? '' : ' -m conntrack --ctstate RELATED,ESTABLISHED,DNAT'
+  if (transit !== undefined) return [`-m mark --mark ${WAY_OUT}/${WAY_OUT} ${comment} -j ACCEPT`]
   return addresses.flatMap(({ ip }) => [
     ...(guest ? [] : [`-s ${host(family, ip)} -i ${bridge} ${comment} -j ACCEPT`]),
     ...(server

@@ -14,6 +14,7 @@
  */
 
 import { type Family, ipAt, lengthOf } from '../../model/address/address.ts'
+import { WAY_OUT_MARK } from '../../model/hosts/hosts.ts'
 import type { TableRef } from '../../netfilter/transaction.ts'
 import type { Rules } from '../rules.ts'
 
@@ -205,6 +206,8 @@ export const base = [
     'unrelated',
     // The other direction was let through; by which way this one comes is the container's business.
     'ct status dnat ct direction reply return',
+    // Between containers of other hosts and the world.
+    `(meta mark & ${WAY_OUT_MARK}) == ${WAY_OUT_MARK} return`,
     ...both((family, _, header) => [
       `${header} saddr . iifname @home${family} return`,
       `${header} daddr . oifname @home${family} ct state { established, related } return`,

@@ -98,10 +98,16 @@ export const forwardAccepts = (rules: Rules, closed: readonly Closed[]): string[
 
 function forwardConditions(
   { bridge, answersBy }: Rules,
-  { family, addresses, guest }: FamilyRules,
+  { family, addresses, guest, transit }: FamilyRules,
 ): string[] {
   // A guest's direct reach must not change, and these rules cannot tell what was published.
   if (guest) return []
+  if (transit !== undefined) {
+    return [
+      `iifname "${bridge}" ${header(family)} saddr ${transit}`,
+      `oifname "${bridge}" ${header(family)} daddr ${transit}`,
+    ]
+  }
   return addresses.flatMap(({ ip }) => [
     ...[bridge, ...answersBy].map(name => `iifname "${name}" ${header(family)} saddr ${ip}`),
     `oifname "${bridge}" ${header(family)} daddr ${ip}`,

@@ -8,6 +8,7 @@ import { type ReadClaims, readClaimsOnce } from '../../ports/claim-files.ts'
 import { HeldOwners } from '../../records/hold.ts'
 import { listPublications, readPublication } from '../../records/publications.ts'
 import { listOwners, readEntry } from '../../records/records.ts'
+import { listTransits, readTransit } from '../../records/transits.ts'
 import { asHeld } from '../shared-ports.ts'
 
 /** An attachment that is complete. */
@@ -91,8 +92,13 @@ function natIntents(
   )
   const publications = published.flatMap(({ nat }) => (nat?.backend === backend ? [nat] : []))
   const guests = new Map(publications.flatMap(nat => nat.guests.map(guest => [guest.owner, guest])))
-  return [...own, ...guests.values(), ...publications.map(({ ports }) => ports)]
+  const transits = listTransits().flatMap(each => (each.backend === backend ? [each.intent] : []))
+  return [...own, ...transits, ...guests.values(), ...publications.map(({ ports }) => ports)]
 }
+
+/** Takes the lock of one that lets other hosts' packets through. False where it does no more. */
+export const takeTransit = (held: HeldOwners, owner: string): boolean =>
+  readTransit(owner) !== undefined && held.take(owner) && readTransit(owner) !== undefined
 
 /** Whose rules publications have by now, wherever they lead: their own, and their guests'. */
 export const ownersPublished = (): Set<string> =>

@@ -21,6 +21,7 @@ import {
   withdraw,
 } from '../../nat/nat.ts'
 import { HeldOwners } from '../../records/hold.ts'
+import { readTransit } from '../../records/transits.ts'
 import { guardedFamilies, unlessAdmitted, whileRulesShared } from '../shared.ts'
 import {
   guardsOf,
@@ -28,6 +29,7 @@ import {
   ownersPublished,
   readIntents,
   takePublished,
+  takeTransit,
   takeUnchanged,
 } from './intents.ts'
 import { BUSY, type Part, type PartLoss } from './part.ts'
@@ -80,9 +82,16 @@ export async function putBack(backend: NatBackend, intents: Intents): Promise<Pa
   return losses
 }
 
-export const translatedOf = ({ addresses, ipMasq, ports, held, part }: NatIntent): Translated => ({
+export const translatedOf = ({
   addresses,
-  ipMasq: ipMasq && part === undefined,
+  ipMasq,
+  ports,
+  held,
+  part,
+  leavesElsewhere,
+}: NatIntent): Translated => ({
+  addresses,
+  ipMasq: ipMasq && part === undefined && leavesElsewhere === undefined,
   ports: held ?? ports,
 })
 
@@ -93,7 +102,8 @@ async function whileHolding(intents: Intents, work: (hold: Hold) => Promise<Loss
   const known = new Map(intents.attached.map(each => [each.owner, each]))
   const isFree = (owner: string): boolean => {
     const attached = known.get(owner)
-    return attached === undefined ? takePublished(held, intents, owner) : takeUnchanged(held, attached)
+    if (attached !== undefined) return takeUnchanged(held, attached)
+    return takeTransit(held, owner) || takePublished(held, intents, owner)
   }
   // Awaited here: the locks are held until all is done.
   const losses = await work(owners => {
@@ -123,7 +133,7 @@ export async function withdrawEnded(
   const used = ownersPublished()
   const ids = new Set(published.map(({ id }) => id))
   for (const owner of losers) {
-    if (known.has(owner) || used.has(owner)) continue
+    if (known.has(owner) || used.has(owner) || readTransit(owner) !== undefined) continue
     const away = () => withdraw(backend, owner, { last: false })
     await (ids.has(owner) ? away() : unlessAdmitted(owner, away))
   }
