@@ -25,7 +25,7 @@ import { quickIpNum } from './quick-ip-num.js'
 
 // What is made for a package runs on machines that this one knows nothing of.
 const portable = process.argv.includes('--portable')
-const doors = ['cni', 'cli', 'docker-proxy']
+const doors = ['cni', 'cli', 'docker-proxy', 'netavark']
 // Packages that most calls do without.
 const packages = ['ip-num', 'ndjson', 'smol-toml']
 const require = createRequire(import.meta.url)
@@ -69,7 +69,7 @@ for (const role of roles) {
 }
 bringKoffi()
 removeCompiled()
-const calls = ['cni', ...roles.map(doorOf)]
+const calls = ['cni', ...roles.map(doorOf), 'netavark']
 for (const door of [...doors, ...roles.map(doorOf)]) makeFunction(door)
 compile([], [...calls, 'docker-proxy'])
 compile([], ['cli'], ['--used'])

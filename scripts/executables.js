@@ -7,6 +7,7 @@
 //                                                                    it where it fits
 //   dist/bin/known-node the Node that it was made by    -
 //   dist/drop-in/*      links to dist/bin/tsnet                      scripts that ask it, since npm packs no links
+//   dist/netavark/tsnet the same: podman's netavark_plugin_dirs may name the folder
 //
 // What npm makes by itself (`prepare`, `prepack`) is for a package; `npm run build` is for this machine.
 
@@ -27,6 +28,7 @@ import { roles } from '../dist/lib/src/cni/roles/roles.js'
 
 const BIN = 'dist/bin'
 const DROP_INS = 'dist/drop-in'
+const NETAVARK = 'dist/netavark'
 const SCRIPT = 'launch.cjs'
 const RECORD = `${BIN}/known-node`
 const PROGRAM = `launch-${process.arch}`
@@ -34,7 +36,7 @@ const PROGRAM = `launch-${process.arch}`
 // Without this, Node would take the scripts for ES modules, as package.json says of ours.
 const COMMONJS = '{ "type": "commonjs" }\n'
 
-/** Makes both folders; see src/launcher. */
+/** Makes all of it; see src/launcher. */
 export function writeExecutables({ portable }) {
   mkdirSync(BIN, { recursive: true })
   writeFileSync(`${BIN}/package.json`, COMMONJS)
@@ -49,7 +51,9 @@ export function writeExecutables({ portable }) {
     put('tsnet', made => compileLauncher(made) || copyScript(made))
     if (spawnSync(process.execPath, ['--no-rehash-snapshot', '--version']).status === 0) recordNode()
   }
-  writeDropIns({ portable })
+  // A folder that can stand in CNI_PATH before the reference's: their names, all of them us.
+  writeNames(DROP_INS, [...roles.filter(role => role !== 'tsnet'), 'docker-proxy'], { portable })
+  writeNames(NETAVARK, ['tsnet'], { portable })
 }
 
 /** By what the launcher in C tells whether it is still the same (src/launcher/known-node.c). */
@@ -83,15 +87,15 @@ function compileLauncher(made, { anywhere = false } = {}) {
   return compile('-static') || (!anywhere && compile())
 }
 
-/** A folder that can stand in CNI_PATH before the reference's: their names, all of them us. */
-function writeDropIns({ portable }) {
-  rmSync(DROP_INS, { recursive: true, force: true })
-  mkdirSync(DROP_INS)
-  if (portable) writeFileSync(`${DROP_INS}/package.json`, COMMONJS)
+/** A folder with the executable under other names. */
+function writeNames(folder, names, { portable }) {
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder)
+  if (portable) writeFileSync(`${folder}/package.json`, COMMONJS)
   // Its part for a shell.
   const [head] = readFileSync(`src/launcher/${SCRIPT}`, 'utf8').split(/(?<=\n\*\/\n)/)
-  for (const name of [...roles.filter(role => role !== 'tsnet'), 'docker-proxy']) {
-    const path = `${DROP_INS}/${name}`
+  for (const name of names) {
+    const path = `${folder}/${name}`
     if (!portable) symlinkSync('../bin/tsnet', path)
     else writeFileSync(path, `${head}require('../bin/${SCRIPT}')\n`, { mode: 0o755 })
   }

@@ -35,6 +35,8 @@ export interface JoinRequest {
   mac?: string
   /** More names for others on the network to call it by. */
   aliases?: readonly string[]
+  /** Whoever is known by this id is taken off the network first, wherever it lives: its runtime says that it is no more. */
+  isAnew?: boolean
 }
 
 export interface Joined {
@@ -82,7 +84,8 @@ function planJoin(list: NetworkList, request: JoinRequest, host: Host): JoinPlan
 
   const known = listKnown(host).filter(each => each.network === network)
   const sameId = known.filter(each => each.containerId === containerId)
-  const another = sameId.find(each => livesElsewhere(each, home))
+  const over = request.isAnew ? sameId : []
+  const another = sameId.find(each => !over.includes(each) && livesElsewhere(each, home))
   if (another !== undefined) {
     throw new TsnetError(
       'conflict',
@@ -90,7 +93,9 @@ function planJoin(list: NetworkList, request: JoinRequest, host: Host): JoinPlan
     )
   }
   const here = known.filter(
-    each => isThere(each, home, taken) || (sameId.includes(each) && taken.has(each.ifname)),
+    each =>
+      !over.includes(each) &&
+      (isThere(each, home, taken) || (sameId.includes(each) && taken.has(each.ifname))),
   )
   const blocking = here.find(each => wanted === undefined || wanted === each.ifname)
   if (blocking !== undefined) {
@@ -99,7 +104,7 @@ function planJoin(list: NetworkList, request: JoinRequest, host: Host): JoinPlan
       `${request.name ?? containerId} is on network ${network} already, as ${blocking.ifname}; detach it first, or choose another name with --ifname`,
     )
   }
-  if (wanted !== undefined && taken.has(wanted)) {
+  if (wanted !== undefined && taken.has(wanted) && !over.some(({ ifname }) => ifname === wanted)) {
     throw new TsnetError(
       'conflict',
       `${request.name ?? containerId} has an interface ${wanted} already; choose another name with --ifname`,

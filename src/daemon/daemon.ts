@@ -4,7 +4,7 @@
  *     tsnet publish ──▶ control socket ──▶ Publisher ──▶ Proxy (worker threads) ──▶ containers
  *                                             │
  *                                             └──▶ rules, files under the run directory
- *     runtime ──▶ launcher ──▶ call socket ──▶ FastPath ──▶ cni/ (calls/fast-path.ts)
+ *     runtime ──▶ launcher ──▶ call socket ──▶ FastPath ──▶ cni/, netavark/ (calls/fast-path.ts)
  *                                    └─────▶ commands, as the first line (calls/commands.ts)
  *
  * It is speed, never truth: what is published is in files and in the kernel, and a daemon that starts
@@ -43,6 +43,7 @@ import {
 import { type Asked, answerCalls } from './calls/calls.ts'
 import { handleCommand, type RunCommand } from './calls/commands.ts'
 import { FastPath } from './calls/fast-path.ts'
+import { isNetavarks } from './calls/netavark-call.ts'
 import { hearing } from './calls/on-behalf.ts'
 import { ownAsker } from './calls/own.ts'
 import { leaveControlGroup } from './control-group.ts'
@@ -223,7 +224,7 @@ function answering(
 ): (asked: Asked) => Promise<void> {
   const own = ownAsker(operations, succession)
   return async asked => {
-    if (asked.kind === 'call')
+    if (asked.kind === 'call' || isNetavarks(asked))
       await succession
         .whileServing(() => fastPath.handle(asked))
         .finally(() => {

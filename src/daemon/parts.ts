@@ -14,6 +14,7 @@ import type { PortProxy } from '../proxy/proxy.ts'
 import { AttachmentPorts } from '../publish/attachment-ports.ts'
 import { Front } from '../publish/front/front.ts'
 import { Publisher } from '../publish/publish.ts'
+import { AbandonedNetworks } from './abandoned-networks.ts'
 import type { Inheritance } from './handover.ts'
 import { HostNetworks } from './hosts/hosts.ts'
 import { OwnNames } from './hosts/own-names.ts'
@@ -47,6 +48,7 @@ export class Parts {
   /** What dockerd's drivers work with. */
   readonly docker: World
   readonly #endpoints: Tender
+  readonly #abandoned: AbandonedNetworks
   readonly #proxy: PortProxy
 
   constructor(proxy: PortProxy, { redirects, backend, log, warn, tell }: Surrounding) {
@@ -66,6 +68,7 @@ export class Parts {
     this.docker = { host: hostOf(process.env), holder: this.holder, log }
     const endpoints = () => index.others().flatMap(({ value }) => value.endpoint ?? [])
     this.#endpoints = new Tender(endpoints, this.docker)
+    this.#abandoned = new AbandonedNetworks(log)
   }
 
   /**
@@ -93,6 +96,7 @@ export class Parts {
       front.reconsider(),
       observing.events.look(),
       hostNetworks.tend().then(() => ownNames.look()),
+      this.#abandoned.tend(),
       this.#endpoints.tend(),
     ])
   }

@@ -15,6 +15,8 @@ export interface Wishes {
   binDir: string
   /** Where else they look for ours alone. */
   moreBinDirs: readonly string[]
+  /** Where podman looks for drivers of networks. */
+  driverDir: string
   /** Where they look for network lists. */
   confDir: string
   /** Where the command, its manual and its completions go. */
@@ -40,7 +42,7 @@ export const CONFLIST = '10-tsnet.conflist'
 
 /** @throws TsnetError `invalid-environment` naming the option and the value */
 export function planItems(wishes: Wishes, facts: Facts): Item[] {
-  const { binDir, moreBinDirs, confDir, prefix, dockerConfig } = wishes
+  const { binDir, moreBinDirs, driverDir, confDir, prefix, dockerConfig } = wishes
   const paths = {
     '--bin-dir': binDir,
     '--conf-dir': confDir,
@@ -56,7 +58,7 @@ export function planItems(wishes: Wishes, facts: Facts): Item[] {
   const proxy = join(prefix, 'libexec/tsnet/docker-proxy')
   return [
     ...['tsnet', ...namesOf(wishes.as, facts.roles)].map(name => link(join(binDir, name), executable)),
-    ...moreBinDirs.map(folder => link(join(folder, 'tsnet'), executable)),
+    ...[...moreBinDirs, driverDir].map(folder => link(join(folder, 'tsnet'), executable)),
     ...(conflist === undefined ? [] : [sampleItem(join(confDir, CONFLIST), conflist)]),
     link(join(prefix, 'bin/tsnet'), executable),
     ...manPages(commands, version).map(({ name, text }) => share(`man/man1/${name}`, text)),

@@ -7,7 +7,8 @@
  * Starting Node takes many times what a CNI call does, so this asks a process that has been started:
  *
  *     ──▶ "<length>\n" <stdin>                                     a CNI call; all of it, as it came
- *     ──▶ "command 0\n"                                            a command that only asks the daemon
+ *     ──▶ "command <length>\n" <stdin>                             a command that only asks the daemon, and no stdin; or a
+ *                                                                  call of netavark
  *     ◀── "tsnet\n"                                                at once: it will be done
  *     ◀── "<exit code> <length> <length>\n" <stdout> <stderr>      it is done
  *
@@ -20,7 +21,7 @@
  * in the midst left a journal, and the process id stays, by which Node knows what was begun for it. Only one that is
  * stopped or frozen in the midst keeps what it has begun to itself: then the answer is to try again.
  *
- * Other commands, and a CNI call that has a device for stdin, go to Node at once. Built by `npm run build` where
+ * Other commands, and a call that has a device for stdin, go to Node at once. Built by `npm run build` where
  * there is `cc`; where there is none, launch.cjs does the same.
  */
 #define _GNU_SOURCE
@@ -47,6 +48,9 @@
 #ifndef COMMAND_WITHIN_MS
 #define COMMAND_WITHIN_MS 60000
 #endif
+
+/* By whom we were asked: a CNI runtime, podman as a plugin of netavark, or a person. */
+enum kind { CALL, PLUGIN, COMMAND };
 
 enum { STDIN_MAX = 10000000, ANSWER_MAX = 300000000, PATIENCE_MS = 10000, SEND_WITHIN_S = 2, LOOK_MS = 500, LOOKS = 2, TRY_AGAIN = 11, OTHERWISE = 999 };
 
@@ -119,6 +123,21 @@ static int is_for_daemon(const char *command)
 	return 0;
 }
 
+/* What netavark starts its plugins with, which people say nowhere else. */
+static int is_netavarks(int argc, char **argv)
+{
+	static const struct { const char *word; int words; } calls[] = { { "create", 2 }, { "setup", 3 }, { "teardown", 3 }, { "info", 2 } };
+	for (size_t i = 0; argc > 1 && i < sizeof calls / sizeof *calls; i++)
+		if (!strcmp(argv[1], calls[i].word)) return argc == calls[i].words;
+	return 0;
+}
+
+/* What takes something down is finished when it has begun. */
+static int goes_to_the_end(const char *verb)
+{
+	return !strcmp(verb, "DEL") || !strcmp(verb, "GC") || !strcmp(verb, "teardown");
+}
+
 /* What a call says that cannot wait any longer for a daemon that has begun it. */
 static const char *const still[] = {
 	[RUNS] = "the daemon (pid %d) has not answered within ten minutes; look at its log, end it, and try again",
@@ -129,10 +148,11 @@ static const char *const still[] = {
 
 /*
  * Comes back where there is no answer, with what was read of stdin.
- * call: CNI_COMMAND; NULL for a command, which reads nothing.
+ * verb: CNI_COMMAND, or the first word; a command reads nothing.
  */
-static void ask_daemon(const char *call, struct text *input)
+static void ask_daemon(enum kind kind, const char *verb, struct text *input)
 {
+	int call = kind != COMMAND;
 	const char *folder = getenv("TSNET_RUN_DIR");
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int size = sizeof address.sun_path;
@@ -143,14 +163,13 @@ static void ask_daemon(const char *call, struct text *input)
 	setsockopt(daemon, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	setsockopt(daemon, SOL_SOCKET, SO_RCVTIMEO, &look, sizeof look);
 	if (connect(daemon, (struct sockaddr *)&address, sizeof address) < 0) return;
-	for (int i = 0; i < 3 && call && (!strcmp(call, "DEL") || !strcmp(call, "GC")); i++)
-		signal((int[]){ SIGTERM, SIGINT, SIGHUP }[i], SIG_IGN); /* what they begin is finished */
+	for (int i = 0; i < 3 && call && goes_to_the_end(verb); i++) signal((int[]){ SIGTERM, SIGINT, SIGHUP }[i], SIG_IGN);
 	if (call && read_to(STDIN_FILENO, input, STDIN_MAX, LLONG_MAX) < 0) return;
 	if (input->length >= STDIN_MAX) return;
 
 	char length[32];
 	struct text answer = { 0 };
-	if (write_all(daemon, length, sprintf(length, call ? "%zu\n" : "command %zu\n", input->length)) < 0) return;
+	if (write_all(daemon, length, sprintf(length, kind == CALL ? "%zu\n" : "command %zu\n", input->length)) < 0) return;
 	unsigned code, out, err;
 	int head = 0;
 	long long asked_at = time(NULL);
@@ -158,7 +177,7 @@ static void ask_daemon(const char *call, struct text *input)
 	if (write_all(daemon, input->at, input->length) < 0) return;
 	if (hear(daemon, &answer, 1, PATIENCE_MS, &kept) < 0) return;
 	if (hear(daemon, &answer, ANSWER_MAX, call ? CALL_WITHIN_MS : COMMAND_WITHIN_MS, &kept) == -2 && call && kept.by != GONE) {
-		say_error(input->at, TRY_AGAIN, still[kept.by], kept.pid, kept.pid);
+		say_error(input->at, kind == PLUGIN ? NETAVARK : TRY_AGAIN, still[kept.by], kept.pid, kept.pid);
 		exit(1);
 	}
 	int is_whole = sscanf(answer.at, "tsnet\n%u %u %u%n", &code, &out, &err, &head) == 3 && answer.at[head++] == '\n';
@@ -175,10 +194,12 @@ static void ask_daemon(const char *call, struct text *input)
 	exit(1);
 }
 
-/* Answers a call that nobody can do, as its configuration wants to be answered. */
-static int fail(struct text *input, int code, const char *why)
+/* Answers a call that nobody can do, as whoever asks wants to be answered. */
+static int fail(enum kind kind, struct text *input, int code, const char *why)
 {
-	if (input->length == 0) read_to(STDIN_FILENO, input, STDIN_MAX, LLONG_MAX);
+	if (kind == COMMAND) return fprintf(stderr, "tsnet: %s\n", why), code == TRY_AGAIN ? 1 : 127;
+	if (kind == PLUGIN) code = NETAVARK;
+	else if (input->length == 0) read_to(STDIN_FILENO, input, STDIN_MAX, LLONG_MAX);
 	say_error(input->at, code, "%s", why);
 	return 1;
 }
@@ -191,14 +212,13 @@ int main(int argc, char **argv)
 	char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL, *name = slash ? slash + 1 : argc > 0 ? argv[0] : "tsnet";
 	signal(SIGPIPE, SIG_IGN);
 	if (!strcmp(name, "docker-proxy")) docker_proxy(argv);
-	int is_off = daemon && !strcmp(daemon, "off"), is_call = command && *command;
-	if (is_call && !is_off && fstat(STDIN_FILENO, &in) == 0 && !S_ISCHR(in.st_mode)) ask_daemon(command, &input);
-	if (!is_call && !is_off && argc > 1 && is_for_daemon(argv[1])) ask_daemon(NULL, &input);
+	int is_off = daemon && !strcmp(daemon, "off");
+	enum kind kind = command && *command ? CALL : is_netavarks(argc, argv) ? PLUGIN : COMMAND;
+	int has_input = kind != COMMAND && fstat(STDIN_FILENO, &in) == 0 && !S_ISCHR(in.st_mode);
+	if (!is_off && (has_input || (kind == COMMAND && argc > 1 && is_for_daemon(argv[1]))))
+		ask_daemon(kind, kind == CALL ? command : argv[1], &input);
 	char lack[512] = "";
-	if (!has_room(lack, sizeof lack)) {
-		if (is_call) return fail(&input, TRY_AGAIN, lack);
-		return fprintf(stderr, "tsnet: %s\n", lack), 1;
-	}
+	if (!has_room(lack, sizeof lack)) return fail(kind, &input, TRY_AGAIN, lack);
 	if (input.length > 0) {
 		int again = memfd_create("stdin", 0);
 		if (write_all(again, input.at, input.length) < 0 || lseek(again, 0, SEEK_SET) < 0 || dup2(again, 0) < 0)
@@ -216,7 +236,7 @@ int main(int argc, char **argv)
 	 * Node's own strings keep the hashes that they were built with, which spares making them anew, a sixth of its start.
 	 * Who knows the seed could choose keys that collide: what a call reads is its runtime's, and it ends at once.
 	 */
-	if (is_call && is_known_node(record, node, sizeof node)) *word++ = "--no-rehash-snapshot";
+	if (kind != COMMAND && is_known_node(record, node, sizeof node)) *word++ = "--no-rehash-snapshot";
 	else strcpy(node, "node");
 	if (argc > 1 && !strcmp(argv[1], "daemon")) {
 		// It waits most of its life, and should not keep what it needed for a moment: a heap for each thread,
@@ -230,6 +250,5 @@ int main(int argc, char **argv)
 	*word = NULL;
 	execvp(node, words);
 	snprintf(lack, sizeof lack, "node cannot be started: %s", strerror(errno));
-	if (is_call) return fail(&input, errno == EAGAIN || errno == ENOMEM ? TRY_AGAIN : OTHERWISE, lack);
-	return fprintf(stderr, "tsnet: %s\n", lack), 127;
+	return fail(kind, &input, kind != COMMAND && (errno == EAGAIN || errno == ENOMEM) ? TRY_AGAIN : OTHERWISE, lack);
 }

@@ -2,8 +2,12 @@
 ':' /*
 # Node ends without a word where it may open too few files, or is not there: a runtime hears from a shell which it was.
 # No process is started for that, and no more than one file is open at a time.
+called=$#$1
 fail() {
-  if [ -z "$CNI_COMMAND" ]; then echo "tsnet: $2" >&2; exit "$3"; fi
+  if [ -z "$CNI_COMMAND" ]; then
+    case $called in 1create | 2setup | 2teardown | 1info) printf '{"error":"%s"}\n' "$2"; exit 1 ;; esac
+    echo "tsnet: $2" >&2; exit "$3"
+  fi
   version=
   while [ -z "$version" ] && { IFS= read -r line || [ -n "$line" ]; }; do
     case $line in *'"cniVersion"'*:*'"'*'"'*)
@@ -42,7 +46,12 @@ const path = `${TSNET_RUN_DIR}/call.sock`
 
 // They ask nobody but the daemon.
 const COMMANDS = ['publish', 'unpublish', 'ports', 'ps', 'ls', 'inspect']
-const isMeant = CNI_COMMAND ? hasInput() : COMMANDS.includes(process.argv[2])
+// What netavark starts its plugins with.
+const PLUGIN_CALLS = { create: 1, setup: 2, teardown: 2, info: 1 }
+const words = process.argv.slice(2)
+const isPlugins = !CNI_COMMAND && PLUGIN_CALLS[words[0]] === words.length
+const isCall = Boolean(CNI_COMMAND) || isPlugins
+const isMeant = isCall ? hasInput() : COMMANDS.includes(words[0])
 
 if (TSNET_DAEMON !== 'off' && isMeant && existsSync(path)) askDaemon()
 else becomeTsnet()
@@ -69,25 +78,25 @@ function askDaemon() {
     const by = pid === undefined ? 'runs' : stateOf(pid)
     seen = by === 'runs' ? 0 : seen + 1
     if (seen === LOOKS) kept = { pid, by }
-    if (CNI_COMMAND && waitedMs >= CALL_WITHIN_MS) kept ??= { pid, by: 'late' }
+    if (isCall && waitedMs >= CALL_WITHIN_MS) kept ??= { pid, by: 'late' }
     const isLate =
-      waitedMs >= (answer.length === 0 ? PATIENCE_MS : CNI_COMMAND ? CALL_WITHIN_MS : COMMAND_WITHIN_MS)
+      waitedMs >= (answer.length === 0 ? PATIENCE_MS : isCall ? CALL_WITHIN_MS : COMMAND_WITHIN_MS)
     if (kept !== undefined || isLate) daemon.destroy()
   }, LOOK_MS)
   daemon.on('error', () => {})
   daemon.on('connect', () => {
     // What they begin is finished.
-    if (CNI_COMMAND === 'DEL' || CNI_COMMAND === 'GC') {
+    if (['DEL', 'GC', 'teardown'].includes(CNI_COMMAND || words[0])) {
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => {})
     }
     try {
-      if (CNI_COMMAND) input = readInput()
+      if (isCall) input = readInput()
     } catch {
       return daemon.destroy()
     }
     if (input === undefined) return daemon.write('command 0\n')
     if (input.length >= STDIN_MAX) return daemon.destroy()
-    daemon.write(`${input.length}\n`)
+    daemon.write(`${isPlugins ? 'command ' : ''}${input.length}\n`)
     daemon.write(input)
   })
   daemon.on('data', chunk => {
@@ -97,23 +106,23 @@ function askDaemon() {
   })
   daemon.on('close', () => {
     clearInterval(looking)
-    if (CNI_COMMAND && answer.length > 0 && kept !== undefined && kept.by !== 'gone')
+    if (isCall && answer.length > 0 && kept !== undefined && kept.by !== 'gone')
       return sayKept(kept, String(input))
     const whole = Buffer.concat(answer)
     const head = /^tsnet\n(\d+) (\d+) (\d+)\n/.exec(whole.toString('latin1', 0, 64))
     const [begin, code, out, err] = head === null ? [] : [head[0].length, ...head.slice(1).map(Number)]
     if (whole.length !== begin + out + err) {
-      if (!CNI_COMMAND && answer.length > 0) process.env.TSNET_ASKED_AT = `${askedAt}`
+      if (!isCall && answer.length > 0) process.env.TSNET_ASKED_AT = `${askedAt}`
       return becomeTsnet(input)
     }
     const [stdout, stderr] = [whole.subarray(begin, begin + out), whole.subarray(begin + out)]
     try {
-      if (!CNI_COMMAND) writeAll(1, stdout)
+      if (!isCall) writeAll(1, stdout)
       writeAll(2, stderr)
-      if (CNI_COMMAND) writeAll(1, stdout)
+      if (isCall) writeAll(1, stdout)
     } catch (thrown) {
       // A command ends without a word when nobody reads it, as ours does in Node.
-      if (CNI_COMMAND) writeAll(2, Buffer.from(`tsnet: stdout: ${thrown.message}\n`))
+      if (isCall) writeAll(2, Buffer.from(`tsnet: stdout: ${thrown.message}\n`))
       process.exit(1)
     }
     process.exit(code)
@@ -164,7 +173,8 @@ function sayKept({ pid, by }, input) {
     frozen: `is frozen in the middle of this call; thaw its control group (see /proc/${pid}/cgroup)`,
   }
   const msg = `the daemon${pid === undefined ? '' : ` (pid ${pid})`} ${remedies[by]}, and try again`
-  writeAll(1, Buffer.from(`${JSON.stringify({ cniVersion, code: TRY_AGAIN, msg }, null, 4)}\n`))
+  const error = { cniVersion, code: TRY_AGAIN, msg }
+  writeAll(1, Buffer.from(`${isPlugins ? JSON.stringify({ error: msg }) : JSON.stringify(error, null, 4)}\n`))
   process.exit(1)
 }
 

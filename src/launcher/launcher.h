@@ -16,7 +16,8 @@ int has_room(char *lack, int size);
 /* True where the first node of PATH is the one that the record tells of; then its path, too. */
 int is_known_node(const char *record, char *node, int size);
 
-/* Answers a CNI call with an error, in the version of its configuration. */
+/* Answers a call with an error: of CNI in the version of its configuration, of netavark, which has no codes, in its form. */
+enum { NETAVARK = 0 };
 void say_error(const char *input, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* A connection to the daemon's control socket; -1 where nobody listens. */

@@ -1,4 +1,4 @@
-/* A process that does not go on, and how a CNI call is answered without Node. */
+/* A process that does not go on, and how a call is answered without Node. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -66,6 +66,7 @@ void say_error(const char *input, int code, const char *format, ...)
 	va_start(words, format);
 	vsnprintf(message, sizeof message, format, words);
 	va_end(words);
-	printf("{\n    \"cniVersion\": \"%s\",\n    \"code\": %d,\n    \"msg\": \"%s\"\n}\n", version, code, message);
+	if (code == NETAVARK) printf("{\"error\":\"%s\"}\n", message);
+	else printf("{\n    \"cniVersion\": \"%s\",\n    \"code\": %d,\n    \"msg\": \"%s\"\n}\n", version, code, message);
 	fflush(stdout);
 }

@@ -13,8 +13,13 @@ const door = folder + doorOf(name)
 /** A plugin's own role, where that is what it is called by; otherwise its configuration says which. */
 function doorOf(name) {
   if (name === 'docker-proxy') return '/docker-proxy'
-  if (!process.env.CNI_COMMAND) return '/cli'
+  if (!process.env.CNI_COMMAND) return isNetavarks(rest) ? '/netavark' : '/cli'
   return existsSync(`${folder}/cni-${name}.cjs`) ? `/cni-${name}` : '/cni'
+}
+
+/** What netavark starts its plugins with, as in launch.c. */
+function isNetavarks([word, ...more]) {
+  return { create: 0, setup: 1, teardown: 1, info: 0 }[word] === more.length
 }
 
 // V8 takes only what was made under the same options (scripts/compile.js).

@@ -21,12 +21,12 @@ export function processIdentity(pid: number | 'self'): string | undefined {
 export const isRunning = (identity: string): boolean =>
   processIdentity(Number.parseInt(identity, 10)) === identity
 
-/** The name of the process that started another one, or has taken it over; undefined where there is none. */
-export function parentName(pid: number): string | undefined {
+/** The process that started another one, or has taken it over; undefined where there is none. */
+export function parentOf(pid: number): number | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
     const [, parent] = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    return processName(Number(parent))
+    return Number(parent) || undefined
   } catch {
     return undefined
   }

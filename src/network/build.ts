@@ -29,7 +29,7 @@ import type { Netns } from '../netns/netns.ts'
 import { hasWayOut, judgeAttached, warn } from '../ports/foreign-rules.ts'
 import { isolationObstacle } from '../ports/hairpin.ts'
 import { claimPorts } from '../ports/ports.ts'
-import { runtimeReserves } from '../ports/reserved.ts'
+import { reservingRuntime } from '../ports/reserved.ts'
 import { loosenReturnPath, restoreReturnPath, strictReturnPath, waysOf } from '../ports/return-path.ts'
 import { removeEntry, writeEntry } from '../records/records.ts'
 import { ifbName, shape } from '../shaping/shaping.ts'
@@ -53,10 +53,11 @@ export async function build(
 ): Promise<Attachment> {
   const { network, ports } = request
   const where = netns === undefined ? NOWHERE : { path: request.netns, ...netns.identity }
+  const runtime = ports.length > 0 ? reservingRuntime() : undefined
   let undertaking: Undertaking = {
     ...undertakingOf(request, where, currentBootId()),
     ...present({ handedOver }),
-    ...(ports.length > 0 && runtimeReserves() && { portsReserved: true }),
+    ...(runtime !== undefined && { portsReserved: true }),
   }
   const record = () => writeEntry(owner, { state: 'attaching', attachment: undertaking })
   undo.push('the record', () => removeEntry(owner))
@@ -67,7 +68,8 @@ export async function build(
   const rules =
     ports.length > 0 && network.ipam.kind !== 'none' ? chooseBackend(network.natBackend) : undefined
   const { containerId } = request
-  await despiteTheDead(owner, ports, () => claimPorts(owner, ports, { rules, containerId }))
+  const claiming = { rules, containerId, ...present({ runtime }) }
+  await despiteTheDead(owner, ports, () => claimPorts(owner, ports, claiming))
 
   const { leases, routes, dns } = await obtainAddresses(request, undertaking, context)
   undo.push('the addresses', () => giveBack(network.ipam, undertaking, request.netns))

@@ -12,7 +12,7 @@ import { whileLocked } from '../records/records.ts'
 import { fileOf, writeList } from './file.ts'
 import { bridgeNames, listFor, type MadeFor, type MadeList } from './list.ts'
 import type { Host } from './places.ts'
-import { DEFAULT_POOLS, drawSubnet, pickSubnet, type SubnetPool } from './subnets.ts'
+import { configuredPools, drawSubnet, pickSubnet, type SubnetPool } from './subnets.ts'
 import { type OtherNetwork, otherNetworks, type Taken, takenOn } from './taken.ts'
 import type { NetworkWish } from './wish/wish.ts'
 
@@ -33,11 +33,12 @@ export interface Made {
 export const createNetwork = (
   wish: NetworkWish,
   host: Host,
-  pools: readonly SubnetPool[] = DEFAULT_POOLS,
+  pools: readonly SubnetPool[] = configuredPools(),
   { isDry = false, madeFor }: { isDry?: boolean; madeFor?: MadeFor } = {},
 ): Promise<Made> =>
   whileLocked(LOCK, () => {
-    const others = otherNetworks(host)
+    // One whose list was lost is made anew, perhaps while containers are on it.
+    const others = otherNetworks(host).filter(({ id }) => id === undefined || id !== madeFor?.id)
     if (others.some(({ name }) => name === wish.name))
       throw new TsnetError(
         'conflict',
@@ -45,7 +46,9 @@ export const createNetwork = (
       )
     const bridge = wish.bridge === undefined ? freeBridge(wish.name, others) : checked(wish.bridge, others)
     if (wish.uplink !== undefined) checkUplink(wish.uplink, bridge, others)
-    const ranges = wish.layer2 ? [] : rangesFor(wish, takenOn(others, wish.bridge), pools)
+    const ranges = wish.layer2
+      ? []
+      : rangesFor(wish, takenOn(others, { bridge: wish.bridge, name: madeFor && wish.name }), pools)
     const list = listFor(wish, present({ bridge, ranges, created: new Date().toISOString(), for: madeFor }))
     const file = fileOf(host.confDir, wish.name)
     if (!isDry) writeList(file, list)

@@ -17,12 +17,16 @@
  * that are stopped and have no namespace, only their runtime knows. With that, remove.ts refuses, or takes them off by
  * what it is given for that: running a list is done above (chain/).
  *
+ * A network may be made for another engine (podman network create -d tsnet), and says so; where that one tells nobody that
+ * it is removed, abandoned.ts finds out.
+ *
  * A failure leaves nothing: all is chosen and checked before the file is written, and it appears in one step.
  *
  * Limits: subnets are compared with this host alone. What other folders than CONF_DIR hold counts when a subnet, a bridge
  * or a name is chosen, and is not listed. Docker's networks are seen by their bridges' routes.
  */
 
+export { findAbandoned, isKept } from './abandoned.ts'
 export { ATTACHED_STATES, type Attached, AttachedIndex, listAttached } from './attached.ts'
 export {
   CONF_DIR,
@@ -53,5 +57,5 @@ export { type Member, requestOn } from './own.ts'
 export { type Host, hostOf } from './places.ts'
 export { removeNetwork } from './remove.ts'
 export { type OtherNetwork, otherNetworks } from './taken.ts'
-export { type DriverOptions, JOINS, readOptions } from './wish/options.ts'
+export { DRIVER, type DriverOptions, JOINS, readOptions } from './wish/options.ts'
 export { type NetworkWords, readWish } from './wish/wish.ts'

@@ -7,6 +7,7 @@
  * each network, by RFC 4193.
  */
 
+import { readSettings, SETTINGS_FILE } from '../control/settings.ts'
 import {
   bitsOf,
   type Cidr,
@@ -34,6 +35,14 @@ export const DEFAULT_POOLS: readonly SubnetPool[] = [
   { base: parseCidr('172.30.0.0/15'), length: 24 },
   { base: parseCidr('192.168.128.0/17'), length: 24 },
 ]
+
+/** Those of the daemon's settings; where these have none, ours. @throws TsnetError for settings that cannot be read */
+export function configuredPools(): readonly SubnetPool[] {
+  const { subnetPools } = readSettings(SETTINGS_FILE)
+  return subnetPools.length > 0
+    ? subnetPools.map(({ base, size }) => ({ base, length: size }))
+    : DEFAULT_POOLS
+}
 
 /** The first prefix of the pools that overlaps with nothing; undefined where there is none. */
 export function pickSubnet(pools: readonly SubnetPool[], taken: readonly Cidr[]): Cidr | undefined {

@@ -15,15 +15,22 @@ import {
   tryParseIp,
 } from '../model/address/address.ts'
 import { LEASES_FOLDER } from '../model/network.ts'
+import { present } from '../model/present.ts'
 import { listAddresses } from '../netlink/address.ts'
 import { type Link, listLinks } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { type KernelRoute, listRoutes, type RouteType } from '../netlink/route.ts'
 import { listEntries } from '../records/records.ts'
-import { cidrsIn, netavarkNetworks, networkFolders } from '../runtime/network-folders.ts'
+import {
+  cidrsIn,
+  type NetavarkNetwork,
+  netavarkNetworks,
+  networkFolders,
+} from '../runtime/network-folders.ts'
 import { listNetworks, type PluginConfig } from './conflist.ts'
 import { namesIn } from './folder.ts'
 import type { Host } from './places.ts'
+import { DRIVER, JOINS } from './wish/options.ts'
 
 export interface Taken {
   cidr: Cidr
@@ -38,26 +45,38 @@ export interface OtherNetwork {
   /** Interfaces of the host that are plugged into them. */
   uplinks: string[]
   subnets: Cidr[]
+  /** By which netavark knows it. */
+  id?: string
 }
 
 /** Of all folders that a runtime of this host is told to use. */
 export function otherNetworks({ confDir, env }: Host): OtherNetwork[] {
   const folders = [...new Set([confDir, ...networkFolders(env)])]
-  return folders.flatMap(folder => [
-    ...listNetworks(folder).map(({ list }) => ({
+  const lists = folders.flatMap(folder =>
+    listNetworks(folder).map(({ list }) => ({
       name: list.name,
       bridges: bridgesOf(list.plugins),
       uplinks: uplinksOf(list.plugins),
       subnets: list.plugins.flatMap(({ config }) => subnetsOf(config)),
     })),
-    ...netavarkNetworks(folder).map(({ name, bridge, subnets }) => ({
+  )
+  const isListed = (network: NetavarkNetwork) => lists.some(({ name }) => name === listBehind(network))
+  const netavarks = folders.flatMap(netavarkNetworks).filter(each => !isListed(each))
+  return [
+    ...lists,
+    ...netavarks.map(({ name, id, bridge, subnets }) => ({
       name,
       bridges: bridge === undefined ? [] : [bridge],
       uplinks: [],
       subnets,
+      ...present({ id }),
     })),
-  ])
+  ]
 }
+
+/** The network list that one of netavark is by another name, where it is of our driver. */
+export const listBehind = ({ driver, options, name }: NetavarkNetwork): unknown =>
+  driver === DRIVER ? (options[JOINS] ?? name) : undefined
 
 /** The bridges that plugins of a list name. */
 export const bridgesOf = (plugins: readonly PluginConfig[]): string[] => namesAt(plugins, 'bridge')
@@ -90,38 +109,49 @@ export function subnetsIn(ipam: unknown): Cidr[] {
   )
 }
 
-/** @param bridge one whose own addresses and routes are those of the network to be */
-export function takenOn(networks: readonly OtherNetwork[], bridge?: string): Taken[] {
+/**
+ * @param own of the network to be: a bridge whose own addresses and routes are its; its name, by which containers may
+ *   still be on it
+ */
+export function takenOn(
+  networks: readonly OtherNetwork[],
+  own: { bridge?: string | undefined; name?: string | undefined } = {},
+): Taken[] {
   const ofNetworks = networks.flatMap(({ name, subnets }) =>
     subnets.map(cidr => ({ cidr, by: `network ${name} (${cidr})` })),
   )
   return [
     ...ofNetworks,
-    ...ofAttachments(),
-    ...leases(),
-    ...takenByKernel(bridge === undefined ? [] : [bridge]),
+    ...ofAttachments(own.name),
+    ...leases(own.name),
+    ...takenByKernel(own.bridge === undefined ? [] : [own.bridge]),
   ]
 }
 
 /** Whose list is gone, and whose containers still run. */
-const ofAttachments = (): Taken[] =>
-  listEntries().flatMap(({ entry: { attachment } }) =>
-    attachment.leases.map(({ address }) => ({
-      cidr: networkOf(address),
-      by: `network ${attachment.network}, on which container ${attachment.containerId} still is`,
-    })),
-  )
+const ofAttachments = (but?: string): Taken[] =>
+  listEntries()
+    .map(({ entry }) => entry.attachment)
+    .filter(({ network }) => network !== but)
+    .flatMap(({ network, containerId, leases }) =>
+      leases.map(({ address }) => ({
+        cidr: networkOf(address),
+        by: `network ${network}, on which container ${containerId} still is`,
+      })),
+    )
 
 /** What host-local gave, ours or the reference's. */
-const leases = (): Taken[] =>
-  namesIn(LEASES_FOLDER).flatMap(network =>
-    namesIn(join(LEASES_FOLDER, network)).flatMap(name => {
-      const ip = tryParseIp(name)
-      return ip === undefined
-        ? []
-        : { cidr: cidrOf(ip, bitsOf(familyOf(ip))), by: `the lease of ${ip} on network ${network}` }
-    }),
-  )
+const leases = (but?: string): Taken[] =>
+  namesIn(LEASES_FOLDER)
+    .filter(network => network !== but)
+    .flatMap(network =>
+      namesIn(join(LEASES_FOLDER, network)).flatMap(name => {
+        const ip = tryParseIp(name)
+        return ip === undefined
+          ? []
+          : { cidr: cidrOf(ip, bitsOf(familyOf(ip))), by: `the lease of ${ip} on network ${network}` }
+      }),
+    )
 
 /** Routes by which nobody is reached. */
 const NOWHERE: readonly RouteType[] = ['unreachable', 'blackhole', 'prohibit', 'throw', 'multicast']

@@ -27,6 +27,8 @@ const everyAddress = ['0.0.0.0' as Ip, '::' as Ip]
 export interface ProbeOptions {
   /** A process whose command line names this container listens for it: the runtime's keeper of its ports. */
   containerId?: string
+  /** The runtime that asks, which may listen for the container already. */
+  runtime?: number
   /** An address that the host does not have may be one that it gets later. */
   anyAddress?: boolean
 }
@@ -36,15 +38,15 @@ export interface ProbeOptions {
  * @throws TsnetError `conflict` naming the port and its holder; `invalid-config` for an address that is
  *   not one of this host
  */
-export function probePorts(mapping: PortMapping, { containerId, anyAddress }: ProbeOptions = {}): void {
+export function probePorts(mapping: PortMapping, options: ProbeOptions = {}): void {
   for (const ip of mapping.hostIp === undefined ? everyAddress : [mapping.hostIp]) {
     for (let port = mapping.hostPort; port < mapping.hostPort + mapping.count; port++) {
       const failure = tryBind(mapping.protocol, ip, port)
       if (failure === undefined) continue
       if (failure === 'unsupported') break // a family or protocol the kernel lacks is held by nobody
-      if (failure === 'EADDRNOTAVAIL' && anyAddress) break
+      if (failure === 'EADDRNOTAVAIL' && options.anyAddress) break
       const holder = failure === 'EADDRINUSE' ? holderOf(mapping.protocol, port) : undefined
-      if (holder !== undefined && containerId !== undefined && names(holder, containerId)) continue
+      if (holder !== undefined && isForContainer(holder, options)) continue
       throw bindError(failure, mapping, ip, port, holder)
     }
   }
@@ -113,8 +115,10 @@ export function holderOf(protocol: Protocol, port: number, ips?: readonly Ip[]):
   return undefined
 }
 
-/** True when a word of the process's command line is the container's id. */
-function names({ pid }: Holder, containerId: string): boolean {
+/** The runtime, or a process that has the container's id as a word of its command line. */
+function isForContainer({ pid }: Holder, { runtime, containerId }: ProbeOptions): boolean {
+  if (Number(pid) === runtime) return true
+  if (containerId === undefined) return false
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(containerId)
   } catch {

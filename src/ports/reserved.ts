@@ -1,9 +1,9 @@
 /**
  * Ports that a runtime reserves itself.
  *
- * podman, once a container's network is there, listens on its ports, so that nobody else takes them, and
- * leaves the sockets to the container's monitor, conmon, where nobody ever accepts. Who listens before it
- * keeps the container from being started; and after it, a connection to 127.0.0.1, which no rule leads to the
+ * podman listens on the ports of a container, so that nobody else takes them, and leaves the sockets to the container's
+ * monitor, conmon, where nobody ever accepts: up to 4 once its network is there, from 5 on before that. Who listens
+ * before it keeps the container from being started; and after it, a connection to 127.0.0.1, which no rule leads to the
  * container, would wait for ever. So we come after it, and accept on copies of those very sockets.
  */
 
@@ -14,20 +14,24 @@ import { ipOfHost } from '../model/address/host.ts'
 import type { NamespaceId } from '../model/network.ts'
 import { surroundings } from '../model/surroundings.ts'
 import { isThere } from '../netns/container.ts'
-import { listProcesses, parentName, processName } from '../netns/processes.ts'
+import { listProcesses, parentOf, processName } from '../netns/processes.ts'
 import type { Publication } from '../proxy/proxy.ts'
 import { socketInodes } from './probe.ts'
 
 const RUNTIME = 'podman'
+/** podman starts it, and it its plugins. */
+const BETWEEN = 'netavark'
 const KEEPER = 'conmon'
 
 /** What podman listens on where no address is asked for. */
 export const EVERY_IPV4 = parseIp('0.0.0.0')
 
-/** True when the runtime that called the plugin will listen on the container's ports. */
-export function runtimeReserves(): boolean {
+/** The runtime that called the plugin and listens on the container's ports, or will; undefined where none does. */
+export function reservingRuntime(): number | undefined {
   const caller = surroundings().caller
-  return parentName(caller === undefined ? process.pid : Number.parseInt(caller, 10)) === RUNTIME
+  const parent = parentOf(caller === undefined ? process.pid : Number.parseInt(caller, 10))
+  const runtime = parent !== undefined && processName(parent) === BETWEEN ? parentOf(parent) : parent
+  return runtime !== undefined && processName(runtime) === RUNTIME ? runtime : undefined
 }
 
 /** True when some process is in the namespace. */

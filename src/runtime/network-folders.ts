@@ -31,11 +31,25 @@ export function podmanSetting(table: string, key: string): [text: string, file: 
   return said.at(-1)
 }
 
-/** The texts of a list of containers.conf(5), of the file that says them last. */
-export const podmanSettings = (table: string, key: string): string[] =>
-  podmanConfigs(surroundings().env, '')
-    .map(file => textsAt(readToml(file), table, key))
+/** The texts of a list of containers.conf(5), of the file that says them last. @param root a folder that stands for `/` */
+export const podmanSettings = (table: string, key: string, root = ''): string[] =>
+  podmanConfigs(surroundings().env, root)
+    .map(file => textsAt(readToml(root + file), table, key))
     .findLast(each => each.length > 0) ?? []
+
+/** Where podman looks for driver plugins of netavark unless it is told otherwise. */
+const DRIVER_FOLDERS = [
+  '/usr/local/libexec/netavark',
+  '/usr/libexec/netavark',
+  '/usr/local/lib/netavark',
+  '/usr/lib/netavark',
+] as const
+
+/** Where podman looks for driver plugins of netavark, in its order. @param root a folder that stands for `/` */
+export function driverFolders(root = ''): readonly [string, ...string[]] {
+  const [first, ...others] = podmanSettings('network', 'netavark_plugin_dirs', root)
+  return first === undefined ? DRIVER_FOLDERS : [first, ...others]
+}
 
 /** Folders with networks of podman: CNI lists, or netavark's files. */
 const podmanFolders = (environment: Surroundings['env'], root: string): string[] => {
@@ -55,6 +69,10 @@ export function networkFolders(environment: Surroundings['env'] = surroundings()
 /** A network that netavark makes when a container needs it, so that the kernel does not know of it before. */
 export interface NetavarkNetwork {
   name: string
+  /** 64 hex digits. */
+  id?: string
+  driver?: string
+  options: Record<string, unknown>
   bridge?: string
   subnets: Cidr[]
 }
@@ -63,12 +81,24 @@ export interface NetavarkNetwork {
 export function netavarkNetworks(folder: string): NetavarkNetwork[] {
   const files = listNames(folder).filter(name => name.endsWith('.json'))
   return files.flatMap(file => {
-    const { name, subnets, network_interface: bridge } = readJson(join(folder, file)) ?? {}
-    if (typeof name !== 'string' || !Array.isArray(subnets)) return []
+    const {
+      name,
+      id,
+      driver,
+      options,
+      subnets,
+      network_interface: bridge,
+    } = readJson(join(folder, file)) ?? {}
+    if (typeof name !== 'string' || !(Array.isArray(subnets) || typeof driver === 'string')) return []
     return {
       name,
+      ...(typeof id === 'string' && { id }),
+      ...(typeof driver === 'string' && { driver }),
+      options: typeof options === 'object' && options !== null ? { ...options } : {},
       ...(typeof bridge === 'string' && { bridge }),
-      subnets: subnets.flatMap((each: { subnet?: unknown } | null) => cidrsIn(each?.subnet)),
+      subnets: (Array.isArray(subnets) ? subnets : []).flatMap((each: { subnet?: unknown } | null) =>
+        cidrsIn(each?.subnet),
+      ),
     }
   })
 }

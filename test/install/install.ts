@@ -47,6 +47,7 @@ t.test('everything is put where it is looked for, and taken away without a trace
   for (const path of ['opt/cni/bin/tsnet', 'opt/cni/bin/bridge', 'usr/local/bin/tsnet'])
     t.equal(tree[path], `-> ${facts.executable}`)
   t.equal(tree['usr/local/libexec/tsnet/docker-proxy'], `-> ${facts.executable}`)
+  t.equal(tree['usr/local/libexec/netavark/tsnet'], `-> ${facts.executable}`)
   t.notOk('opt/cni/bin/portmap' in tree)
   t.equal(tree['etc/cni/net.d/10-tsnet.conflist'], `644 ${facts.conflist}`)
   t.match(tree['etc/systemd/system/tsnetd.service'], /ExecStart=\/srv\/tsnet\/dist\/bin\/tsnet daemon/)

@@ -122,6 +122,20 @@ t.test('a daemon that says a little now and then is not waited for without end',
   }
 })
 
+t.test('a call of netavark that a daemon never ends is answered in the form of netavark', async t => {
+  for (const [what, executable] of Object.entries(hurried(t))) {
+    const env = await daemon(t, socket => socket.write('tsnet\n'))
+    const { code, stdout } = await call(executable, { ...env, CNI_COMMAND: '' }, '{}', [
+      'teardown',
+      '/run/netns/x',
+    ])
+    t.match(
+      { what, code, said: JSON.parse(stdout) },
+      { what, code: 1, said: { error: /has not answered within ten minutes/ } },
+    )
+  }
+})
+
 t.test('a command that a daemon has begun and never ends is asked for by Node', async t => {
   for (const [what, executable] of Object.entries(hurried(t))) {
     const env = await daemon(t, socket => socket.write('tsnet\n'))
@@ -131,6 +145,32 @@ t.test('a command that a daemon has begun and never ends is asked for by Node', 
 })
 
 for (const [what, executable] of Object.entries(launchers)) {
+  t.test(`${what} hands over a call of netavark with its stdin; without a daemon Node answers`, async t => {
+    let heard = ''
+    const env = await daemon(t, socket => {
+      socket.write('tsnet\n')
+      socket.on('data', chunk => {
+        heard += chunk
+        if (heard.endsWith('{"a":1}')) socket.end('0 3 4\nyesoops')
+      })
+    })
+    const words = ['setup', '/run/netns/x']
+    const none = { CNI_COMMAND: '' }
+    t.same(await call(executable, { ...none, ...env }, '{"a":1}', words), {
+      code: 0,
+      stdout: 'yes',
+      stderr: 'oops',
+    })
+    t.equal(heard, 'command 7\n{"a":1}')
+    const alone = await call(executable, { ...none, TSNET_DAEMON: 'off' }, '{"a":1}', words)
+    t.match(
+      { ...alone, said: JSON.parse(alone.stdout) },
+      { code: 1, stderr: '', said: { error: /is missing/ } },
+    )
+    const more = await call(executable, { ...none, TSNET_DAEMON: 'off' }, '{}', ['setup', 'a', 'b'])
+    t.match(more, { code: 2, stdout: '', stderr: /unknown command/ }, 'other words are a command')
+  })
+
   t.test(`${what} hands over stdin and hands back code, stdout and stderr as they are`, async t => {
     const stdin = Buffer.alloc(3_000_000, 'stdin\n').toString()
     const out = ` \n${'x'.repeat(2_000_000)}\0\n`

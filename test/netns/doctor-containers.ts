@@ -171,6 +171,22 @@ const FILES: Row[] = [
     cure: /tsnet attach/,
   },
   {
+    name: 'a podman that does not find the driver of its networks',
+    plant: `mkdir -p /etc/containers/networks; echo '{"name": "shared", "driver": "tsnet", "options": {"tsnet.network": "ours"}}' >/etc/containers/networks/shared.json`,
+    undo: 'rm -r /etc/containers/networks',
+    found: ['podman'],
+    what: /the driver tsnet is in none of podman's netavark_plugin_dirs/,
+    cure: /tsnet install/,
+  },
+  {
+    name: 'a network of podman that joins one which is gone',
+    plant: `mkdir -p /etc/containers/networks /run/driver; touch /run/driver/tsnet; printf '[network]\\nnetavark_plugin_dirs = ["/run/driver"]\\n' >/etc/containers/containers.conf; echo '{"name": "shared", "driver": "tsnet", "options": {"tsnet.network": "gone"}}' >/etc/containers/networks/shared.json`,
+    undo: 'rm -r /etc/containers/networks /run/driver /etc/containers/containers.conf',
+    found: ['podman'],
+    what: /it joins network gone, which is not there/,
+    cure: /podman network rm shared/,
+  },
+  {
     name: 'a podman that looks for plugins elsewhere',
     plant: `printf '[network]\\ncni_plugin_dirs = ["/opt/none"]\\n' >/etc/containers/containers.conf`,
     undo: 'rm /etc/containers/containers.conf',

@@ -54,6 +54,7 @@ export const facts: Facts = {
 export const wishes: Wishes = {
   binDir: '/opt/cni/bin',
   moreBinDirs: [],
+  driverDir: '/usr/local/libexec/netavark',
   confDir: '/etc/cni/net.d',
   prefix: '/usr/local',
   as: 'bridge',

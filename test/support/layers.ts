@@ -14,7 +14,7 @@ export const layers: readonly string[][] = [
   ['cni'],
   ['networks'],
   ['chain'],
-  ['libnetwork'],
+  ['libnetwork', 'netavark'],
   ['daemon'],
   ['docker-proxy', 'install', 'lab', 'doctor', 'graph'],
   ['cli'], // its demo plays in the lab

@@ -8,6 +8,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import t from 'tap'
 import type { Host, Running } from 'tsnet/lab'
 import { makeRootFilesystem } from './busybox.ts'
@@ -41,7 +42,9 @@ network_backend = "cni"
 cni_plugin_dirs = ["/opt/cni/bin"]
 network_config_dir = "/etc/cni/net.d"`,
   netavark: `
-network_backend = "netavark"`,
+network_backend = "netavark"
+network_config_dir = "/srv/networks"
+netavark_plugin_dirs = ["${resolve('dist/netavark')}"]`,
 }
 
 const configuration = (backend: keyof typeof backends, network: string) => `
@@ -56,9 +59,15 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 
 const FOLDERS = ['--root', '/srv/podman', '--runroot', '/run/podman', '--tmpdir', '/run/podman/tmp']
 const OPTIONS = [...FOLDERS, '--storage-driver', 'vfs', '--runtime', 'runc']
+/** Where its configuration is. */
+export const CONFIGURED = {
+  CONTAINERS_CONF: '/srv/containers.conf',
+  CONTAINERS_STORAGE_CONF: '/srv/storage.conf',
+} as const
+
 const ENVIRONMENT = {
   ...NO_DAEMON,
-  CONTAINERS_CONF: '/srv/containers.conf',
+  CONTAINERS_CONF: CONFIGURED.CONTAINERS_CONF,
   TMPDIR: '/srv',
   PODMAN_IGNORE_CGROUPSV1_WARNING: '1',
 }
@@ -83,6 +92,8 @@ export class Podman {
     writeFileSync(host.path('/etc/cni/net.d/10-test.conflist'), JSON.stringify(list))
     const [backend, network] = hasCni() ? (['cni', list.name] as const) : (['netavark', 'podman'] as const)
     writeFileSync(host.path('/srv/containers.conf'), configuration(backend, network))
+    const storage = '[storage]\ndriver = "vfs"\ngraphroot = "/srv/podman"\n'
+    writeFileSync(host.path(CONFIGURED.CONTAINERS_STORAGE_CONF), storage)
     makeRootFilesystem(host.path('/srv/rootfs'))
     await host.run('tar', '-C', '/srv/rootfs', '-cf', '/srv/image.tar', '.')
     const podman = new Podman(host, network)
@@ -117,6 +128,23 @@ export class Podman {
     const [v4 = '', v6 = ''] = (await this.run('inspect', '--format', format, name)).split(' ')
     return { v4, v6 }
   }
+}
+
+/** What needs a podman whose netavark has driver plugins; where there is none, that it says so itself. */
+export function needPlugins(tests: () => void): void {
+  if (!hasCni()) {
+    tests()
+    return
+  }
+  t.test('podman up to 4 knows no driver but its own, and says so', async t => {
+    const { host } = await siteFor(t)
+    await host.tmpfs('/srv')
+    writeFileSync(host.path('/srv/containers.conf'), configuration('cni', 'podman'))
+    const create = host.run('podman', ...OPTIONS, 'network', 'create', '-d', 'tsnet', 'front', {
+      env: ENVIRONMENT,
+    })
+    await t.rejects(create, /unsupported driver tsnet/)
+  })
 }
 
 /** What needs a podman with CNI; where there is none, that it says so itself. */

@@ -20,6 +20,7 @@ import { shownPath } from '../../model/json/shown.ts'
 import { VERSION } from '../../model/version.ts'
 import { CONF_DIR, listNetworks, type NetworkList, parseNetworkList } from '../../networks/conflist.ts'
 import { readContainerdConfig } from '../../runtime/containerd-config.ts'
+import { driverFolders } from '../../runtime/network-folders.ts'
 import type { Terminal } from '../terminal.ts'
 
 export interface InstallOptions {
@@ -66,6 +67,7 @@ export async function install(
     {
       binDir,
       moreBinDirs: options.binDir === undefined ? foldersOfPods(around) : [],
+      driverDir: driverFolders(around.root)[0],
       confDir,
       prefix: options.prefix ?? '/usr/local',
       as: options.as ?? '',

@@ -1,7 +1,6 @@
 /** `tsnet network create`, `ls`, `inspect` and `rm`. */
 
 import { callsToLeave, leaveKnown } from '../../chain/leave.ts'
-import { readSettings, SETTINGS_FILE } from '../../control/settings.ts'
 import { ignoreSignals } from '../../ffi/signals.ts'
 import { messageOf, TsnetError } from '../../model/errors.ts'
 import { didYouMean } from '../../model/nearest.ts'
@@ -43,10 +42,7 @@ export async function create(
 ): Promise<void> {
   const wish = readWish(name, words)
   requireRunDirectory()
-  const { subnetPools } = readSettings(SETTINGS_FILE)
-  const pools = subnetPools.map(({ base, size }) => ({ base, length: size }))
-  const host = hostOf(process.env, confDir)
-  const made = await createNetwork(wish, host, pools.length > 0 ? pools : undefined, { isDry })
+  const made = await createNetwork(wish, hostOf(process.env, confDir), undefined, { isDry })
   if (json) terminal.out(`${JSON.stringify(made, null, 2)}\n`)
   else if (isDry) terminal.out(`[#] write ${made.file}\n${JSON.stringify(made.list, null, 2)}\n`)
   else terminal.out(`${made.name}\n`)

@@ -106,6 +106,13 @@ export function outletOf(pid: number, number: number): Outlet | undefined {
   return { isTTY: true, ...present({ columns: columnsOfTerminal(copy) }) }
 }
 
+/** Hold paths, or lists of them. */
+const PATHS = ['NETCONFPATH', 'CNI_PATH', 'CONTAINERS_CONF', 'CONTAINERS_STORAGE_CONF'] as const
+
+/** True where the environment names files from where the caller is, which only he can follow. */
+export const hasPathsOfItsOwn = (env: Surroundings['env']): boolean =>
+  PATHS.some(name => env[name]?.split(':').some(path => path !== '' && !path.startsWith('/')))
+
 /**
  * True when every path leads the caller to the file that it leads us to, or both of us nowhere. What depends
  * on the process does not: /proc/self, a path from the working directory.

@@ -38,6 +38,15 @@ export interface Asked {
   send(reply: Reply): Promise<boolean>
 }
 
+/** What a call comes to. */
+export interface Job {
+  /** Whose turn it is; absent: it need not wait for any other. */
+  container: string | undefined
+  carryOut: () => Promise<Answer>
+  /** Of what is of use only to whoever hears of it: undoes what succeeded. */
+  takeBack?: () => Promise<Answer>
+}
+
 /**
  * Answers on every connection of a server.
  * @param handle what it leaves without an answer, the caller does

@@ -14,7 +14,7 @@ import type { Asker } from '../../control/client.ts'
 import type { Surroundings } from '../../model/surroundings.ts'
 import { removeChoice } from '../../records/choices.ts'
 import { runDirectory } from '../../records/run-directory.ts'
-import { type Outlet, outletOf } from './caller.ts'
+import { hasPathsOfItsOwn, type Outlet, outletOf } from './caller.ts'
 import type { Asked } from './calls.ts'
 import { onBehalfOf } from './on-behalf.ts'
 
@@ -72,11 +72,7 @@ const COMMANDS: readonly string[] = ['publish', 'unpublish', 'ports', 'ps', 'ls'
  */
 const NOT_WITH = /^(-h|--help|--all|--watch|--conf-dir(=.*)?)$/
 
-/** Hold paths. From where the caller is, only he can follow them. */
-const PATHS = ['NETCONFPATH', 'CONTAINERS_CONF', 'CONTAINERS_STORAGE_CONF'] as const
-
 function isForDaemon([command = '', ...words]: readonly string[], env: Surroundings['env']): boolean {
   const isNot = words.some(word => NOT_WITH.test(word) && !(command === 'unpublish' && word === '--all'))
-  const isRelative = PATHS.some(name => env[name] && !env[name].startsWith('/'))
-  return COMMANDS.includes(command) && !isNot && !isRelative
+  return COMMANDS.includes(command) && !isNot && !hasPathsOfItsOwn(env)
 }

@@ -1,8 +1,8 @@
 /**
- * CNI calls done by the daemon, for callers whose launcher asks it to.
+ * Calls of runtimes done by the daemon, for callers whose launcher asks it to.
  *
- *     launcher ──call.sock──▶ calls.ts ──▶ caller.ts ──▶ the queue of its container ──▶ cni.ts ──▶ answer
- *                             (protocol)   (who is it)
+ *     launcher ──call.sock──▶ calls.ts ──▶ caller.ts ──▶ the queue of its container ──▶ cni/, netavark/ ──▶ answer
+ *                             (protocol)   (who is it)       cni-call.ts, netavark-call.ts
  *
  * It is the code of a process of its own, and the answer the same to the byte; what is spared is starting
  * Node and opening what is open here already. Environment, working directory and stderr are the caller's
@@ -17,17 +17,13 @@
  * for it (network/attach.ts).
  */
 
-import { answer } from '../../cni/cni.ts'
 import type { Operations } from '../../cni/plugin.ts'
 import { operationsWith, type PortHolder } from '../../control/held-ports.ts'
 import type { Surroundings } from '../../model/surroundings.ts'
-import { runDirectory } from '../../records/records.ts'
-import { sharesFiles } from './caller.ts'
-import type { Asked, Reply } from './calls.ts'
+import type { Asked, Job, Reply } from './calls.ts'
+import { cniCall } from './cni-call.ts'
+import { isNetavarks, netavarkCall } from './netavark-call.ts'
 import { onBehalfOf } from './on-behalf.ts'
-
-/** Where plugins keep leases and what else there is, unless they are told otherwise. */
-const STATE = ['/var/lib/cni', '/run/cni/tuning', '/etc/cni/tuning']
 
 export class FastPath {
   readonly #operations: Operations
@@ -53,34 +49,30 @@ export class FastPath {
 
   /** Does a call and sends the answer; does nothing where the caller has other files. */
   async handle(asked: Asked): Promise<void> {
-    const { caller } = asked
-    if (!sharesFiles(caller, pathsOf(asked))) return
+    const job = isNetavarks(asked) ? netavarkCall(asked, this.#operations) : cniCall(asked, this.#operations)
+    if (job === undefined) return
     this.#going++
-    await this.#inTurn(caller.env.CNI_CONTAINERID, async () => {
-      const isAdd = caller.env.CNI_COMMAND === 'ADD'
-      if (isAdd && asked.isGone()) return
-      const reply = await this.#answer(asked)
+    await this.#inTurn(job.container, async () => {
+      const { carryOut, takeBack } = job
+      if (takeBack !== undefined && asked.isGone()) return
+      const reply = await this.#answer(asked, carryOut)
       const wasRead = await asked.send(reply)
-      if (isAdd && !wasRead && reply.exitCode === 0) await this.#answer(asked, 'DEL')
+      if (takeBack !== undefined && !wasRead && reply.exitCode === 0) await this.#answer(asked, takeBack)
     }).finally(() => this.#going--)
   }
 
-  async #answer({ caller, stdin }: Asked, command = caller.env.CNI_COMMAND): Promise<Reply> {
+  async #answer({ caller }: Asked, work: Job['carryOut']): Promise<Reply> {
     let stderr = ''
-    const env = { ...caller.env, CNI_COMMAND: command }
     const surroundings: Surroundings = {
       // A plugin that this call runs may call us in turn, for the same container: it must not wait for us.
-      env: { ...env, TSNET_DAEMON: 'off' },
+      env: { ...caller.env, TSNET_DAEMON: 'off' },
       directory: caller.directory,
       caller: caller.identity,
       complain: text => {
         stderr += text
       },
     }
-    const { calledAs } = caller
-    const done = await onBehalfOf(surroundings, () =>
-      answer({ env, calledAs, readStdin: () => stdin, operations: async () => this.#operations }),
-    )
+    const done = await onBehalfOf(surroundings, work)
     return { ...done, stderr }
   }
 
@@ -94,28 +86,4 @@ export class FastPath {
     if (this.#last.get(container) === end) this.#last.delete(container)
     await turn
   }
-}
-
-/** Every path that a call names, as far as one can tell: it must mean the same file here. */
-function pathsOf({ caller, stdin }: Asked): string[] {
-  const { CNI_NETNS, CNI_PATH = '' } = caller.env
-  const named = [CNI_NETNS ?? '', ...CNI_PATH.split(':')].filter(path => path !== '')
-  return [runDirectory(), ...STATE, ...named, ...(caller.sameView ? [] : pathsIn(stdin))]
-}
-
-/** Keys whose value may be a path from where the caller is, which nobody else can follow. */
-const isPathKey = (key: string): boolean => /^(dataDir|resolvConf)$/i.test(key)
-
-/** All that looks like a path in a configuration. */
-function pathsIn(json: string): string[] {
-  const found: string[] = []
-  try {
-    JSON.parse(json, (key, value) => {
-      if (typeof value === 'string' && (value.startsWith('/') || isPathKey(key))) found.push(value)
-      return value
-    })
-  } catch {
-    // It will be refused as it stands.
-  }
-  return found
 }

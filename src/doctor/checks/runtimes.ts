@@ -6,10 +6,16 @@
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { NetworkInfo } from '../../networks/networks.ts'
+import { DRIVER, JOINS, type NetworkInfo } from '../../networks/networks.ts'
 import { readContainerdConfig, runningContainerds } from '../../runtime/containerd-config.ts'
 import { readJson, readText } from '../../runtime/files.ts'
-import { podmanSetting, podmanSettings } from '../../runtime/network-folders.ts'
+import {
+  driverFolders,
+  netavarkNetworks,
+  networkFolders,
+  podmanSetting,
+  podmanSettings,
+} from '../../runtime/network-folders.ts'
 import type { Check, Found } from '../fault.ts'
 import type { Patient } from '../patient.ts'
 
@@ -62,36 +68,75 @@ function lookAtDocker(): Found[] {
 
 export const podman: Check<Patient> = {
   name: 'podman',
-  about: 'podman sees the networks of this host, and finds their plugins',
-  look: ({ networks, host }) => {
-    if (networks.length === 0) return []
-    const [backend, file] = podmanSetting('network', 'network_backend') ?? []
-    const folders = podmanSettings('network', 'cni_plugin_dirs')
-    const types = new Set(networks.flatMap(({ plugins }) => plugins))
-    const missing = [...types].find(type => !folders.some(folder => existsSync(join(folder, type))))
-    return [
-      ...(backend === 'netavark'
-        ? [
-            {
-              on: file ?? 'containers.conf',
-              what: 'podman\'s network_backend is "netavark"',
-              why: `it does not see networks of ${host.confDir}, such as ${networks[0]?.name}`,
-              cure: 'podman 4: network_backend = "cni"; any: run the container with --network none, and tsnet attach NETWORK podman:NAME',
-            },
-          ]
-        : []),
-      ...(folders.length > 0 && missing !== undefined
-        ? [
-            {
-              on: 'containers.conf',
-              what: `plugin ${missing} is in none of podman's cni_plugin_dirs (${folders.join(', ')})`,
-              why: 'podman starts no container on networks that name it',
-              cure: `add the folder that has it (${host.path.find(each => existsSync(join(each, missing))) ?? 'see tsnet install'}) to cni_plugin_dirs`,
-            },
-          ]
-        : []),
-    ]
-  },
+  about: 'podman sees the networks of this host, and finds their plugins and the driver tsnet',
+  look: patient => [
+    ...(patient.networks.length === 0 ? [] : lookAtLists(patient)),
+    ...lookAtDriver(patient.networks.map(({ name }) => name)),
+  ],
+}
+
+const hasDriver = (): boolean => driverFolders().some(folder => existsSync(join(folder, DRIVER)))
+
+/** Networks that any runtime can name. */
+function lookAtLists({ networks, host }: Patient): Found[] {
+  const [backend, file] = podmanSetting('network', 'network_backend') ?? []
+  const folders = podmanSettings('network', 'cni_plugin_dirs')
+  const types = new Set(networks.flatMap(({ plugins }) => plugins))
+  const missing = [...types].find(type => !folders.some(folder => existsSync(join(folder, type))))
+  return [
+    ...(backend === 'netavark' && !hasDriver()
+      ? [
+          {
+            on: file ?? CONTAINERS_CONF,
+            what: 'podman\'s network_backend is "netavark"',
+            why: `it does not see networks of ${host.confDir}, such as ${networks[0]?.name}`,
+            cure: 'podman 4: network_backend = "cni"; from 5 on: tsnet install, and podman network create -d tsnet -o tsnet.network=NETWORK NAME; any: run the container with --network none, and tsnet attach NETWORK podman:NAME',
+          },
+        ]
+      : []),
+    ...(folders.length > 0 && missing !== undefined
+      ? [
+          {
+            on: CONTAINERS_CONF,
+            what: `plugin ${missing} is in none of podman's cni_plugin_dirs (${folders.join(', ')})`,
+            why: 'podman starts no container on networks that name it',
+            cure: `add the folder that has it (${host.path.find(each => existsSync(join(each, missing))) ?? 'see tsnet install'}) to cni_plugin_dirs`,
+          },
+        ]
+      : []),
+  ]
+}
+
+const CONTAINERS_CONF = 'containers.conf'
+
+/** Networks of podman's own that are ours. @param lists names of those that are there */
+function lookAtDriver(lists: readonly string[]): Found[] {
+  const ours = networkFolders()
+    .flatMap(netavarkNetworks)
+    .filter(({ driver }) => driver === DRIVER)
+  const [one] = ours
+  const lost = ours.filter(({ options }) => {
+    const { [JOINS]: joins } = options
+    return typeof joins === 'string' && !lists.includes(joins)
+  })
+  return [
+    ...(one !== undefined && !hasDriver()
+      ? [
+          {
+            on: CONTAINERS_CONF,
+            what: `the driver ${DRIVER} is in none of podman's netavark_plugin_dirs (${driverFolders().join(', ')})`,
+            why: `podman starts no container on its networks of this driver, such as ${one.name}`,
+            cure: 'tsnet install puts it there',
+          },
+        ]
+      : []),
+    ...lost.map(({ name, options }) => ({
+      on: `podman's network ${name}`,
+      what: `it joins network ${options[JOINS]}, which is not there`,
+      why: 'podman starts no container on it',
+      cure: `tsnet network create ${options[JOINS]}, or podman network rm ${name}`,
+    })),
+  ]
 }
 
 export const containerd: Check<Patient> = {

@@ -11,6 +11,9 @@ import { present } from '../../model/present.ts'
 import { refuse } from './texts.ts'
 import type { NetworkWords } from './wish.ts'
 
+/** By which other engines know us. */
+export const DRIVER = 'tsnet'
+
 /** What a network is called here whose engine tells no name for it. */
 export const CALLED = 'tsnet.name'
 

@@ -9,7 +9,9 @@ import { parseResolvConf } from '../../../../src/ipam/resolv-conf.ts'
 import { parseLease } from '../../../../src/ipam/store.ts'
 import { parseCidr } from '../../../../src/model/address/address.ts'
 import { TsnetError } from '../../../../src/model/errors.ts'
+import { parseInterfaceName } from '../../../../src/model/interface-name.ts'
 import { parseJson } from '../../../../src/model/json/json.ts'
+import { readContainer, readNetwork } from '../../../../src/netavark/request.ts'
 import { type CachedAttachment, listCached } from '../../../../src/networks/cache.ts'
 import { parseNetworkList } from '../../../../src/networks/conflist.ts'
 import { subnetsIn } from '../../../../src/networks/taken.ts'
@@ -24,6 +26,7 @@ import { engine } from '../../../../src/runtime/sources/engine.ts'
 import { listOciStates } from '../../../../src/runtime/sources/oci-state.ts'
 import { podman } from '../../../../src/runtime/sources/podman.ts'
 import { readToml } from '../../../../src/runtime/toml.ts'
+import { golden } from '../../netavark.ts'
 import { documents, longDocuments, ofDocument } from '../documents.ts'
 import { ownFolder, viaFile, FILE_WEIGHT as weight } from '../files.ts'
 import { type Subject, subjects } from '../fuzz.ts'
@@ -326,10 +329,29 @@ export const ofRuntimes = subjects(
     weight,
     read: viaFile('front.json', (_, folder) => netavarkNetworks(folder)),
     check: (networks: NetavarkNetwork[]) => {
-      for (const { name, bridge = '', subnets } of networks) {
-        for (const text of [name, bridge]) equal(typeof text, 'string')
+      for (const { name, bridge = '', driver = '', id = '', subnets } of networks) {
+        for (const text of [name, bridge, driver, id]) equal(typeof text, 'string')
         for (const subnet of subnets) equal(parseCidr(subnet), subnet)
       }
+    },
+  }),
+  ofDocument('netavark/network', {
+    samples: [golden('create'), golden('create-full'), golden('create-part')],
+    refusals,
+    read: text => readNetwork(parseJson(text)),
+    check: ({ name, id, bridge = '', subnets, options }) => {
+      for (const text of [name, id, bridge, ...Object.values(options)]) equal(typeof text, 'string')
+      for (const { subnet } of subnets) equal(parseCidr(subnet), subnet)
+    },
+  }),
+  ofDocument('netavark/container', {
+    samples: [golden('setup')],
+    refusals,
+    read: text => readContainer(parseJson(text)),
+    check: ({ ports, ifname }) => {
+      equal(parseInterfaceName(ifname, 'ifname'), ifname)
+      for (const { hostPort, containerPort, count } of ports)
+        ok(count > 0 && Math.max(hostPort, containerPort) + count - 1 <= 65_535)
     },
   }),
   hook,
