@@ -26,6 +26,7 @@ const PRINTED: Record<string, readonly string[]> = {
   'inspect front': ['networkfront', '90-front.conflist', 'web'],
   'doctor 8090': ['nothinglistens', 'do:'],
   'trace 8090': ['8090'],
+  'top --once --interval 100ms': ['tsnettop', 'CONTAINER'],
   'gc --dry-run': ['nothing'],
   'reconcile --dry-run': ['nothing'],
 }

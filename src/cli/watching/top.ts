@@ -20,9 +20,6 @@ const INTERVAL_LEAST_MS = 100
  */
 const SHARE = 0.02
 
-/** Where nobody looks, lines are as long as it takes. */
-const UNBOUNDED = { columns: Number.POSITIVE_INFINITY, lively: false }
-
 /**
  * What goes through ports and to containers: live on a terminal, else once. One frame takes an interval, as what moves is
  * what two looks differ by.
@@ -45,7 +42,10 @@ export async function top(
   await sleep(intervalMs)
   const frame = frameOf(await report(), before)
   if (json) terminal.out(`${JSON.stringify([...frame.ports, ...frame.containers])}\n`)
-  else terminal.out(`${linesOf(frame, UNBOUNDED).join('\n')}\n`)
+  else {
+    const { columns = Number.POSITIVE_INFINITY, lively } = terminal
+    terminal.out(`${linesOf(frame, { columns, lively }).join('\n')}\n`)
+  }
 }
 
 async function live(
