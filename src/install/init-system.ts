@@ -63,6 +63,8 @@ export interface Service {
   units: { service: string; socket: string }
   /** Have the init system start it, now and with the host. */
   enable: boolean
+  /** dockerd's networks may be ours: it starts once the daemon serves. */
+  docker: boolean
   /** A daemon of ours runs already: leave it in peace. */
   running: boolean
 }
@@ -119,15 +121,23 @@ const UNITS = '/etc/systemd/system'
 /** Asks the manager itself, and changes nothing. */
 const ASKS = ['systemctl', 'show', '--property=Version']
 
-function systemdItems({ executable, units, enable, running }: Service, booted: boolean): Item[] {
+/** One that has containers to start would find no driver, and leave them where they are. */
+const AFTER_US = `[Unit]
+Wants=tsnetd.service
+After=tsnetd.service
+`
+
+function systemdItems({ executable, units, enable, docker, running }: Service, booted: boolean): Item[] {
   const service = `${UNITS}/tsnetd.service`
   const socket = `${UNITS}/tsnetd.socket`
+  const dropIn = `${UNITS}/docker.service.d/tsnet.conf`
   const files = [
     sampleItem(service, units.service.replace(/^ExecStart=\S+/m, `ExecStart=${executable}`)),
     sampleItem(socket, units.socket),
+    ...(docker ? [sampleItem(dropIn, AFTER_US)] : []),
   ]
   if (!enable) return files
-  const after = [service, socket]
+  const after = [service, socket, ...(docker ? [dropIn] : [])]
   const reload = ['systemctl', 'daemon-reload']
   // Taking back goes the other way round: it reads the units again when they are gone.
   return [

@@ -38,6 +38,9 @@ export interface Facts {
   conflist?: string
 }
 
+/** Where dockerd looks for what it does not find in /run/docker/plugins: the socket of a driver that is named so. */
+const DOCKER_SPEC = '/etc/docker/plugins/tsnet.spec'
+
 export const CONFLIST = '10-tsnet.conflist'
 
 /** @throws TsnetError `invalid-environment` naming the option and the value */
@@ -70,6 +73,7 @@ export function planItems(wishes: Wishes, facts: Facts): Item[] {
       : [
           link(proxy, executable),
           { kind: 'key', path: dockerConfig, key: 'userland-proxy-path', value: proxy } satisfies Item,
+          fileItem(DOCKER_SPEC, 'unix:///run/tsnet/docker.sock\n'),
         ]),
   ]
 }

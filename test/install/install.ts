@@ -16,7 +16,7 @@ const itemsIn = (root: string, more = {}): Item[] => [
   ...planItems({ ...wishes, ...more }, facts),
   ...serviceItems(
     'systemd',
-    { executable: facts.executable, units, enable: true, running: false },
+    { executable: facts.executable, units, enable: true, docker: true, running: false },
     new Surroundings(root),
   ),
 ]
@@ -54,6 +54,11 @@ t.test('everything is put where it is looked for, and taken away without a trace
   t.equal(
     tree['etc/docker/daemon.json'],
     '644 {\n  "userland-proxy-path": "/usr/local/libexec/tsnet/docker-proxy"\n}\n',
+  )
+  t.equal(tree['etc/docker/plugins/tsnet.spec'], '644 unix:///run/tsnet/docker.sock\n')
+  t.match(
+    tree['etc/systemd/system/docker.service.d/tsnet.conf'],
+    /^644 \[Unit\]\nWants=tsnetd\.service\nAfter=tsnetd\.service\n$/,
   )
   t.match(tree['usr/local/share/man/man1/tsnet-publish.1'], /\.TH TSNET\\-PUBLISH 1 /)
   t.same(around.ran, [

@@ -75,9 +75,12 @@ export class PlayedDocker {
     })
   }
 
-  /** As `try`. @throws Error with what was answered, where that is an error */
+  /** As `try`; where no answer comes it asks again, as dockerd does. @throws Error with what was answered, where that is an error */
   async call(call: string, body: object = {}): Promise<Record<string, unknown>> {
-    const answer = await this.try(call, body)
+    const answer = await waitFor(() => this.try(call, body), {
+      what: `an answer to ${call}`,
+      withinMs: 60_000,
+    })
     if (answer.status === 200 && answer.body.Err === undefined) return answer.body
     throw new Error(`${call}: ${answer.status} ${answer.body.Err}`)
   }
@@ -158,6 +161,16 @@ export class PlayedDocker {
     const endpoint = await this.endpoint(network)
     await this.join(endpoint, container)
     return endpoint
+  }
+
+  /** `-p` of one port. */
+  async publish({ network, id }: Endpoint, hostPort: number, port: number): Promise<void> {
+    const binding = { Proto: 6, IP: '', Port: port, HostIP: '', HostPort: hostPort, HostPortEnd: hostPort }
+    await this.call('NetworkDriver.ProgramExternalConnectivity', {
+      NetworkID: network,
+      EndpointID: id,
+      Options: { 'com.docker.network.portmap': [binding] },
+    })
   }
 
   /** What dockerd asks when a container goes, in its order. */

@@ -85,6 +85,7 @@ export async function install(
     executable: target,
     units: { service: sample('tsnetd.service'), socket: sample('tsnetd.socket') },
     enable,
+    docker,
     running: enable && (await daemonRuns()),
   }
   const all = [...items, ...serviceItems(system, service, around)]
@@ -102,7 +103,10 @@ export async function install(
     say(`${system} does not run here: the daemon starts with it, or with the first port that is published`)
   if (service.running && system !== 'none' && count > 0)
     say('a daemon runs already, and goes on; that of the init system follows it when the host starts again')
-  if (docker && count > 0) say('restart dockerd for it to use our docker-proxy')
+  if (docker && count > 0)
+    say(
+      'restart dockerd for it to use our docker-proxy; networks of ours it makes at once: docker network create -d tsnet',
+    )
   if (!SYSTEM_FOLDERS.some(folder => existsSync(join(folder, 'node'))))
     say(`container runtimes will not find node: ln -s ${process.execPath} /usr/local/bin/node`)
   finish()
