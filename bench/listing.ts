@@ -24,6 +24,7 @@ const COMMANDS = [
   ['ps', '--json'],
   ['ps', '-q', '--filter', 'port=30007'],
   ['inspect', 'web-7'],
+  ['inspect', '20007'],
   ['--version'],
 ]
 
