@@ -16,6 +16,7 @@ import { daemon, log } from './daemon.ts'
 import { foreignRules, frames, loopbackRules } from './foreign-rules.ts'
 import { forwarding, returnPath } from './forwarding.ts'
 import { holders } from './holders.ts'
+import { carrier, egress, hostPrefix, hosts } from './hosts.ts'
 import { kernel } from './kernel.ts'
 import { listening, serving } from './listening.ts'
 import { mtu } from './mtu.ts'
@@ -35,6 +36,10 @@ export const checks: readonly Check<Patient>[] = [
   forwarding,
   returnPath,
   lists,
+  hosts,
+  hostPrefix,
+  carrier,
+  egress,
   addresses,
   kernel,
   foreignRules,

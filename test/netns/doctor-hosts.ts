@@ -1,0 +1,73 @@
+/** What a doctor finds on a host of a network of many: nothing where all is well, and each planted fault by its name. */
+
+import { writeFileSync } from 'node:fs'
+import t from 'tap'
+import { waitFor } from 'tsnet/lab'
+import { HostSite, type Machine } from '../support/host-site.ts'
+
+t.setTimeout(600_000) // on a busy machine
+
+const OURS = /^(hosts|host-prefix|carrier|egress): /
+
+t.test('networks of many hosts: a healthy host has nothing, and a sick one what was planted', async t => {
+  const site = await HostSite.open(t, 'nftables', ['one', 'two'], { ipMasq: true })
+  const [one] = site.machines as [Machine, Machine]
+  const rows = await site.settled()
+  const ids = rows.map(([self]) => self?.id)
+  const found = async (): Promise<string[]> => (await one.tsnet.faults()).filter(each => OURS.test(each))
+  const becomes = (what: string, wanted: RegExp | undefined) =>
+    waitFor(
+      async () => {
+        const now = await found()
+        const isSo = wanted === undefined ? now.length === 0 : now.some(each => wanted.test(each))
+        if (!isSo) throw new Error(now.join('\n') || 'nothing')
+        return true
+      },
+      { what, withinMs: 60_000 },
+    )
+  const list = (egress?: object) =>
+    writeFileSync(
+      one.host.path('/etc/cni/net.d/front.conflist'),
+      site.list({ ...site.config, ...(egress && { egress }) }),
+    )
+  await becomes('nothing', undefined)
+
+  const drop = ['INPUT', '-p', 'udp', '--dport', '4789', '-j', 'DROP']
+  await one.host.run('iptables', '-I', ...drop)
+  t.match(await found(), [/^carrier: network front: .*iptables table filter, chain INPUT/])
+  await one.host.run('iptables', '-D', ...drop)
+  t.strictSame(await found(), [])
+
+  list({ host: 'ffffffffffffffff' })
+  await becomes(
+    'no such host',
+    /^egress: network front: it is to leave by ffffffffffffffff, and no such host is there/,
+  )
+  list({ host: ids[1] })
+  await becomes('it leaves by the other', undefined)
+  const inspected = JSON.parse((await one.tsnet.run('network', 'inspect', 'front')).stdout)
+  t.match(inspected, [
+    {
+      name: 'front',
+      hosts: {
+        engine: 'etcd',
+        carrier: 'vxlan',
+        identifier: Number,
+        egress: { hosts: [ids[1]], otherwise: 'none' },
+        prefixes: rows[0]?.[0]?.prefixes,
+        states: { self: 1, up: 1 },
+        members: [{ state: 'self' }, { state: 'up' }],
+      },
+    },
+  ])
+  list({ host: ids[0], address: '198.51.100.7' })
+  await becomes('a missing address', /^egress: network front: it leaves by this host as 198\.51\.100\.7/)
+  list()
+  await becomes('nothing again', undefined)
+
+  await one.host.run('rm', '/var/lib/tsnet/hosts/networks/front.json')
+  t.match(await found(), [/^host-prefix: network front: this host has no prefix of it yet/])
+
+  await site.etcd?.stop('SIGKILL')
+  await becomes('etcd is away', /^hosts: network front: .*ECONNREFUSED/)
+})
