@@ -21,6 +21,7 @@ import { requireRunDirectory } from '../../records/run-directory.ts'
 import { oneOf } from '../listing/filter.ts'
 import { type Listing, type ListOptions, printerOf } from '../listing/listing.ts'
 import type { Terminal } from '../terminal.ts'
+import { ofHosts } from './of-hosts.ts'
 
 interface Output {
   json: boolean
@@ -83,13 +84,13 @@ const LISTING: Listing<NetworkInfo> = {
 export async function inspect(terminal: Terminal, names: string[], { confDir }: Place): Promise<void> {
   const host = hostOf(process.env, confDir)
   const found = find(host, names)
-  terminal.out(
-    `${JSON.stringify(
-      found.map(each => describeNetwork(each, host)),
-      null,
-      2,
-    )}\n`,
-  )
+  const described: object[] = []
+  for (const each of found) {
+    const details = describeNetwork(each, host)
+    const hosts = await ofHosts(details)
+    described.push({ ...details, ...(hosts !== undefined && { hosts }) })
+  }
+  terminal.out(`${JSON.stringify(described, null, 2)}\n`)
 }
 
 /** Removes networks, all that can be; what cannot is said in the end. */
