@@ -68,7 +68,7 @@ const STATES = ['serving', 'waiting', 'stopped', 'silent', 'starting', 'ending']
 const listingOf = (all: boolean): Listing<ListedPort> => ({
   columns: [
     { field: 'Host', head: 'HOST', cell: hostSide },
-    { field: 'Container', head: 'CONTAINER', cell: namesOf },
+    { field: 'Container', head: 'CONTAINER', cell: whoIsThere },
     { field: 'Target', head: 'TARGET', cell: targetSide },
     { field: 'Of', head: 'OF', cell: ownerSide, isShown: () => all },
     { field: 'State', head: 'STATE', cell: stateOf },
@@ -102,7 +102,10 @@ const listingOf = (all: boolean): Listing<ListedPort> => ({
   ],
   filters: {
     port: portOf('port', ({ hostPort, count }, port) => port >= hostPort && port < hostPort + count),
-    container: value => port => namesOf(port).split(',').includes(value),
+    container: value => port =>
+      namesOf(port)
+        .split(/,|^service /)
+        .includes(value),
     network: value => port => port.network === value,
     protocol: oneOf('protocol', ['tcp', 'udp', 'sctp'], ({ protocol }, word) => protocol === word),
     state: oneOf('state', STATES, ({ state }, word) => state === word),
@@ -110,6 +113,12 @@ const listingOf = (all: boolean): Listing<ListedPort> => ({
   },
   nameOf: ({ id }) => id,
 })
+
+/** Of a service, how many there are as well. */
+const whoIsThere = (port: ListedPort): string =>
+  port.service === undefined
+    ? namesOf(port)
+    : `${namesOf(port)} (${port.containers.length + port.service.away.length})`
 
 const ownerSide = ({ source, network }: ListedPort): string =>
   network === undefined ? source : `${source}:${network}`

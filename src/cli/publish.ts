@@ -10,7 +10,7 @@ import { calledOf, type Publication } from '../model/publication/publication.ts'
 import { type PublishWords, parsePublishRequest } from '../model/publication/request.ts'
 import { surroundings } from '../model/surroundings.ts'
 import { choosePublications } from '../publish/choose.ts'
-import { ListeningIn, silenceOf } from '../publish/condition.ts'
+import { absenceOf, ListeningIn, silenceOf } from '../publish/condition.ts'
 import { foresee } from '../publish/foresee.ts'
 import type { Drained } from '../publish/front/drain.ts'
 import { factsOf, publishedHere } from '../publish/list.ts'
@@ -53,7 +53,7 @@ function remarksOn(publication: Served): string[] {
   const { waitMs, natObstacle, redirectObstacle } = publication
   // Whoever says that clients shall wait knows that nobody listens yet.
   const silence = waitMs > 0 ? undefined : silenceOf(factsOf(publication, true), new ListeningIn())
-  return [silence, natObstacle, redirectObstacle].filter(each => each !== undefined)
+  return [absenceOf(publication), silence, natObstacle, redirectObstacle].filter(each => each !== undefined)
 }
 
 /** Ends what leads to a container, or the publications of host ports, or all. */
@@ -142,6 +142,10 @@ export function hostSide({ hostIp, hostPort, count, protocol }: Sides): string {
 export const targetSide = ({ target, count }: Sides): string =>
   'socket' in target ? target.socket : portRange(target.port, count)
 
-/** Containers as whoever published it called them: `web1,web2`. */
-export const namesOf = ({ containers }: { containers: { name: string; asked?: string }[] }): string =>
-  containers.map(calledOf).join(',')
+/** Containers as whoever published it called them: `web1,web2`; or `service web`. */
+export const namesOf = ({ containers, service }: Named): string =>
+  service === undefined ? containers.map(calledOf).join(',') : `service ${service.name}`
+
+interface Named extends Pick<Publication, 'service'> {
+  containers: { name: string; asked?: string }[]
+}

@@ -28,9 +28,9 @@ const attached = () => listAttached().map(({ name }) => name)
 const ofRuntimes = async () => [...(await namesById()).values()]
 /** As `unpublish` takes them. */
 const published = () =>
-  publishedHere().flatMap(({ hostPort, protocol, containers }) => [
+  publishedHere().flatMap(({ hostPort, protocol, containers, service }) => [
     portWord(hostPort, protocol),
-    ...containers.map(({ name }) => name),
+    ...(service === undefined ? containers.map(({ name }) => name) : [service.name]),
   ])
 const ports = () => [
   ...publishedHere().map(({ hostPort, protocol }) => portWord(hostPort, protocol)),

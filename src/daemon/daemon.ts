@@ -219,18 +219,13 @@ function answering(
   fastPath: FastPath,
   operations: Handlers,
   succession: Succession,
-  { observing, ownNames }: Parts,
+  parts: Pick<Parts, 'lookSoon'>,
   command: RunCommand,
 ): (asked: Asked) => Promise<void> {
   const own = ownAsker(operations, succession)
   return async asked => {
     if (asked.kind === 'call' || isNetavarks(asked))
-      await succession
-        .whileServing(() => fastPath.handle(asked))
-        .finally(() => {
-          observing.events.soon()
-          ownNames.soon()
-        })
+      await succession.whileServing(() => fastPath.handle(asked)).finally(() => parts.lookSoon())
     else if (!succession.isOver)
       await handleCommand(
         asked,

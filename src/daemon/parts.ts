@@ -14,14 +14,17 @@ import type { PortProxy } from '../proxy/proxy.ts'
 import { AttachmentPorts } from '../publish/attachment-ports.ts'
 import { Front } from '../publish/front/front.ts'
 import { Publisher } from '../publish/publish.ts'
+import type { FindMembers } from '../publish/service/service.ts'
 import { AbandonedNetworks } from './abandoned-networks.ts'
 import type { Inheritance } from './handover.ts'
 import { HostNetworks } from './hosts/hosts.ts'
 import { OwnNames } from './hosts/own-names.ts'
+import { Services } from './hosts/services.ts'
 import { holderWith } from './names/holder.ts'
 import { Names } from './names/names.ts'
 import { Observing } from './observing/observing.ts'
 import { Placeholders } from './placeholders.ts'
+import { soon } from './tend.ts'
 
 interface Surrounding {
   /** Clients of loopback go past the proxy, where a publication does not say otherwise. */
@@ -49,6 +52,8 @@ export class Parts {
   readonly docker: World
   readonly #endpoints: Tender
   readonly #abandoned: AbandonedNetworks
+  readonly #services: Services
+  readonly #followSoon: () => void
   readonly #proxy: PortProxy
 
   constructor(proxy: PortProxy, { redirects, backend, log, warn, tell }: Surrounding) {
@@ -58,10 +63,16 @@ export class Parts {
     const held = () => [...this.attachments.list(), ...this.placeholders.list()]
     this.observing = new Observing({ proxy, log, published, held, tell })
     const { index, publication, held: toldHeld, passedOn } = this.observing
-    this.publisher = new Publisher(this.front, { tell: publication, backend, warn })
+    const members: FindMembers = (...asked) => this.#services.find(...asked)
+    this.publisher = new Publisher(this.front, { tell: publication, backend, members, warn })
+    this.#followSoon = soon(() => this.publisher.followServices(), warn)
     this.attachments = new AttachmentPorts(this.front, toldHeld, index, passedOn)
     this.names = new Names(index, log)
-    this.hostNetworks = new HostNetworks(log, (...away) => void this.names.tellAway(...away))
+    this.hostNetworks = new HostNetworks(log, (...away) => {
+      void this.names.tellAway(...away)
+      this.#followSoon()
+    })
+    this.#services = new Services(index, this.hostNetworks)
     this.ownNames = new OwnNames(index, this.hostNetworks)
     this.holder = holderWith(this.attachments, this.names, this.hostNetworks)
     this.placeholders = new Placeholders(this.front, { tell: toldHeld })
@@ -84,6 +95,13 @@ export class Parts {
     this.placeholders.inherit(inherited?.placeholders ?? {}, handedIn)
     // Those of what has ended meanwhile.
     for (const fd of [...sockets.values()].flat(2)) closeSync(fd)
+  }
+
+  /** Somebody may have been attached or detached: who waits to hear of it looks. */
+  lookSoon(): void {
+    this.observing.events.soon()
+    this.ownNames.soon()
+    this.#followSoon()
   }
 
   /** Looks after everything once. */

@@ -42,6 +42,7 @@ export const handlersOf = (
   hosts: () => hostNetworks.list(),
   'host-troubles': () => hostNetworks.troubles(),
   host: words => hostNetworks.of(networkOf(words)).details(hostOf(words)),
+  'drain-host': words => hostNetworks.of(networkOf(words)).drain(hostOf(words), isDrainedIn(words)),
   'forget-host': words => hostNetworks.of(networkOf(words)).forget(hostOf(words), isDryIn(words)),
   held: () => [...attachments.list(), ...placeholders.list()],
   counters: words => observing.observer.counters(lookIn(words)),
@@ -72,6 +73,12 @@ function hostOf(words: unknown): string {
   const { id } = (words ?? {}) as { id?: unknown }
   if (typeof id === 'string') return id
   throw new TsnetError('invalid-environment', `id: ${shown(id)} is no id of a host`)
+}
+
+function isDrainedIn(words: unknown): boolean {
+  const { isDrained } = (words ?? {}) as { isDrained?: unknown }
+  if (typeof isDrained === 'boolean') return isDrained
+  throw new TsnetError('invalid-environment', `drain-host: ${shown(isDrained)} is neither true nor false`)
 }
 
 /** Whatever else stands there means that all is asked for. */

@@ -42,3 +42,26 @@ export function tend(look: () => Promise<void>, pauseMs: () => number, log: (lin
     paceChanged: schedule,
   }
 }
+
+/** How many changes there may be at once. */
+const BATCH_MS = 20
+
+/** Looks once for all who ask within a moment, and not while it looks still. */
+export function soon(look: () => Promise<void>, log: (line: string) => void): () => void {
+  let isAsked = false
+  let isLooking = false
+  const begin = (): void => {
+    isAsked = false
+    isLooking = true
+    look()
+      .catch(thrown => log(`looking after services failed: ${messageOf(thrown)}`))
+      .finally(() => {
+        isLooking = false
+        if (isAsked) setTimeout(begin, BATCH_MS).unref()
+      })
+  }
+  return () => {
+    if (!isAsked && !isLooking) setTimeout(begin, BATCH_MS).unref()
+    isAsked = true
+  }
+}

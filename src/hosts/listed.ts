@@ -18,6 +18,8 @@ export interface HostRow {
   /** As it calls itself; its id where it says nothing. */
   name: string
   state: HostState
+  /** It takes no new connections of services. */
+  drained?: true
   prefixes: Cidr[]
   /** Where the others reach it. */
   addresses: Ip[]

@@ -99,11 +99,25 @@ export class Presence {
     return { bridge, addresses: pools.map(({ subnet }) => subnet) }
   }
 
+  /** Whether this host takes no new connections of services. */
+  get isDrained(): boolean {
+    return this.names.drained.has(this.#id)
+  }
+
   /** Every host of the network, as far as it is known. */
   rows(): HostRow[] {
     const self = { id: this.#id, name: hostname(), addresses: this.#underlay?.addresses ?? [] }
     const view = this.#membership?.view ?? emptyView('', 0)
-    return rowsOf(this.network, self, this.#layout, view, this.#membership?.state.members ?? [])
+    const { drained } = this.names
+    return rowsOf(this.network, self, this.#layout, view, this.#membership?.state.members ?? []).map(each =>
+      drained.has(each.id) ? { ...each, drained: true } : each,
+    )
+  }
+
+  /** As HostNames.drain. @throws TsnetError `unknown-container`; `io`: etcd is away */
+  async drain(id: string, isDrained: boolean): Promise<void> {
+    this.#rowOf(id)
+    await this.names.drain(id, isDrained)
   }
 
   /** @throws TsnetError `unknown-container`; `io`: etcd is away */
@@ -145,6 +159,7 @@ export class Presence {
     )
     if (done === undefined) throw new TsnetError('try-again', `host ${name} has just changed`)
     for (const { key } of gone) tellChange(() => `etcdctl del ${key}`)
+    if (this.names.drained.has(id)) await this.names.drain(id, false)
   }
 
   #rowOf(id: string): HostRow {

@@ -141,7 +141,7 @@ export class PortProxy implements AsyncDisposable {
 
   /**
    * Takes new clients to other targets from when this settles on. TCP clients stay where they are; UDP
-   * clients move with their next datagram.
+   * clients whose target is none any more move with their next datagram.
    * @throws TsnetError `invalid-config` for an unknown id or bad targets
    */
   async retarget(id: string, targets: readonly Target[]): Promise<void> {

@@ -6,6 +6,8 @@
  *     the beginning of the container's id
  *     any other word that leads to the same container
  *
+ * One that is for a service has its name, and none of those of its containers.
+ *
  * The first of these that anything answers to counts. A number is a port and never the beginning of an id.
  */
 
@@ -47,7 +49,9 @@ async function chooseOne<T extends Publication>(
   if (published.length > 0 && !isNumeric(word)) {
     try {
       const container = await find(word)
-      const found = published.filter(each => each.containers.some(one => isSame(one, container)))
+      const found = published.filter(
+        each => each.service === undefined && each.containers.some(one => isSame(one, container)),
+      )
       if (found.length > 0) return found
     } catch (thrown) {
       details = messageOf(thrown)
@@ -66,6 +70,7 @@ function ways(word: string): Answers[] {
   const parts = word.split(',')
   const references = parts.map(tryParseReference)
   const called = (how: 'by name' | 'by beginning') => (publication: Publication) =>
+    publication.service === undefined &&
     references.every((reference, i) =>
       publication.containers.some(
         each =>
@@ -77,6 +82,7 @@ function ways(word: string): Answers[] {
     each =>
       each.id === word ||
       isHostPort(each, word) ||
+      each.service?.name === word ||
       (spec !== undefined && isWhole(each, spec)) ||
       called('by name')(each),
     each => each.asked === word,

@@ -5,7 +5,7 @@
 
 import type { NamespaceId, NatBackend } from '../model/network.ts'
 import { type Protocol, portRange } from '../model/port-mapping.ts'
-import { type Container, calledAll } from '../model/publication/publication.ts'
+import { type Container, calledAll, type Service } from '../model/publication/publication.ts'
 import { thereCheck } from '../netns/container.ts'
 import { tryOpenNetns } from '../netns/netns.ts'
 import { allListening, type Listening, type ListeningPort } from '../runtime/runtime.ts'
@@ -36,6 +36,8 @@ export interface PortFacts {
   target: { port: number } | { socket: string }
   count: number
   containers: readonly Place[]
+  /** It is for whoever is called so, and `containers` are those of this host. */
+  service?: Service
   /** It is dialled from inside the container, whose loopback counts as well. */
   inside: boolean
   /** The rules that lead there. */
@@ -85,9 +87,12 @@ export function conditionOf(facts: PortFacts, listening: ListeningIn): Condition
   if (facts.isStarting) return say('starting')
   if (facts.isResting)
     return say('waiting', obstacle ?? `${calledAll(containers)} is looked for; ${UNTIL_BACK}`)
+  const absence = absenceOf(facts)
+  if (absence !== undefined) return say('stopped', obstacle ?? absence)
   const stopped = containers.filter(each => !listening.isThere(each.netns))
   const resting = stopped.length === 0 ? undefined : `${calledAll(stopped)} does not run`
-  if (stopped.length === containers.length) return say('stopped', obstacle ?? resting)
+  const isAway = (facts.service?.away.length ?? 0) > 0
+  if (stopped.length === containers.length && !isAway) return say('stopped', obstacle ?? resting)
   if (obstacle !== undefined) return say('waiting', obstacle)
   if (needsDaemon && by.length === 0) return say('waiting', 'no daemon runs')
   const silence = silenceOf(facts, listening)
@@ -96,12 +101,25 @@ export function conditionOf(facts: PortFacts, listening: ListeningIn): Condition
   return say('serving', resting ?? alone ?? natObstacle ?? redirectObstacle)
 }
 
+/** What is so of a service that nobody is; undefined where somebody is, or it is for no service. */
+export function absenceOf({
+  containers,
+  service,
+}: Pick<PortFacts, 'containers' | 'service'>): string | undefined {
+  if (service === undefined || service.away.length + containers.length > 0) return undefined
+  const { name, network, drained } = service
+  const where = network === undefined ? '' : ` on network ${network}`
+  const others = drained === 0 ? '' : ` but ${drained} of hosts that are drained`
+  return `no container is called ${name}${where}${others}; who connects is turned away`
+}
+
 /** What nobody listens on, and what is listened on instead; undefined where somebody listens, or none can tell. */
 export function silenceOf(
-  { protocol, target, count, containers, inside }: Omit<PortFacts, 'isHeld' | 'needsDaemon'>,
+  { protocol, target, count, containers, service, inside }: Omit<PortFacts, 'isHeld' | 'needsDaemon'>,
   listening: ListeningIn,
 ): string | undefined {
-  if ('socket' in target) return undefined
+  // What listens on other hosts is not to be seen from here.
+  if ('socket' in target || (service !== undefined && service.away.length > 0)) return undefined
   const reasons = containers
     .filter(each => listening.isThere(each.netns))
     .map(container => {

@@ -7,14 +7,25 @@ import type { PortSpec } from '../model/publication/port-spec.ts'
 import type { Container, Publication, PublishRequest } from '../model/publication/publication.ts'
 import { containerPorts } from './host-ports.ts'
 
+/** To whom a publication leads. */
+export type Led = Pick<Publication, 'containers' | 'service'>
+
 /** One port or range of a request. */
 export function draftOf(
   request: PublishRequest,
-  containers: Container[],
+  { containers, service }: Led,
   spec: PortSpec,
   asked: string | undefined,
 ): Publication {
-  const { specs: _, written: __, containers: ___, replace: ____, since: _____, ...options } = request
+  const {
+    specs: _,
+    written: __,
+    containers: ___,
+    service: ____,
+    replace: _____,
+    since: ______,
+    ...options
+  } = request
   return {
     ...options,
     id: Buffer.from(randomBytes(8)).toString('hex'),
@@ -24,6 +35,7 @@ export function draftOf(
     count: containerPorts(spec.container),
     target: 'socket' in spec.container ? spec.container : { port: spec.container.first },
     containers,
+    ...present({ service }),
     ...(asked !== undefined && { asked }),
     createdAt: new Date().toISOString(),
   }
@@ -42,8 +54,12 @@ export const findSame = (published: readonly Publication[], draft: Publication):
 
 /** True when two lead to the same containers, by how these are found again. */
 export const isForSame = (a: Publication, b: Publication): boolean =>
-  JSON.stringify(a.containers.map(({ reference }) => reference)) ===
-  JSON.stringify(b.containers.map(({ reference }) => reference))
+  JSON.stringify(targetOf(a, ({ reference }) => reference)) ===
+  JSON.stringify(targetOf(b, ({ reference }) => reference))
+
+/** Of a service its name alone: who is called so changes. */
+const targetOf = ({ containers, service }: Publication, of: (container: Container) => unknown): unknown =>
+  service === undefined ? containers.map(of) : [service.name, service.network]
 
 /** The publication that was made as a draft asks for it, on one of these ports, since then. */
 export const findMade = (
@@ -63,8 +79,8 @@ export const findMade = (
 
 /** What was asked for, in a form that can be compared. */
 const wordsOf = (publication: Publication): string => {
-  const { protocol, hostIp, count, target, asked, via, drainMs, keep, containers } = publication
-  const names = containers.map(({ reference, netns }) => [reference, netns.dev, netns.ino])
+  const { protocol, hostIp, count, target, asked, via, drainMs, keep } = publication
+  const names = targetOf(publication, ({ reference, netns }) => [reference, netns.dev, netns.ino])
   const limits = limitsOf(publication)
   return JSON.stringify([protocol, hostIp, count, target, asked, via, drainMs, keep, names, limits])
 }
@@ -80,9 +96,9 @@ export function successorOf(earlier: Publication, draft: Publication): Publicati
       `--replace keeps mode and limits of what is published on port ${earlier.hostPort}; repeat its options, or unpublish it first`,
     )
   }
-  const { target, via, drainMs, expiresAt, keep, asked } = draft
-  const { expiresAt: _, keep: __, asked: ___, ...rest } = earlier
-  return { ...rest, target, via, drainMs, ...present({ expiresAt, keep, asked }) }
+  const { target, via, drainMs, expiresAt, keep, asked, service } = draft
+  const { expiresAt: _, keep: __, asked: ___, service: ____, ...rest } = earlier
+  return { ...rest, target, via, drainMs, ...present({ expiresAt, keep, asked, service }) }
 }
 
 /** A publication as it shall be again, with the rules that are in the kernel now. */

@@ -6,12 +6,13 @@
 import type { PortSpec } from '../model/publication/port-spec.ts'
 import type { Publication, PublishRequest } from '../model/publication/publication.ts'
 import { requireFree } from '../ports/ports.ts'
-import { draftOf, findSame } from './draft.ts'
+import { draftOf, findSame, type Led } from './draft.ts'
 import { hostPortChoices } from './host-ports.ts'
 import { requireLastingNames } from './lasting-names.ts'
 import { specsOf } from './listening.ts'
 import { portsOf } from './plan.ts'
 import { resolve } from './resolve.ts'
+import { ledBy } from './service/service.ts'
 
 /** @throws TsnetError as publish, as far as it is known before */
 export async function foresee(
@@ -19,15 +20,24 @@ export async function foresee(
   published: readonly Publication[],
   warn: (line: string) => void,
 ): Promise<Publication[]> {
-  const containers = await Promise.all(request.containers.map(each => resolve(each, warn)))
-  if (request.keep) requireLastingNames(containers)
+  const led = await whoIsMeant(request, warn)
+  if (request.keep) requireLastingNames(led)
   const drafts: Publication[] = []
-  for (const [i, spec] of specsOf(request, containers).entries()) {
-    const draft = draftOf(request, containers, spec, request.written[i])
+  for (const [i, spec] of specsOf(request, led.containers).entries()) {
+    const draft = draftOf(request, led, spec, request.written[i])
     const isReplaced = request.replace && findSame(published, draft) !== undefined
     drafts.push({ ...draft, hostPort: isReplaced ? draft.hostPort : await freePort(spec, draft) })
   }
   return drafts
+}
+
+/** Who is called as a service is shows when it is published. */
+async function whoIsMeant(
+  { service, containers }: PublishRequest,
+  warn: (line: string) => void,
+): Promise<Led> {
+  if (service !== undefined) return ledBy(() => ({ here: [], away: [], drained: 0 }), service)
+  return { containers: await Promise.all(containers.map(each => resolve(each, warn))) }
 }
 
 /** The first of the choices that is free; 0 where any would do. */

@@ -3,9 +3,11 @@
 import { TsnetError } from '../model/errors.ts'
 import { LONG_ID, shortName } from '../model/publication/container-name.ts'
 import { type Container, calledOf } from '../model/publication/publication.ts'
+import type { Led } from './draft.ts'
 
 /** @throws TsnetError `invalid-environment` for one whose name goes with it */
-export function requireLastingNames(containers: readonly Container[]): void {
+export function requireLastingNames({ containers, service }: Led): void {
+  if (service !== undefined) return
   for (const container of containers) {
     const why = reasonOf(container)
     if (why === undefined) continue

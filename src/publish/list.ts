@@ -14,7 +14,7 @@ import { nameOfAttached, ownerTag } from '../model/network.ts'
 import type { PortMapping, Protocol } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 import { shortName } from '../model/publication/container-name.ts'
-import type { Publication } from '../model/publication/publication.ts'
+import type { Publication, Service } from '../model/publication/publication.ts'
 import type { Counters } from '../proxy/proxy.ts'
 import { listRecords } from '../records/chained.ts'
 import { listResting } from '../records/lasting.ts'
@@ -40,6 +40,7 @@ export interface ListedPort extends Condition {
   count: number
   target: Publication['target']
   containers: { name: string; id: string; asked?: string }[]
+  service?: Service
   network?: string
   expiresAt?: number
   /** Of a publication: it outlives container and host, and waits for both. */
@@ -70,14 +71,15 @@ export const publishedHere = (mention?: Mention): Served[] => [
 
 /** What is so about a publication, as conditionOf takes it. */
 export function factsOf(served: Served, hasDaemon: boolean) {
-  const { protocol, target, count, containers, via, mode, nat, counters, redirected, ending, drainsUntil } =
-    served
+  const { protocol, target, count, containers, service, via, mode, nat, counters, redirected } = served
+  const { ending, drainsUntil } = served
   const { obstacle, natObstacle, redirectObstacle } = served
   return {
     protocol,
     target,
     count,
     containers,
+    ...(service !== undefined && { service }),
     inside: via === 'netns' || (via === 'auto' && containers.every(each => each.addresses.length === 0)),
     ...(nat && { backend: nat.backend }),
     isHeld: counters !== undefined,

@@ -14,7 +14,15 @@
  * path, PROXY protocol, limits on who and how many) is the proxy's alone.
  */
 
-import { type Cidr, type Family, familiesOf, familyOf, ipOf, isLoopback } from '../model/address/address.ts'
+import {
+  type Cidr,
+  type Family,
+  familiesOf,
+  familyOf,
+  type Ip,
+  ipOf,
+  isLoopback,
+} from '../model/address/address.ts'
 import { isLinkLocal } from '../model/address/host.ts'
 import { TsnetError } from '../model/errors.ts'
 import { type NatIntent, ownerTag } from '../model/network.ts'
@@ -92,8 +100,9 @@ export const rulesFit = ({ nat, containers }: Publication): boolean =>
   )
 
 function natObstacle(publication: Publication, answers: (family: Family) => boolean): string | undefined {
-  const { containers, target, via, hostIp } = publication
+  const { containers, service, target, via, hostIp } = publication
   const [container] = containers
+  if (service !== undefined) return 'rules do not follow the containers of a service'
   if (containers.length > 1) return 'rules cannot share the load of several containers'
   if ('socket' in target) return 'rules cannot lead to a socket path'
   if (via === 'netns') return 'rules cannot reach into a namespace'
@@ -149,9 +158,17 @@ export function checkRedirect(publication: Publication): void {
     throw new TsnetError('invalid-environment', `--mode redirect: ${plan}; use --mode auto or proxy`)
 }
 
-/** Where the proxy takes clients, one for each container. @throws TsnetError for a way that does not exist */
-export const targetsOf = (publication: Publication): Target[] =>
-  publication.containers.map(container => targetIn(container, publication))
+/** Where the proxy takes clients, one for each container, those of other hosts last. @throws TsnetError for a way that does not exist */
+export const targetsOf = (publication: Publication): Target[] => [
+  ...publication.containers.map(container => targetIn(container, publication)),
+  ...(publication.service?.away ?? []).flatMap(({ addresses }) => targetAway(addresses, publication)),
+]
+
+/** Over the network that it shares with this host. */
+function targetAway(addresses: readonly Ip[], { target }: Publication): Target[] {
+  const ip = addresses.find(each => familyOf(each) === 4) ?? addresses[0]
+  return ip === undefined || 'socket' in target ? [] : [{ ip, port: target.port }]
+}
 
 function targetIn(container: Container, { target, via }: Publication): Target {
   const address = container.addresses[0]

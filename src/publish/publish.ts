@@ -18,6 +18,8 @@
  * has, a firewall or a runtime that fails: it waits, says why, and is tried again (obstacles.ts). Only a runtime
  * that answers, and does not know the container, says that it is gone.
  *
+ * One that is for a service (service/) is led to whoever is called so, and ends by no end of theirs.
+ *
  * While a container does not run, its publication keeps the port and leads nowhere: the address it had may
  * belong to another container by then. One that is kept (`--keep`) is on the disk as well. When its container is gone, or
  * the host was started again, it rests, without a port, until the container is back (upkeep/kept.ts).
@@ -33,13 +35,14 @@ import type { Counters } from '../proxy/proxy.ts'
 import { removeLasting, writeLasting } from '../records/lasting.ts'
 import { publicationIndex, readPublication } from '../records/publications.ts'
 import { choosePublications } from './choose.ts'
-import { draftOf, findMade, findSame, isForSame, successorOf, withRulesOf } from './draft.ts'
+import { draftOf, findMade, findSame, isForSame, type Led, successorOf, withRulesOf } from './draft.ts'
 import type { Drained } from './front/drain.ts'
 import type { Ports, Redirected } from './front/front.ts'
 import { hostPortChoices } from './host-ports.ts'
 import { requireLastingNames } from './lasting-names.ts'
 import { specsOf } from './listening.ts'
 import { Resolver } from './resolve.ts'
+import { type FindMembers, ledBy } from './service/service.ts'
 import { Serving } from './serving.ts'
 import { Turns } from './turns.ts'
 import type { Tell } from './upkeep/tell.ts'
@@ -62,9 +65,13 @@ export interface PublisherOptions {
   tell?: Tell
   /** The firewall to use; absent: as chooseBackend decides. */
   backend?: NatBackend | undefined
+  /** Who is called as a service is; absent: nobody is. */
+  members?: FindMembers
   /** Hears of a runtime that was not waited for. */
   warn?: (line: string) => void
 }
+
+const NOBODY = { here: [], away: [], drained: 0 }
 
 export class Publisher {
   readonly #front: Ports
@@ -73,10 +80,15 @@ export class Publisher {
   readonly #turns = new Turns()
   readonly #published = publicationIndex()
   readonly #resolver: Resolver
+  readonly #members: FindMembers
   readonly #upkeep: Upkeep
 
-  constructor(front: Ports, { tell = () => {}, backend, warn }: PublisherOptions = {}) {
+  constructor(
+    front: Ports,
+    { tell = () => {}, backend, members = () => NOBODY, warn }: PublisherOptions = {},
+  ) {
     this.#resolver = new Resolver(warn)
+    this.#members = members
     this.#front = front
     this.#tell = tell
     this.#serving = new Serving(front, backend)
@@ -84,6 +96,7 @@ export class Publisher {
       serving: this.#serving,
       turns: this.#turns,
       resolver: this.#resolver,
+      members,
       list: () => this.#published.list(),
       tell,
     })
@@ -92,12 +105,12 @@ export class Publisher {
   /** @throws TsnetError; nothing of the request is published then */
   async publish(request: PublishRequest): Promise<Pick<Served, keyof Publication | 'redirectObstacle'>[]> {
     await this.#upkeep.settled
-    const containers = await Promise.all(request.containers.map(each => this.#resolver.resolve(each)))
-    if (request.keep) requireLastingNames(containers)
+    const led = await this.#whoIsMeant(request)
+    if (request.keep) requireLastingNames(led)
     return withUndo(async undo => {
       const published: Publication[] = []
-      for (const [i, spec] of specsOf(request, containers).entries()) {
-        const draft = draftOf(request, containers, spec, request.written[i])
+      for (const [i, spec] of specsOf(request, led.containers).entries()) {
+        const draft = draftOf(request, led, spec, request.written[i])
         const { replace, since } = request
         const others = this.#published.list().filter(({ id }) => published.every(each => each.id !== id))
         const made = since === undefined ? undefined : findMade(others, draft, hostPortChoices(spec), since)
@@ -113,6 +126,11 @@ export class Publisher {
         ...present({ redirectObstacle: this.#front.redirectObstacleOf?.(each.id) }),
       }))
     })
+  }
+
+  async #whoIsMeant({ service, containers }: PublishRequest): Promise<Led> {
+    if (service !== undefined) return ledBy(this.#members, service)
+    return { containers: await Promise.all(containers.map(each => this.#resolver.resolve(each))) }
   }
 
   /** Ends publications, all at once. @throws the error, or an AggregateError, after having tried all */
@@ -165,6 +183,11 @@ export class Publisher {
   /** Looks after every publication once. To be called every second or so. */
   tend(now = Date.now()): Promise<void> {
     return this.#upkeep.tend(now)
+  }
+
+  /** Leads services to those who are called so by now. To be called when that changes. */
+  followServices(): Promise<void> {
+    return this.#upkeep.followServices()
   }
 
   async #add(draft: Publication, spec: PortSpec, undo: Undo): Promise<Publication> {

@@ -15,7 +15,7 @@
 
 import { closeSync } from 'node:fs'
 import { hasCode, TsnetError } from '../model/errors.ts'
-import type { NamespaceId, NatBackend } from '../model/network.ts'
+import type { NatBackend } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import {
   type Container,
@@ -26,22 +26,23 @@ import {
 import { everyStep, type Undo } from '../model/undo.ts'
 import { endFlows } from '../nat/nat.ts'
 import { isThere } from '../netns/container.ts'
-import { sameNamespace } from '../netns/netns.ts'
 import { despiteTheDead } from '../network/dead-claims.ts'
 import { claimPorts, releasePorts } from '../ports/ports.ts'
 import { probePorts } from '../ports/probe.ts'
 import { removePublication, writePublication } from '../records/publications.ts'
 import { whileLocked } from '../records/records.ts'
+import type { Led } from './draft.ts'
 import { type Drained, drain } from './front/drain.ts'
 import type { Fronted, Ports } from './front/front.ts'
 import { checkRedirect, portsOf, proxyPart, rulesFit, targetsOf } from './plan.ts'
 import { addRules, closePorts, dismiss, type KernelPart, obstacleOf, removeRules, rulesFor } from './rules.ts'
+import { signatureOf } from './service/service.ts'
 
 export class Serving {
   readonly #front: Ports
   readonly #backend: NatBackend | undefined
-  /** Which containers a publication leads to, as far as we have led it there. */
-  readonly #ledTo = new Map<string, Places>()
+  /** Where a publication leads (signatureOf), as far as we have led it there. */
+  readonly #ledTo = new Map<string, string>()
 
   /** @param backend the firewall to use; absent: as chooseBackend decides */
   constructor(front: Ports, backend: NatBackend | undefined) {
@@ -61,7 +62,7 @@ export class Serving {
   ): Promise<Publication> {
     checkRedirect(draft)
     const running = runningOnly(draft)
-    if (running.containers.length === 0)
+    if (running.containers.length === 0 && draft.service === undefined)
       throw new TsnetError('not-running', `${calledAll(draft.containers)} has just ended`)
     const kernel = rulesFor(running, this.#backend)
     const forwarding = proxyPart(running)
@@ -82,7 +83,7 @@ export class Serving {
       settle(publication)
       writePublication(publication)
     })
-    this.#ledTo.set(draft.id, placesOf(running.containers))
+    this.#ledTo.set(draft.id, signatureOf(running))
     return publication
   }
 
@@ -108,14 +109,16 @@ export class Serving {
     }
     // Rules that lead to one that does not run, or to what it was before, may still be there.
     const isWhole = running.containers.length === publication.containers.length
-    if (isWhole && rulesFit(publication)) this.#ledTo.set(publication.id, placesOf(running.containers))
+    if (isWhole && rulesFit(publication)) this.#ledTo.set(publication.id, signatureOf(running))
   }
 
   /** True when these are the containers of a publication, and it leads to those of them that run. */
-  leadsTo(publication: Publication, containers: readonly Container[]): boolean {
-    const running = containers.filter(each => isThere(each.netns))
-    const isSame = samePlaces(placesOf(containers), placesOf(publication.containers))
-    return isSame && samePlaces(placesOf(running), this.#ledTo.get(publication.id))
+  leadsTo(publication: Publication, led: Led): boolean {
+    const running = runningOnly({ ...publication, ...led })
+    return (
+      signatureOf(led) === signatureOf(publication) &&
+      this.#ledTo.get(publication.id) === signatureOf(running)
+    )
   }
 
   /**
@@ -132,7 +135,7 @@ export class Serving {
         led = await this.#leadRules(led, running)
       },
     ])
-    this.#ledTo.set(publication.id, placesOf(running.containers))
+    this.#ledTo.set(publication.id, signatureOf(running))
     return led
   }
 
@@ -162,7 +165,8 @@ export class Serving {
     let kernel: KernelPart = {}
     let failure: unknown
     try {
-      if (running.containers.length > 0) kernel = rulesFor(running, this.#backend)
+      if (running.containers.length > 0 || running.service !== undefined)
+        kernel = rulesFor(running, this.#backend)
     } catch (thrown) {
       failure = thrown
     }
@@ -256,14 +260,6 @@ const runningOnly = (publication: Publication, isRunning = isThere): Publication
   ...publication,
   containers: publication.containers.filter(each => isRunning(each.netns)),
 })
-
-/** Where containers are. */
-const placesOf = (containers: readonly Container[]): Places => containers.map(({ netns }) => netns)
-
-type Places = readonly NamespaceId[]
-
-const samePlaces = (a: Places, b: Places | undefined): boolean =>
-  a.length === b?.length && a.every((place, i) => sameNamespace(place, b[i] ?? place))
 
 /** A disk that is full is no reason to keep anything. */
 function mark(publication: Publication): void {

@@ -31,14 +31,17 @@ export function readLasting(id: string): Publication | undefined {
 /** It is on the disk when this returns. @throws TsnetError `io` */
 export function writeLasting(publication: Publication): void {
   const { nat: _, natObstacle: __, ending: ___, drainsUntil: ____, keep: _____, ...asked } = publication
-  const containers = asked.containers.map(({ runtime, id, name, reference, asked }) => ({
+  // Who is called so then is seen then.
+  const service = asked.service && { ...asked.service, away: [], drained: 0 }
+  const here = service === undefined ? asked.containers : []
+  const containers = here.map(({ runtime, id, name, reference, asked }) => ({
     runtime,
     id,
     name,
     reference,
     ...present({ asked }),
   }))
-  writeKept(fileOf(publication.id), { ...asked, containers } satisfies Written)
+  writeKept(fileOf(publication.id), { ...asked, containers, ...present({ service }) } satisfies Written)
 }
 
 /** It is not there any more, also after a power loss, when this returns. Idempotent. @throws TsnetError `io` */

@@ -1,7 +1,7 @@
 /** Who an owner tag stands for: an attachment, or a publication. */
 
 import { nameOfAttached, type Undertaking } from '../model/network.ts'
-import { calledAll } from '../model/publication/publication.ts'
+import { calledTarget } from '../model/publication/publication.ts'
 import { sameNamespace } from '../netns/netns.ts'
 import { readRecord } from './chained.ts'
 import { readPublication } from './publications.ts'
@@ -24,7 +24,10 @@ export function describeOwner(owner: string): string | undefined {
   if (attachment !== undefined)
     return `container ${nameOfAttached(attachment)} on network ${attachment.network}`
   const publication = readPublication(owner)
-  if (publication !== undefined) return `container ${calledAll(publication.containers)} by tsnet publish`
+  if (publication !== undefined) {
+    const kind = publication.service === undefined ? 'container ' : ''
+    return `${kind}${calledTarget(publication)} by tsnet publish`
+  }
   return hasRules(owner) ? `a container whose record is lost (${owner}): DEL of that one frees it` : undefined
 }
 

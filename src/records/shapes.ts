@@ -171,6 +171,13 @@ const container = record({
   bridgePort: optional(text),
 })
 
+const service = record({
+  name: text,
+  network: optional(text),
+  away: listOf(record({ name: text, host: text, network: text, addresses: listOf(ip) })),
+  drained: whole,
+})
+
 /** What somebody asked for. */
 const askedMembers = {
   id: text,
@@ -194,6 +201,7 @@ const askedMembers = {
 export const publicationShape = record({
   ...askedMembers,
   containers: listOf(container),
+  service: optional(service),
   beginning: optional(flag),
   drainsUntil: optional(number),
   nat: optional(
@@ -208,6 +216,7 @@ export const publicationShape = record({
 export const lastingShape = record({
   ...askedMembers,
   containers: listOf(record({ runtime: text, id: text, name: text, reference: text, asked: optional(text) })),
+  service: optional(service),
 })
 
 /** What was lent by a bridge that is not ours. */

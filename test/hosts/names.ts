@@ -17,6 +17,7 @@ const pools = [
   { subnet: parseCidr('fd00:200::/48'), hostPrefix: 64 },
 ]
 const word = (name: string, ...addresses: string[]) => ({
+  container: `id-of-${name}`,
   names: [name],
   addresses: addresses.map(each => parseIp(each)),
 })
@@ -45,19 +46,19 @@ t.test('keys are of a host and an attachment, and no network has them', t => {
 })
 
 t.test('what is said is read as it was written, and addresses are printed anew', t => {
-  const said = { ...word('web', '10.200.7.5', 'fd00:200::5'), id: '0123456789ab' }
+  const said = word('web', '10.200.7.5', 'fd00:200::5')
   t.strictSame(readNameWord(nameText(said), 'k'), said)
-  t.match(readNameWord('{"names":["web"],"addresses":["FD00:0200:0::5"]}', 'k'), {
+  t.match(readNameWord('{"container":"c","names":["web"],"addresses":["FD00:0200:0::5"]}', 'k'), {
     addresses: ['fd00:200::5'],
   })
   for (const [value, why] of [
     ['x', /is not JSON/],
-    ['{"names":["Web"],"addresses":[]}', /names\[0\] is not a name of a host in lower case/],
-    ['{"names":["a b"],"addresses":[]}', /names\[0\]/],
-    [`{"names":["${'a'.repeat(64)}"],"addresses":[]}`, /names\[0\]/],
-    [JSON.stringify({ names: Array(65).fill('a'), addresses: [] }), /at most 64/],
-    ['{"names":[],"addresses":["10.0.0.0/8"]}', /addresses\[0\] is not an address/],
-    ['{"names":[],"id":"../x","addresses":[]}', /id is not/],
+    ['{"container":"c","names":["Web"],"addresses":[]}', /names\[0\] is not a name of a host in lower case/],
+    ['{"container":"c","names":["a b"],"addresses":[]}', /names\[0\]/],
+    [`{"container":"c","names":["${'a'.repeat(64)}"],"addresses":[]}`, /names\[0\]/],
+    [JSON.stringify({ container: 'c', names: Array(65).fill('a'), addresses: [] }), /at most 64/],
+    ['{"container":"c","names":[],"addresses":["10.0.0.0/8"]}', /addresses\[0\] is not an address/],
+    ['{"container":"../x","names":[],"addresses":[]}', /container is not/],
     ['{"format":9,"names":[],"addresses":[]}', /newer tsnet/],
   ] as const)
     t.match(readNameWord(value, 'k'), why, value)
@@ -131,7 +132,7 @@ t.test('what a host says is told once it is a member, and only of its own prefix
   hearing()?.events([put(key, nameText(word('www', '10.200.2.5')), 11)], 11)
   t.match(away.get(key), { names: ['www'] })
   hearing()?.events([put(`${keys.all}what`, 'ever', 12), put(keys.attachment(two, db), '{}', 12)], 12)
-  t.match(lines.slice(1), [/what is none of the keys of names, and is ignored/, /names is missing/])
+  t.match(lines.slice(1), [/what is none of the keys of names, and is ignored/, /container is missing/])
   names.members([member(two, 7)])
   t.equal(away.size, 0, 'it has another prefix now')
   names.members([member(two, 2)])

@@ -157,8 +157,8 @@ t.test('what others wrote into our keys is told to nobody', async t => {
   const [{ id = '' } = {}] = (await site.hostsOf(two)).hosts
   const say = (owner: string, value: object) =>
     site.write(`_names/front/${id}/${owner}`, JSON.stringify(value))
-  await say('1111111111111111', { names: ['evil'], addresses: [a.v4] })
-  await say('2222222222222222', { names: ['Evil Twin'], addresses: [] })
+  await say('1111111111111111', { container: 'x', names: ['evil'], addresses: [a.v4] })
+  await say('2222222222222222', { container: 'x', names: ['Evil Twin'], addresses: [] })
   await waitFor(() => /evil|speaks of/.test(one.daemon.stderr) && /names\[0\]/.test(one.daemon.stderr), {
     what: 'both are named in the log',
   })

@@ -9,14 +9,28 @@ import type { Terminal } from '../terminal.ts'
 /** A whole command line. */
 export type Run = (words: readonly string[], terminal: Terminal) => Promise<number>
 
+/** With `--service` all words are ports. */
+const publishedBy = (
+  words: string[],
+  service: string | undefined,
+): Pick<PublishWords, 'ports' | 'containers'> =>
+  service === undefined
+    ? { ports: words.slice(0, -1), containers: words.at(-1)?.split(',') ?? [] }
+    : { ports: words, containers: [] }
+
 /** @param run does commands whose launcher hands them over to the daemon */
 export function addPublishing(program: Command, terminal: Terminal, run: Run): void {
   addDoing(program.command('publish'))
     .description('publish ports of a running container on this host')
     .argument(
       '<words...>',
-      'ports as docker run -p takes them (none: all that it listens on), then the container (several: web1,web2)',
+      'ports as docker run -p takes them (none: all that it listens on), then the container (several: web1,web2); with --service ports alone',
     )
+    .option(
+      '--service <name>',
+      'to all containers of this name, on this host and others, as they come and go',
+    )
+    .option('--network <name>', 'of --service: those on this network alone')
     .option(
       '--mode <mode>',
       'auto, nat (the kernel alone), proxy (the proxy alone) or redirect (loopback past the proxy)',
@@ -37,8 +51,7 @@ export function addPublishing(program: Command, terminal: Terminal, run: Run): v
     .action(async (words: string[], given: Partial<PublishWords> & Doing & { json?: true }) => {
       const { publish } = await import('../publish.ts')
       const { json, dryRun, verbose: _, ...options } = given
-      const containers = words.at(-1)?.split(',') ?? []
-      const request = { ...options, ports: words.slice(0, -1), containers }
+      const request = { ...options, ...publishedBy(words, options.service) }
       await publish(terminal, request, { json: json === true, isDry: dryRun === true })
     })
   addDoing(program.command('unpublish'))

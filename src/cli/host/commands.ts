@@ -9,11 +9,15 @@ interface Common {
   json?: true
 }
 
+interface Drain extends Doing {
+  undo?: true
+}
+
 export function addHosts(program: Command, terminal: Terminal): void {
   const network = ['--network <name>', 'of this network; needed where a host is on several'] as const
   const host = program
     .command('host')
-    .description('list, look at and forget the hosts of networks over many hosts')
+    .description('list, look at, drain and forget the hosts of networks over many hosts')
   addListOptions(
     host.command('ls').description('list the hosts of all networks over many hosts'),
     'network=NAME, name=TEXT, id=BEGINNING or state=STATE',
@@ -29,6 +33,17 @@ export function addHosts(program: Command, terminal: Terminal): void {
     .action(async (word: string, { network }: Common) => {
       const { inspect } = await import('./host.ts')
       await inspect(terminal, word, network)
+    })
+  addDoing(host.command('drain'))
+    .description('have a host take no new connections of services, and let those go on that are there')
+    .argument('[host]', 'its name, its id or the beginning of it; else this one')
+    .option(...network)
+    .option('--undo', 'have it take them again')
+    .option('--json', 'print what was drained as JSON')
+    .action(async (word: string | undefined, { network, undo, dryRun, json }: Common & Drain) => {
+      const { drain } = await import('./host.ts')
+      const how = { isUndone: undo === true, isDry: dryRun === true, json: json === true }
+      await drain(terminal, word, network, how)
     })
   addDoing(host.command('forget'))
     .description('give away the prefix of a host that is gone for good')

@@ -13,7 +13,7 @@ const LISTING: Listing<HostRow> = {
   columns: [
     { field: 'Network', head: 'NETWORK', cell: ({ network }) => network },
     { field: 'Name', head: 'HOST', cell: ({ name }) => name },
-    { field: 'State', head: 'STATE', cell: ({ state }) => state },
+    { field: 'State', head: 'STATE', cell: ({ state, drained }) => (drained ? `${state}, drained` : state) },
     { field: 'Prefixes', head: 'PREFIXES', cell: ({ prefixes }) => prefixes.join(',') },
     { field: 'Addresses', head: 'ADDRESSES', cell: ({ addresses }) => addresses.join(',') },
     { field: 'ID', head: 'ID', cell: ({ id }) => id },
@@ -65,6 +65,36 @@ export async function inspect(terminal: Terminal, word: string, network: string 
   const { network: whose, id } = chosen(hosts, word, network)
   const found = await ask<object>('host', { network: whose, id })
   terminal.out(`${JSON.stringify([found], null, 2)}\n`)
+}
+
+/** A host, or this one on all networks that are meant. */
+export async function drain(
+  terminal: Terminal,
+  word: string | undefined,
+  network: string | undefined,
+  { isUndone, isDry, json }: { isUndone: boolean; isDry: boolean; json: boolean },
+): Promise<void> {
+  const { hosts } = await ask<Said>('hosts')
+  const meant = word === undefined ? own(hosts, network) : [chosen(hosts, word, network)]
+  for (const { network, id } of isDry ? [] : meant)
+    await ask('drain-host', { network, id, isDrained: !isUndone })
+  if (json) {
+    const now = meant.map(({ drained: _, ...each }) => (isUndone ? each : { ...each, drained: true }))
+    terminal.out(`${JSON.stringify(now)}\n`)
+    return
+  }
+  const would = isDry ? (isUndone ? 'would take back: ' : 'would drain ') : ''
+  for (const { name, network } of meant) terminal.out(`${would}${name} on ${network}\n`)
+}
+
+/** @throws TsnetError `unknown-container`: this host is on no such network */
+function own(hosts: readonly HostRow[], network: string | undefined): HostRow[] {
+  const found = hosts.filter(
+    each => each.state === 'self' && (network === undefined || each.network === network),
+  )
+  if (found.length > 0) return found
+  const where = network === undefined ? 'no network of many hosts' : `no network ${shown(network)}`
+  throw new TsnetError('unknown-container', `this host is on ${where}`)
 }
 
 export async function forget(

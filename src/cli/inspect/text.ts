@@ -11,6 +11,7 @@ import type {
   InspectedNetwork,
   InspectedPort,
 } from '../../networks/networks.ts'
+import { membersText } from '../../publish/service/service.ts'
 import { tableOf } from '../listing/table.ts'
 import { hostSide, namesOf, targetSide } from '../publish.ts'
 import { paint, type Terminal } from '../terminal.ts'
@@ -98,9 +99,10 @@ const describePort = (port: InspectedContainer['ports'][number]): string =>
   `${hostSide(port)} -> ${targetSide(port)}  ${port.state}${port.by.length > 0 ? ` by ${port.by.join('+')}` : ''}${port.why === undefined ? '' : `: ${port.why}`}`
 
 function portLines(port: InspectedPort): Line[] {
-  const { by, why, counters, containers, network, source, id, expiresAt, keep } = port
+  const { by, why, counters, containers, service, network, source, id, expiresAt, keep } = port
   return [
-    ['leads to', `${targetSide(port)} of ${namesOf({ containers })}`],
+    ['leads to', `${targetSide(port)} of ${namesOf(port)}`],
+    ['members', service && (membersText({ containers, service }) || 'nobody')],
     [
       'asked by',
       { publish: 'tsnet publish', cni: 'a network of tsnet', portmap: 'portmap', docker: 'dockerd' }[source],

@@ -98,6 +98,10 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { words: 'host ls --filter state=silent', does: 'those of which only the prefix is left' },
   ],
   'host inspect': [{ words: 'host inspect node7', does: 'where it is, and when it was last heard of' }],
+  'host drain': [
+    { words: 'host drain', does: 'services of all hosts lead to no container of this one any more' },
+    { words: 'host drain node7 --undo', does: 'and to those of that one again' },
+  ],
   'host forget': [{ words: 'host forget node7', does: 'its prefix is free for others' }],
   'network rm': [
     { words: 'network rm front', does: 'when nobody is on it' },

@@ -77,6 +77,7 @@ export const VALUES: Readonly<Record<string, Values>> = {
   'network inspect': { defaults: CONF_DIR, words: ['networks'] },
   'host ls': { defaults: LISTED },
   'host inspect': { defaults: { '--network': 'any' }, values: { '--network': 'networks' } },
+  'host drain': { defaults: { '--network': 'any' }, values: { '--network': 'networks' } },
   'host forget': { defaults: { '--network': 'any' }, values: { '--network': 'networks' } },
   'network rm': { defaults: CONF_DIR, words: ['networks'] },
   inspect: {

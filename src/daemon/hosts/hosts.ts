@@ -7,7 +7,7 @@
 
 import { readFileSync, statSync } from 'node:fs'
 import type { HostTrouble } from '../../control/held-ports.ts'
-import type { AwayChange, HostRow, NameWord, Presence } from '../../hosts/hosts.ts'
+import type { Away, AwayChange, HostRow, NameWord, Presence } from '../../hosts/hosts.ts'
 import { messageOf, TsnetError } from '../../model/errors.ts'
 import type { HostsNetwork } from '../../model/hosts/hosts.ts'
 import { shown } from '../../model/json/shown.ts'
@@ -28,6 +28,7 @@ export class HostNetworks {
   #seen: string | undefined
   #complaint: string | undefined
   #lookedAt = Number.NEGATIVE_INFINITY
+  #hasLooked = false
   #isOver = false
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -64,6 +65,22 @@ export class HostNetworks {
     throw new TsnetError('invalid-environment', `${shown(network)} is no network of many hosts`)
   }
 
+  /** Containers of other hosts that are called so, and whether these take no new connections. */
+  *away(name: string): Iterable<{ network: string; away: Away; isDrained: boolean }> {
+    for (const { network, names } of this.#presences.values())
+      for (const away of names.named(name)) yield { network, away, isDrained: names.drained.has(away.host) }
+  }
+
+  /** Whether this host takes no new connections of services. */
+  isDrained(network: string): boolean {
+    return this.#presences.get(network)?.isDrained ?? false
+  }
+
+  /** False while it is not known yet who is on other hosts of a network. */
+  isKnown(network: string): boolean {
+    return this.#hasLooked && (this.#presences.get(network)?.names.isKnown ?? true)
+  }
+
   /** What the other hosts shall know of this host's containers. Returns at once. */
   say(said: SaidByNetwork): void {
     this.#said = said
@@ -87,6 +104,7 @@ export class HostNetworks {
     // Not before it is known what lists say.
     if (this.#seen !== undefined) this.#turn = this.#turn.then(() => this.#letThrough())
     await this.#turn
+    this.#hasLooked = true
   }
 
   /** Nothing is taken back: packets need no daemon. */

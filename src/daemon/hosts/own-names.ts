@@ -39,9 +39,9 @@ export class OwnNames {
     this.#seen = entries
     const said = new Map<string, Map<string, NameWord>>()
     for (const { owner, value } of entries) {
-      const { network, names, id, addresses } = value.called
+      const { network, ...word } = value.called
       const there = said.get(network) ?? new Map<string, NameWord>()
-      said.set(network, there.set(owner, { names, ...(id !== undefined && { id }), addresses }))
+      said.set(network, there.set(owner, word))
     }
     this.#networks.say(said)
   }

@@ -11,10 +11,10 @@ import { resolversOf } from '../../network/plan.ts'
 /** What an attachment is called, whether that is told on its network or not. */
 export interface Called {
   network: string
+  /** Its id. */
+  container: string
   /** Lower case. */
   names: string[]
-  /** Where it is hexadecimal: it is found by its beginning. */
-  id?: string
   addresses: Ip[]
 }
 
@@ -26,13 +26,15 @@ export interface Told {
 /** Of an id that is found by its beginning. */
 const ID = /^[0-9a-f]{12,}$/
 
+const idIn = (containerId: string): string | undefined => (ID.test(containerId) ? containerId : undefined)
+
 export function calledOf({ network, containerId, aliases, leases }: Attachment): Called {
   const isId = ID.test(containerId)
   const all = [...aliases.toReversed(), ...(isId ? [] : [containerId])]
   return {
     network,
+    container: containerId,
     names: [...new Set(all.filter(isHostName).map(name => name.toLowerCase()))],
-    ...(isId && { id: containerId }),
     addresses: leases.map(({ address }) => ipOf(address)),
   }
 }
@@ -46,8 +48,10 @@ export function toldOf(attachment: Attachment): Told | undefined {
   const network = called.network.toLowerCase()
   return {
     known: {
-      ...called,
       network,
+      names: called.names,
+      addresses: called.addresses,
+      ...present({ id: idIn(containerId) }),
       container: `${containerId} ${netns.cookie ?? `${netns.dev} ${netns.ino}`}`,
       subnets: [...new Set(leases.map(({ address }) => networkOf(address)))],
       domain,
@@ -62,11 +66,15 @@ export function toldOf(attachment: Attachment): Told | undefined {
 }
 
 /** As names are told of a container of another host. */
-export const knownAway = (network: string, key: string, { names, id, addresses, prefixes }: Away): Known => ({
+export const knownAway = (
+  network: string,
+  key: string,
+  { container, names, addresses, prefixes }: Away,
+): Known => ({
   network: network.toLowerCase(),
   container: key,
   names,
-  ...present({ id }),
+  ...present({ id: idIn(container) }),
   addresses,
   subnets: prefixes,
 })

@@ -10,7 +10,7 @@ import { type Endpoint, endpointOf } from '../../libnetwork/libnetwork.ts'
 import { parseMetricsAddress } from '../../model/address/metrics-address.ts'
 import { describeHostPorts } from '../../model/port-mapping.ts'
 import { present } from '../../model/present.ts'
-import { calledAll } from '../../model/publication/publication.ts'
+import { calledTarget } from '../../model/publication/publication.ts'
 import type { Found } from '../../network/reconcile/reconcile.ts'
 import { Events } from '../../observe/events.ts'
 import type { Told as Happened } from '../../observe/happening.ts'
@@ -75,7 +75,7 @@ export class Observing {
 
   readonly publication: Tell = (event, about, more = {}) => {
     const reason = more.why === undefined ? '' : `: ${more.why}`
-    this.#log(`${event} ${describeHostPorts(portsOf(about))} → ${calledAll(about.containers)}${reason}`)
+    this.#log(`${event} ${describeHostPorts(portsOf(about))} → ${calledTarget(about)}${reason}`)
     this.events.publication(event, about, more)
   }
 

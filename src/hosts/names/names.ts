@@ -17,6 +17,7 @@
 
 import type { Cidr } from '../../model/address/address.ts'
 import { type HostPool, prefixesOf } from '../../model/hosts/hosts.ts'
+import { tellChange } from '../../model/surroundings.ts'
 import type { KeyValue, Range, Store, WatchEvent } from '../etcd/etcd.ts'
 import type { Member } from '../members.ts'
 import { follow } from './follow.ts'
@@ -58,7 +59,9 @@ export class HostNames {
   #burial: NodeJS.Timeout | undefined
   readonly #drained = new Set<string>()
   readonly #told = new Map<string, Away>()
+  readonly #named = new Map<string, Map<string, Away>>()
   #members = new Map<string, Member>()
+  #knowsMembers = false
   #last: Pick<Range, 'cluster' | 'revision'> | undefined
   #prefixes: Cidr[] = []
   #mine: ReadonlyMap<string, NameWord> | undefined
@@ -73,9 +76,14 @@ export class HostNames {
     this.#own = new Own({ store, ttlS, trouble: why => this.#note('own names', why) })
   }
 
-  /** Containers of other hosts. */
-  get away(): Iterable<Away> {
-    return this.#told.values()
+  /** Containers of other hosts that are called so. */
+  named(name: string): Iterable<Away> {
+    return this.#named.get(name)?.values() ?? []
+  }
+
+  /** False while it is not known yet who is on other hosts. */
+  get isKnown(): boolean {
+    return this.#last !== undefined && this.#knowsMembers
   }
 
   /** Ids of hosts that take no new connections of services. */
@@ -107,6 +115,21 @@ export class HostNames {
     await this.#own.leave()
     this.#options.changed([...this.#told.keys()].map(key => [key, undefined]))
     this.#told.clear()
+    this.#named.clear()
+  }
+
+  /**
+   * Has a host take no new connections of services, or take them again. It stays so when its daemon, or the host, is started
+   * again.
+   * @throws TsnetError `io`: etcd is away
+   */
+  async drain(host: string, isDrained: boolean): Promise<void> {
+    const key = this.#options.keys.drained(host)
+    tellChange(() => (isDrained ? `etcdctl put ${key} '{}'` : `etcdctl del ${key}`))
+    await this.#options.store.transact(
+      [],
+      [isDrained ? { kind: 'put', key, value: '{}' } : { kind: 'delete', key }],
+    )
   }
 
   /** All containers of this host on the network, by the tags of their attachments. Returns at once. */
@@ -134,6 +157,7 @@ export class HostNames {
   /** These are the other hosts now. */
   members(members: readonly Member[]): void {
     const before = this.#members
+    this.#knowsMembers = true
     this.#members = new Map(members.map(each => [each.id, each]))
     const hosts = [...new Set([...before.keys(), ...this.#members.keys()])].filter(
       id => before.get(id) !== this.#members.get(id),
@@ -224,11 +248,26 @@ export class HostNames {
   #tell(about: readonly (readonly [host: string, key: string])[]): void {
     const changes = about.flatMap(([host, key]): AwayChange[] => {
       const away = this.#awayOf(host, key)
-      if (away === undefined) return this.#told.delete(key) ? [[key, undefined]] : []
-      this.#told.set(key, away)
+      const before = this.#told.get(key)
+      if (away === undefined && before === undefined) return []
+      for (const name of before?.names ?? []) this.#forget(name, key)
+      if (away === undefined) this.#told.delete(key)
+      else this.#told.set(key, away)
+      if (away !== undefined) for (const name of away.names) this.#remember(name, key, away)
       return [[key, away]]
     })
     if (!this.#ended.signal.aborted) this.#options.changed(changes)
+  }
+
+  #remember(name: string, key: string, away: Away): void {
+    const there = this.#named.get(name) ?? new Map<string, Away>()
+    this.#named.set(name, there.set(key, away))
+  }
+
+  #forget(name: string, key: string): void {
+    const there = this.#named.get(name)
+    there?.delete(key)
+    if (there?.size === 0) this.#named.delete(name)
   }
 
   #awayOf(host: string, key: string): Away | undefined {

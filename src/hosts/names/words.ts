@@ -10,17 +10,16 @@
 import { type Cidr, contains, familyOf, type Ip, isIp, parseIp } from '../../model/address/address.ts'
 import { isHostName } from '../../model/address/host-name.ts'
 import { messageOf } from '../../model/errors.ts'
-import { all, listOf, optional, record, type Shape, text, when } from '../../model/json/shape.ts'
+import { all, listOf, record, type Shape, text, when } from '../../model/json/shape.ts'
 import { readStored, storedText } from '../../model/json/stored.ts'
-import { present } from '../../model/present.ts'
 import { isHostId } from '../keys.ts'
 
 /** One interface of a container, as its host tells of it. */
 export interface NameWord {
+  /** Its id; the same of a container on several networks. */
+  container: string
   /** Lower case, each a host's name. */
   names: string[]
-  /** Its id where that is hexadecimal. */
-  id?: string
   addresses: Ip[]
 }
 
@@ -59,6 +58,10 @@ const atMost = (most: number): Shape =>
   when(value => (value as unknown[]).length <= most, `a list of at most ${most}`)
 
 const shape = record({
+  container: all(
+    text,
+    when(id => /^[a-zA-Z0-9][\w.-]{0,254}$/.test(String(id)), 'the id of a container'),
+  ),
   names: all(
     listOf(
       all(
@@ -71,7 +74,6 @@ const shape = record({
     ),
     atMost(NAMES_MAX),
   ),
-  id: optional(when(id => /^[0-9a-f]{12,64}$/.test(String(id)), 'an id in hexadecimal')),
   addresses: all(listOf(when(isIp, 'an address')), atMost(ADDRESSES_MAX)),
 })
 
@@ -82,9 +84,9 @@ export function readNameWord(value: string, key: string): NameWord | string {
   try {
     const stored = readStored<NameWord>(value, shape, key)
     if ('damage' in stored) return stored.damage
-    const { names, id, addresses } = stored.value
+    const { container, names, addresses } = stored.value
     // Printed anew: of an address there are many forms, and it is looked up by one.
-    return { names: [...new Set(names)], ...present({ id }), addresses: addresses.map(each => parseIp(each)) }
+    return { container, names: [...new Set(names)], addresses: addresses.map(each => parseIp(each)) }
   } catch (thrown) {
     return messageOf(thrown)
   }

@@ -2,7 +2,7 @@
  * A published port of a running container: what was asked for, and what stands for it.
  *
  * A publication is one range of host ports of one protocol. It leads to a port (or a socket path) of one
- * container, or of several that share the load. It survives the container's restart under its name and
+ * container, or of several that share the load, or of all that have the name of a service. It survives the container's restart under its name and
  * ends with the container, by its time, or by `unpublish`. One that is kept outlives container and host: it rests,
  * and is served again when its container is back.
  */
@@ -54,6 +54,30 @@ export interface Container {
   ownAddress?: Ip
 }
 
+/** Containers of one name, wherever they run. */
+export interface ServiceName {
+  /** In lower case. */
+  name: string
+  /** Only those on this network; absent: on any. */
+  network?: string
+}
+
+/** A container of another host. */
+export interface AwayMember {
+  /** As its host calls it. */
+  name: string
+  host: string
+  network: string
+  addresses: Ip[]
+}
+
+/** What a service leads to, beside the containers of this host. */
+export interface Service extends ServiceName {
+  away: AwayMember[]
+  /** How many are left out since their host takes no new connections. */
+  drained: number
+}
+
 /**
  * `auto`: the kernel for traffic from outside and the proxy for loopback. `redirect`: as `auto`, and clients of loopback
  * are led past the proxy as well.
@@ -90,8 +114,9 @@ export interface PublishRequest extends PublishOptions {
   specs: PortSpec[]
   /** As they were written, one for each of `specs`. */
   written: string[]
-  /** References of one container, or of several that share the load. */
+  /** References of one container, or of several that share the load; none where it is for a service. */
   containers: string[]
+  service?: ServiceName
   /** Take ports over that another publication of tsnet has. */
   replace: boolean
   /**
@@ -110,7 +135,9 @@ export interface Publication extends PublishOptions {
   hostPort: number
   count: number
   target: { port: number } | { socket: string }
+  /** Of a service: those of this host. */
   containers: Container[]
+  service?: Service
   /** The ports as they were written; absent where nobody wrote any. */
   asked?: string
   /** ISO 8601. */
@@ -158,3 +185,7 @@ export const calledOf = ({ asked, name }: Pick<Container, 'asked' | 'name'>): st
 /** All of them. */
 export const calledAll = (containers: readonly Pick<Container, 'asked' | 'name'>[]): string =>
   containers.map(calledOf).join(', ')
+
+/** To whom a publication leads, as whoever published it said it. */
+export const calledTarget = ({ containers, service }: Pick<Publication, 'containers' | 'service'>): string =>
+  service === undefined ? calledAll(containers) : `service ${service.name}`

@@ -3,17 +3,21 @@
  */
 
 import { bitsOf, type Cidr, cidrOf, familyOf, parseCidr, tryParseIp } from '../address/address.ts'
+import { isHostName } from '../address/host-name.ts'
 import { parseDuration } from '../duration.ts'
 import { TsnetError } from '../errors.ts'
 import { shown } from '../json/shown.ts'
 import { parsePortSpec } from './port-spec.ts'
-import type { PublishMode, PublishRequest, PublishVia } from './publication.ts'
+import type { PublishMode, PublishRequest, PublishVia, ServiceName } from './publication.ts'
 
 /** All as text, as options come. */
 export interface PublishWords {
   /** `-p` specifications; none: every TCP port that the container listens on. */
   ports: string[]
   containers: string[]
+  service?: string
+  /** Of the service. */
+  network?: string
   mode?: string
   via?: string
   /** `v1` or `v2`. */
@@ -47,12 +51,8 @@ const PORT_LIKE = /^(?:\d|\[|::)/
  */
 export function parsePublishRequest(words: unknown, now = Date.now()): PublishRequest {
   const asked = asWords(words)
-  const [container] = asked.containers
-  if (container === undefined) throw refuse('name a container')
-  const [first, ...others] = asked.ports
-  if (first !== undefined && !PORT_LIKE.test(first) && PORT_LIKE.test(container))
-    throw refuse(`the container comes last: tsnet publish ${[...others, container, first].join(' ')}`)
-  if (PORTS.test(container)) throw refuse(`name a container after the ports: ${shown(container)} is none`)
+  const service = serviceIn(asked)
+  if (service === undefined) checkContainer(asked)
   const proxyProtocol =
     asked.proxyProtocol && versions[oneOf('--proxy-protocol', asked.proxyProtocol, ['v1', 'v2'])]
   const maxConnections = asked.maxConnections && positive('--max-connections', asked.maxConnections)
@@ -67,6 +67,7 @@ export function parsePublishRequest(words: unknown, now = Date.now()): PublishRe
     specs,
     written: asked.ports,
     containers: asked.containers,
+    ...(service !== undefined && { service }),
     mode: oneOf('--mode', asked.mode ?? 'auto', modes),
     via: oneOf('--via', asked.via ?? 'auto', ways),
     allow: (asked.allow ?? []).map(text => network('--allow', text)),
@@ -82,6 +83,31 @@ export function parsePublishRequest(words: unknown, now = Date.now()): PublishRe
     ...(sessionIdleMs && { sessionIdleMs }),
     ...(asked.expires !== undefined && { expiresAt: now + parseDuration(asked.expires, '--expires') }),
   }
+}
+
+function checkContainer({ containers: [container], ports: [first, ...others] }: PublishWords): void {
+  if (container === undefined) throw refuse('name a container')
+  if (first !== undefined && !PORT_LIKE.test(first) && PORT_LIKE.test(container))
+    throw refuse(`the container comes last: tsnet publish ${[...others, container, first].join(' ')}`)
+  if (PORTS.test(container)) throw refuse(`name a container after the ports: ${shown(container)} is none`)
+}
+
+/** The containers of a service are wherever they are: what needs one that is here is refused. */
+function serviceIn({ service, network, containers, ports, via }: PublishWords): ServiceName | undefined {
+  if (service === undefined) {
+    if (network !== undefined) throw refuse('--network says where the containers of --service are')
+    return undefined
+  }
+  if (!isHostName(service)) throw refuse(`--service: ${shown(service)} can be no name of containers`)
+  if (containers.length > 0)
+    throw refuse(`--service says whom it leads to; ${shown(containers.join(','))} is no port`)
+  if (ports.length === 0) throw refuse('--service: name the ports, such as 8080:80')
+  if (via === 'netns') throw refuse('--via netns reaches no container of another host; leave it out')
+  for (const port of ports) {
+    if ('socket' in parsePortSpec(port).container)
+      throw refuse(`--service: ${shown(port)} is no port that other hosts reach`)
+  }
+  return { name: service.toLowerCase(), ...(network !== undefined && { network }) }
 }
 
 /** Those that are no text. */

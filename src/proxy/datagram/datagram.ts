@@ -71,8 +71,17 @@ export class DatagramService extends Service implements SessionHost {
   }
 
   override retarget(destinations: Destination[]): void {
-    this.reset() // the old target would be kept for as long as the client goes on
+    const before = this.balance
     super.retarget(destinations)
+    for (const session of this.#clients()) {
+      const choice = before.indexIn(this.balance, session.choice)
+      if (choice >= 0) session.choice = choice
+      else {
+        // The old target would be kept for as long as the client goes on.
+        session.choice = -1
+        session.end()
+      }
+    }
   }
 
   override reset(): void {

@@ -48,7 +48,7 @@ export class Session implements Source, Timed, Guest {
   answered: boolean
   activeAt: number
   /** Index of the destination. */
-  readonly choice: number
+  choice: number
   readonly #tag: number
   /** Where datagrams of the client go, and where replies go. */
   readonly #onward: Route

@@ -104,7 +104,7 @@ export class Connection extends StreamClient implements Task {
       port: this.port,
       client: this.client,
       target: this.#target,
-      choice: this.#choice,
+      choice: this.#balance.indexIn(this.service.balance, this.#choice),
       up: this.#up.freeze(tools),
       down: this.#down.freeze(tools),
     }

@@ -25,7 +25,7 @@ const LONGEST_RETRY_MS = 250
 const { EMFILE, ENFILE } = constants.errno
 
 export class Dialling extends StreamClient {
-  readonly #balance: Balance
+  #balance: Balance
   readonly #heldUntil: number
   #retryMs = FIRST_RETRY_MS
   #tried: Set<number> | undefined
@@ -70,6 +70,8 @@ export class Dialling extends StreamClient {
   expire(): void {
     if (this.#target >= 0) this.#failed()
     else {
+      // Others may have come while it was held.
+      this.#balance = this.service.balance
       this.#tried = undefined
       this.#dial()
     }

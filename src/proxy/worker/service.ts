@@ -91,7 +91,7 @@ export abstract class Service implements Source, Timed {
   }
 
   retarget(destinations: Destination[]): void {
-    this.balance = new Balance(destinations)
+    this.balance = new Balance(destinations, this.balance)
   }
 
   /** Takes no new clients from now on. */

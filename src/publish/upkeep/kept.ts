@@ -5,7 +5,8 @@
  * At rest a publication is a file and nothing else (records/lasting.ts). It claims no port, so that a container that is gone
  * for good keeps nobody from one, as a stopped container of Docker's does not. Every second its containers are looked for,
  * by what they are called; when one is back, it is begun as if somebody had published it anew, under the id that it had.
- * Whoever has the port by then keeps it: the publication waits, and says for whom.
+ * Whoever has the port by then keeps it: the publication waits, and says for whom. One that is for a service waits for no
+ * container, and is begun at once.
  */
 
 import { hasCode, messageOf } from '../../model/errors.ts'
@@ -14,8 +15,10 @@ import { everyOne, withUndo } from '../../model/undo.ts'
 import { lastingIndex, readLasting } from '../../records/lasting.ts'
 import { readPublication } from '../../records/publications.ts'
 import { UNTIL_BACK } from '../condition.ts'
+import type { Led } from '../draft.ts'
 import { Obstacles } from '../obstacles.ts'
 import type { Resolver } from '../resolve.ts'
+import { type FindMembers, ledBy } from '../service/service.ts'
 import type { Serving } from '../serving.ts'
 import type { Turns } from '../turns.ts'
 import { isGone } from './again.ts'
@@ -25,6 +28,7 @@ interface Parts {
   serving: Pick<Serving, 'begin'>
   turns: Turns
   resolver: Pick<Resolver, 'findAgain'>
+  members: FindMembers
   /** All that is served. */
   list: () => readonly Publication[]
   tell: Tell
@@ -90,8 +94,12 @@ export class Kept {
     const { id } = publication
     this.#tended.add(id)
     try {
-      const containers = await foundOf(publication, find)
-      await this.#begin(id, containers)
+      const { service } = publication
+      const led =
+        service === undefined
+          ? { containers: await foundOf(publication, find) }
+          : ledBy(this.#parts.members, service)
+      await this.#begin(id, led)
     } catch (thrown) {
       this.#meet(publication, thrown)
     } finally {
@@ -99,13 +107,13 @@ export class Kept {
     }
   }
 
-  #begin(id: string, containers: Container[]): Promise<void> {
+  #begin(id: string, led: Led): Promise<void> {
     const { turns, serving, tell } = this.#parts
     return turns.take(id, async () => {
       const resting = readLasting(id)
       // Somebody ended it meanwhile, or has begun it.
       if (resting === undefined || readPublication(id) !== undefined) return
-      const served = await withUndo(undo => serving.begin({ ...resting, containers }, undo))
+      const served = await withUndo(undo => serving.begin({ ...resting, ...led }, undo))
       this.forget(id)
       tell('serving', served, { why: served.natObstacle })
     })

@@ -5,7 +5,13 @@
  *     served ──its containers are gone──▶ ended; one that is kept: at rest ──one of them is back──▶ served   kept.ts
  */
 
-import { calledAll, type Publication, type PublicationEnd } from '../../model/publication/publication.ts'
+import { present } from '../../model/present.ts'
+import {
+  calledAll,
+  type Publication,
+  type PublicationEnd,
+  type Service,
+} from '../../model/publication/publication.ts'
 import { everyOne } from '../../model/undo.ts'
 import { isThere, thereCheck } from '../../netns/container.ts'
 import { readLasting, removeLasting } from '../../records/lasting.ts'
@@ -13,6 +19,7 @@ import { readPublication } from '../../records/publications.ts'
 import type { Drained } from '../front/drain.ts'
 import { Obstacles } from '../obstacles.ts'
 import type { Resolver } from '../resolve.ts'
+import { type FindMembers, ledBy, membersText } from '../service/service.ts'
 import type { Serving } from '../serving.ts'
 import type { Turns } from '../turns.ts'
 import { findAgain } from './again.ts'
@@ -24,6 +31,7 @@ interface Parts {
   serving: Serving
   turns: Turns
   resolver: Resolver
+  members: FindMembers
   /** All that is published. */
   list: () => readonly Publication[]
   tell: Tell
@@ -33,6 +41,7 @@ export class Upkeep {
   readonly #serving: Serving
   readonly #turns: Turns
   readonly #resolver: Resolver
+  readonly #members: FindMembers
   readonly #list: Parts['list']
   readonly #tell: Tell
   readonly #obstacles = new Obstacles()
@@ -45,13 +54,14 @@ export class Upkeep {
   /** Settles when what was half made has been taken down, or cannot be yet. */
   settled: Promise<unknown> = Promise.resolve()
 
-  constructor({ serving, turns, resolver, list, tell }: Parts) {
+  constructor({ serving, turns, resolver, members, list, tell }: Parts) {
     this.#serving = serving
     this.#turns = turns
     this.#resolver = resolver
+    this.#members = members
     this.#list = list
     this.#tell = tell
-    this.#kept = new Kept({ serving, turns, resolver, list, tell })
+    this.#kept = new Kept({ serving, turns, resolver, members, list, tell })
   }
 
   /** Publications that wait for their containers, and hold nothing meanwhile. */
@@ -110,7 +120,10 @@ export class Upkeep {
         const why = ending ?? (isOver(publication) ? 'expired' : undefined)
         if (why !== undefined)
           return [this.#look(publication, async () => void (await this.end(publication, why)))]
-        const isWell = this.#obstacles.why(id) === undefined && containers.every(each => isThere(each.netns))
+        const isWell =
+          this.#obstacles.why(id) === undefined &&
+          containers.every(each => isThere(each.netns)) &&
+          this.#hasSameMembers(publication)
         return isWell ? [] : [this.#look(publication, () => this.#follow(publication))]
       }),
     ])
@@ -152,16 +165,52 @@ export class Upkeep {
     if (why !== undefined) this.#tell('waiting', publication, { why })
   }
 
+  /** Leads services to those who are called so by now. */
+  async followServices(): Promise<void> {
+    const changed = this.#list().filter(
+      each => each.ending === undefined && !this.#tended.has(each.id) && !this.#hasSameMembers(each),
+    )
+    await everyOne(changed.map(each => this.#look(each, () => this.#follow(each))))
+  }
+
+  #hasSameMembers(publication: Publication): boolean {
+    const { service } = publication
+    if (service === undefined || publication.beginning) return true
+    return this.#serving.leadsTo(publication, ledBy(this.#members, service, service.away))
+  }
+
+  async #followService(publication: Publication, service: Service): Promise<void> {
+    const { id } = publication
+    const isObstructed = this.#obstacles.why(id) !== undefined
+    await this.#turns.take(id, async () => {
+      const unchanged = JSON.stringify(readPublication(id)) === JSON.stringify(publication)
+      if (!unchanged) return
+      const next = ledBy(this.#members, service, service.away)
+      const isLed = this.#serving.leadsTo(publication, next)
+      const led = isLed
+        ? publication
+        : await this.#serving.lead({ ...publication, ...present({ service: next.service }) }, next.containers)
+      if (!this.#obstacles.overcome(id) && isLed) return
+      if (isObstructed) this.#tell('serving', led)
+      else
+        this.#tell('moved', led, {
+          from: publication.containers,
+          why: `it leads to ${membersText(led) || 'nobody'}`,
+        })
+    })
+  }
+
   /** Containers of a publication went away, or came back as others; or something was in its way. */
   async #follow(publication: Publication): Promise<void> {
     const { id } = publication
+    if (publication.service !== undefined) return this.#followService(publication, publication.service)
     const isObstructed = this.#obstacles.why(id) !== undefined
     const { containers, areGone, failures } = await findAgain(publication, this.#resolver, isObstructed)
     await this.#turns.take(id, async () => {
       const unchanged = JSON.stringify(readPublication(id)) === JSON.stringify(publication)
       if (!unchanged) return
       if (areGone) return void (await this.#endNow(publication, 'ended'))
-      const isLed = this.#serving.leadsTo(publication, containers)
+      const isLed = this.#serving.leadsTo(publication, { containers })
       const led = isLed ? publication : await this.#serving.lead(publication, containers)
       if (failures.length > 0) throw new AggregateError(failures)
       if (!this.#obstacles.overcome(id) && isLed) return

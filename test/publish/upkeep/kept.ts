@@ -45,6 +45,7 @@ class World {
         },
       },
       turns: new Turns(),
+      members: () => ({ here: [], away: [], drained: 0 }),
       resolver: {
         findAgain: async container => {
           this.asked.push(container.reference)

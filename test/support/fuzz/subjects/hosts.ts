@@ -36,7 +36,7 @@ const WORD = wordText({
   number: 7,
   instance: 'x',
 })
-const NAME = nameText({ names: ['web'], id: '0123456789ab', addresses: [parseIp('10.200.7.5')] })
+const NAME = nameText({ container: '0123456789ab', names: ['web'], addresses: [parseIp('10.200.7.5')] })
 const nameKeys = nameKeysOf('/tsnet', 'front')
 const HOSTS = {
   engine: 'etcd',
