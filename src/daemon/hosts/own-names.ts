@@ -39,9 +39,9 @@ export class OwnNames {
     this.#seen = entries
     const said = new Map<string, Map<string, NameWord>>()
     for (const { owner, value } of entries) {
-      const { network, ...word } = value.called
+      const { network } = value.called
       const there = said.get(network) ?? new Map<string, NameWord>()
-      said.set(network, there.set(owner, word))
+      said.set(network, there.set(owner, value.called))
     }
     this.#networks.say(said)
   }

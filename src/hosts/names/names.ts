@@ -65,6 +65,7 @@ export class HostNames {
   #last: Pick<Range, 'cluster' | 'revision'> | undefined
   #prefixes: Cidr[] = []
   #mine: ReadonlyMap<string, NameWord> | undefined
+  #texts = new WeakMap<NameWord, string | undefined>()
   readonly #troubles = new Map<string, string>()
   readonly #complaints = new Map<string, string>()
   readonly #ended = new AbortController()
@@ -142,16 +143,27 @@ export class HostNames {
   claimed(prefixes: Cidr[]): void {
     if (prefixes.join() === this.#prefixes.join()) return
     this.#prefixes = prefixes
+    this.#texts = new WeakMap()
     this.#sayOwn()
   }
 
   #sayOwn(): void {
     const { keys, id } = this.#options
     if (this.#mine === undefined || this.#prefixes.length === 0) return
-    const inside = [...this.#mine].filter(
-      ([, { addresses }]) => strangerAmong(addresses, this.#prefixes) === undefined,
-    )
-    this.#own.set(new Map(inside.map(([owner, word]) => [keys.attachment(id, owner), nameText(word)])))
+    const wanted = new Map<string, string>()
+    for (const [owner, word] of this.#mine) {
+      const text = this.#textOf(word)
+      if (text !== undefined) wanted.set(keys.attachment(id, owner), text)
+    }
+    this.#own.set(wanted)
+  }
+
+  /** Undefined for what has an address outside of our prefixes. Looked at once for each that is said again and again. */
+  #textOf(word: NameWord): string | undefined {
+    if (this.#texts.has(word)) return this.#texts.get(word)
+    const text = strangerAmong(word.addresses, this.#prefixes) === undefined ? nameText(word) : undefined
+    this.#texts.set(word, text)
+    return text
   }
 
   /** These are the other hosts now. */

@@ -77,7 +77,8 @@ const shape = record({
   addresses: all(listOf(when(isIp, 'an address')), atMost(ADDRESSES_MAX)),
 })
 
-export const nameText = (word: NameWord): string => storedText(word)
+export const nameText = ({ container, names, addresses }: NameWord): string =>
+  storedText({ container, names, addresses })
 
 /** @returns a sentence for what is no word */
 export function readNameWord(value: string, key: string): NameWord | string {
