@@ -81,3 +81,25 @@ t.test('who names the container first is told the order', async t => {
       message: `the container comes last: tsnet publish ${line}`,
     })
 })
+
+t.test('a service is a name, and what needs a container of this host is refused with it', async t => {
+  const ports = ['8080:80', '53:53/udp']
+  const asked = { ports, containers: [], service: 'Web', network: 'front', keep: true, proxyProtocol: 'v2' }
+  t.match(parsePublishRequest(asked), {
+    service: { name: 'web', network: 'front' },
+    containers: [],
+    keep: true,
+    proxyProtocol: 2,
+  })
+  t.notOk('service' in parsePublishRequest({ ports, containers: ['web'] }))
+  for (const [words, why] of [
+    [{ ports, containers: ['web'], service: 'web' }, /says whom it leads to; "web" is no port/],
+    [{ ports: [], containers: [], service: 'web' }, /name the ports/],
+    [{ ports, containers: [], service: 'a b' }, /"a b" can be no name/],
+    [{ ports, containers: [], service: '' }, /can be no name/],
+    [{ ports, containers: [], service: 'web', via: 'netns' }, /--via netns/],
+    [{ ports: ['/run/a.sock'], containers: [], service: 'web' }, /no port that other hosts reach/],
+    [{ ports, containers: ['web'], network: 'front' }, /--network says where/],
+  ] as const)
+    t.throws(() => parsePublishRequest(words), { code: 'invalid-environment', message: why })
+})
