@@ -27,6 +27,7 @@ export const VALUES: Readonly<Record<string, Values>> = {
   publish: {
     words: ['containers'],
     defaults: {
+      '--network': 'any',
       '--mode': 'auto',
       '--via': 'auto',
       '--allow': 'all',
