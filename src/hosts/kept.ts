@@ -2,17 +2,19 @@
  * What this host has of a network of hosts, as files that outlive its daemon and the machine's next boot: so an ADD knows
  * its prefix without asking anybody.
  *
- *     /var/lib/tsnet/hosts/id.json               who this host is, made once
+ *     /var/lib/tsnet/hosts/id.json               who this host is, made once, and on which machine
  *     /var/lib/tsnet/hosts/networks/front.json   its number, and until when it may be believed
  */
 
 import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { uptime } from 'node:os'
 import { type Cidr, isCidr } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { type HostPool, type HostsOptions, prefixesOf, rangesOf } from '../model/hosts/hosts.ts'
-import { listOf, number, record, text, when, within } from '../model/json/shape.ts'
+import { listOf, number, optional, record, text, when, within } from '../model/json/shape.ts'
 import type { AddressRange } from '../model/network.ts'
+import { sha256 } from '../model/sha256.ts'
 import { currentBootId } from '../netns/alive.ts'
 import { readKept, writeKept } from '../records/state-files.ts'
 import { isHostId } from './keys.ts'
@@ -34,7 +36,10 @@ export interface Kept {
 const ID = 'lasting/hosts/id.json'
 const fileOf = (network: string): string => `lasting/hosts/networks/${network}.json`
 
-const idShape = record({ id: when(value => isHostId(String(value)), 'the id of a host') })
+const idShape = record({
+  id: when(value => isHostId(String(value)), 'the id of a host'),
+  machine: optional(text),
+})
 const shape = record({
   number: within(0, 65_535),
   pools: listOf(record({ subnet: when(isCidr, 'a prefix'), hostPrefix: within(1, 128) })),
@@ -48,12 +53,30 @@ const shape = record({
 /** Goes on while the machine sleeps. */
 export const bootClock = (): number => uptime() * 1_000
 
-/** Who this host is. */
-export function hostId(): string {
-  const known = readKept<{ id: string }>(ID, idShape)
-  if (known !== undefined) return known.id
-  const id = randomBytes(8).toString('hex')
-  writeKept(ID, { id })
+/** By which a machine differs from a copy of it: the number of its board, or what the system calls itself. */
+const MACHINE = ['/sys/class/dmi/id/product_uuid', '/etc/machine-id']
+
+function thisMachine(): string {
+  for (const path of MACHINE) {
+    try {
+      return readFileSync(path, 'utf8').trim()
+    } catch {
+      // Not every machine has it.
+    }
+  }
+  return ''
+}
+
+/**
+ * Who this host is. A file that another machine wrote came with a copy of its disk: then this is another host, or it would
+ * take the prefix of the first one as soon as that is cut off.
+ */
+export function hostId(machine = thisMachine()): string {
+  const known = readKept<{ id: string; machine?: string }>(ID, idShape)
+  const mark = machine === '' ? known?.machine : sha256(machine).slice(0, 16)
+  const isCopy = known?.machine !== undefined && known.machine !== mark
+  const id = known === undefined || isCopy ? randomBytes(8).toString('hex') : known.id
+  if (id !== known?.id || known.machine !== mark) writeKept(ID, { id, ...(mark && { machine: mark }) })
   return id
 }
 

@@ -31,6 +31,15 @@ t.test('a host is who it is from the first time on', async t => {
   t.equal(hostId(), id)
 })
 
+t.test('a copy of a machine is another host, and a file of an earlier version is taken over', async t => {
+  const id = hostId('board 1')
+  t.equal(hostId('board 1'), id)
+  t.equal(hostId(''), id, 'where nothing tells machines apart')
+  const copy = hostId('board 2')
+  t.not(copy, id)
+  t.equal(hostId('board 2'), copy)
+})
+
 t.test('an ADD knows its part of the network from a file', async t => {
   t.throws(() => ownPart('front', { pools }), { code: 'try-again', message: /no prefix of it yet/ })
   writeHeld('front', { number: 7, pools, mtu: 1450, until: bootClock() + hour })

@@ -60,11 +60,11 @@ class Together implements AsyncDisposable {
 function hostAt(
   n: number,
   options: EtcdOptions,
-  more: { routesKeptS?: number; prefixKeptS?: number; instance?: string } = {},
+  more: { routesKeptS?: number; prefixKeptS?: number; instance?: string; pools?: Layout['pools'] } = {},
 ): Host {
   const id = (n + 1).toString(16).padStart(16, '0')
   const etcd = new Etcd(options, 1_000)
-  const { routesKeptS = 60, prefixKeptS = 600, instance = 'boot' } = more
+  const { routesKeptS = 60, prefixKeptS = 600, instance = 'boot', pools = layout.pools } = more
   const word = {
     name: `host${n}`,
     addresses: [parseIp(`10.0.${n >> 8}.${(n & 255) + 1}`)],
@@ -80,7 +80,7 @@ function hostAt(
     membership: new Membership({
       store: etcd,
       keys,
-      self: { id, layout, word, routesKeptS, prefixKeptS, beatMs: 300 },
+      self: { id, layout: { ...layout, pools }, word, routesKeptS, prefixKeptS, beatMs: 300 },
       clock: () => uptime() * 1_000,
       pause: ms => sleep(ms),
       random: Math.random,
@@ -112,7 +112,7 @@ const isComplete = (hosts: readonly Host[]): boolean =>
   }) && hosts.every(({ members }) => members.length === hosts.length - 1)
 
 const complete = (hosts: readonly Host[], what: string): Promise<unknown> =>
-  waitFor(() => isComplete(hosts), { withinMs: 30_000, what })
+  waitFor(() => isComplete(hosts), { withinMs: 120_000, what })
 
 t.test('fifty hosts that come at once have a prefix each, and each knows all others', async t => {
   await using server = await etcdServer()
@@ -301,6 +301,23 @@ t.test('a claim that somebody takes away is taken again', async t => {
   )
   await complete(hosts, 'both know each other')
   t.strictSame(numbersOf(hosts), before)
+})
+
+t.test('one that comes to a full network is told so, and nobody else is disturbed', async t => {
+  await using server = await etcdServer()
+  await using stack = new Together()
+  const pools = [{ subnet: parseCidr('10.200.0.0/24'), hostPrefix: 25 }]
+  const host = (n: number) => stack.use(hostAt(n, optionsOf(server.endpoints), { pools }))
+  const hosts = [0, 1].map(host)
+  await complete(hosts, 'both have a prefix')
+  const late = host(2)
+  await waitFor(() => /all 2 prefixes of the network have a host/.test(late.membership.state.trouble ?? ''), {
+    withinMs: 20_000,
+    what: 'it is told',
+  })
+  t.strictSame(late.claims, [])
+  t.ok(isComplete(hosts))
+  t.strictSame(new Set(numbersOf(hosts)), new Set([0, 1]))
 })
 
 t.test('who is not etcd, and who is nobody, is said in words', async t => {
