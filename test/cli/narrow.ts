@@ -24,6 +24,7 @@ t.test('no line of a text that is broken is longer than there is room, and nothi
     }),
   )
   t.same(wrapped('10.1.0.2/16,fd00::2/64', 12), ['10.1.0.2/16,', 'fd00::2/64'])
+  t.same(wrapped('網ü.  2-網', 2), ['網', 'ü.', '2-', '網'], 'space in a piece that is cut takes no room')
   t.same(wrapped('say why, please', 8), ['say why,', 'please'])
   t.same(
     wrapped('\u001b[31mred and\u001b[0m not', 7),

@@ -56,10 +56,10 @@ export function wrapped(text: string, columns: number): string[] {
     }
     if (line !== '') lines.push(line.trimEnd())
     const parts = cut(piece, most)
-    lines.push(...parts.slice(0, -1))
+    lines.push(...parts.slice(0, -1).map(part => part.trimEnd()))
     line = parts.at(-1) ?? ''
   }
-  return [...lines, line.trimEnd()]
+  return [...lines, line.trimEnd()].filter(each => each !== '')
 }
 
 /** Lines below each other, the first behind a text that stands in front of all of them as space. */
