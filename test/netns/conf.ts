@@ -3,11 +3,12 @@
  * namespaces `web` and `db` of the host.
  */
 
-import { readdirSync } from 'node:fs'
+import { copyFileSync, readdirSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { type Namespace, NoAnswer, waitFor } from 'tsnet/lab'
 import { Command } from '../support/daemon.ts'
 import { askUdp } from '../support/dns.ts'
+import { HostSite, type Machine } from '../support/host-site.ts'
 import {
   addNetworkList,
   type Call,
@@ -176,6 +177,32 @@ promise('layer2', 'containers get a port of the bridge and no address', async (t
   db.namespace.address('eth0', '10.0.0.2/24')
   web.namespace.listen('tcp', 80)
   t.match(await db.namespace.ask('tcp', '10.0.0.1', 80), { place: 'web', peer: '10.0.0.2' })
+})
+
+tested.push('hosts.conflist')
+t.test('hosts.conflist: containers of two hosts reach each other, with an etcd between them', async t => {
+  const site = await HostSite.open(t, 'nftables', ['one', 'two'])
+  for (const { host } of site.machines)
+    copyFileSync('conf/hosts.conflist', host.path('/etc/cni/net.d/hosts.conflist'))
+  const attach = async ({ host, tsnet }: Machine, name: string) => {
+    const namespace = await host.namespace(name)
+    const { stdout } = await waitFor(() => tsnet.run('attach', 'hosts', `netns:${name}`), {
+      what: 'the host has a prefix',
+      withinMs: 60_000,
+    })
+    namespace.listen('tcp', 80)
+    const addresses = stdout.trim().split(' ').slice(3)
+    return { namespace, addresses: addresses.map(each => each.replace(/\/.*/, '')) }
+  }
+  const [one, two] = site.machines as [Machine, Machine]
+  const [web, db] = [await attach(one, 'web'), await attach(two, 'db')]
+  for (const [i, address] of web.addresses.entries()) {
+    const asked = () => db.namespace.ask('tcp', address, 80)
+    t.match(await waitFor(asked, { what: 'they reach each other', withinMs: 60_000 }), {
+      peer: db.addresses[i],
+    })
+  }
+  t.equal(web.addresses.length, 2)
 })
 
 t.test('every list of conf/ is tested here', async t => {
