@@ -77,6 +77,9 @@ export interface DaemonOptions {
   ready: (line: string) => void
 }
 
+/** A new host that does not reach etcd is ready all the same. */
+const HOSTS_WITHIN_MS = 3_000
+
 /** Runs until a signal or a successor ends it. @throws TsnetError when it cannot start */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { settingsPath, log, ready, idleMs } = options
@@ -157,6 +160,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 
   // Heard from the moment that somebody may send it.
   const ended = endSignal()
+  await Promise.race([ended, parts.hostNetworks.settled(HOSTS_WITHIN_MS)])
   ready(`tsnet daemon ready on ${controlSocket()} (pid ${process.pid})`)
   notify(`MAINPID=${process.pid}\nREADY=1`)
 

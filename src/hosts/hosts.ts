@@ -7,7 +7,7 @@
  *       │ claim.ts           a prefix for this host, and how long it may be believed
  *       │ keys.ts            what stands there, and what others wrote there
  *       ▼ membership.ts      its claim (holding.ts); who the others are (following.ts, members.ts), and when that changes
- *     presence.ts ──▶ carrier/     routes, neighbours, entries and the guard, in the kernel
+ *     presence.ts ──▶ leading.ts ──▶ carrier/     routes, neighbours, entries and the guard, in the kernel
  *       │ underlay.ts        where this host is reached
  *       │ kept.ts            its prefix, as a file: all that an ADD needs
  *       │ names/             what containers of all hosts are called

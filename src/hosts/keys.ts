@@ -73,7 +73,8 @@ export function keysOf(prefix: string, network: string): Keys {
   }
 }
 
-const isMac = (value: unknown): boolean =>
+/** Of one interface, as the kernel prints it. */
+export const isMac = (value: unknown): boolean =>
   typeof value === 'string' && /^([0-9a-f][02468ace])(:[0-9a-f]{2}){5}$/.test(value)
 
 const prefix = when(isCidr, 'a prefix')

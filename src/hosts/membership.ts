@@ -10,7 +10,7 @@
  */
 
 import type { Claim, ClaimContext } from './claim.ts'
-import { Following } from './following.ts'
+import { Following, type Mark } from './following.ts'
 import { Holding } from './holding.ts'
 import type { View } from './keys.ts'
 import { type Member, Members, type MembersChange } from './members.ts'
@@ -18,6 +18,8 @@ import { type Member, Members, type MembersChange } from './members.ts'
 export interface MembershipOptions extends ClaimContext {
   /** The number that this host had when it last ran. */
   had?: number | undefined
+  /** Who the others were when something was last heard of them. */
+  known?: (Mark & { members: Member[] }) | undefined
   /** All others were read, or some of them have changed. */
   changed(change: MembersChange): void
   /** What this host has; again at each sign of life of the prefix. undefined: it is another's. */
@@ -53,6 +55,7 @@ export class Membership {
     const say = (goesOn: string) => (trouble: string | undefined) =>
       log(`hosts of ${keys.all}: ${trouble ?? `${goesOn} goes on`}`)
     this.#members = new Members(self.layout.pools)
+    this.#members.keep(options.known?.members ?? [])
     this.#holding = new Holding(
       { ...options, unheard: why => this.#following.interrupt(why), say: say('the claim') },
       this.#ended.signal,
@@ -62,6 +65,7 @@ export class Membership {
         store,
         keys,
         random,
+        known: options.known,
         read: (view, isAnother) => this.#read(view, isAnother),
         changed: (view, ids) => this.#tell(this.#members.look(view, ids, options.clock())),
         say: say('the watch'),

@@ -1,8 +1,9 @@
 /**
  * This host in one network of hosts: membership and carrier, held together for as long as a daemon runs.
  *
- *     etcd ──▶ Membership ──claimed──▶ file of the prefix (kept.ts), carrier made anew where the number is another
- *                  └─────────changed──▶ Carrier ──▶ the kernel
+ *     etcd ──▶ Membership ──claimed──▶ file of the prefix (kept.ts) ──▶ ADDs
+ *                  │          └────────▶ Leading ──▶ the kernel
+ *                  └─────────changed─────┘  └──▶ file of who is known (known.ts) ──▶ another boot
  *
  * A look, every few seconds, compares: addresses of the underlay that changed are told to the others, and what the kernel
  * lost comes back. When the daemon ends, everything stays: packets need no daemon.
@@ -11,23 +12,34 @@
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cidr } from '../model/address/address.ts'
-import { messageOf, TsnetError } from '../model/errors.ts'
+import { messageOf } from '../model/errors.ts'
 import { type HostsNetwork, prefixesOf } from '../model/hosts/hosts.ts'
-import { shown } from '../model/json/shown.ts'
-import { tellChange } from '../model/surroundings.ts'
 import { currentBootId } from '../netns/alive.ts'
 import { cookieHere } from '../netns/cookie.ts'
-import { Carrier, deviceName, linkAddress, mtuOver, type Underlay } from './carrier/carrier.ts'
+import { deviceName, linkAddress, mtuOver, type Underlay } from './carrier/carrier.ts'
 import type { Claim } from './claim.ts'
-import { Egress, isSelf, removeEgress } from './egress/egress.ts'
+import { isSelf, removeEgress } from './egress/egress.ts'
 import { Etcd } from './etcd/etcd.ts'
-import { bootClock, forgetHeld, hostId, isSameCut, readHeld, writeHeld } from './kept.ts'
+import {
+  bootClock,
+  forgetHeld,
+  hostId,
+  isBelieved,
+  isSameCut,
+  type Kept,
+  readHeld,
+  writeHeld,
+} from './kept.ts'
 import { emptyView, keysOf, type Layout } from './keys.ts'
+import { type Known, KnownFile, readKnown, writeKnown } from './known.ts'
+import { Leading } from './leading.ts'
 import { type HostDetails, type HostRow, rowsOf } from './listed.ts'
 import type { MembersChange } from './members.ts'
 import { Membership } from './membership.ts'
 import { type AwayChange, HostNames } from './names/names.ts'
 import { nameKeysOf } from './names/words.ts'
+import { type Asked, detailsOf, forgetHost, rowOf } from './other.ts'
+import { Stranded } from './stranded.ts'
 import { findUnderlay } from './underlay.ts'
 
 /** Between signs of life; less where hosts are given up sooner. */
@@ -55,10 +67,16 @@ export class Presence {
   #running: Promise<void> = Promise.resolve()
   #underlay: Underlay | undefined
   #membership: Membership | undefined
-  #carrier: { carrier: Carrier; egress: Egress | undefined; number: number } | undefined
+  #leading: Leading | undefined
   #claim: Claim | undefined
-  /** The others are known. */
-  #isRead = false
+  readonly #known: Known | undefined
+  readonly #knownFile: KnownFile
+  readonly #stranded: Stranded
+  #settle: () => void = () => {}
+  /** This host leads to all others, or need not be waited for: an ADD works. */
+  readonly settled = new Promise<void>(resolve => {
+    this.#settle = resolve
+  })
   #trouble: string | undefined
 
   /** @param hear of containers of other hosts */
@@ -73,6 +91,9 @@ export class Presence {
     this.#id = hostId()
     this.#log = log
     this.#etcd = new Etcd(options.etcd)
+    this.#known = readKnown(network)
+    this.#knownFile = new KnownFile(network)
+    this.#stranded = new Stranded(network, options.pools)
     this.names = new HostNames({
       store: this.#etcd,
       keys: nameKeysOf(options.etcd.keys, network),
@@ -86,7 +107,7 @@ export class Presence {
 
   /** What is amiss: sentences. */
   get troubles(): string[] {
-    const found = [this.#membership?.state.trouble, this.#trouble]
+    const found = [this.#membership?.state.trouble, this.#trouble, this.#stranded.trouble]
     return found.filter(trouble => trouble !== undefined)
   }
 
@@ -116,60 +137,29 @@ export class Presence {
 
   /** As HostNames.drain. @throws TsnetError `unknown-container`; `io`: etcd is away */
   async drain(id: string, isDrained: boolean): Promise<void> {
-    this.#rowOf(id)
+    rowOf(this.#asked, id)
     await this.names.drain(id, isDrained)
   }
 
-  /** @throws TsnetError `unknown-container`; `io`: etcd is away */
-  async details(id: string): Promise<HostDetails> {
-    const row = this.#rowOf(id)
-    const lease = this.#membership?.view.hosts.get(id)?.lease
-    const age = lease === undefined ? undefined : await this.#etcd.age(lease)
-    return { ...row, ...(age !== undefined && age.ttlS > 0 && { lastWordS: age.grantedS - age.ttlS }) }
+  /** @throws TsnetError as `detailsOf` */
+  details(id: string): Promise<HostDetails> {
+    return detailsOf(this.#asked, id)
   }
 
-  /**
-   * Takes out what stands of another host.
-   * @param isDry only finds out whether it could be
-   * @throws TsnetError `unknown-container`; `conflict`: it lives, and would come back; `try-again`; `io`: etcd is away
-   */
-  async forget(id: string, isDry = false): Promise<void> {
-    const { name, lastWordS } = await this.details(id)
-    if (lastWordS !== undefined && lastWordS * 1_000 < 3 * BEAT_MS) {
-      throw new TsnetError(
-        'conflict',
-        `host ${name} was heard of ${lastWordS} s ago: it lives, and would claim its prefix again`,
-        {
-          details: "end its daemon, or remove the network's list there, and try again",
-        },
-      )
-    }
-    if (isDry) return
-    const keys = keysOf(this.options.etcd.keys, this.network)
+  /** @throws TsnetError as `forgetHost` */
+  forget(id: string, isDry = false): Promise<void> {
+    return forgetHost(this.#asked, id, { silentMs: 3 * BEAT_MS, isDry })
+  }
+
+  get #asked(): Asked {
+    const { network, options } = this
     const view = this.#membership?.view ?? emptyView('', 0)
-    const claims = [...view.claims].filter(([, { value }]) => value === id)
-    const word = view.hosts.get(id)
-    const gone = [
-      ...claims.map(([number, { revision }]) => ({ key: keys.claim(number), revision })),
-      ...(word === undefined ? [] : [{ key: keys.host(id), revision: word.revision }]),
-    ]
-    const done = await this.#etcd.transact(
-      gone,
-      gone.map(({ key }) => ({ kind: 'delete', key })),
-    )
-    if (done === undefined) throw new TsnetError('try-again', `host ${name} has just changed`)
-    for (const { key } of gone) tellChange(() => `etcdctl del ${key}`)
-    if (this.names.drained.has(id)) await this.names.drain(id, false)
-  }
-
-  #rowOf(id: string): HostRow {
-    const found = this.rows().find(row => row.id === id)
-    if (found === undefined)
-      throw new TsnetError('unknown-container', `network ${this.network} has no host ${shown(id)}`)
-    return found
+    return { network, store: this.#etcd, keys: keysOf(options.etcd.keys, network), view, rows: this.rows() }
   }
 
   begin(): void {
+    const held = this.#held
+    if (held !== undefined && isBelieved(held)) this.#settle()
     this.names.begin()
     this.#running = this.#live()
   }
@@ -180,7 +170,9 @@ export class Presence {
     await this.names.end()
     await this.#membership?.end()
     await this.#running
+    this.#do(() => this.#writeKnown(true))
     this.#etcd[Symbol.dispose]()
+    this.#settle()
   }
 
   /** The network is not on this host any more: others lead nothing here. Its prefix stays a while, should it come back. */
@@ -190,7 +182,8 @@ export class Presence {
     await this.#membership?.end()
     await this.#running
     this.#do(() => removeEgress(this.network))
-    this.#do(() => this.#carrier?.carrier.remove())
+    this.#do(() => this.#leading?.remove())
+    this.#do(() => writeKnown(this.network, undefined))
     if (this.#claim !== undefined) await this.#etcd.revoke(this.#claim.word).catch(() => {})
     this.#etcd[Symbol.dispose]()
   }
@@ -217,24 +210,39 @@ export class Presence {
 
   #look(): void {
     const own = this.options.pools.map(({ subnet }) => subnet)
-    const found = findUnderlay(this.options.underlay, this.#etcd.localAddress, own)
+    const toEtcd = this.#etcd.localAddress ?? this.#known?.address
+    const found = findUnderlay(this.options.underlay, toEtcd, own)
     const before = this.#underlay
     this.#underlay = found
     if (before?.addresses.join() !== found.addresses.join()) this.#beginMembership(found)
-    else {
-      this.#carrier?.carrier.look(found)
-      this.#leave()
-    }
+    else this.#leading?.look(found)
     this.#membership?.look()
+    this.#writeKnown()
+    if (this.#claim !== undefined) this.#stranded.look(prefixesOf(this.options.pools, this.#claim.number))
     if (before !== undefined && before.mtu !== found.mtu) this.#writeDown()
   }
 
-  #beginMembership({ addresses }: Underlay): void {
+  #beginMembership(underlay: Underlay): void {
     const last = this.#membership
-    const { options } = this
-    this.#carrier = undefined
-    this.#isRead = false
-    this.#membership = new Membership({
+    const { options, network } = this
+    const held = this.#held
+    // What was written down is older than what is known since then.
+    const known = last === undefined && held !== undefined && isBelieved(held) ? this.#known : undefined
+    const leading = new Leading(
+      {
+        network,
+        id: this.#id,
+        layout: this.#layout,
+        members: () => next.members,
+        made: () => this.#settle(),
+        leaving: options.leaving,
+        drained: () => this.names.drained,
+        log: this.#log,
+      },
+      underlay,
+    )
+    this.#leading = leading
+    const next = new Membership({
       store: this.#etcd,
       keys: keysOf(options.etcd.keys, this.network),
       self: {
@@ -242,7 +250,7 @@ export class Presence {
         layout: this.#layout,
         word: {
           name: hostname(),
-          addresses,
+          addresses: underlay.addresses,
           mac: linkAddress(this.#id, this.network),
           instance: `${currentBootId()}/${cookieHere()}`,
         },
@@ -253,72 +261,51 @@ export class Presence {
       clock: bootClock,
       pause: ms => sleep(ms),
       random: Math.random,
-      had: this.#had(),
+      had: held?.number,
+      known,
       changed: change => this.#do(() => this.#changed(change)),
       claimed: claim => this.#do(() => this.#claimed(claim)),
       log: this.#log,
     })
-    const next = this.#membership
+    this.#membership = next
+    if (known !== undefined && held !== undefined) this.#do(() => leading.remember(held.number))
     void (async () => {
       await last?.end()
       if (!this.#ended.signal.aborted && this.#membership === next) next.begin()
     })()
   }
 
-  /** The number that this host had when its daemon last ran. */
-  #had(): number | undefined {
+  /** What this host had when its daemon last ran. */
+  get #held(): Kept | undefined {
     const held = readHeld(this.network)
-    return held !== undefined && isSameCut(held.pools, this.options.pools) ? held.number : undefined
+    return held !== undefined && isSameCut(held.pools, this.options.pools) ? held : undefined
   }
 
   #claimed(claim: Claim | undefined): void {
     this.#claim = claim
-    this.names.claimed(claim === undefined ? [] : prefixesOf(this.options.pools, claim.number))
+    const prefixes = claim === undefined ? [] : prefixesOf(this.options.pools, claim.number)
+    this.names.claimed(prefixes)
     if (claim === undefined) {
       forgetHeld(this.network)
       return
     }
     this.#writeDown()
-    this.#carry()
+    this.#leading?.claimed(claim.number)
   }
 
   #changed(change: MembersChange): void {
-    this.#isRead = true
+    this.#knownFile.changed()
     this.names.members(this.#membership?.members ?? [])
-    if (this.#carrier === undefined) this.#carry()
-    else {
-      const { carrier, egress } = this.#carrier
-      carrier.change(change)
-      egress?.follow(this.#membership?.members ?? [], this.names.drained, carrier.link)
-    }
+    this.#leading?.changed(change)
   }
 
-  /** Not before all is known: what an earlier daemon left would be taken away and made again. */
-  #carry(): void {
-    const [claim, membership, underlay] = [this.#claim, this.#membership, this.#underlay]
-    if (claim === undefined || membership === undefined || underlay === undefined || !this.#isRead) return
-    if (this.#carrier?.number === claim.number) return
-    const place = {
-      network: this.network,
-      layout: this.#layout,
-      number: claim.number,
-      mac: linkAddress(this.#id, this.network),
-    }
-    const carrier = new Carrier(place, underlay, membership.members, this.#log)
-    const { leaving } = this.options
-    const egress = leaving && new Egress(place, leaving, this.#log)
-    // A list may have said otherwise before.
-    if (egress === undefined) removeEgress(this.network)
-    this.#carrier = { carrier, egress, number: claim.number }
-    carrier.look()
-    this.#leave()
-  }
-
-  /** How the network leaves this host, as it should be now. */
-  #leave(): void {
-    if (this.#carrier === undefined) return
-    const { carrier, egress } = this.#carrier
-    egress?.look(this.#membership?.members ?? [], this.names.drained, carrier.link)
+  /** Of the others, for another boot. */
+  #writeKnown(isLast = false): void {
+    const [membership, address] = [this.#membership, this.#underlay?.addresses[0]]
+    if (membership === undefined || address === undefined) return
+    const { members, view } = membership
+    const { cluster, revision } = view
+    this.#knownFile.write(() => ({ cluster, revision, address, members }), isLast)
   }
 
   #writeDown(): void {

@@ -11,6 +11,7 @@ import t, { type Test } from 'tap'
 import { waitFor } from 'tsnet/lab'
 import type { HostDetails, HostRow } from '../../src/hosts/hosts.ts'
 import { type Container, HostSite, type Machine, PORT } from '../support/host-site.ts'
+import { drawBootId } from '../support/reboot.ts'
 
 t.setTimeout(600_000) // on a busy machine
 
@@ -109,7 +110,7 @@ t.test(
     const cut = (how: 'up' | 'down') => site.middle.run('ip', 'link', 'set', 'dev', 'p13', how)
     const routes = async () => (await one.host.run('ip', 'route', 'show', 'proto', '116')).stdout
     const [prefix = ''] = (await selfOf(site, three)).prefixes
-    t.match(await routes(), prefix)
+    await waitFor(async () => (await routes()).includes(prefix), { what: 'a route leads there' })
     await cut('down')
     await waitFor(async () => (await seen())?.state === 'silent', { what: 'it is silent' })
     t.notMatch(await routes(), prefix)
@@ -129,6 +130,85 @@ t.test(
     await cut('up')
     await site.settled()
     await three.tsnet.run('attach', 'front', 'netns:late')
+  },
+)
+
+t.test(
+  'a host that boots while etcd is away leads to those whom it knew, and to nobody without that file',
+  async t => {
+    const { site, one, two } = await siteOf(t)
+    const b = await site.container(two, 'b')
+    await site.etcd?.stop('SIGKILL')
+    const boot = async () => {
+      await one.daemon.stop('SIGTERM')
+      await one.host.run(
+        'sh',
+        '-ec',
+        'ip route flush proto 116; ip link del $(ip -br link show type vxlan | cut -d" " -f1)',
+      )
+      await drawBootId(one.host)
+      one.daemon = await one.tsnet.daemon()
+      await waitFor(async () => (await site.hostsOf(one)).troubles.length > 0, { what: 'etcd is away' })
+    }
+    const file = '/var/lib/tsnet/hosts/members/front.json'
+    const routes = async () => (await one.host.run('ip', 'route', 'show', 'proto', '116')).stdout
+    await boot()
+    t.equal((await one.host.run('stat', '-c', '%a', file)).stdout.trim(), '600')
+    t.match(await waitFor(() => one.host.ask('tcp', b.v4, PORT, { withinMs: 500 }), { what: 'it answers' }), {
+      place: 'b',
+    })
+    t.ok((await site.hostsOf(one)).hosts.some(({ state }) => state === 'kept'))
+    await one.host.run('rm', file)
+    await one.daemon.stop('SIGKILL')
+    await boot()
+    t.notMatch(await routes(), ' via ', 'the control')
+    await site.startEtcd()
+    await site.settled()
+    t.match(
+      await waitFor(() => one.host.ask('tcp', b.v4, PORT, { withinMs: 500 }), { what: 'etcd tells it' }),
+      {
+        place: 'b',
+      },
+    )
+  },
+)
+
+t.test(
+  'a prefix that another has by then: containers of before are told of; the MTU follows the underlay',
+  async t => {
+    const { site, two, three } = await siteOf(t, { routesKept: '3s', prefixKept: '8s' })
+    await site.container(three, 'c')
+    const [before] = await waitFor(async () => (await selfOf(site, three)).prefixes, { what: 'a prefix' })
+    const number = Number(before?.split('.')[2])
+    await site.middle.run('ip', 'link', 'set', 'dev', 'p13', 'down')
+    const ctl = (...words: string[]) =>
+      site.middle.run('etcdctl', ...words, {
+        env: { ETCDCTL_API: '3', ETCDCTL_ENDPOINTS: 'http://192.168.77.1:2379' },
+      })
+    const claim = `/tsnet/front/claims/${number}`
+    await waitFor(async () => (await ctl('get', claim)).stdout === '', {
+      what: 'its prefix is gone',
+      withinMs: 60_000,
+    })
+    await ctl('put', claim, '{"host":"00000000000000aa"}')
+    await site.middle.run('ip', 'link', 'set', 'dev', 'p13', 'up')
+    await waitFor(
+      async () =>
+        /1 container has an address of a prefix that this host had/.test(
+          (await site.hostsOf(three)).troubles.join(),
+        ),
+      { what: 'it is said', withinMs: 60_000 },
+    )
+    t.not((await selfOf(site, three)).prefixes[0], before)
+    t.match((await site.status(three)).stderr, /other hosts do not reach them/)
+
+    await two.host.run('ip', 'link', 'set', 'dev', 'eth0', 'mtu', '1400')
+    await waitFor(
+      async () => /mtu 1350/.test((await two.host.run('ip', 'link', 'show', 'type', 'vxlan')).stdout),
+      { what: 'the device follows' },
+    )
+    await site.container(two, 'd')
+    t.match((await two.host.run('ip', '-n', 'd', 'link', 'show', 'dev', 'eth0')).stdout, /mtu 1350/)
   },
 )
 

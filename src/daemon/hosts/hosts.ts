@@ -6,6 +6,7 @@
  */
 
 import { readFileSync, statSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { HostTrouble } from '../../control/held-ports.ts'
 import type { Away, AwayChange, HostRow, NameWord, Presence } from '../../hosts/hosts.ts'
 import { messageOf, TsnetError } from '../../model/errors.ts'
@@ -105,6 +106,14 @@ export class HostNetworks {
     if (this.#seen !== undefined) this.#turn = this.#turn.then(() => this.#letThrough())
     await this.#turn
     this.#hasLooked = true
+  }
+
+  /** Waits until this host is on all its networks, or could not be for so long. */
+  async settled(withinMs: number): Promise<void> {
+    await this.tend(true)
+    await this.#turn
+    const all = [...this.#presences.values()].map(({ settled }) => settled)
+    if (all.length > 0) await Promise.race([Promise.all(all), sleep(withinMs, undefined, { ref: false })])
   }
 
   /** Nothing is taken back: packets need no daemon. */

@@ -105,6 +105,14 @@ export class Carrier {
     if (!changeGuard(guarded, come, go)) ensureGuard(guarded, this.#remotes)
   }
 
+  /** Whether the kernel holds something of it that leads somewhere. */
+  isThere(): boolean {
+    using nl = openNetlink()
+    const device = findLink(nl, { name: deviceName(this.#place.network) })
+    if (device?.alias === deviceAlias(this.#place.network)) return true
+    return [...this.#read(nl).values()].some(({ value }) => value !== 'unreachable')
+  }
+
   /** Makes all of it what it is to be, wherever it stands. @throws what the kernel says */
   look(underlay: Underlay = this.#underlay): void {
     this.#underlay = underlay
