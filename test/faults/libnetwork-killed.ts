@@ -1,23 +1,32 @@
 /**
- * The daemon is killed at forty random moments, in half of them while a container goes, in which dockerd asks it something, and is started again; dockerd, which is
- * played, asks again what was not answered. Who runs is served, and nothing is left.
+ * The daemon is killed at random moments at which dockerd asks it something, in half of them while a container goes, and is
+ * started again. dockerd, which is played, asks again what was not answered. Who runs is served, and nothing is left.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
 import t from 'tap'
 import { type Running, waitFor } from 'tsnet/lab'
 import { Command } from '../support/daemon.ts'
+import { extent, seeds } from '../support/extent.ts'
 import { PlayedDocker } from '../support/played-docker.ts'
 import { ANSWERS, HOST, Scene } from '../support/scene.ts'
 
-t.setTimeout(1_200_000) // on a busy machine
+t.setTimeout(extent(300_000, 3_000_000))
 
-const TIMES = 20
-/** A run and an end take less where nothing else is done. */
-const WITHIN_MS = 400
+/** Two kills each. */
+const TIMES = extent(2, 20)
+/** A run takes less where nothing else is done, and an end. */
+const RUN_MS = 400
+const END_MS = 100
 
-for (const backend of ['nftables'] as const) {
-  t.test(`${backend}: kill -9 in the midst of run and rm`, async t => {
+const moments = (seed: number) =>
+  fc.sample(fc.record({ runs: fc.nat(RUN_MS), ends: fc.nat(END_MS) }), { seed, numRuns: TIMES })
+
+const [seed = 1] = seeds
+
+for (const backend of ['nftables', 'iptables'] as const) {
+  t.test(`${backend}, seed ${seed}: kill -9 in the midst of run and rm`, async t => {
     const scene = await Scene.open(backend, 'a', 'b')
     t.teardown(() => scene.close())
     await scene.host.tmpfs('/var/lib/tsnet')
@@ -29,9 +38,8 @@ for (const backend of ['nftables'] as const) {
     const stays = await docker.run(front, scene.get('b'))
     await docker.publish(stays, 8081, ANSWERS)
 
-    for (let time = 0; time < TIMES; time++) {
-      const afterMs = Math.floor(Math.random() * WITHIN_MS)
-      const killed = sleep(afterMs).then(async () => {
+    for (const { runs, ends } of moments(seed)) {
+      const killed = sleep(runs).then(async () => {
         await daemon.stop('SIGKILL')
         daemon = await tsnet.daemon()
       })
@@ -40,11 +48,11 @@ for (const backend of ['nftables'] as const) {
       await killed
       const ask = () => scene.client.ask('tcp', HOST[4], 8080, { withinMs: 1000 })
       const answered = await waitFor(ask, {
-        what: `an answer after a kill at ${afterMs} ms`,
+        what: `an answer after a kill at ${runs} ms`,
         withinMs: 60_000,
       })
-      t.match(answered, { place: 'a' }, `${afterMs} ms`)
-      const again = sleep(Math.floor(Math.random() * 100)).then(async () => {
+      t.match(answered, { place: 'a' }, `${runs} ms`)
+      const again = sleep(ends).then(async () => {
         await daemon.stop('SIGKILL')
         daemon = await tsnet.daemon()
       })
