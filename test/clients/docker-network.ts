@@ -202,6 +202,36 @@ t.test('Docker and LXC on one network reach each other by address and by name, w
   await lxc.down('db')
 })
 
+t.test('networks of both families, and one of whose addresses Docker knows nothing', async t => {
+  const { site, host, docker, before } = await begin(t)
+  const subnets = ['--ipv6', '--subnet', '10.68.0.0/24', '--subnet', 'fd00:68::/64']
+  await docker.run('network', 'create', ...OURS, ...subnets, 'both')
+  await docker.run('network', 'create', '-d', 'tsnet', '--ipam-driver', 'null', 'quiet')
+  const wget = (from: string, to: string) =>
+    docker.run('exec', from, '/bin/busybox', 'wget', '-qO-', `http://${to}/cgi-bin/who`)
+  for (const network of ['both', 'quiet']) {
+    await docker.web('web', '--network', network, '-p', '8080:80')
+    await docker.idle('db', '--network', network)
+    t.equal(await clientReads(site, 8080), `web saw ${at.client.v4}`, network)
+    if (network === 'both') {
+      const format = '{{.NetworkSettings.Networks.both.GlobalIPv6Address}}'
+      const address = await docker.run('inspect', '--format', format, 'web')
+      t.match(address, /^fd00:68::\w+$/)
+      t.match(await wget('db', `[${address}]`), /^web saw fd00:68::/)
+      t.equal(await page(site.client, `[${at.host.v6}]:8080`), `web saw ${at.client.v6}`)
+    } else {
+      const [, address = ''] =
+        (await docker.run('exec', 'web', '/bin/busybox', 'ip', 'addr', 'show', 'dev', 'eth0')).match(
+          /inet ([\d.]+)/,
+        ) ?? []
+      t.match(await wget('db', address), /^web saw /)
+    }
+    await docker.run('rm', '-f', 'web', 'db')
+    await docker.run('network', 'rm', network)
+  }
+  t.same(await residue(host, before, docker), [])
+})
+
 for (const options of [['--live-restore'], []]) {
   t.test(
     `dockerd ${options.join('')} and the daemon die and come back: who runs is served, nothing is left`,

@@ -113,7 +113,7 @@ needPlugins(() => {
   )
 
   t.test(
-    'a pod has ports, a container whose podman is killed starts again, a lost list comes back',
+    'a pod has ports, a container that died with all that podman ran for it starts again, a lost list comes back',
     async t => {
       const scene = await open(t)
       const { host, podman, tsnet } = scene
@@ -124,6 +124,16 @@ needPlugins(() => {
       await podman.run('pod', 'rm', '-f', '-t', '0', 'shop')
 
       await podman.container('web', ['--network', 'front', '-p', '8080:80'], ...webServer('web'))
+      const pids = await podman.run('inspect', '--format', '{{.State.ConmonPid}} {{.State.Pid}}', 'web')
+      await host.run('kill', '-9', ...pids.split(' '))
+      await t.rejects(podman.run('restart', '-t', '0', 'web'), /conmon exited prematurely/)
+      await podman.run('start', 'web')
+      t.equal(
+        await clientReads(scene, 'v4', 8080),
+        `web saw ${at.client.v4}\n`,
+        'all that ran for it was killed',
+      )
+
       const list = host.path(`${LISTS}/90-front.conflist`)
       const { bridge, subnets } = await inspect(scene, 'front')
       rmSync(list)

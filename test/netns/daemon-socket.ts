@@ -14,6 +14,7 @@ import { UnitFile } from '../support/unit-file.ts'
 
 const CONTROL = '/run/tsnet/control.sock'
 const CALLS = '/run/tsnet/call.sock'
+const DOCKER = '/run/tsnet/docker.sock'
 
 async function open(t: Test): Promise<{ scene: Scene; tsnet: Command }> {
   const scene = await Scene.open('iptables', 'web')
@@ -155,29 +156,31 @@ t.test('who came before a successor and asks after it is answered, and nobody wa
   t.notMatch((await host.run('ls', '/run/tsnet')).stdout, 'lock', 'the lock went with the last')
 })
 
-t.test('the control socket is for root alone', async t => {
+t.test('its sockets are for root alone', async t => {
   const { scene, tsnet } = await open(t)
   const { host } = scene
   const daemon = await tsnet.daemon()
-  const modes = await host.run('stat', '-c', '%a %u %F', '/run/tsnet', CONTROL, CALLS)
-  t.equal(modes.stdout, '700 0 directory\n600 0 socket\n600 0 socket\n')
+  const sockets = [CONTROL, CALLS, DOCKER]
+  const modes = await host.run('stat', '-c', '%a %u %F', '/run/tsnet', ...sockets)
+  t.equal(modes.stdout, `700 0 directory\n${'600 0 socket\n'.repeat(sockets.length)}`)
   const { stdout } = await host.run('ss', '-xlH')
   t.same(
     stdout.match(/\S*(?:tsnet|@)\S*/g),
-    [CONTROL, CALLS].map(path => `${path}.${innerPid(scene)}`),
+    sockets.map(path => `${path}.${innerPid(scene)}`),
     'the names they were bound with, and no abstract one',
   )
-  const asUser = () =>
+  const asUser = (path: string) =>
     host.run(
       ...['setpriv', '--reuid=1000', '--regid=1000', '--clear-groups'],
-      ...['socat', '-u', '/dev/null', `UNIX-CONNECT:${CONTROL}`],
+      ...['socat', '-u', '/dev/null', `UNIX-CONNECT:${path}`],
       { mayFail: true },
     )
-  t.match(await asUser(), { code: 1, stderr: /Permission denied/ })
+  for (const path of sockets) t.match(await asUser(path), { code: 1, stderr: /Permission denied/ }, path)
   await host.run('chmod', '711', '/run/tsnet')
-  t.match(await asUser(), { code: 1, stderr: /Permission denied/ }, 'by its own mode as well')
-  await host.run('chmod', '666', CONTROL)
-  t.equal((await asUser()).code, 0, 'nothing else was in the way')
+  for (const path of sockets)
+    t.match(await asUser(path), { code: 1, stderr: /Permission denied/ }, 'by its own mode as well')
+  await host.run('chmod', '666', ...sockets)
+  for (const path of sockets) t.equal((await asUser(path)).code, 0, 'nothing else was in the way')
   t.equal((await daemon.stop('SIGTERM')).code, 0)
 })
 

@@ -215,3 +215,39 @@ t.test(
     t.strictSame(await scene.residue(isOdd), [])
   },
 )
+
+t.test(
+  'who is not root, and what is huge, no POST or no call, hears so in words of the protocol',
+  async t => {
+    const { scene, docker, daemon } = await begin(t, 'nftables')
+    const { host } = scene
+    const socket = '/run/tsnet/docker.sock'
+    const refused = (status: number, Err: RegExp) => ({ status, body: { Err } })
+    t.match(
+      await docker.try('NetworkDriver.Join', 'x'.repeat(3 << 20)),
+      refused(413, /at most 1048576 bytes/),
+    )
+    t.match(await docker.try('NetworkDriver.Join', '{"NetworkID":'), refused(500, /the request/))
+    t.match(await docker.try('NetworkDriver.Join', '[]'), refused(500, /NetworkID|object/))
+    t.match(await docker.try('NetworkDriver.Joyn', {}), refused(404, /does not know the call/))
+    const raw = async (method: string, ...as: string[]) => {
+      const call = `printf '${method} /Plugin.Activate HTTP/1.0\\r\\n\\r\\n'`
+      const { stdout } = await host.run(
+        'sh',
+        '-c',
+        `${call} | ${[...as, 'socat', '-', `UNIX-CONNECT:${socket}`].join(' ')}`,
+      )
+      return stdout
+    }
+    t.match(await raw('POST'), /^HTTP\/1\.1 200 [\s\S]*NetworkDriver/, 'the control')
+    t.match(await raw('GET'), /^HTTP\/1\.1 405 [\s\S]*\{"Err":"tsnet: calls of a driver are POST"\}/)
+    await host.run('chmod', '711', '/run/tsnet')
+    await host.run('chmod', '666', socket)
+    const user = ['setpriv', '--reuid=1000', '--regid=1000', '--clear-groups']
+    t.match(await raw('POST', ...user), /^HTTP\/1\.1 403 [\s\S]*only root may call this driver/)
+    await host.run('chmod', '700', '/run/tsnet')
+    await docker.kill()
+    await daemon.stop()
+    t.strictSame(await scene.residue(isOdd), [])
+  },
+)

@@ -1,6 +1,7 @@
 /** What docs/runtimes.md says of each runtime is typed into a host that has it; or the page says that nobody did. */
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import t, { type Test } from 'tap'
 import { readDocument } from '../support/document.ts'
 import { Lxc } from '../support/lxc.ts'
@@ -20,6 +21,8 @@ const TYPED = [
   '## LXC',
   '## runc and crun',
 ]
+/** Typed where podman is one that has drivers: `npm run test:newest`. */
+const NEWEST = '## podman 5 and 6'
 
 /** A host with what is said before all runtimes. */
 async function open(t: Test): Promise<Reader> {
@@ -37,7 +40,9 @@ t.test('each section of commands is typed by a test, or says why it is not', asy
     const [title = ''] = section.split('\n')
     const hasCommands = /^ {4}(\$ )?(docker|podman|nerdctl|ctr|runc|tsnet|kubectl|crictl) /m.test(section)
     const isTold = /\n_Not run by a test: [^_]+\._\n/.test(section)
-    if (hasCommands) t.equal(TYPED.includes(title), !isTold, title)
+    const isTyped =
+      TYPED.includes(title) || (title === NEWEST && /\n_Run by `npm run test:newest`/.test(section))
+    if (hasCommands) t.equal(isTyped, !isTold, title)
   }
 })
 
@@ -89,6 +94,18 @@ t.test('podman', async t => {
   await answers(t, reader)
   await reader.type('podman rm --force --all --time 0', PODMAN_ENVIRONMENT)
 })
+
+if (!hasCni())
+  t.test('podman 5 and 6', async t => {
+    const reader = await open(t)
+    const { tar } = await makePage(reader)
+    const settings = `[network]\nnetavark_plugin_dirs = ["${resolve('dist/netavark')}"]\n`
+    await preparePodman(reader, tar, 'nginx:alpine', settings)
+    await typeAll(t, reader, typed(NEWEST), PODMAN_ENVIRONMENT)
+    await answers(t, reader)
+    await reader.type('podman rm --force --all --time 0', PODMAN_ENVIRONMENT)
+    await reader.type('podman network rm shared back', PODMAN_ENVIRONMENT)
+  })
 
 t.test('LXC', async t => {
   const reader = await open(t)

@@ -139,6 +139,7 @@ export function needPlugins(tests: () => void): void {
   t.test('podman up to 4 knows no driver but its own, and says so', async t => {
     const { host } = await siteFor(t)
     await host.tmpfs('/srv')
+    await installPlugins(host, [])
     writeFileSync(host.path('/srv/containers.conf'), configuration('cni', 'podman'))
     const create = host.run('podman', ...OPTIONS, 'network', 'create', '-d', 'tsnet', 'front', {
       env: ENVIRONMENT,

@@ -66,14 +66,13 @@ function askerOf(socket: Socket): string | undefined {
   return uid === 0 ? (processIdentity(pid) ?? `${pid}.`) : undefined
 }
 
-/** Undefined for one that is too long. */
+/** Undefined for one that is too long, which is read to its end: who is cut off in the midst hears no answer. */
 async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
   const parts: Buffer[] = []
   let length = 0
-  for await (const part of request) {
-    length += (part as Buffer).length
-    if (length > BODY_MAX) return undefined
-    parts.push(part as Buffer)
+  for await (const part of request as AsyncIterable<Buffer>) {
+    length += part.length
+    if (length <= BODY_MAX) parts.push(part)
   }
-  return Buffer.concat(parts).toString('utf8')
+  return length <= BODY_MAX ? Buffer.concat(parts).toString('utf8') : undefined
 }
