@@ -92,7 +92,7 @@ for (const otherwise of ['none', 'own'] as const) {
       await three.daemon.finished
       const instead = (i: 0 | 1): string => (otherwise === 'own' ? one.addresses[i] : 'nobody')
       await becomes('the others notice', instead(0), a, OUTSIDE[0])
-      t.equal(await seenAs(a, OUTSIDE[1]), instead(1))
+      await becomes('for the other family, too', instead(1), a, OUTSIDE[1])
       t.equal(await seenAs(a, NEAR[0]), one.addresses[0], 'what is near goes on')
       if (otherwise === 'none') {
         // Nor does a container that comes when no daemon is there to see to it.
