@@ -1,7 +1,6 @@
 /** Networks of Docker's: a list is made for each, or one that is there is joined. */
 
 import { leaveKnown } from '../chain/leave.ts'
-import { readSettings, SETTINGS_FILE } from '../control/settings.ts'
 import { type Cidr, familyOf, type Ip, lengthOf, networkOf } from '../model/address/address.ts'
 import { hasCode, TsnetError } from '../model/errors.ts'
 import type { Json } from '../model/json/json.ts'
@@ -92,13 +91,9 @@ async function makeList(
     ...(internal && { internal }),
     ...(ipv6 && { ipv6 }),
   })
-  const { subnetPools } = readSettings(SETTINGS_FILE)
-  const from = subnetPools.map(({ base, size }) => ({ base, length: size }))
   writeKnown({ id, network, isMade: true, subnets: pools.map(({ subnet }) => subnet) })
   try {
-    await createNetwork(wish, host, from.length > 0 ? from : undefined, {
-      madeFor: { runtime: 'docker', id },
-    })
+    await createNetwork(wish, host, { madeFor: { runtime: 'docker', id } })
   } catch (thrown) {
     forget(id)
     throw thrown

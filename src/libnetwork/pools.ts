@@ -6,7 +6,6 @@
  * alone, so that two that are made at once do not get the same.
  */
 
-import { readSettings, SETTINGS_FILE } from '../control/settings.ts'
 import { randomBytes } from '../ffi/random.ts'
 import { suggestAddress } from '../ipam/ipam.ts'
 import {
@@ -31,7 +30,7 @@ import { present } from '../model/present.ts'
 import { placedHere } from '../network/addresses.ts'
 import { collect } from '../network/network.ts'
 import { type Host, otherNetworks } from '../networks/networks.ts'
-import { DEFAULT_POOLS, drawSubnet, pickSubnet } from '../networks/subnets.ts'
+import { configuredPools, drawSubnet, pickSubnet } from '../networks/subnets.ts'
 import { takenOn } from '../networks/taken.ts'
 import { listKnownNetworks } from './known.ts'
 import { networkCalled, rangeOf, subnetsOf } from './subnets.ts'
@@ -109,13 +108,8 @@ function freePool(wanted: Cidr | undefined, family: Family, host: Host): Cidr {
     if (other === undefined) return wanted
     throw new TsnetError('conflict', `--subnet: ${wanted} overlaps with ${other.by}; choose another one`)
   }
-  const { subnetPools } = readSettings(SETTINGS_FILE)
-  const pools = subnetPools.map(({ base, size }) => ({ base, length: size }))
   const cidrs = taken.map(({ cidr }) => cidr)
-  const found =
-    family === 4
-      ? pickSubnet(pools.length > 0 ? pools : DEFAULT_POOLS, cidrs)
-      : drawSubnet(cidrs, randomBytes)
+  const found = family === 4 ? pickSubnet(configuredPools(), cidrs) : drawSubnet(cidrs, randomBytes)
   if (found !== undefined) return found
   throw new TsnetError('exhausted', `no IPv${family} subnet is free; name one with --subnet`)
 }

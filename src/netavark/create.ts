@@ -58,7 +58,7 @@ async function make(
   wish: ReturnType<typeof readWish>,
   host: Host,
 ): Promise<NetworkList> {
-  const { list } = await createNetwork(wish, host, undefined, { madeFor: { runtime: 'podman', id } })
+  const { list } = await createNetwork(wish, host, { madeFor: { runtime: 'podman', id } })
   return parseNetworkList(JSON.stringify(list))
 }
 

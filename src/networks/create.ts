@@ -33,10 +33,10 @@ export interface Made {
 export const createNetwork = (
   wish: NetworkWish,
   host: Host,
-  pools: readonly SubnetPool[] = configuredPools(),
   { isDry = false, madeFor }: { isDry?: boolean; madeFor?: MadeFor } = {},
-): Promise<Made> =>
-  whileLocked(LOCK, () => {
+): Promise<Made> => {
+  const pools = configuredPools()
+  return whileLocked(LOCK, () => {
     // One whose list was lost is made anew, perhaps while containers are on it.
     const others = otherNetworks(host).filter(({ id }) => id === undefined || id !== madeFor?.id)
     if (others.some(({ name }) => name === wish.name))
@@ -54,6 +54,7 @@ export const createNetwork = (
     if (!isDry) writeList(file, list)
     return { name: wish.name, file, list }
   })
+}
 
 /** What was asked for first, then what is chosen. */
 function rangesFor(wish: NetworkWish, taken: readonly Taken[], pools: readonly SubnetPool[]): AddressRange[] {

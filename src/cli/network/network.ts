@@ -43,7 +43,7 @@ export async function create(
 ): Promise<void> {
   const wish = readWish(name, words)
   requireRunDirectory()
-  const made = await createNetwork(wish, hostOf(process.env, confDir), undefined, { isDry })
+  const made = await createNetwork(wish, hostOf(process.env, confDir), { isDry })
   if (json) terminal.out(`${JSON.stringify(made, null, 2)}\n`)
   else if (isDry) terminal.out(`[#] write ${made.file}\n${JSON.stringify(made.list, null, 2)}\n`)
   else terminal.out(`${made.name}\n`)
