@@ -4,9 +4,9 @@
  */
 
 import { statSync } from 'node:fs'
-import { leaveKnown } from '../chain/leave.ts'
+import { removeWithMembers } from '../chain/remove.ts'
 import { messageOf } from '../model/errors.ts'
-import { findAbandoned, type Host, hostOf, isKept, listInfos, removeNetwork } from '../networks/networks.ts'
+import { findAbandoned, type Host, hostOf, isKept, listInfos } from '../networks/networks.ts'
 import { networkFolders } from '../runtime/network-folders.ts'
 
 /** Also where nothing has changed: the settings of podman may have. */
@@ -42,10 +42,9 @@ export class AbandonedNetworks {
     this.#had = new Set(ids)
   }
 
-  async #remove(network: Parameters<typeof removeNetwork>[0], host: Host): Promise<void> {
+  async #remove(network: Parameters<typeof removeWithMembers>[0], host: Host): Promise<void> {
     try {
-      const takeOff = (known: Parameters<typeof leaveKnown>[0]) => leaveKnown(known, host)
-      await removeNetwork(network, host, { force: false, isDry: false, takeOff })
+      await removeWithMembers(network, host)
       this.#log(`network ${network.name} is removed, as podman has removed its own`)
     } catch (thrown) {
       this.#log(`network ${network.name}, which podman has removed, stays: ${messageOf(thrown)}`)

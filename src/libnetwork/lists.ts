@@ -1,6 +1,6 @@
 /** Networks of Docker's: a list is made for each, or one that is there is joined. */
 
-import { leaveKnown } from '../chain/leave.ts'
+import { removeWithMembers } from '../chain/remove.ts'
 import { type Cidr, familyOf, type Ip, lengthOf, networkOf } from '../model/address/address.ts'
 import { hasCode, TsnetError } from '../model/errors.ts'
 import type { Json } from '../model/json/json.ts'
@@ -12,7 +12,6 @@ import {
   listInfos,
   readOptions,
   readWish,
-  removeNetwork,
 } from '../networks/networks.ts'
 import { type DockerNetwork, findKnown, forget, readId, writeKnown } from './known.ts'
 import { letGoOfPools } from './pools.ts'
@@ -141,7 +140,7 @@ async function removeMade(
   const info = listInfos(host).find(({ name }) => name === network)
   if (info === undefined) return
   try {
-    await removeNetwork(info, host, { force: false, isDry: false, takeOff: known => leaveKnown(known, host) })
+    await removeWithMembers(info, host)
   } catch (thrown) {
     if (!hasCode(thrown, 'conflict')) throw thrown
     log(`network ${network} is Docker's no more, and stays: ${(thrown as Error).message}`)

@@ -1,6 +1,6 @@
 /** `podman network create -d tsnet`: a network that is made here, or one that is there and is joined. */
 
-import { leaveKnown } from '../chain/leave.ts'
+import { removeWithMembers } from '../chain/remove.ts'
 import { familyOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { present } from '../model/present.ts'
@@ -16,7 +16,6 @@ import {
   type NetworkWords,
   readOptions,
   readWish,
-  removeNetwork,
 } from '../networks/networks.ts'
 import { bridgesOf } from '../networks/taken.ts'
 import { requireRunDirectory } from '../records/run-directory.ts'
@@ -67,8 +66,7 @@ async function makeRoom({ name }: PodmanNetwork, host: Host): Promise<void> {
   const before = listInfos(host).find(each => each.name === name)
   const isOver = before?.madeFor?.runtime === 'podman' && !isKept(before.madeFor, host)
   const abandoned = findAbandoned(host).filter(each => each.name !== name)
-  for (const each of [...(isOver ? [before] : []), ...abandoned])
-    await removeNetwork(each, host, { force: false, isDry: false, takeOff: known => leaveKnown(known, host) })
+  for (const each of [...(isOver ? [before] : []), ...abandoned]) await removeWithMembers(each, host)
 }
 
 /** Joining takes a network as it is. */

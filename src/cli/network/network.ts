@@ -1,6 +1,7 @@
 /** `tsnet network create`, `ls`, `inspect` and `rm`. */
 
-import { callsToLeave, leaveKnown } from '../../chain/leave.ts'
+import { callsToLeave } from '../../chain/leave.ts'
+import { removeWithMembers } from '../../chain/remove.ts'
 import { ignoreSignals } from '../../ffi/signals.ts'
 import { messageOf, TsnetError } from '../../model/errors.ts'
 import { didYouMean } from '../../model/nearest.ts'
@@ -9,13 +10,11 @@ import {
   describeNetwork,
   type Host,
   hostOf,
-  type Known,
   listInfos,
   type NetworkInfo,
   type NetworkWords,
   noSuchNetwork,
   readWish,
-  removeNetwork,
 } from '../../networks/networks.ts'
 import { requireRunDirectory } from '../../records/run-directory.ts'
 import { oneOf } from '../listing/filter.ts'
@@ -108,8 +107,7 @@ export async function remove(
   const failures: unknown[] = []
   for (const each of found) {
     try {
-      const takeOff = (known: Known) => leaveKnown(known, host)
-      const takenOff = await removeNetwork(each, host, { force, isDry, takeOff })
+      const takenOff = await removeWithMembers(each, host, { force, isDry })
       removed.push(each.name)
       if (json) continue
       if (isDry)
