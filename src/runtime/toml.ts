@@ -20,13 +20,21 @@ export function readToml(path: string): Toml | undefined {
     const earlier = known.get(path)
     if (earlier?.stamp === stamp) return earlier.toml
     known.set(path, { stamp, toml: undefined })
-    const toml = parse(readFileSync(path, 'utf8'))
+    const toml = parse(withoutComments(readFileSync(path, 'utf8')))
     known.set(path, { stamp, toml })
     return toml
   } catch {
     return undefined
   }
 }
+
+/**
+ * Without the lines that are comments, which a configuration that came with its program consists of: looked at character by
+ * character, 24 KB of them are enough for V8 to make machine code of the loop, and its compiler is 4 MB of a daemon's memory.
+ */
+const withoutComments = (text: string): string =>
+  // Only in texts of several lines such a line may be text.
+  /"""|'''/.test(text) ? text : text.replace(/^[ \t]*#.*$/gm, '')
 
 /** The value at a path of keys. */
 const valueAt = (toml: unknown, [key, ...more]: readonly string[]): unknown => {

@@ -158,9 +158,10 @@ for (const implementation of ['original', 'tsnet'] as const) {
       for (const address of ['127.0.0.1', '::1'])
         t.equal((await host.ask('tcp', address, port)).place, 'many', `${address} ${port}`)
     }
-    const { seconds, pssMb, rssMb, processes } = cost
+    const { seconds, ownMb, pssMb, rssMb, processes } = cost
+    const [own, pss, rss] = [ownMb, pssMb, rssMb].map(each => each.toFixed(0))
     t.comment(
-      `${implementation}: ${seconds.toFixed(1)} s, ${pssMb.toFixed(0)} MB (PSS; RSS ${rssMb.toFixed(0)} MB) in ${processes} processes`,
+      `${implementation}: ${seconds.toFixed(1)} s, ${own} MB of their own (PSS ${pss}, RSS ${rss} MB) in ${processes} processes`,
     )
     // All of them are told at once when dockerd dies.
     await docker.down('SIGKILL')
@@ -204,6 +205,7 @@ t.test('tsnet install --docker is all that it takes, and uninstall takes it back
 t.test(`${RANGE} ports take a fraction of the memory, and one process more: the daemon`, async t => {
   const { original, tsnet } = costs
   if (original === undefined || tsnet === undefined) throw new Error('there is nothing to compare')
-  t.ok(tsnet.pssMb < original.pssMb / 4, `${tsnet.pssMb} MB, ${original.pssMb} MB`)
+  // Who else runs Node beside it decides how much of PSS is the daemon's.
+  t.ok(tsnet.ownMb < original.ownMb / 4, `${tsnet.ownMb} MB, ${original.ownMb} MB`)
   t.equal(tsnet.processes, original.processes + 1)
 })

@@ -38,6 +38,8 @@ t.test('what containerd and containers/storage say is read as TOML', async t => 
     ['storage.graphroot = """\n/dotted"""\n', '/dotted'],
     ['[storage]\n"graphroot"="/quo\\u0074ed" # graphroot = "/no"\n', '/quoted'],
     ['[other]\ngraphroot = "/no"\n[storage]\ngraphroot = "/right"\n', '/right'],
+    ['# [no]\n\t# \'\n[storage]\ngraphroot = "/right#" # not \'\n', '/right#'],
+    ['[storage]\ngraphroot = """\n# /no comment"""\n', '# /no comment'],
     ['[storage]\nrunroot = """\ngraphroot = "/no"\n"""\n', '/var/lib/containers/storage'],
     ['[storage]\ngraphroot = 1\n', '/var/lib/containers/storage'],
     ['graphroot "/no TOML"\n', '/var/lib/containers/storage'],

@@ -6,7 +6,8 @@ import { memoryOf } from './memory.ts'
 export interface RangeCost {
   /** From the command to its end. */
   seconds: number
-  /** Of all processes that serve ports, docker-proxies and our daemon. */
+  /** Of all processes that serve ports, docker-proxies and our daemon: pages that are no file's. */
+  ownMb: number
   pssMb: number
   rssMb: number
   processes: number
@@ -22,6 +23,7 @@ export async function runWithRange(docker: Dockerd, name: string, count: number)
   const sum = (kilobytes: number[]) => kilobytes.reduce((all, each) => all + each, 0) / 1024
   return {
     seconds,
+    ownMb: sum(taken.map(({ anonymousKb }) => anonymousKb)),
     pssMb: sum(taken.map(({ pssKb }) => pssKb)),
     rssMb: sum(taken.map(({ rssKb }) => rssKb)),
     processes: taken.length,

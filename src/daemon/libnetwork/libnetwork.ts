@@ -6,8 +6,8 @@
  * a connection that ends without an answer.
  */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type Server, type Socket } from 'node:net'
 import { peerOf } from '../../ffi/peer.ts'
 import { answer, type World } from '../../libnetwork/libnetwork.ts'
 import { messageOf } from '../../model/errors.ts'
@@ -25,12 +25,24 @@ const TYPE = 'application/vnd.docker.plugins.v1.1+json'
 /** Does a call while this daemon serves. @returns undefined where it does not any more */
 type Serving = <T>(work: () => Promise<T>) => Promise<T | undefined>
 
+/** HTTP is loaded at the first call: most daemons never hear one, and it is 3 MB of each. */
 export function serveDocker(world: World, whileServing: Serving): Server {
-  const server = createServer({
-    keepAlive: false,
-    maxHeaderSize: HEADER_MAX,
-    requestTimeout: REQUEST_WITHIN_MS,
+  let http: Server | undefined
+  return createServer({ allowHalfOpen: true }, socket => {
+    http ??= httpServer(world, whileServing)
+    // A server that does not listen itself has no eye on those who are slow.
+    const late = setTimeout(() => socket.destroy(), REQUEST_WITHIN_MS).unref()
+    socket.once('close', () => clearTimeout(late))
+    asking.set(socket, late)
+    http.emit('connection', socket)
   })
+}
+
+/** What ends those who have not said all in time. */
+const asking = new WeakMap<Socket, NodeJS.Timeout>()
+
+function httpServer(world: World, whileServing: Serving): Server {
+  const server = createHttpServer({ keepAlive: false, maxHeaderSize: HEADER_MAX })
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     respond(request, response, world, whileServing).catch(thrown => {
       world.log(`a call of Docker: ${messageOf(thrown)}`)
@@ -54,6 +66,7 @@ async function respond(
   if (by === undefined) return refuse(403, 'only root may call this driver')
   if (request.method !== 'POST') return refuse(405, 'calls of a driver are POST')
   const body = await bodyOf(request)
+  clearTimeout(asking.get(request.socket))
   if (body === undefined) return refuse(413, `a call has at most ${BODY_MAX} bytes`)
   const reply = await whileServing(() => answer(request.url ?? '', body, by, world))
   if (reply === undefined) request.destroy()
