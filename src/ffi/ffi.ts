@@ -46,6 +46,7 @@ export interface Libc {
   epoll_ctl(epoll: number, operation: number, fd: number, event: Memory): number
   epoll_wait(epoll: number, events: Memory, count: number, timeoutMs: number): number
   openat(folder: number, name: string, flags: number): number
+  statx(folder: number, path: string, flags: number, mask: number, file: Memory): number
   read(fd: number, data: Memory, length: number): number
   write(fd: number, data: Memory, length: number): number
   fcntl(fd: number, command: number, argument: number): number
@@ -124,6 +125,7 @@ const prototypes: { [name in keyof Libc]: string } = {
   epoll_ctl: 'int epoll_ctl(int epoll, int op, int fd, void *event)',
   epoll_wait: 'int epoll_wait(int epoll, void *events, int count, int timeout)',
   openat: 'int openat(int dirfd, const char *name, int flags)',
+  statx: 'int statx(int dirfd, const char *path, int flags, unsigned int mask, void *buf)',
   read: 'int64_t read(int fd, void *buf, size_t count)',
   write: 'int64_t write(int fd, const void *buf, size_t count)',
   fcntl: 'int fcntl(int fd, int command, long argument)',

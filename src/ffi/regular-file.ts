@@ -71,6 +71,7 @@ const O_CLOEXEC = 0o2000000
 /** Most files of state are some kilobytes. */
 const LISTED_MOST = 64 * 1024
 let listed: Buffer | undefined
+const REPLACEMENT = '\ufffd'
 
 /**
  * A folder whose files are read one after the other: of thousands the kernel then looks up only their names, and Node, which
@@ -96,9 +97,11 @@ export class ListedFolder implements Disposable {
     if (fd >= 0) {
       const length = libc.read(fd, listed, LISTED_MOST)
       libc.close(fd)
-      const bytes = listed.subarray(0, Math.max(length, 0))
-      const isWhole = length > 0 && length < LISTED_MOST
-      if (isWhole && isUtf8(bytes)) return { text: bytes.toString('utf8') }
+      if (length > 0 && length < LISTED_MOST) {
+        const text = listed.toString('utf8', 0, length)
+        // Where something is no UTF-8 there would be one, and in what we write there is hardly ever.
+        if (!text.includes(REPLACEMENT)) return { text }
+      }
     }
     // It says below what it is, or throws.
     return readRegular(join(this.#path, name))

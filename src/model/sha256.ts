@@ -35,7 +35,7 @@ const CONSTANTS = Int32Array.of(
 const rotate = (x: number, by: number): number => (x >>> by) | (x << (32 - by))
 
 /** After so many in one process Node's own, which is some times faster, has paid for its loading. */
-const MANY = 200
+const MANY = 32
 let hashed = 0
 let native: ((algorithm: string, text: string) => string) | undefined
 

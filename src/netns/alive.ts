@@ -8,9 +8,10 @@
  * our pid namespace and sockets that outlive all of the above.
  */
 
-import { readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { hasCode } from '../model/errors.ts'
 import type { NamespaceId } from '../model/network.ts'
+import { type FileAt, fileAt } from './file-at.ts'
 import { isRecorded, tryOpenNetns } from './netns.ts'
 
 /** A namespace as it was recorded: by path and identity. */
@@ -43,12 +44,12 @@ export function goneCheck(): (recorded: RecordedNetns, recordedAt?: string) => b
 function pathLeadsElsewhere(recorded: RecordedNetns, recordedAt: string | undefined): boolean {
   const { path, dev, ino } = recorded
   try {
-    const now = statSync(path, { throwIfNoEntry: false })
+    const now = fileAt(path)
     if (now === undefined || now.dev !== dev || now.ino !== ino) return true
     return !wasThere(now, recordedAt) && isAnother(path, recorded)
   } catch (thrown) {
     // What cannot be looked at is not provably gone.
-    return hasCode(thrown, 'ENOENT', 'ENOTDIR', 'ESRCH')
+    return hasCode(thrown, 'ESRCH')
   }
 }
 
@@ -59,7 +60,7 @@ const STANDSTILL_MS = 20
  * True of a file that was there when the namespace was written down: it is that namespace's, since a number is given to
  * one at a time. The file of a namespace is made when somebody looks, and stays while a mount or a descriptor holds it.
  */
-const wasThere = ({ ctimeMs }: Stats, recordedAt: string | undefined): boolean =>
+const wasThere = ({ ctimeMs }: FileAt, recordedAt: string | undefined): boolean =>
   recordedAt !== undefined && ctimeMs + STANDSTILL_MS < Date.parse(recordedAt)
 
 /** True where a namespace with the recorded numbers is another one by its cookie; two of one number cannot be at once. */
