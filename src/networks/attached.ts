@@ -7,8 +7,10 @@
  * is there is looked at each time, and only for those that are shown.
  */
 
+import type { Asker } from '../control/client.ts'
 import type { Cidr } from '../model/address/address.ts'
 import { ipOf } from '../model/address/address.ts'
+import { TsnetError } from '../model/errors.ts'
 import { nameOfAttached, ownerTag, type Undertaking } from '../model/network.ts'
 import type { PortMapping } from '../model/port-mapping.ts'
 import { LONG_ID } from '../model/publication/container-name.ts'
@@ -98,6 +100,26 @@ export class AttachedIndex {
 
   list(word?: string): Attached[] {
     return shownOf(this.#rows.list(), this.#mapped.list(), word)
+  }
+}
+
+/** Then the records tell it as well. */
+const WITHIN_MS = 5_000
+
+/**
+ * As the daemon tells it, which keeps what the records say.
+ * @param word absent: all; else those that it may mean
+ * @returns undefined where it is an earlier one, hangs, or has just ended
+ */
+export async function toldAttached(
+  client: Pick<Asker, 'ask'> | undefined,
+  word?: string,
+): Promise<Attached[] | undefined> {
+  try {
+    return (await client?.ask('attached', { word }, WITHIN_MS)) as Attached[] | undefined
+  } catch (thrown) {
+    if (thrown instanceof TsnetError) return undefined
+    throw thrown
   }
 }
 

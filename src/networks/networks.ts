@@ -27,7 +27,7 @@
  */
 
 export { findAbandoned, isKept } from './abandoned.ts'
-export { ATTACHED_STATES, type Attached, AttachedIndex, listAttached } from './attached.ts'
+export { ATTACHED_STATES, type Attached, AttachedIndex, listAttached, toldAttached } from './attached.ts'
 export {
   CONF_DIR,
   filesIn,

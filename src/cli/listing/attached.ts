@@ -1,12 +1,9 @@
 /** Who is attached: the daemon knows without reading; where none answers, the records are read. */
 
 import { TsnetError } from '../../model/errors.ts'
-import { type Attached, listAttached } from '../../networks/attached.ts'
+import { type Attached, listAttached, toldAttached } from '../../networks/attached.ts'
 import { readDaemon } from '../ask.ts'
 import type { Terminal } from '../terminal.ts'
-
-/** Then the records tell it as well. */
-const WITHIN_MS = 5_000
 
 /** @returns answers a word that may mean some, see networks/attached.ts; absent: all */
 export function attachedHere(terminal: Terminal): (word?: string) => Promise<Attached[]> {
@@ -22,9 +19,9 @@ async function toldBy(terminal: Terminal, word: string | undefined): Promise<Att
   try {
     using client = await readDaemon(terminal)
     client?.mustAnswer()
-    return (await client?.ask('attached', { word }, WITHIN_MS)) as Attached[] | undefined
+    return await toldAttached(client, word)
   } catch (thrown) {
-    // It is an earlier one, hangs, or has just ended.
+    // None can be asked.
     if (thrown instanceof TsnetError) return undefined
     throw thrown
   }
