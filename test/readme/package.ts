@@ -128,3 +128,13 @@ t.test('as a dependency by git npm builds it', async t => {
   )
   await works(t, userOf(join(at, 'user'), `git+file://${sources}`))
 })
+
+t.test(
+  'in a clone of somebody who works there npm install builds nothing, and what is typed next does',
+  async t => {
+    const at = folder(t)
+    copyOfSources(at)
+    run(at, {}, 'npm', 'run', 'prepare')
+    t.notOk(existsSync(join(at, 'dist')))
+  },
+)
