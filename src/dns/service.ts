@@ -91,13 +91,13 @@ export class NameService {
     )
   }
 
-  /** What a source knows under these keys. @returns when it is told to who asks next */
-  async tell(changes: readonly [key: string, known: Known | undefined][]): Promise<void> {
+  /** What a source knows under these keys, which is told to whoever asks from now on. */
+  tell(changes: readonly [key: string, known: Known | undefined][]): void {
     for (const [key, known] of changes) {
       if (known === undefined) this.#known.delete(key)
       else this.#known.set(key, known)
     }
-    await this.#threads?.tell([...changes])
+    this.#threads?.tell([...changes])
   }
 
   /** Whom the host asks. */
@@ -145,7 +145,7 @@ export class NameService {
     })
     this.#threads = threads
     threads.upstream = this.#upstream
-    void threads.tell([...this.#known])
+    threads.tell([...this.#known])
     for (const held of this.#held.values()) void threads.listen(held)
   }
 }

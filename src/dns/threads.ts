@@ -65,12 +65,10 @@ export class Threads {
     process.on('exit', this.#onExit)
   }
 
-  /** @returns when who asks next is told so */
-  async tell(changes: [key: string, known: Known | undefined][]): Promise<void> {
-    await Promise.all([
-      this.#orderFront({ kind: 'tell', changes }),
-      this.#behind.order({ kind: 'tell', changes }),
-    ])
+  /** Who asks from now on is told so: before they answer, both take what has been posted. */
+  tell(changes: [key: string, known: Known | undefined][]): void {
+    void this.#orderFront({ kind: 'tell', changes })
+    void this.#behind.order({ kind: 'tell', changes })
   }
 
   /** Whom the host asks. */

@@ -94,7 +94,7 @@ export class Names {
       this.#told.set(owner, told)
       this.#service.upstream = this.#hostServers.now()
       this.#openWanted()
-      await this.#service.tell([[keyOf(owner), told.known]])
+      this.#service.tell([[keyOf(owner), told.known]])
     })
   }
 
@@ -103,7 +103,7 @@ export class Names {
     if (!this.#told.has(owner)) return
     await this.#inTurn(async () => {
       this.#told.delete(owner)
-      await this.#service.tell([[keyOf(owner), undefined]])
+      this.#service.tell([[keyOf(owner), undefined]])
     })
     void this.#inTurn(() => this.#closeUnwanted()).catch(thrown => this.#log(messageOf(thrown)))
   }
@@ -111,9 +111,7 @@ export class Names {
   /** Tells what other hosts say of their containers on a network. */
   async tellAway(network: string, changes: readonly AwayChange[]): Promise<void> {
     if (this.#isOver || changes.length === 0) return
-    await this.#service.tell(
-      changes.map(([key, away]) => [`host:${key}`, away && knownAway(network, key, away)]),
-    )
+    this.#service.tell(changes.map(([key, away]) => [`host:${key}`, away && knownAway(network, key, away)]))
   }
 
   /** Notices what was attached or detached without us, and tries again what could not be done. */
@@ -154,7 +152,7 @@ export class Names {
       ...gone.map(owner => [keyOf(owner), undefined] as [string, undefined]),
       ...changed.map(([owner, { known }]) => [keyOf(owner), known] as [string, Known]),
     ]
-    if (changes.length > 0) await this.#service.tell(changes)
+    if (changes.length > 0) this.#service.tell(changes)
     await this.#closeUnwanted()
   }
 

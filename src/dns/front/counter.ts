@@ -27,6 +27,8 @@ export interface Desk {
   batch: Batch
   ready: Ready
   forwarder: Forwarder
+  /** Takes what has been told by now. */
+  hear(): void
   onFault(thrown: unknown): void
 }
 
@@ -54,8 +56,10 @@ export class Counter implements Source {
   }
 
   ready(fd: number): void {
-    const { batch, onFault } = this.#desk
+    const { batch, hear, onFault } = this.#desk
     const count = batch.receive(fd)
+    // What was told before somebody asked is in his answer.
+    hear()
     for (let slot = 0; slot < count; slot++) {
       try {
         this.#serve(slot)

@@ -59,6 +59,7 @@ const desk: Desk = {
   batch: new Batch(),
   ready: new Ready(),
   forwarder: new Forwarder(overUdp(reactor), server => places.has(server), limits),
+  hear: () => commands.take(),
   onFault,
 }
 

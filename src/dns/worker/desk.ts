@@ -11,11 +11,14 @@ export type Send = (bytes: Uint8Array) => void
 export class Desk {
   readonly #zone: Zone
   readonly #forwarder: Forwarder
+  readonly #hear: () => void
   readonly #onFault: (thrown: unknown) => void
 
-  constructor(zone: Zone, forwarder: Forwarder, onFault: (thrown: unknown) => void) {
+  /** @param hear takes what has been told by now: what was told before somebody asked is in his answer */
+  constructor(zone: Zone, forwarder: Forwarder, hear: () => void, onFault: (thrown: unknown) => void) {
     this.#zone = zone
     this.#forwarder = forwarder
+    this.#hear = hear
     this.#onFault = onFault
   }
 
@@ -25,6 +28,7 @@ export class Desk {
    */
   take(message: Uint8Array, asker: Asker, send: Send): Promise<void> | undefined {
     try {
+      this.#hear()
       const outcome = answer(message, asker, this.#zone)
       if (outcome === undefined) return undefined
       if (outcome.kind === 'answer') {

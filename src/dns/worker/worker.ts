@@ -7,6 +7,7 @@
  */
 
 import { parentPort, workerData } from 'node:worker_threads'
+import { Commands } from '../../ffi/reactor/commands.ts'
 import { confine } from '../../ffi/thread/thread.ts'
 import type { Ip } from '../../model/address/address.ts'
 import { messageOf } from '../../model/errors.ts'
@@ -42,7 +43,7 @@ const { limits }: WorkerData = workerData
 const places = new Map<Ip, Listener>()
 const zone = new Zone()
 const forwarder = new Forwarder(overTcp, server => places.has(server), limits)
-const desk = new Desk(zone, forwarder, onFault)
+const desk = new Desk(zone, forwarder, () => commands.take(), onFault)
 /** Connections of all places. */
 const guests = new Quota(tcpLimits.connections, tcpLimits.ofOneClient)
 
@@ -65,9 +66,11 @@ async function obey(order: Order): Promise<void> {
   }
 }
 
-parentPort?.on('message', (command: Command) => {
+const take = (command: Command): void => {
   obey(command)
     .catch(onFault)
     .finally(() => report({ kind: 'done', request: command.request }))
-})
+}
+const commands = new Commands(parentPort, take)
+parentPort?.on('message', take)
 confine()

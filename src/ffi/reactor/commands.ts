@@ -34,6 +34,11 @@ export class Commands<Command> implements Source {
 
   ready(bell: number): void {
     libc.read(bell, this.#count, this.#count.length)
+    this.take()
+  }
+
+  /** Obeys what has been posted by now, whether the bell was heard or not. */
+  take(): void {
     for (;;) {
       const next = this.#port === null ? undefined : receiveMessageOnPort(this.#port)
       if (next === undefined) return
