@@ -6,7 +6,6 @@
  * alone, so that two that are made at once do not get the same.
  */
 
-import { randomBytes } from '../ffi/random.ts'
 import { suggestAddress } from '../ipam/ipam.ts'
 import {
   type Cidr,
@@ -19,7 +18,6 @@ import {
   lastOf,
   lengthOf,
   networkOf,
-  overlaps,
   parseCidr,
   stepFrom,
 } from '../model/address/address.ts'
@@ -30,7 +28,7 @@ import { present } from '../model/present.ts'
 import { placedHere } from '../network/addresses.ts'
 import { collect } from '../network/network.ts'
 import { type Host, otherNetworks } from '../networks/networks.ts'
-import { configuredPools, drawSubnet, pickSubnet } from '../networks/subnets.ts'
+import { chooseSubnet, configuredPools, requireFree } from '../networks/subnets.ts'
 import { takenOn } from '../networks/taken.ts'
 import { listKnownNetworks } from './known.ts'
 import { networkCalled, rangeOf, subnetsOf } from './subnets.ts'
@@ -103,15 +101,14 @@ function freePool(wanted: Cidr | undefined, family: Family, host: Host): Cidr {
     ...takenOn(otherNetworks(host)),
     ...heldNow().map(cidr => ({ cidr, by: `a network that is being made (${cidr})` })),
   ]
-  if (wanted !== undefined) {
-    const other = taken.find(({ cidr }) => overlaps(cidr, wanted))
-    if (other === undefined) return wanted
-    throw new TsnetError('conflict', `--subnet: ${wanted} overlaps with ${other.by}; choose another one`)
-  }
-  const cidrs = taken.map(({ cidr }) => cidr)
-  const found = family === 4 ? pickSubnet(configuredPools(), cidrs) : drawSubnet(cidrs, randomBytes)
-  if (found !== undefined) return found
-  throw new TsnetError('exhausted', `no IPv${family} subnet is free; name one with --subnet`)
+  if (wanted === undefined)
+    return chooseSubnet(
+      family,
+      taken.map(({ cidr }) => cidr),
+      configuredPools(),
+    )
+  requireFree(wanted, taken)
+  return wanted
 }
 
 /** That of a list that is there. */

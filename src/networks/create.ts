@@ -1,8 +1,7 @@
 /** Making a network. */
 
 import { uplinkObstacle } from '../bridge/bridge.ts'
-import { randomBytes } from '../ffi/random.ts'
-import { type Cidr, familyOf, overlaps } from '../model/address/address.ts'
+import { familyOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { AddressRange } from '../model/network.ts'
 import { present } from '../model/present.ts'
@@ -12,7 +11,7 @@ import { whileLocked } from '../records/records.ts'
 import { fileOf, writeList } from './file.ts'
 import { bridgeNames, listFor, type MadeFor, type MadeList } from './list.ts'
 import type { Host } from './places.ts'
-import { configuredPools, drawSubnet, pickSubnet, type SubnetPool } from './subnets.ts'
+import { chooseSubnet, configuredPools, requireFree, type SubnetPool } from './subnets.ts'
 import { type OtherNetwork, otherNetworks, type Taken, takenOn } from './taken.ts'
 import type { NetworkWish } from './wish/wish.ts'
 
@@ -58,26 +57,12 @@ export const createNetwork = (
 
 /** What was asked for first, then what is chosen. */
 function rangesFor(wish: NetworkWish, taken: readonly Taken[], pools: readonly SubnetPool[]): AddressRange[] {
-  for (const { subnet } of wish.ranges) {
-    const other = taken.find(({ cidr }) => overlaps(cidr, subnet))
-    if (other !== undefined)
-      throw new TsnetError('conflict', `--subnet: ${subnet} overlaps with ${other.by}; choose another one`)
-  }
+  for (const { subnet } of wish.ranges) requireFree(subnet, taken)
   const all = [...taken.map(({ cidr }) => cidr), ...wish.ranges.map(({ subnet }) => subnet)]
-  const chosen = wish.choose.map(family => choose(family, all, pools))
+  const chosen = wish.choose.map(family => chooseSubnet(family, all, pools))
   const inOrder = [...wish.ranges, ...chosen.map(subnet => ({ subnet }))]
   // IPv4 first, as people and older runtimes expect of the addresses of a result.
   return inOrder.sort((a, b) => familyOf(a.subnet) - familyOf(b.subnet))
-}
-
-function choose(family: 4 | 6, taken: readonly Cidr[], pools: readonly SubnetPool[]): Cidr {
-  const found = family === 4 ? pickSubnet(pools, taken) : drawSubnet(taken, randomBytes)
-  if (found !== undefined) return found
-  const where = family === 4 ? pools.map(({ base }) => base).join(', ') : 'fd00::/8'
-  throw new TsnetError(
-    'exhausted',
-    `no IPv${family} subnet is free in ${where}: networks and routes of this host are everywhere; name one with --subnet`,
-  )
 }
 
 /** One that is there is adopted, if it is a bridge and no other network's. @throws TsnetError `conflict` */

@@ -8,10 +8,12 @@
  */
 
 import { readSettings, SETTINGS_FILE } from '../control/settings.ts'
+import { randomBytes } from '../ffi/random.ts'
 import {
   bitsOf,
   type Cidr,
   cidrOf,
+  type Family,
   familyOf,
   ipAt,
   ipFromBytes,
@@ -22,6 +24,8 @@ import {
   overlaps,
   parseCidr,
 } from '../model/address/address.ts'
+import { TsnetError } from '../model/errors.ts'
+import type { Taken } from './taken.ts'
 
 /** Networks are given prefixes of one length, one after the other. */
 export interface SubnetPool {
@@ -42,6 +46,24 @@ export function configuredPools(): readonly SubnetPool[] {
   return subnetPools.length > 0
     ? subnetPools.map(({ base, size }) => ({ base, length: size }))
     : DEFAULT_POOLS
+}
+
+/** One that is asked for. @throws TsnetError `conflict` naming whose it is */
+export function requireFree(subnet: Cidr, taken: readonly Taken[]): void {
+  const other = taken.find(({ cidr }) => overlaps(cidr, subnet))
+  if (other !== undefined)
+    throw new TsnetError('conflict', `--subnet: ${subnet} overlaps with ${other.by}; choose another one`)
+}
+
+/** @throws TsnetError `exhausted` naming where it was looked for */
+export function chooseSubnet(family: Family, taken: readonly Cidr[], pools: readonly SubnetPool[]): Cidr {
+  const found = family === 4 ? pickSubnet(pools, taken) : drawSubnet(taken, randomBytes)
+  if (found !== undefined) return found
+  const where = family === 4 ? pools.map(({ base }) => base).join(', ') : 'fd00::/8'
+  throw new TsnetError(
+    'exhausted',
+    `no IPv${family} subnet is free in ${where}: networks and routes of this host are everywhere; name one with --subnet`,
+  )
 }
 
 /** The first prefix of the pools that overlaps with nothing; undefined where there is none. */
