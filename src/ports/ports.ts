@@ -3,6 +3,7 @@
  *
  *     claim-files     who has which port, as files
  *     probe           is it free, and who holds it if not
+ *     bound-sockets   who listens where, as /proc shows it
  *     reserved        ports that a runtime listens on itself
  *     foreign-rules   do the rules of others let it through
  *     hairpin, localnet, return-path   settings of the host that it needs: written down before, given back after
@@ -87,7 +88,7 @@ function refuseTaken(
       shared.filter(claim => portsMeet(claim, mapping)),
     ),
   )
-  for (const mapping of unknown) probePorts(mapping, options)
+  probePorts(unknown, options)
   return isSame
 }
 

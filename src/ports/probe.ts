@@ -2,10 +2,10 @@
  * Is a port of the host free, and who holds it if not.
  *
  * Asked by binding a socket for a moment: that is the very check that the kernel would make, for every
- * address, family and owner. Only when it fails is /proc searched for a name.
+ * address, family and owner. Only when it fails is /proc looked at: for who it is.
  */
 
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { errno, errnoName, libc, SystemError } from '../ffi/ffi.ts'
 import { AF_INET6, domainOf, hostSockaddr } from '../ffi/sockaddr.ts'
 import {
@@ -17,9 +17,10 @@ import {
   setOption,
   socketKinds,
 } from '../ffi/socket.ts'
-import { bytesOf, type HostIp, type Ip } from '../model/address/address.ts'
+import type { HostIp, Ip } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
+import { type BoundSockets, boundSockets, commandLineOf, openFiles, processIds } from './bound-sockets.ts'
 
 const everyAddress = ['0.0.0.0' as Ip, '::' as Ip]
 
@@ -34,23 +35,55 @@ export interface ProbeOptions {
 }
 
 /**
- * Checks that nothing on this host listens on any of a mapping's host ports.
+ * Checks that nothing on this host listens on any of the host ports of mappings.
  * @throws TsnetError `conflict` naming the port and its holder; `invalid-config` for an address that is
  *   not one of this host
  */
-export function probePorts(mapping: PortMapping, options: ProbeOptions = {}): void {
+export function probePorts(mappings: readonly PortMapping[], options: ProbeOptions = {}): void {
+  const isOwn = ownSockets(options)
+  for (const mapping of mappings) probeMapping(mapping, options, isOwn)
+}
+
+function probeMapping(mapping: PortMapping, options: ProbeOptions, isOwn: IsOwn): void {
   for (const ip of mapping.hostIp === undefined ? everyAddress : [mapping.hostIp]) {
     for (let port = mapping.hostPort; port < mapping.hostPort + mapping.count; port++) {
       const failure = tryBind(mapping.protocol, ip, port)
       if (failure === undefined) continue
       if (failure === 'unsupported') break // a family or protocol the kernel lacks is held by nobody
       if (failure === 'EADDRNOTAVAIL' && options.anyAddress) break
+      if (failure === 'EADDRINUSE' && isOwn(mapping.protocol, port)) continue
       const holder = failure === 'EADDRINUSE' ? holderOf(mapping.protocol, port) : undefined
-      if (holder !== undefined && isForContainer(holder, options)) continue
       throw bindError(failure, mapping, ip, port, holder)
     }
   }
 }
+
+/** Whether who listens on a port does so for the container. */
+type IsOwn = (protocol: Protocol, port: number) => boolean
+
+/** podman listens on thousands of ports at once: /proc is looked at for the first of them, and not again. */
+function ownSockets(options: ProbeOptions): IsOwn {
+  const tables = new Map<string, BoundSockets>()
+  const bound = (table: string, port: number): string[] => {
+    const sockets = tables.get(table) ?? boundSockets(table)
+    tables.set(table, sockets)
+    return sockets(port)
+  }
+  let own: Set<string> | undefined
+  return (protocol, port) => {
+    const sockets = tablesOf(protocol).flatMap(table => bound(table, port))
+    const keepers = () => processIds().filter(pid => isForContainer(pid, options))
+    own ??= new Set(keepers().flatMap(openFiles))
+    const all = own
+    return sockets.length > 0 && sockets.every(socket => all.has(socket))
+  }
+}
+
+const tablesOf = (protocol: Protocol): string[] => [protocol, `${protocol}6`]
+
+/** The runtime, or a process that has the container's id as a word of its command line. */
+const isForContainer = (pid: string, { runtime, containerId }: ProbeOptions): boolean =>
+  Number(pid) === runtime || (containerId !== undefined && commandLineOf(pid).includes(containerId))
 
 function tryBind(protocol: Protocol, ip: HostIp, port: number): string | undefined {
   const [type, number] = socketKinds[protocol]
@@ -101,70 +134,11 @@ export interface Holder {
  * @param ips only sockets that are bound to one of these; absent: any
  */
 export function holderOf(protocol: Protocol, port: number, ips?: readonly Ip[]): Holder | undefined {
-  const tables = [protocol, `${protocol}6`]
-  const found = tables.flatMap(table =>
-    ips === undefined ? socketInodes(table, port) : ips.flatMap(ip => socketInodes(table, port, ip)),
-  )
-  const inodes = new Set(found)
-  if (inodes.size === 0) return undefined
-  for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
-    if (openFiles(pid).some(file => inodes.has(file))) {
-      return { pid, name: readFileSync(`/proc/${pid}/comm`, 'utf8').trim() }
-    }
-  }
-  return undefined
-}
-
-/** The runtime, or a process that has the container's id as a word of its command line. */
-function isForContainer({ pid }: Holder, { runtime, containerId }: ProbeOptions): boolean {
-  if (Number(pid) === runtime) return true
-  if (containerId === undefined) return false
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(containerId)
-  } catch {
-    return false // it has ended
-  }
-}
-
-const TCP_LISTEN = '0A'
-
-/**
- * What /proc/PID/fd shows for the sockets bound to a port, such as `socket:[4711]`.
- * @param table `tcp`, `udp6` …
- * @param ip only those bound to this very address
- */
-export function socketInodes(table: string, port: number, ip?: Ip): string[] {
-  let text: string
-  try {
-    text = readFileSync(`/proc/thread-self/net/${table}`, 'utf8')
-  } catch {
-    return []
-  }
-  const suffix = `${ip === undefined ? '' : wordsOf(ip)}:${port.toString(16).toUpperCase().padStart(4, '0')}`
-  return text.split('\n').flatMap(line => {
-    const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/)
-    const bound = local.endsWith(suffix) && (!table.startsWith('tcp') || state === TCP_LISTEN)
-    return bound ? [`socket:[${inode}]`] : []
-  })
-}
-
-/** An address as /proc/net has it: words of four bytes in the machine's order, in hex. */
-function wordsOf(ip: Ip): string {
-  const words = new Uint32Array(Uint8Array.from(bytesOf(ip)).buffer)
-  return [...words].map(word => word.toString(16).toUpperCase().padStart(8, '0')).join('')
-}
-
-/** Where a process's descriptors lead; empty when it is gone. */
-function openFiles(pid: string): string[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).flatMap(fd => {
-      try {
-        return [readlinkSync(`/proc/${pid}/fd/${fd}`)]
-      } catch {
-        return []
-      }
-    })
-  } catch {
-    return []
-  }
+  const found = tablesOf(protocol)
+    .map(boundSockets)
+    .flatMap(bound => (ips === undefined ? bound(port) : ips.flatMap(ip => bound(port, ip))))
+  const sockets = new Set(found)
+  if (sockets.size === 0) return undefined
+  const pid = processIds().find(each => openFiles(each).some(file => sockets.has(file)))
+  return pid === undefined ? undefined : { pid, name: readFileSync(`/proc/${pid}/comm`, 'utf8').trim() }
 }

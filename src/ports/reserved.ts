@@ -16,7 +16,7 @@ import { surroundings } from '../model/surroundings.ts'
 import { isThere } from '../netns/container.ts'
 import { listProcesses, parentOf, processName } from '../netns/processes.ts'
 import type { Publication } from '../proxy/proxy.ts'
-import { socketInodes } from './probe.ts'
+import { boundSockets } from './bound-sockets.ts'
 
 const RUNTIME = 'podman'
 /** podman starts it, and it its plugins. */
@@ -54,8 +54,9 @@ export function copyReserved(
 ): number[][] | undefined {
   const kept = keptSockets()
   const table = ip !== undefined && familyOf(ip) === 6 ? `${protocol}6` : protocol
+  const bound = boundSockets(table)
   const found = Array.from({ length: count }, (_, i) =>
-    socketInodes(table, hostPort + i, ip && ipOfHost(ip))
+    bound(hostPort + i, ip && ipOfHost(ip))
       .map(link => kept.get(link))
       .find(each => each !== undefined),
   ).filter(each => each !== undefined)

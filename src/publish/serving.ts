@@ -249,7 +249,7 @@ export class Serving {
     try {
       this.#front.publish(forwarding, handedIn)
     } catch (thrown) {
-      if (hasCode(thrown, 'conflict')) probePorts(portsOf(publication))
+      if (hasCode(thrown, 'conflict')) probePorts([portsOf(publication)])
       throw thrown
     }
   }

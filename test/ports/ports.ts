@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
-import { readdirSync } from 'node:fs'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import t from 'tap'
 import { parseIp } from '../../src/model/address/address.ts'
@@ -103,6 +105,44 @@ t.test('a port that a process listens on is refused, naming the process', async 
   })
   await claimPorts(tagOf('web'), [tcp(port, { protocol: 'udp' })])
 })
+
+/** Listens on ports, with a word in its command line by which it is known, and says when it does. */
+const KEEPER = `
+  const [first, count] = process.argv.slice(1).map(Number)
+  let left = count
+  for (let i = 0; i < count; i++)
+    require('node:net').createServer().listen(first + i, () => --left === 0 && console.log('ready'))`
+
+t.test(
+  'ports on which somebody listens for the container are its own, and are looked up at once',
+  async t => {
+    withOwners(t, 'web')
+    const keep = async (first: number, count: number, word: string) => {
+      const child = spawn(process.execPath, ['-e', KEEPER, String(first), String(count), word])
+      t.teardown(() => child.kill('SIGKILL'))
+      await once(child.stdout, 'data')
+    }
+    await keep(32000, 10, 'web')
+    await keep(32100, 500, 'web')
+    await keep(32600, 1, 'other')
+    const reads = () => Number(/^syscr: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1])
+    const readsFor = async (hostPort: number, count: number) => {
+      const before = reads()
+      await claimPorts(tagOf('web'), [tcp(hostPort, { count })], { containerId: 'web' })
+      return reads() - before
+    }
+    await readsFor(32000, 10) // what is read once
+    const few = await readsFor(32000, 10)
+    const many = await readsFor(32100, 500)
+    t.ok(many - few < 100, `${many} reads beside ${few}`)
+    const claim = (options: { containerId?: string }) =>
+      claimPorts(tagOf('web'), [tcp(32100, { count: 501 })], options)
+    await t.rejects(claim({ containerId: 'web' }), {
+      message: /port 32600\/tcp is already in use by node \(pid/,
+    })
+    await t.rejects(claim({}), { message: /port 32100\/tcp is already in use by node \(pid/ })
+  },
+)
 
 t.test('a UDP port that a process has bound is refused', async t => {
   withOwners(t, 'web')
