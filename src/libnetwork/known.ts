@@ -60,5 +60,11 @@ export const listKnownNetworks = (): DockerNetwork[] =>
     .filter(name => name.endsWith(ENDING))
     .flatMap(name => findKnown(name.slice(0, -ENDING.length)) ?? [])
 
+/** Ids of Docker's networks on a list: made for them, or joined. */
+export const dockersOn = (list: string): string[] =>
+  listKnownNetworks()
+    .filter(({ network }) => network === list)
+    .map(({ id }) => id)
+
 /** True where Docker has any network of ours. */
 export const hasKnown = (): boolean => listNames(FOLDER).some(name => name.endsWith(ENDING))

@@ -32,7 +32,7 @@ import { shown } from '../model/json/shown.ts'
 import { calls } from './calls.ts'
 import type { World } from './world.ts'
 
-export { hasKnown } from './known.ts'
+export { dockersOn, hasKnown } from './known.ts'
 export { type Endpoint, endpointOf, Tender } from './tend.ts'
 export type { World } from './world.ts'
 

@@ -2,7 +2,7 @@
  * Networks that were made for another engine, which has let go of its own since: podman tells nobody when a network is
  * removed, its file is gone. So that is looked at, in the folders of podman's configuration.
  *
- * A mistake costs little: a network is left alone while anybody is known on it, and one that its engine still has is made
+ * A mistake costs little: a network is left alone while anybody lives on it, and one that its engine still has is made
  * anew with the next container (netavark/).
  *
  * Limits: of a podman that is told of another folder by an option or its environment alone, whoever looks has to have
@@ -10,10 +10,11 @@
  */
 
 import { netavarkNetworks, networkFolders } from '../runtime/network-folders.ts'
-import { listKnown } from './known.ts'
+import { isAlive, listKnown } from './known.ts'
 import type { MadeFor } from './list.ts'
 import { listInfos } from './look.ts'
 import type { Host } from './places.ts'
+import { listBehind } from './taken.ts'
 
 /** Between our answer and its file, the engine may take a while. */
 const UNTIL_WRITTEN_MS = 60_000
@@ -29,7 +30,10 @@ export function findAbandoned(
       madeFor?.runtime === 'podman' && (had.has(madeFor.id) || now - Date.parse(created) > UNTIL_WRITTEN_MS),
   )
   if (suspects.length === 0) return []
-  const busy = new Set(listKnown(host).map(({ network }) => network))
+  const living = listKnown(host).filter(
+    each => suspects.some(({ name }) => name === each.network) && isAlive(each),
+  )
+  const busy = new Set(living.map(({ network }) => network))
   return suspects.filter(({ name, madeFor }) => !busy.has(name) && !isKept(madeFor, host))
 }
 
@@ -40,3 +44,10 @@ export const isKept = (madeFor: MadeFor | undefined, { env }: Pick<Host, 'env'>)
     networkFolders(env)
       .flatMap(netavarkNetworks)
       .some(({ id }) => id === madeFor.id))
+
+/** What podman calls its networks that stand on a list: made for them, or joined. Of Docker's libnetwork/ knows. */
+export const podmansOn = (list: string, { env }: Pick<Host, 'env'>): string[] =>
+  networkFolders(env)
+    .flatMap(netavarkNetworks)
+    .filter(each => listBehind(each) === list)
+    .map(({ name }) => name)

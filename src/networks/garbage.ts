@@ -6,6 +6,7 @@
  *     leases       addresses of such, also where nothing else is left, as after a reboot
  *     owners       rules, and users of what is shared, that no record and no link speaks of
  *     files        of the run directory, that killed processes left
+ *     networks     that were made for podman, which has removed its own (abandoned.ts)
  *
  * Found is what is provably dead, and removed what was found: as a GC without a list of the living, of all networks. What
  * is being made or taken down has its lock held, and is left alone. A network whose addresses another plugin gives keeps
@@ -27,16 +28,27 @@ import { deadCheck } from '../records/dead.ts'
 import { HeldOwners } from '../records/hold.ts'
 import { type Entry, listEntries } from '../records/records.ts'
 import { untidyFiles } from '../records/tidy.ts'
+import { findAbandoned } from './abandoned.ts'
 import { listNetworks } from './conflist.ts'
 import { namesIn } from './folder.ts'
 import { hostLocalIn } from './look.ts'
 import type { Host } from './places.ts'
+import { removeNetwork, type TakeOff } from './remove.ts'
 
-export const GARBAGE_KINDS = ['attachment', 'portmap', 'firewall', 'lease', 'rules', 'user', 'file'] as const
+export const GARBAGE_KINDS = [
+  'attachment',
+  'portmap',
+  'firewall',
+  'lease',
+  'rules',
+  'user',
+  'file',
+  'network',
+] as const
 
 export interface Garbage {
   kind: (typeof GARBAGE_KINDS)[number]
-  /** A container's name, an address, an owner tag or a path. */
+  /** A container's name, an address, an owner tag, a path or a network. */
   what: string
   network?: string
   containerId?: string
@@ -112,6 +124,7 @@ export async function findGarbage(host: Host): Promise<Garbage[]> {
       (owner): Garbage => ({ kind: 'user', what: owner, owner, why: 'no record and no link speaks of it' }),
     ),
     ...untidyFiles().map((path): Garbage => ({ kind: 'file', what: path, why: 'whoever wrote it is gone' })),
+    ...findAbandoned(host).map(garbageOf),
   ]
 }
 
@@ -128,11 +141,24 @@ export interface Collected {
   failures: string[]
 }
 
-/** Removes what there is. */
-export async function removeGarbage(host: Host, env: NodeJS.ProcessEnv): Promise<Collected> {
-  const found = await findGarbage(host)
-  if (found.length === 0) return { removed: [], kept: [], failures: [] }
-  const failures = await tryAll(host, env)
+/**
+ * Removes what there is.
+ * @param takeOff how somebody is taken off a network, who appears on one while it is removed
+ */
+export async function removeGarbage(
+  host: Host,
+  env: NodeJS.ProcessEnv,
+  takeOff: TakeOff,
+): Promise<Collected> {
+  const first = await findGarbage(host)
+  if (first.length === 0) return { removed: [], kept: [], failures: [] }
+  const failures = await tryAll(() => removalsOf(host, env))
+  // Of those whose last container was dead.
+  const abandoned = findAbandoned(host)
+  const found = [...first.filter(({ kind }) => kind !== 'network'), ...abandoned.map(garbageOf)]
+  const remove = (each: (typeof abandoned)[number]) => async () =>
+    void (await removeNetwork(each, host, { force: false, isDry: false, takeOff }))
+  failures.push(...(await tryAll(async () => abandoned.map(remove))))
   const left = new Set((await findGarbage(host)).map(keyOf))
   return {
     removed: found.filter(each => !left.has(keyOf(each))),
@@ -141,24 +167,38 @@ export async function removeGarbage(host: Host, env: NodeJS.ProcessEnv): Promise
   }
 }
 
+const garbageOf = ({ name }: { name: string }): Garbage => ({
+  kind: 'network',
+  what: name,
+  network: name,
+  why: 'podman has removed its own',
+})
+
 const keyOf = ({ kind, what, network = '', owner = '' }: Garbage): string =>
   JSON.stringify([kind, what, network, owner])
 
-async function tryAll(host: Host, env: NodeJS.ProcessEnv): Promise<string[]> {
+type Step = () => Promise<void>
+
+async function removalsOf(host: Host, env: NodeJS.ProcessEnv): Promise<Step[]> {
   const { collect } = await operationsIn(env)
   const places = placesOf(host)
   const chained = (['portmap', 'firewall'] as const).flatMap(role =>
     listRecords(role).map(({ network }) => network),
   )
+  return [
+    ...[...new Set(chained)].flatMap(name => [
+      () => collectPorts(name, undefined),
+      () => collectFirewall(name, undefined),
+    ]),
+    ...places.map(place => async () => void (await collect(place, undefined))),
+    () => collectRules({}),
+  ]
+}
+
+/** @returns why, where some of it failed */
+async function tryAll(steps: () => Promise<Step[]>): Promise<string[]> {
   try {
-    await everyStep([
-      ...[...new Set(chained)].flatMap(name => [
-        () => collectPorts(name, undefined),
-        () => collectFirewall(name, undefined),
-      ]),
-      ...places.map(place => async () => void (await collect(place, undefined))),
-      () => collectRules({}),
-    ])
+    await everyStep(await steps())
     return []
   } catch (thrown) {
     return (thrown instanceof AggregateError ? thrown.errors : [thrown]).map(messageOf)

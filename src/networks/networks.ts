@@ -26,7 +26,7 @@
  * or a name is chosen, and is not listed. Docker's networks are seen by their bridges' routes.
  */
 
-export { findAbandoned, isKept } from './abandoned.ts'
+export { findAbandoned, isKept, podmansOn } from './abandoned.ts'
 export { ATTACHED_STATES, type Attached, AttachedIndex, listAttached, toldAttached } from './attached.ts'
 export {
   CONF_DIR,

@@ -124,6 +124,23 @@ t.test('a list that is there is joined, with the addresses that it gives', async
   await t.rejects(odd, /its subnet is 10\.78\.0\.0\/24, and Docker chose .*--ipam-opt tsnet\.network=front/)
 })
 
+t.test('a network that Docker has is removed there, or with --force', async t => {
+  const { docker, tsnet } = await begin(t, 'nftables')
+  const front = await docker.network({ 'tsnet.name': 'front' })
+  const command = new RegExp(`docker network rm ${front.id.slice(0, 12)}`)
+  t.match(await tsnet.try('network', 'rm', 'front'), { code: 1, stderr: command })
+  t.match(await tsnet.try('network', 'rm', 'front', '--dry-run'), { code: 1, stderr: command })
+  await tsnet.run('network', 'rm', '--force', 'front')
+  await docker.removeNetwork(front)
+
+  await tsnet.run('network', 'create', 'front')
+  const joined = await docker.network({ 'tsnet.network': 'front' }, { ipam: { 'tsnet.network': 'front' } })
+  const other = new RegExp(`docker network rm ${joined.id.slice(0, 12)}`)
+  t.match(await tsnet.try('network', 'rm', 'front'), { code: 1, stderr: other }, 'one that it joined')
+  await docker.removeNetwork(joined)
+  await tsnet.run('network', 'rm', 'front')
+})
+
 t.test('a network that others are on outlives Docker’s, which is told nothing of it', async t => {
   const { docker, tsnet } = await begin(t, 'nftables', 'b')
   const front = await docker.network({ 'tsnet.name': 'front' })

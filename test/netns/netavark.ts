@@ -3,7 +3,7 @@
  * containers, whatever comes twice, late or not at all. test/clients/netavark.ts has the real podman.
  */
 
-import { rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { waitFor } from 'tsnet/lab'
 import { callPlugin, golden, type Reply } from '../support/netavark.ts'
@@ -106,6 +106,12 @@ for (const backend of BACKENDS) {
         'its namespace is gone',
       )
       t.same((await inspect('front')).attachments, [])
+      t.match(
+        await podman.tsnet.try('network', 'rm', 'front'),
+        { code: 1, stderr: /podman network rm front/ },
+        'podman has it still',
+      )
+      rmSync(scene.host.path(`${NETWORKS}/front.json`))
       await network('rm', 'front')
       t.same(await residue(podman), [])
     },
@@ -223,6 +229,37 @@ t.test(
     t.match(await daemon.stop(), { code: 0 })
   },
 )
+
+t.test('`tsnet gc` takes away networks that podman has removed, and no other', async t => {
+  const podman = await withPodman(t, 'nftables', 'web')
+  const { scene, create, keep, container, tsnet, network } = podman
+  const gc = async (...words: string[]): Promise<unknown[]> =>
+    JSON.parse((await tsnet.run('gc', ...words, '--json')).stdout)
+  const names = ['kept', 'used', 'gone', 'new']
+  for (const [index, name] of names.entries()) {
+    const { said } = await create(name, { id: String(index).repeat(64) })
+    if (name === 'kept') keep(said)
+    if (name === 'used') await container('setup', said, { port_mappings: null }, { static_ips: null })
+  }
+  // Of the new one podman may be about to write its file.
+  for (const name of names.slice(0, -1)) {
+    const list = scene.host.path(`/etc/cni/net.d/90-${name}.conflist`)
+    const text = readFileSync(list, 'utf8').replace(/"created": "\d+/, '"created": "2020')
+    writeFileSync(list, text)
+  }
+  const gone = { kind: 'network', what: 'gone' }
+  t.match(await gc('--dry-run'), [{ ...gone, outcome: 'dead' }])
+  t.match(await gc(), [{ ...gone, outcome: 'removed' }])
+  t.same(await gc(), [])
+  await scene.get('web').remove()
+  t.match(await gc(), [
+    { kind: 'attachment' },
+    { kind: 'lease' },
+    { kind: 'network', what: 'used', outcome: 'removed' },
+  ])
+  t.same(filesOf(podman), ['90-kept.conflist', '90-new.conflist'])
+  await network('rm', '--force', 'kept', 'new')
+})
 
 t.test('what is wrong is said in the form of the protocol, and nothing is changed', async t => {
   const podman = await withPodman(t, 'nftables', 'web')

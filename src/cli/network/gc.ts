@@ -1,5 +1,6 @@
 /** `tsnet gc`. */
 
+import { leaveKnown } from '../../chain/leave.ts'
 import { TsnetError } from '../../model/errors.ts'
 import { indented } from '../../model/text/text.ts'
 import { findGarbage, GARBAGE_KINDS, type Garbage, hostOf, removeGarbage } from '../../networks/networks.ts'
@@ -34,7 +35,7 @@ export async function gc(
     )
     return
   }
-  const { removed, kept, failures } = await removeGarbage(host, process.env)
+  const { removed, kept, failures } = await removeGarbage(host, process.env, known => leaveKnown(known, host))
   print(terminal, json, [
     ...removed.map((each): Outcome => ({ ...each, outcome: 'removed' })),
     ...kept.map((each): Outcome => ({ ...each, outcome: 'kept' })),

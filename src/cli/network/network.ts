@@ -3,6 +3,7 @@
 import { callsToLeave } from '../../chain/leave.ts'
 import { removeWithMembers } from '../../chain/remove.ts'
 import { ignoreSignals } from '../../ffi/signals.ts'
+import { dockersOn } from '../../libnetwork/libnetwork.ts'
 import { messageOf, TsnetError } from '../../model/errors.ts'
 import { didYouMean } from '../../model/nearest.ts'
 import {
@@ -14,6 +15,7 @@ import {
   type NetworkInfo,
   type NetworkWords,
   noSuchNetwork,
+  podmansOn,
   readWish,
 } from '../../networks/networks.ts'
 import { requireRunDirectory } from '../../records/run-directory.ts'
@@ -107,6 +109,7 @@ export async function remove(
   const failures: unknown[] = []
   for (const each of found) {
     try {
+      if (!force) refuseKept(each.name, host)
       const takenOff = await removeWithMembers(each, host, { force, isDry })
       removed.push(each.name)
       if (json) continue
@@ -125,6 +128,19 @@ export async function remove(
   if (failures.length === 1) throw failures[0]
   if (failures.length > 1) throw new AggregateError(failures)
   if (json) terminal.out(`${JSON.stringify(removed)}\n`)
+}
+
+/** Without its list another engine's network has nothing to put containers on. @throws TsnetError `conflict` */
+function refuseKept(name: string, host: Host): void {
+  const commands = [
+    ...dockersOn(name).map(id => `docker network rm ${id.slice(0, 12)}`),
+    ...podmansOn(name, host).map(each => `podman network rm ${each}`),
+  ]
+  if (commands.length === 0) return
+  throw new TsnetError(
+    'conflict',
+    `network ${name} is that of ${commands.length === 1 ? 'a network' : 'networks'} of another engine, whose containers would find none any more; remove it there (${commands.join('; ')}), or here alone with --force`,
+  )
 }
 
 const linesOf = (calls: readonly string[], file: string): string =>
