@@ -4,72 +4,17 @@
  *     client eth0 ── lan host ─── ts-front ── web, db, and one of podman or LXC
  */
 
-import { mkdirSync, writeFileSync } from 'node:fs'
-import t, { type Test } from 'tap'
-import { type Host, type Snapshot, snapshot, waitFor } from 'tsnet/lab'
-import { webServer } from '../support/busybox.ts'
-import { Command } from '../support/daemon.ts'
-import { Dockerd } from '../support/dockerd.ts'
-import { Lxc } from '../support/lxc.ts'
-import { at, leftovers, type Site, siteFor } from '../support/site.ts'
+import t from 'tap'
+import { waitFor } from 'tsnet/lab'
+import { clientReads, dockerSite, members, OURS, page, reads, residue } from '../support/docker-network.ts'
+import { at } from '../support/site.ts'
 
 t.setTimeout(600_000)
-
-const SPEC = '/etc/docker/plugins/tsnet.spec'
-
-async function begin(t: Test, ...options: string[]) {
-  const site = await siteFor(t)
-  const { host } = site
-  await host.tmpfs('/etc/docker', '/var/lib/tsnet')
-  mkdirSync(host.path('/etc/docker/plugins'))
-  writeFileSync(host.path(SPEC), 'unix:///run/tsnet/docker.sock\n')
-  const tsnet = new Command(host, 'iptables')
-  const daemon = await tsnet.daemon()
-  const docker = await Dockerd.start(host, ...options)
-  const before = await snapshot(host)
-  return { site, host, tsnet, daemon, docker, before }
-}
-
-/** With addresses of ours. */
-const OURS = ['-d', 'tsnet', '--ipam-driver', 'tsnet']
-
-const page = (host: Host, url: string) =>
-  waitFor(() => host.fetch(`http://${url}/cgi-bin/who`), { what: `an answer of ${url}` }).then(({ body }) =>
-    body.trim(),
-  )
-
-/** What a container reads from another by its name. */
-const reads = (docker: Dockerd, from: string, name: string) =>
-  waitFor(() => docker.run('exec', from, '/bin/busybox', 'wget', '-qO-', `http://${name}/cgi-bin/who`), {
-    what: `${name} to answer ${from}`,
-  })
-
-const members = async (tsnet: Command, network: string): Promise<{ name: string; addresses: string[] }[]> =>
-  JSON.parse((await tsnet.run('network', 'inspect', network)).stdout)[0].attachments
-
-/** Of dockerd and of the runtimes beside it, what the first network leaves of folders, and what ends by itself. */
-const NOT_OURS =
-  /^file \/etc\/cni\/net\.d appeared|^connection host \S+ (TIME_WAIT )?src=(\S+) dst=\2 |^mount|^socket host unix (\/run\/tsnet|@)/
-
-async function residue(host: Host, before: Snapshot, docker: Dockerd): Promise<string[]> {
-  let left: string[] = []
-  const keeps = await docker.keeps()
-  const clean = async () => {
-    left = leftovers(before, await snapshot(host), keeps).filter(line => !NOT_OURS.test(line))
-    return left.length === 0
-  }
-  await waitFor(clean, { what: 'the host to be as before' }).catch(() => {})
-  return left
-}
-
-async function clientReads({ client }: Site, port: number) {
-  return page(client, `${at.host.v4}:${port}`)
-}
 
 t.test(
   'containers of Docker on a network of ours: names, addresses, ports, connect, and nothing left',
   async t => {
-    const { site, host, tsnet, docker, before } = await begin(t)
+    const { site, host, tsnet, docker, before } = await dockerSite(t)
     await docker.run(
       'network',
       'create',
@@ -151,59 +96,8 @@ t.test(
   },
 )
 
-t.test('Docker and LXC on one network reach each other by address and by name, whoever made it', async t => {
-  const { host, tsnet, docker } = await begin(t)
-  const lxc = await Lxc.start(host)
-  lxc.create('db', undefined, webServer('db'))
-  await lxc.up('db')
-  await tsnet.run('network', 'create', 'front', '--subnet', '10.67.0.0/24', '--names')
-  const joins = ['-o', 'tsnet.network=front', '--ipam-opt', 'tsnet.network=front']
-  await docker.run('network', 'create', ...OURS, ...joins, 'shared')
-  await docker.web('web', '--network', 'shared', '--dns', '10.67.0.1', '-p', '8080:80')
-  await tsnet.run('attach', 'front', 'lxc:db', '-p', '8081:80')
-  t.match(await reads(docker, 'web', 'db'), /^db saw 10\.67\.0\.2$/)
-  const resolved = async () => JSON.parse((await tsnet.run('resolve', 'web', '--json')).stdout)
-  const told = await waitFor(async () => ((await resolved()).length > 0 ? resolved() : undefined), {
-    what: 'the name of web to be told',
-    withinMs: 30_000,
-  })
-  t.match(told, [{ name: 'web', network: 'front', addresses: ['10.67.0.2'] }])
-  const ofLxc = await host.run(
-    'lxc-attach',
-    '-n',
-    'db',
-    '--',
-    '/bin/busybox',
-    'wget',
-    '-qO-',
-    'http://10.67.0.2/cgi-bin/who',
-  )
-  t.match(ofLxc.stdout, /^web saw 10\.67\.0\.3\n$/)
-  const ports = JSON.parse((await tsnet.run('ports', '--all', '--json')).stdout) as { hostPort: number }[]
-  t.same(ports.map(({ hostPort }) => hostPort).sort(), [8080, 8081])
-  // The other way round: a container of Docker's default kind of addresses, and one of LXC on its network.
-  await docker.run('network', 'create', '-d', 'tsnet', '-o', 'tsnet.name=theirs', 'theirs')
-  await docker.idle('other', '--network', 'theirs')
-  const [address = ''] =
-    (await tsnet.run('attach', 'theirs', 'lxc:db')).stdout.match(/\d+\.\d+\.\d+\.\d+/) ?? []
-  const page = await docker.run(
-    'exec',
-    'other',
-    '/bin/busybox',
-    'wget',
-    '-qO-',
-    `http://${address}/cgi-bin/who`,
-  )
-  t.match(page, /^db saw /)
-  await docker.run('rm', '-f', 'web', 'other')
-  await docker.run('network', 'rm', 'shared', 'theirs')
-  const networks = JSON.parse((await tsnet.run('network', 'ls', '--json')).stdout)
-  t.match(networks, [{ name: 'front' }, { name: 'theirs' }], 'what others are on stays')
-  await lxc.down('db')
-})
-
 t.test('networks of both families, and one of whose addresses Docker knows nothing', async t => {
-  const { site, host, docker, before } = await begin(t)
+  const { site, host, docker, before } = await dockerSite(t)
   const subnets = ['--ipv6', '--subnet', '10.68.0.0/24', '--subnet', 'fd00:68::/64']
   await docker.run('network', 'create', ...OURS, ...subnets, 'both')
   await docker.run('network', 'create', '-d', 'tsnet', '--ipam-driver', 'null', 'quiet')
@@ -236,7 +130,7 @@ for (const options of [['--live-restore'], []]) {
   t.test(
     `dockerd ${options.join('')} and the daemon die and come back: who runs is served, nothing is left`,
     async t => {
-      const { site, host, tsnet, daemon, docker, before } = await begin(t, ...options)
+      const { site, host, tsnet, daemon, docker, before } = await dockerSite(t, ...options)
       await docker.run('network', 'create', ...OURS, '-o', 'tsnet.name=front', 'front')
       await docker.web('web', '--network', 'front', '-p', '8080:80', '--restart', 'always')
       const served = async (when: string) =>

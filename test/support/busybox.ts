@@ -2,11 +2,12 @@
  * A root filesystem of busybox alone: what the containers of these tests run.
  */
 
-import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Host } from 'tsnet/lab'
 
 /** Who has a page. */
-const NAMES = ['web', 'db']
+const NAMES = ['web', 'db', 'shop']
 
 /** The command of a web server that tells at /cgi-bin/who: `web saw 192.0.2.2`. */
 export const webServer = (name: string): string[] => `/bin/busybox httpd -f -p 80 -h /www/${name}`.split(' ')
@@ -16,6 +17,18 @@ const page = (name: string) => `#!/bin/sh
 printf 'content-type: text/plain\\r\\n\\r\\n${name} saw '
 echo "$REMOTE_ADDR" | busybox sed 's/[][]//g; s/^::ffff:\\([0-9.]*\\)$/\\1/'
 `
+
+const ROOTFS = '/srv/rootfs'
+
+/** Gives a host a /srv of its own with an image, once for all its runtimes. @returns where its tar is */
+export async function imageOn(host: Host): Promise<string> {
+  const tar = '/srv/image.tar'
+  if (existsSync(host.path(ROOTFS))) return tar
+  await host.tmpfs('/srv')
+  makeRootFilesystem(host.path(ROOTFS))
+  await host.run('tar', '-C', ROOTFS, '-cf', tar, '.')
+  return tar
+}
 
 /** Fills a folder, with the mount points that runtimes need. */
 export function makeRootFilesystem(folder: string): void {

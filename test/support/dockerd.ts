@@ -4,12 +4,22 @@
  *     /srv/docker   images and containers      /run/docker   its state      /run/docker.sock
  */
 
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { type Host, type Running, waitFor } from 'tsnet/lab'
-import { makeRootFilesystem, webServer } from './busybox.ts'
+import { imageOn, webServer } from './busybox.ts'
 
 const IMAGE = 'busybox:1'
 
 const FOLDERS = ['--data-root', '/srv/docker', '--exec-root', '/run/docker', '--pidfile', '/run/docker.pid']
+
+const PLUGINS = '/etc/docker/plugins'
+
+/** Tells a dockerd that is to be started where our drivers are, as `tsnet install --docker` does. */
+export async function offerDrivers(host: Host): Promise<void> {
+  await host.tmpfs('/etc/docker', '/var/lib/tsnet')
+  mkdirSync(host.path(PLUGINS))
+  writeFileSync(host.path(`${PLUGINS}/tsnet.spec`), 'unix:///run/tsnet/docker.sock\n')
+}
 
 export class Dockerd {
   readonly host: Host
@@ -23,12 +33,10 @@ export class Dockerd {
   }
 
   static async start(host: Host, ...options: string[]): Promise<Dockerd> {
-    await host.tmpfs('/srv')
-    makeRootFilesystem(host.path('/srv/rootfs'))
-    await host.run('tar', '-C', '/srv/rootfs', '-cf', '/srv/image.tar', '.')
+    const image = await imageOn(host)
     const docker = new Dockerd(host, options)
     await docker.up()
-    await docker.run('import', '/srv/image.tar', IMAGE)
+    await docker.run('import', image, IMAGE)
     return docker
   }
 
@@ -71,6 +79,11 @@ export class Dockerd {
   /** Starts a container that does nothing. @param options of `docker run` */
   async idle(name: string, ...options: string[]): Promise<void> {
     await this.run('run', '-d', '--name', name, ...options, IMAGE, '/bin/busybox', 'sleep', '1000')
+  }
+
+  /** Runs a container that does nothing, to its end. @param options of `docker run` */
+  async once(...options: string[]): Promise<void> {
+    await this.run('run', ...options, IMAGE, '/bin/busybox', 'true')
   }
 
   /** Its first process, on the host. */

@@ -11,7 +11,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import t from 'tap'
 import type { Host, Running } from 'tsnet/lab'
-import { makeRootFilesystem } from './busybox.ts'
+import { imageOn } from './busybox.ts'
 import type { NetworkList } from './libcni.ts'
 import { NO_DAEMON } from './no-daemon.ts'
 import { installPlugins } from './plugins.ts'
@@ -86,7 +86,7 @@ export class Podman {
    * @param ours plugins of the list that are our drop-ins
    */
   static async start(host: Host, list: NetworkList, ours: readonly string[] = []): Promise<Podman> {
-    await host.tmpfs('/srv')
+    const image = await imageOn(host)
     await installPlugins(host, ours)
     mkdirSync(host.path('/etc/cni/net.d'))
     writeFileSync(host.path('/etc/cni/net.d/10-test.conflist'), JSON.stringify(list))
@@ -94,10 +94,8 @@ export class Podman {
     writeFileSync(host.path('/srv/containers.conf'), configuration(backend, network))
     const storage = '[storage]\ndriver = "vfs"\ngraphroot = "/srv/podman"\n'
     writeFileSync(host.path(CONFIGURED.CONTAINERS_STORAGE_CONF), storage)
-    makeRootFilesystem(host.path('/srv/rootfs'))
-    await host.run('tar', '-C', '/srv/rootfs', '-cf', '/srv/image.tar', '.')
     const podman = new Podman(host, network)
-    await podman.run('import', '/srv/image.tar', IMAGE)
+    await podman.run('import', image, IMAGE)
     return podman
   }
 
