@@ -22,6 +22,7 @@ import { parseArgs } from 'node:util'
 import { drawReports } from './chart/chart.ts'
 import { benchCni } from './cni/cni.ts'
 import { benchCrowd } from './crowd.ts'
+import { benchDocker } from './docker/docker.ts'
 import { benchDockerd } from './dockerd.ts'
 import { benchHosts } from './hosts/hosts.ts'
 import { benchIpam } from './ipam.ts'
@@ -52,6 +53,7 @@ interface Bench {
 const benches: Record<string, Bench> = {
   cni: { run: benchCni, rounds: 40, compares: true },
   crowd: { run: benchCrowd, rounds: 2 },
+  docker: { run: benchDocker, rounds: 9 },
   dockerd: { run: benchDockerd, rounds: 2 },
   hosts: { run: benchHosts, rounds: 3 },
   ipam: { run: benchIpam, rounds: 40 },
