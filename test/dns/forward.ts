@@ -82,7 +82,10 @@ const reactor = new Reactor(new Descriptors(Descriptors.table()), thrown => t.fa
 const hurried: Timed = {
   wakeAt: 0,
   heapIndex: -1,
-  expire: () => reactor.timers.set(hurried, reactor.now + 1),
+  expire: () => {
+    reactor.timers.set(hurried, reactor.now + 1)
+    reactor.letNode()
+  },
   fail: () => {},
 }
 reactor.timers.set(hurried, 0)

@@ -59,6 +59,7 @@ t.test('over UDP, also where the question had arrived by then', async t => {
     ready,
     forwarder,
     hear: hear(() => ready.clear()),
+    letNode: () => {},
     onFault: fail,
   }
   const address = '127.0.0.1'

@@ -29,6 +29,8 @@ export interface Desk {
   forwarder: Forwarder
   /** Takes what has been told by now. */
   hear(): void
+  /** Promises have more to do. */
+  letNode(): void
   onFault(thrown: unknown): void
 }
 
@@ -99,7 +101,7 @@ export class Counter implements Source {
   }
 
   #forward(outcome: Extract<Outcome, { kind: 'forward' }>, asker: Asker, { ip, port }: Endpoint): void {
-    const { forwarder, onFault } = this.#desk
+    const { forwarder, letNode, onFault } = this.#desk
     const { descriptor } = this.#window
     const one = forwarder
       .answer(outcome, asker, `${ip} ${port}`)
@@ -112,6 +114,7 @@ export class Counter implements Source {
       .catch(onFault)
       .finally(() => this.#underWay.delete(one))
     this.#underWay.add(one)
+    letNode()
   }
 
   /**

@@ -7,8 +7,8 @@
  *
  * A thread of its own, since what takes most of the time of an answer is waking up: it sleeps in epoll_wait with nothing
  * around it, takes what has come at once, and answers at once. Node's event loop with its sockets takes three times as long
- * for a question, and four times the processor. Node's loop has a turn after each of ours, once the answers are sent: whoever
- * waits for others waits with promises.
+ * for a question, and four times the processor. Node's loop has a turn, once the answers are sent, where promises have more to
+ * do (Reactor.letNode): whoever waits for others waits with them.
  *
  * It has no capability, like the other (ffi/thread). It reads by its maker's descriptors, and closes none.
  */
@@ -60,6 +60,7 @@ const desk: Desk = {
   ready: new Ready(),
   forwarder: new Forwarder(overUdp(reactor), server => places.has(server), limits),
   hear: () => commands.take(),
+  letNode: () => reactor.letNode(),
   onFault,
 }
 
@@ -92,6 +93,7 @@ async function obey(order: FrontOrder): Promise<void> {
 }
 
 const commands = new Commands<FrontCommand>(parentPort, command => {
+  reactor.letNode()
   obey(command)
     .catch(onFault)
     .finally(() => report({ kind: 'done', request: command.request }))

@@ -77,5 +77,6 @@ class Inquiry implements Source, Timed {
     if (this.#fd >= 0) this.#reactor.close(this.#fd)
     this.#fd = -1
     this.#done(said)
+    this.#reactor.letNode()
   }
 }

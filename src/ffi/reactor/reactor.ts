@@ -74,6 +74,7 @@ export class Reactor {
   readonly #generations: number[] = []
   #again: Task[] = []
   #stopped = false
+  #isNodes = false
 
   /** @param onFault is told what a source threw */
   constructor(descriptors: Descriptors, onFault: (thrown: unknown) => void) {
@@ -143,9 +144,19 @@ export class Reactor {
     while (!this.#stopped) this.#turn()
   }
 
-  /** The same with a turn of Node's event loop after each of ours, by which promises go on. */
+  /** Promises have more to do: after this turn Node's event loop has one. */
+  letNode(): void {
+    this.#isNodes = true
+  }
+
+  /**
+   * The same beside Node's event loop, which has a turn where somebody asked for it, and where nothing has happened for
+   * long: it takes as long as it takes to answer a question.
+   */
   runBesideNode(): void {
-    this.#turn()
+    do this.#turn()
+    while (!this.#isNodes && !this.#stopped)
+    this.#isNodes = false
     if (!this.#stopped) setImmediate(() => this.runBesideNode())
   }
 
@@ -153,6 +164,7 @@ export class Reactor {
     this.now = performance.now()
     const count = libc.epoll_wait(this.#epoll, this.#eventBytes, BATCH, this.#patience())
     if (count < 0 && errno() !== EINTR) throw new SystemError('epoll_wait', errno())
+    if (count <= 0) this.letNode()
     this.now = performance.now()
     const again = this.#again
     if (again.length > 0) this.#again = []
