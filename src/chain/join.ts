@@ -35,6 +35,8 @@ export interface JoinRequest {
   mac?: string
   /** More names for others on the network to call it by. */
   aliases?: readonly string[]
+  /** Whom it may reach, as `egress.allow` has it; absent: as its network says. */
+  allow?: readonly string[]
   /** Whoever is known by this id is taken off the network first, wherever it lives: its runtime says that it is no more. */
   isAnew?: boolean
 }
@@ -119,7 +121,7 @@ function planJoin(list: NetworkList, request: JoinRequest, host: Host): JoinPlan
 
 /** What the plugins are told beside the call. @throws TsnetError for what no plugin of the list can do */
 function offerOf(list: NetworkList, request: JoinRequest): Pick<ListCall, 'args' | 'capabilities'> {
-  const { name, mac, ips = [], ports = [], aliases = [] } = request
+  const { name, mac, ips = [], ports = [], aliases = [], allow } = request
   const can = (capability: string) => list.plugins.some(each => each.capabilities.includes(capability))
   const need = (capability: string, isAsked: boolean, what: string) => {
     if (!isAsked || can(capability)) return
@@ -131,6 +133,7 @@ function offerOf(list: NetworkList, request: JoinRequest): Pick<ListCall, 'args'
   need('portMappings', ports.length > 0, 'publishes no ports')
   need('aliases', aliases.length > 0, 'takes no aliases')
   need('mac', mac !== undefined, 'gives no MAC address that is asked for')
+  need('egress', allow !== undefined, 'takes no list of whom one container may reach')
   // One is asked for in CNI_ARGS as well.
   need('ips', ips.length > 1, 'takes no list of addresses')
   const args: [string, string][] = [
@@ -145,6 +148,7 @@ function offerOf(list: NetworkList, request: JoinRequest): Pick<ListCall, 'args'
       ...(ips.length > 0 && can('ips') && { ips }),
       ...(mac !== undefined && { mac }),
       ...(aliases.length > 0 && { aliases }),
+      ...(allow !== undefined && { egress: allow }),
     },
   }
 }

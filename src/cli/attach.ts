@@ -20,6 +20,7 @@ import type { Container } from '../model/publication/publication.ts'
 import { findNetworkList } from '../networks/conflist.ts'
 import { hostOf } from '../networks/places.ts'
 import { addressesIn } from '../networks/result.ts'
+import { readAllowed } from '../networks/wish/wish.ts'
 import { resolve } from '../publish/resolve.ts'
 import { tellCaller } from './caller.ts'
 import type { Terminal } from './terminal.ts'
@@ -30,6 +31,7 @@ export interface AttachOptions {
   publish?: string[]
   ip?: string
   alias?: string[]
+  egress?: string[]
 }
 
 /** `isDry`: nothing is done, and the calls of plugins are printed that would be made. */
@@ -40,7 +42,7 @@ export async function attach(
   terminal: Terminal,
   network: string,
   word: string,
-  { confDir, ifname, publish = [], ip, alias = [], json, isDry }: Output,
+  { confDir, ifname, publish = [], ip, alias = [], egress, json, isDry }: Output,
 ): Promise<void> {
   const host = hostOf(process.env, confDir)
   const list = findNetworkList(network, host.confDir)
@@ -55,6 +57,7 @@ export async function attach(
     aliases: alias,
     ...(ifname !== undefined && { ifname }),
     ...(ip !== undefined && { ips: [ip] }),
+    ...(egress !== undefined && { allow: readAllowed(egress) }),
   }
   if (isDry) return printCalls(terminal, callsToJoin(list, request, host), json)
   const joined = await join(list, request, host)

@@ -14,6 +14,7 @@
  */
 
 import type { Cidr, Ip } from './address/address.ts'
+import type { Reach } from './address/reach.ts'
 import type { EgressOptions, HostsOptions } from './hosts/hosts.ts'
 import type { PortMapping } from './port-mapping.ts'
 import { shortName } from './publication/container-name.ts'
@@ -147,6 +148,8 @@ export interface Network {
   hosts?: HostsOptions
   /** Absent: each container leaves by its own host, under the address of the way out. */
   egress?: EgressOptions
+  /** Absent: containers reach whom they find. */
+  reach?: Reach
   /** As the reference's bridge plugin makes it: the names are that plugin's, and bridge and forwarding stay. */
   dropIn?: true
 }
@@ -171,6 +174,8 @@ export interface AttachRequest {
   requestedIps: Ip[]
   ports: PortMapping[]
   bandwidth?: Bandwidth
+  /** In place of its network's. */
+  reach?: Reach
   /** Names the container is known by: aliases first, then what the runtime calls it. */
   aliases: string[]
 }
@@ -276,6 +281,8 @@ export interface Undertaking extends AttachmentKey {
   /** The interface of the host whose reverse path filtering was made loose for it. */
   returnPath?: string
   bandwidth?: Bandwidth
+  /** What its own list, or its network's, lets it reach. */
+  reach?: Reach
   aliases: string[]
   /** The process on whose behalf a daemon makes it, see netns/processes.ts. */
   caller?: string

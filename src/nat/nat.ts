@@ -4,7 +4,8 @@
  *     NatIntent ──rules.ts──▶ which packets ──┬─ nftables/ ─▶ the kernel (netfilter/)
  *                                             └─ iptables/ ─▶ iptables-restore
  *
- * Drop-ins have the rules of the plugins whose place they take: reference/.
+ * Drop-ins have the rules of the plugins whose place they take: reference/. What a container may reach is said in tables of
+ * its own, for either backend: reach/.
  *
  * A packet meets, in this order:
  *
@@ -69,6 +70,7 @@ import {
   withdrawNft,
 } from './nftables/nftables.ts'
 import { showTable } from './nftables/show.ts'
+import { reachOwners } from './reach/reach.ts'
 import { planRules, type Rules } from './rules.ts'
 import { spoofGuardOwners } from './spoof.ts'
 
@@ -89,6 +91,7 @@ export {
 export { iptablesVariant, ownChanges } from './iptables/run.ts'
 export { isLoopbackRouted } from './loopback.ts'
 export { type Hold, type Loss, losersOf } from './loss.ts'
+export { installReach, mendReach, type ReachGuard, verifyReach, withdrawReach } from './reach/reach.ts'
 export {
   installMacGuard,
   lookAtMacGuards,
@@ -292,9 +295,11 @@ export async function mendRules(
 export const areRulesGone = (backend: NatBackend, intents: readonly NatIntent[]): boolean =>
   intents.length > 0 && backends[backend].isGone(familiesOf(intents.flatMap(({ addresses }) => addresses)))
 
-/** The owner tags that have rules or a spoof guard. */
+/** The owner tags that have rules, a spoof guard or a list of whom they may reach. */
 export async function owners(backend: NatBackend): Promise<string[]> {
-  return [...new Set([...(await backends[backend].owners()), ...(await spoofGuardOwners())])]
+  return [
+    ...new Set([...(await backends[backend].owners()), ...(await spoofGuardOwners()), ...reachOwners()]),
+  ]
 }
 
 /** What the nftables backend has in the namespace that the thread is in, as a page. */

@@ -31,8 +31,9 @@ export function plannedChains(messages: Uint8Array): Map<string, PlannedChain> {
       const chain = readChain(payload)
       if (chain !== undefined) chains.set(chain.name, { chain, rules: [] })
     } else if (type === k.NFT_MSG_NEWSETELEM) {
-      const id = elementsMessage.decode(payload).attributes.setId ?? 0
-      literals.set(id, [...(literals.get(id) ?? []), ...readElements(payload)])
+      const { setId } = elementsMessage.decode(payload).attributes
+      // Those of sets with a name are not the rule's.
+      if (setId !== undefined) literals.set(setId, [...(literals.get(setId) ?? []), ...readElements(payload)])
     } else if (type === k.NFT_MSG_NEWRULE) {
       const rule = readRule(payload)
       const expressions = rule?.expressions.map(each => planned(each, literals)) ?? []
@@ -46,7 +47,7 @@ function planned(expression: Expression, literals: ReadonlyMap<number, SetElemen
   const { lookup, ...rest } = expression
   if (lookup === undefined) return expression
   const { set, setId, ...where } = lookup
-  const elements = literals.get(setId ?? 0)
+  const elements = setId === undefined ? undefined : literals.get(setId)
   if (elements === undefined) return { ...rest, lookup: { ...where, set } }
   return { ...rest, lookup: where, literal: { type: '', elements } }
 }

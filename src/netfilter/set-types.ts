@@ -103,6 +103,7 @@ const types: Record<string, ValueType> = {
   inet_proto: numeric(12, 1, 'network', { ...protocolNumbers, icmp: 1, 'ipv6-icmp': 58 }),
   inet_service: numeric(13, 2, 'network'),
   icmp_type: numeric(14, 1, 'network', { redirect: 5 }),
+  tcp_flag: numeric(15, 1, 'network'),
   mark: {
     ...numeric(19, 4, 'host'),
     decode: bytes => `0x${u32.decode(bytes).toString(16).padStart(8, '0')}`,

@@ -207,6 +207,18 @@ export class Transaction {
     return this
   }
 
+  /** Refused (`EBUSY`) where a rule looks into it. Equivalent to: nft delete set inet TABLE NAME */
+  deleteSet(table: TableRef, name: string): this {
+    return this.#add(
+      table,
+      'delete set',
+      k.NFT_MSG_DELSET,
+      0,
+      header => setMessage.encode({ header, attributes: { table: table.name, name } }),
+      { subject: name },
+    )
+  }
+
   /** Refused where one of the elements is there. Equivalent to: nft create element inet TABLE SET { … } */
   createElements(table: TableRef, set: string, elements: readonly ElementRun[]): this {
     return this.#addElements(table, set, elements, 'create element', NLM_F_CREATE | NLM_F_EXCL)

@@ -19,8 +19,10 @@ import { type Undo, withUndo } from '../model/undo.ts'
 import {
   chooseBackend,
   flushConntrack,
+  installReach,
   installSpoofGuard,
   openLoopback,
+  withdrawReach,
   withdrawSpoofGuard,
 } from '../nat/nat.ts'
 import { openNetlink } from '../netlink/netlink.ts'
@@ -36,7 +38,7 @@ import { ifbName, shape } from '../shaping/shaping.ts'
 import { closeOwnWay, leavesAs, obtainAddresses, type Placed } from './addresses.ts'
 import type { Context } from './context.ts'
 import { despiteTheDead } from './dead-claims.ts'
-import { attachedNames, natIntentOf, resolversOf, toldDns, undertakingOf } from './plan.ts'
+import { attachedNames, natIntentOf, reachGuardOf, resolversOf, toldDns, undertakingOf } from './plan.ts'
 import { joinBridge, leaveBridge, recordLoan, whileBridgeLocked } from './shared.ts'
 import { installSharing, leavePorts, withdrawSharing } from './shared-ports.ts'
 
@@ -115,7 +117,13 @@ export async function build(
 
   // It goes after the link.
   if (undertaking.macspoofchk) undo.push('the spoof guard', () => withdrawSpoofGuard(nat?.backend, owner))
-  const guard = (hostInterface: string) => guardLink(undertaking, owner, plan.container.mac, hostInterface)
+  if (undertaking.reach !== undefined) undo.push('what it may reach', () => withdrawReach(owner))
+  const guard = async (hostInterface: string) => {
+    const { mac } = plan.container
+    await guardLink(undertaking, owner, mac, hostInterface)
+    const reach = reachGuardOf(undertaking, options, { owner, mac, hostInterface })
+    if (reach !== undefined) installReach(reach)
+  }
   const name = options.name
   undo.push('the link and the bridge', () => leaveBridge(name, owner, context.trace))
   const connection = await whileBridgeLocked(name, () => {

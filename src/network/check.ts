@@ -13,6 +13,7 @@ import {
   isForwardGuarded,
   verifyMacGuard,
   verifyMasquerade,
+  verifyReach,
   verifyRules,
   verifySpoofGuard,
 } from '../nat/nat.ts'
@@ -25,6 +26,7 @@ import { ifbName, verifyShaping } from '../shaping/shaping.ts'
 import { checkDropIn } from './bridge-role/check.ts'
 import type { Context } from './context.ts'
 import { refuseProblems } from './mismatch.ts'
+import { reachGuardOf } from './plan.ts'
 import { guardedFamilies } from './shared.ts'
 import { asHeld } from './shared-ports.ts'
 
@@ -123,6 +125,7 @@ async function verifyFirewall(attachment: Attachment, owner: string): Promise<st
     mac: containerInterface.mac,
     addresses: leases.map(lease => ipOf(lease.address)),
   }
+  const reach = reachGuardOf(attachment, attachment.bridgeOptions, guard)
   return [
     ...(nat === undefined ? [] : await verifyRules(nat.backend, asHeld(owner, nat))),
     ...lostAddresses(nat?.intent.leaveAs),
@@ -130,6 +133,7 @@ async function verifyFirewall(attachment: Attachment, owner: string): Promise<st
       ? egressFaults(attachment.network, nat.intent.addresses.map(networkOf))
       : []),
     ...(macspoofchk ? await verifySpoofGuard(nat?.backend, guard) : []),
+    ...(reach === undefined ? [] : verifyReach(reach)),
   ]
 }
 

@@ -8,7 +8,7 @@ import { findHostEnd } from '../bridge/bridge.ts'
 import { hasCode } from '../model/errors.ts'
 import type { NatBackend } from '../model/network.ts'
 import { everyStep } from '../model/undo.ts'
-import { chooseBackend, owners, withdrawSpoofGuard } from '../nat/nat.ts'
+import { chooseBackend, owners, withdrawReach, withdrawSpoofGuard } from '../nat/nat.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { listPublications, readPublication } from '../records/publications.ts'
 import { listOwners, listResources, listUsers, readEntry, unlessLocked } from '../records/records.ts'
@@ -30,6 +30,7 @@ export async function collectRules({ trace }: Context): Promise<void> {
             if (hasRules(backend, owner) || !isNobodys(owner)) return
             await withdrawRules(backend, owner)
             await withdrawSpoofGuard(backend, owner)
+            withdrawReach(owner)
           }),
     ),
   )

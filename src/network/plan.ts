@@ -2,11 +2,13 @@
  * From a request to what has to be done, as plain values.
  */
 
+import { vlanInterface } from '../bridge/bridge.ts'
 import { type Cidr, familiesOf, familyOf, type Ip, isLoopback, tryParseIp } from '../model/address/address.ts'
 import { isLinkLocal } from '../model/address/host.ts'
 import type {
   AttachedNames,
   AttachRequest,
+  BridgeOptions,
   Dns,
   Lease,
   NamespaceId,
@@ -17,6 +19,7 @@ import type {
 import type { PortMapping } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
 import { surroundings } from '../model/surroundings.ts'
+import type { ReachGuard } from '../nat/nat.ts'
 import { hasWayOut } from '../ports/foreign-rules.ts'
 import type { Ways } from '../ports/return-path.ts'
 
@@ -26,7 +29,7 @@ export function undertakingOf(
   netns: { path: string } & NamespaceId,
   bootId: string,
 ): Undertaking {
-  const { network, containerId, ifname, ports, bandwidth, aliases } = request
+  const { network, containerId, ifname, ports, bandwidth, aliases, reach = network.reach } = request
   return {
     network: network.name,
     containerId,
@@ -38,9 +41,9 @@ export function undertakingOf(
     ipam: network.ipam,
     leases: [],
     ports,
-    macspoofchk: network.bridge.macspoofchk,
+    macspoofchk: network.bridge.macspoofchk || reach !== undefined,
     aliases,
-    ...present({ bandwidth, caller: surroundings().caller }),
+    ...present({ bandwidth, reach, caller: surroundings().caller }),
   }
 }
 
@@ -96,6 +99,29 @@ export function natIntentOf(
 export const isForRules = ({ hostIp }: PortMapping, addresses: readonly Cidr[]): boolean =>
   hostIp === undefined ||
   (!isLoopback(hostIp) && !isLinkLocal(hostIp) && familiesOf(addresses).includes(familyOf(hostIp)))
+
+/**
+ * What the kernel has to know of a container that may not reach everybody; undefined for all others.
+ * @param options of the network's bridge; absent in records of earlier versions, which know no such lists
+ */
+export function reachGuardOf(
+  { reach, leases }: Pick<Undertaking, 'reach' | 'leases'>,
+  options: BridgeOptions | undefined,
+  { owner, mac, hostInterface }: Pick<ReachGuard, 'owner' | 'mac' | 'hostInterface'>,
+): ReachGuard | undefined {
+  if (reach === undefined || options === undefined) return undefined
+  const { name, vlan, uplink } = options
+  return {
+    owner,
+    hostInterface,
+    gateways: [name, ...(vlan === undefined ? [] : [vlanInterface(name, vlan)])],
+    mac,
+    addresses: leases.map(({ address }) => address),
+    resolvers: resolversOf(leases),
+    isOnWire: uplink !== undefined || !(options.isGateway || options.isDefaultGateway),
+    reach,
+  }
+}
 
 /** Where the container asks. */
 export const resolversOf = (leases: readonly Lease[]): Ip[] => [

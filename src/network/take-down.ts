@@ -26,7 +26,7 @@ import {
 } from '../model/network.ts'
 import { sideBySide } from '../model/side-by-side.ts'
 import { everyStep } from '../model/undo.ts'
-import { chooseBackend, flushConntrack, withdrawSpoofGuard } from '../nat/nat.ts'
+import { chooseBackend, flushConntrack, withdrawReach, withdrawSpoofGuard } from '../nat/nat.ts'
 import { condemnLinks, deleteLinks } from '../netlink/link/delete.ts'
 import { findLink } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
@@ -85,6 +85,9 @@ async function takeDown(undertaking: Undertaking, context: Context = {}): Promis
           everyStep([
             async () => nat && (await withdrawRules(nat.backend, owner, shared ? undefined : nat.intent)),
             async () => undertaking.macspoofchk && (await withdrawSpoofGuard(nat?.backend, owner)),
+            () => {
+              if (undertaking.reach !== undefined) withdrawReach(owner)
+            },
             () => flushConntrack(addresses, ports),
             () => leavePorts(owner, ports),
             async () => returnPath && (await restoreReturnPath(returnPath, owner)),
@@ -128,6 +131,7 @@ async function takeDownLost(owner: string, addresses: () => Ip[], { trace }: Con
             () => ifInstalled('iptables', backend => withdrawRules(backend, owner)),
             () => ifInstalled('nftables', backend => withdrawRules(backend, owner)),
             () => ifInstalled('nftables', backend => withdrawSpoofGuard(backend, owner)),
+            () => withdrawReach(owner),
             () => flushConntrack(bridges.length > 0 ? addresses() : [], claims),
             () => leavePorts(owner, claims),
             ...namesUsed('return-path-', owner).map(ifname => () => restoreReturnPath(ifname, owner)),

@@ -8,7 +8,7 @@
 import { checkBridgeOptions } from '../bridge/bridge.ts'
 import { readNetwork } from '../cni/config/config.ts'
 import { normalise } from '../ipam/ipam.ts'
-import { cidrOf, familyOf, type Ip, ipAt } from '../model/address/address.ts'
+import { cidrOf, familyOf, ipAt } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { INTERFACE_NAME_MAX } from '../model/interface-name.ts'
 import { Json } from '../model/json/json.ts'
@@ -27,7 +27,7 @@ const CNI_VERSION = '1.0.0'
 /** What a runtime may pass, by what the network can do with it. */
 const CAPABILITIES = {
   always: ['mac', 'dns', 'aliases', 'bandwidth'],
-  addressed: ['ips'],
+  addressed: ['ips', 'egress'],
   reachable: ['portMappings'],
 } as const
 
@@ -78,7 +78,7 @@ export function listFor(
     mtu: wish.mtu,
     ...limits('ingress', wish.ingressRate),
     ...limits('egress', wish.egressRate),
-    egress: egressOf(wish.egressAddresses),
+    egress: egressOf(wish),
     dns,
     names: wish.names || undefined,
     capabilities: Object.fromEntries(capabilitiesOf(wish).map(each => [each, true])),
@@ -119,10 +119,13 @@ const limits = (way: 'ingress' | 'egress', rate: number | undefined) =>
     [`${way}Burst`]: Math.min(Math.ceil(rate / BURST_PART), BURST_MAX),
   }
 
-const egressOf = (addresses: readonly Ip[]): Record<string, Ip> | undefined =>
-  addresses.length === 0
+const egressOf = ({ egressAddresses, allow }: NetworkWish): object | undefined =>
+  egressAddresses.length === 0 && allow === undefined
     ? undefined
-    : Object.fromEntries(addresses.map(ip => [familyOf(ip) === 4 ? 'address' : 'address6', ip]))
+    : present({
+        ...Object.fromEntries(egressAddresses.map(ip => [familyOf(ip) === 4 ? 'address' : 'address6', ip])),
+        allow,
+      })
 
 /** RFC 8200, section 5. */
 const MTU_MIN_V6 = 1280

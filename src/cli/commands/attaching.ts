@@ -62,6 +62,7 @@ export function addAttaching(program: Command, terminal: Terminal): void {
     .option('-p, --publish <port>', 'as docker run -p takes it; may be given several times', listOf)
     .option('--ip <address>', 'ask for this address')
     .option('--alias <name>', 'another name for it on the network; may be given several times', listOf)
+    .option('--egress <entry>', 'whom it may reach, or deny for nobody; may be given several times', listOf)
     .option('--json', 'print the CNI result')
     .action(async (network: string, container: string, options: AttachOptions & Doing & { json?: true }) => {
       const { attach } = await import('../attach.ts')

@@ -72,6 +72,7 @@ export const VALUES: Readonly<Record<string, Values>> = {
       '--ingress-rate': 'no limit',
       '--egress-rate': 'no limit',
       '--egress-address': 'that of the way out',
+      '--egress': 'everybody',
     },
   },
   'network ls': { defaults: { ...CONF_DIR, ...LISTED } },
@@ -90,7 +91,12 @@ export const VALUES: Readonly<Record<string, Values>> = {
   gc: { defaults: CONF_DIR },
   attach: {
     words: ['networks', 'containers'],
-    defaults: { ...CONF_DIR, '--ifname': 'the first free', '--ip': "any of the pool's" },
+    defaults: {
+      ...CONF_DIR,
+      '--ifname': 'the first free',
+      '--ip': "any of the pool's",
+      '--egress': "the network's",
+    },
   },
   detach: { words: ['networks', 'attached'], defaults: { ...CONF_DIR, '--ifname': 'all' } },
   'oci-hook': { defaults: CONF_DIR },

@@ -62,6 +62,11 @@ export function addNetworks(
       'of this host, under which containers leave; one of a family',
       listOf,
     )
+    .option(
+      '--egress <entry>',
+      'whom containers may reach, or deny for nobody; may be given several times',
+      listOf,
+    )
     .option(...confDir)
     .option('--json', 'print the list with its file as JSON')
     .action(async (name: string, given: NetworkWords & Common & Doing) => {

@@ -20,7 +20,7 @@ import { type Args, readArgs } from './args.ts'
 import { readBandwidth } from './bandwidth.ts'
 import { readBridge } from './bridge.ts'
 import { readDnsSettings } from './dns.ts'
-import { readEgress } from './egress.ts'
+import { readAllow, readEgress, readReach } from './egress.ts'
 import { readHostNames } from './host-names.ts'
 import { readHosts, readHostsIpam } from './hosts.ts'
 import { readIpam } from './ipam.ts'
@@ -36,6 +36,7 @@ export function readNetwork(config: Json, version: Version, call: Call, env: Env
     hosts === undefined
       ? readIpam(config, { version, path: call.path, args: call.args })
       : readHostsIpam(config)
+  const names = readHostNames(config, bridge, ipam)
   return present({
     name: checkNetworkName(config.get('name').text()),
     bridge,
@@ -44,9 +45,10 @@ export function readNetwork(config: Json, version: Version, call: Call, env: Env
     allowDirectRouting: config.get('allowDirectRouting').flag() ?? !ipMasq,
     natBackend: readBackend(config, env),
     dns: readDnsSettings(config),
-    names: readHostNames(config, bridge, ipam),
+    names,
     hosts,
     egress: readEgress(config, present({ hosts, ipMasq, ipam })),
+    reach: readReach(config, present({ names, ipam })),
   })
 }
 
@@ -78,6 +80,7 @@ export function readAttachRequest(
     requestedIps,
     ports,
     bandwidth: readBandwidth(config),
+    reach: readAllow(runtime.get('egress'), network),
     aliases: readAliases(runtime.get('aliases'), network.name, args.podName),
   })
 }

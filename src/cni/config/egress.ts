@@ -1,8 +1,9 @@
-/** `egress`: by which host, and under which address, what leaves the network does so. */
+/** `egress`: by which host, and under which address, what leaves the network does so, and whom its containers may reach. */
 
 import { type Family, familyOf, type Ip, isLoopback, isUnspecified } from '../../model/address/address.ts'
 import { isLinkLocal } from '../../model/address/host.ts'
 import { isHostName } from '../../model/address/host-name.ts'
+import { type Reach, readPermission } from '../../model/address/reach.ts'
 import type { EgressOptions } from '../../model/hosts/hosts.ts'
 import type { Json } from '../../model/json/json.ts'
 import { readIp } from '../../model/json/values.ts'
@@ -26,7 +27,10 @@ export function readEgress(
   if (otherwise === undefined) {
     return egress.get('otherwise').refuse('is neither "own" (by its own host) nor "none" (not at all)')
   }
-  if (hosts.length + addresses.length === 0) egress.refuse('says neither a host nor an address')
+  if (hosts.length + addresses.length === 0) {
+    if (egress.get('allow').present) return undefined
+    egress.refuse('says neither a host nor an address, nor what is allowed')
+  }
   if (network.ipam.kind === 'none') egress.refuse('cannot be without an ipam section', 'unsupported-field')
   if (!network.ipMasq) {
     egress.refuse(
@@ -41,6 +45,38 @@ export function readEgress(
     egress.get('otherwise').refuse('says what happens without the host of "egress", and there is none')
   }
   return { hosts, addresses, otherwise }
+}
+
+/**
+ * `egress.allow`: whom containers may reach; an empty list is nobody.
+ * @throws TsnetError naming the key and the value
+ */
+export function readReach(
+  config: Json,
+  network: Pick<Network, 'names'> & { ipam: Pick<Network['ipam'], 'kind'> },
+): Reach | undefined {
+  const reach = readAllow(config.get('egress').get('allow'), network)
+  // What a container is known by has to be its own.
+  if (reach !== undefined && config.get('macspoofchk').flag() === false)
+    config.get('macspoofchk').refuse('cannot be off where egress.allow says whom containers may reach')
+  return reach
+}
+
+/** @param place a list of entries, as model/address/reach.ts has them */
+export function readAllow(
+  place: Json,
+  { names, ipam }: Pick<Network, 'names'> & { ipam: Pick<Network['ipam'], 'kind'> },
+): Reach | undefined {
+  if (!place.present) return undefined
+  const allow = place.list().map(each => {
+    const read = readPermission(each.text() ?? each.refuse('is empty'))
+    if (typeof read === 'string') return each.refuse(read)
+    if (read.to === 'dns' && names === undefined)
+      each.refuse('is the name service of the network, which has none: see "names"')
+    return read
+  })
+  if (ipam.kind === 'none') place.refuse('cannot be without an ipam section', 'unsupported-field')
+  return { allow }
 }
 
 /** A name or an id, or a list of them: the first that is there is taken. */

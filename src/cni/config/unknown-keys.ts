@@ -26,7 +26,7 @@ const STANDARD = [
   'prevResult',
 ]
 
-/** CONVENTIONS.md of the CNI project, "Dynamic plugin specific fields". */
+/** CONVENTIONS.md of the CNI project, "Dynamic plugin specific fields"; `egress` is ours. */
 const CAPABILITIES = [
   'portMappings',
   'ipRanges',
@@ -38,6 +38,7 @@ const CAPABILITIES = [
   'deviceID',
   'aliases',
   'cgroupPath',
+  'egress',
 ]
 
 /** What a runtime writes, and others read. */

@@ -80,6 +80,7 @@ export const fields: Record<string, Field> = {
   'ip6 daddr': bytes('ipv6_addr', 'network', { network: 'ip6' })(24, 16),
   'tcp sport': tcpFrom,
   'tcp dport': tcpTo,
+  'tcp flags': bytes('tcp_flag', 'transport', { transport: 6 })(13, 1),
   'udp sport': udpFrom,
   'udp dport': udpTo,
   'sctp sport': sctpFrom,
@@ -160,7 +161,7 @@ const ARPHRD_ETHER = 1
  */
 export function ensure(family: string, needs: Context, known: Context): ExpressionInput[] {
   const made: ExpressionInput[] = []
-  if (needs.link !== undefined && known.link === undefined && family === 'netdev') {
+  if (needs.link !== undefined && known.link === undefined && ['netdev', 'inet'].includes(family)) {
     made.push(meta('iiftype'), cmp('eq', Uint8Array.of(ARPHRD_ETHER, 0)))
     known.link = needs.link
   }

@@ -3,12 +3,13 @@
 import { ipOf } from '../../model/address/address.ts'
 import type { Attachment, NatBackend, NatIntent } from '../../model/network.ts'
 import type { Publication } from '../../model/publication/publication.ts'
-import type { SpoofGuard } from '../../nat/nat.ts'
+import type { ReachGuard, SpoofGuard } from '../../nat/nat.ts'
 import { type ReadClaims, readClaimsOnce } from '../../ports/claim-files.ts'
 import { HeldOwners } from '../../records/hold.ts'
 import { listPublications, readPublication } from '../../records/publications.ts'
 import { listOwners, readEntry } from '../../records/records.ts'
 import { listTransits, readTransit } from '../../records/transits.ts'
+import { reachGuardOf } from '../plan.ts'
 import { asHeld } from '../shared-ports.ts'
 
 /** An attachment that is complete. */
@@ -133,3 +134,11 @@ export const guardsOf = ({ attached }: Intents): SpoofGuard[] =>
       mac: containerInterface.mac,
       addresses: leases.map(({ address }) => ipOf(address)),
     }))
+
+/** What containers may reach, of those that may not reach everybody. */
+export const reachGuardsOf = ({ attached }: Intents): ReachGuard[] =>
+  attached.flatMap(({ owner, attachment }) => {
+    const { hostInterface, containerInterface, bridgeOptions } = attachment
+    const known = { owner, hostInterface: hostInterface.name, mac: containerInterface.mac }
+    return reachGuardOf(attachment, bridgeOptions, known) ?? []
+  })

@@ -3,7 +3,8 @@
  *
  *     records ─▶ intents ─▶ parts: look ─▶ what is lacking ─▶ leave, by locks ─▶ one change ─▶ differences
  *
- *     spoof guards, rules      before any packet can pass that they are for
+ *     spoof guards, whom containers may reach, rules
+ *                              before any packet can pass that they are for
  *     a part for each bridge   the bridge, its addresses, its ports
  *     limits                   of what containers receive and send
  *     settings                 forwarding last
@@ -33,7 +34,7 @@ import { type Intents, readIntents } from './intents.ts'
 import { limitPart } from './limits.ts'
 import { linkParts } from './links.ts'
 import { type Difference, doPart, type Part } from './part.ts'
-import { guardPart, ruleParts, translatedOf } from './rules.ts'
+import { guardPart, reachPart, ruleParts, translatedOf } from './rules.ts'
 import { settingParts } from './settings.ts'
 
 export { madeSince } from './intents.ts'
@@ -104,7 +105,9 @@ export function forgetStale(): void {
 function partsOf(intents: Intents, { rules, settings, limits, bridges }: Scope): Part[] {
   const links = linkParts(intents, bridges === 'all' ? undefined : bridges)
   return [
-    ...(rules ? [...guardPart(intents), ...ruleParts(intents), ...dropInParts(intents)] : []),
+    ...(rules
+      ? [...guardPart(intents), ...reachPart(intents), ...ruleParts(intents), ...dropInParts(intents)]
+      : []),
     ...links,
     ...(limits ? limitPart(intents) : []),
     ...(settings ? settingParts(intents) : []),

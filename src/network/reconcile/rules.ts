@@ -15,6 +15,7 @@ import {
   type Hold,
   type Loss,
   losersOf,
+  mendReach,
   mendRules,
   mendSpoofGuards,
   type Translated,
@@ -27,6 +28,7 @@ import {
   guardsOf,
   type Intents,
   ownersPublished,
+  reachGuardsOf,
   readIntents,
   takePublished,
   takeTransit,
@@ -41,6 +43,15 @@ export function guardPart(intents: Intents): Part[] {
   const mend = (isDry: boolean) =>
     isDry ? mendSpoofGuards(guards) : whileHolding(intents, hold => mendSpoofGuards(guards, hold))
   return [{ subject: 'spoof guards', mend }]
+}
+
+/** Whom containers may reach, before rules let them. */
+export function reachPart(intents: Intents): Part[] {
+  const guards = reachGuardsOf(intents)
+  if (guards.length === 0) return []
+  const mend = async (isDry: boolean) =>
+    isDry ? mendReach(guards) : whileHolding(intents, async hold => mendReach(guards, hold))
+  return [{ subject: 'what containers may reach', mend }]
 }
 
 /**

@@ -62,6 +62,7 @@ const UNDERSTOOD: Record<string, Read> = {
   'tsnet.direct': (value, option) => (readFlag(value, option) ? { direct: true } : {}),
   'tsnet.uplink': uplink => ({ uplink }),
   'tsnet.ingress-rate': ingressRate => ({ ingressRate }),
+  'tsnet.egress': value => ({ egress: listed(value) }),
   'tsnet.egress-rate': egressRate => ({ egressRate }),
 }
 

@@ -8,6 +8,7 @@
 
 import { checkNetworkName } from '../../cni/config/names.ts'
 import { familyOf, type Ip } from '../../model/address/address.ts'
+import { permissionText, readPermission } from '../../model/address/reach.ts'
 import { parseInterfaceName } from '../../model/interface-name.ts'
 import { shown } from '../../model/json/shown.ts'
 import type { AddressRange, Route } from '../../model/network.ts'
@@ -46,6 +47,8 @@ export interface NetworkWords extends RangeWords {
   egressRate?: string
   /** Of this host, one of a family: what leaves gets it. */
   egressAddress?: string[]
+  /** Whom containers may reach; `deny` alone: nobody. */
+  egress?: string[]
 }
 
 /** What a network shall be; what is absent is chosen. */
@@ -71,6 +74,8 @@ export interface NetworkWish {
   ingressRate?: number
   egressRate?: number
   egressAddresses: Ip[]
+  /** Whom containers may reach, as configurations have it; absent: everybody. */
+  allow?: string[]
 }
 
 /** @throws TsnetError `invalid-environment` naming the option and its value */
@@ -105,6 +110,7 @@ export function readWish(name: string, words: NetworkWords): NetworkWish {
     ingressRate: rate('--ingress-rate', words.ingressRate),
     egressRate: rate('--egress-rate', words.egressRate),
     egressAddresses: readEgressAddresses(words.egressAddress ?? []),
+    allow: words.egress && readAllowed(words.egress),
   }) as Present<NetworkWish>
 }
 
@@ -126,6 +132,7 @@ function refuseTogether(words: NetworkWords): void {
     ['--direct', direct === true],
     ['--no-masquerade', masquerade === false],
     ['--egress-address', some(words.egressAddress)],
+    ['--egress', some(words.egress)],
   ]
   const withLayer2 = given.find(([, isGiven]) => isGiven)?.[0]
   if (layer2 && withLayer2 !== undefined)
@@ -142,6 +149,22 @@ function refuseTogether(words: NetworkWords): void {
   if (isolate && direct) throw refuse('--isolate and --direct say the opposite of each other')
   if (internal && direct)
     throw refuse('--internal has no way to other machines, so --direct would promise what is not there')
+}
+
+/**
+ * @param texts of `--egress`: entries, or `deny` alone
+ * @returns entries as `egress.allow` has them
+ * @throws TsnetError `invalid-environment`
+ */
+export function readAllowed(texts: readonly string[]): string[] {
+  if (texts.length === 1 && texts[0] === 'deny') return []
+  return texts.map(text => {
+    if (text === 'deny')
+      throw refuse('--egress deny allows nobody, so there is nothing for another --egress to say')
+    const read = readPermission(text)
+    if (typeof read === 'string') throw refuse(`--egress: ${shown(text)} ${read}`)
+    return permissionText(read)
+  })
 }
 
 /** As podman writes it: destination, gateway, metric, with commas. */

@@ -154,7 +154,7 @@ t.test("go-cni's spelling reaches every section", async t => {
 t.test('nulls where Go sends nil are nothing', async t => {
   const sections = ['runtimeConfig', 'args', 'dns', 'prevResult', 'vlanTrunk', 'capabilities', 'bridge']
   t.match(await refused(Object.fromEntries(sections.map(key => [key, null]))), { exitCode: 0 })
-  const keys = ['portMappings', 'ipRanges', 'ips', 'mac', 'dns', 'aliases', 'bandwidth']
+  const keys = ['portMappings', 'ipRanges', 'ips', 'mac', 'dns', 'aliases', 'bandwidth', 'egress']
   t.match(await refused({ runtimeConfig: Object.fromEntries(keys.map(key => [key, null])) }), { exitCode: 0 })
 })
 
@@ -170,6 +170,7 @@ t.test('a configuration that is refused asks nothing of the network', async t =>
     { dns: { nameservers: 'x' } },
     { prevResult: { ips: [{}] } },
     { ingressRate: 1 },
+    { egress: { allow: ['example'] } },
   ]
   for (const config of bad)
     t.match(await refused(config), { code: 7, exitCode: 1, asked: 0 }, JSON.stringify(config))

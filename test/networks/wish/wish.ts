@@ -14,7 +14,7 @@ const subnet = ['10.1.0.0/24']
 const base = { type: 'tsnet', bridge: 'ts-front', isDefaultGateway: true, ipMasq: true }
 const ipam = { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }]] }
 const capabilities = (...names: string[]) => Object.fromEntries(names.map(name => [name, true]))
-const ALL = capabilities('portMappings', 'ips', 'mac', 'dns', 'aliases', 'bandwidth')
+const ALL = capabilities('portMappings', 'ips', 'egress', 'mac', 'dns', 'aliases', 'bandwidth')
 
 t.test('options become keys of the plugin', async t => {
   t.same(pluginFor({ subnet }), { ...base, capabilities: ALL, ipam })
@@ -30,6 +30,10 @@ t.test('options become keys of the plugin', async t => {
   t.match(pluginFor({ subnet, egressAddress }), {
     egress: { address: '192.0.2.9', address6: '2001:db8::9' },
   })
+  t.match(pluginFor({ subnet, egressAddress, egress: ['192.0.2.7:443', 'host'] }), {
+    egress: { address: '192.0.2.9', allow: ['192.0.2.7/32:443/tcp', 'host'] },
+  })
+  t.match(pluginFor({ subnet, egress: ['deny'] }), { egress: { allow: [] } })
   t.same(pluginFor({ subnet, names: true }), { ...base, names: true, capabilities: ALL, ipam })
   t.same(pluginFor({ subnet, direct: true, mtu: '1400', dns: ['10.9.9.9'] }), {
     ...base,
@@ -83,7 +87,7 @@ t.test('a network without a way out gives no default route, and publishes no por
     capabilities: without,
     ipam,
   })
-  const { ips: __, ...layer2 } = without
+  const { ips: __, egress: ___, ...layer2 } = without
   t.same(pluginFor({ layer2: true }), { type: 'tsnet', bridge: 'ts-front', capabilities: layer2 })
   t.match(pluginFor({ layer2: true, uplink: 'eth1' }), { bridge: 'ts-front', uplink: 'eth1' })
 })

@@ -1,0 +1,99 @@
+/**
+ * What a container may reach: a list of whom it may begin to speak with, as plain values.
+ *
+ *     10.2.0.0/16            all of it
+ *     192.0.2.7:5432         TCP; /udp and /sctp are said
+ *     [2001:db8::/32]:8000-8100/udp
+ *     host, host:8080        this host's own addresses
+ *     dns                    the name service of the network
+ */
+
+import { type Protocol, protocolNumbers } from '../port-mapping.ts'
+import {
+  bitsOf,
+  type Cidr,
+  cidrOf,
+  contains,
+  familyOf,
+  ipOf,
+  lengthOf,
+  networkOf,
+  parseCidr,
+  tryParseIp,
+} from './address.ts'
+
+/** One entry of a list. */
+export interface Permission {
+  /** `host`: the host's own addresses; `dns`: where the network tells names. */
+  to: Cidr | 'host' | 'dns'
+  /** Absent: every protocol. */
+  service?: { protocol: Protocol; first: number; last: number }
+}
+
+/** Absent: everything may be reached. */
+export interface Reach {
+  /** Empty: nobody. */
+  allow: Permission[]
+}
+
+/**
+ * Addresses at which clouds tell secrets of a machine to whoever asks from it. What is wider does not mean them: an entry has
+ * to lie within one of these.
+ *
+ * Source: the instance metadata documentation of AWS (also of ECS and EKS), Azure, Google Cloud, Oracle and Alibaba Cloud.
+ */
+export const FLOOR: readonly Cidr[] = [
+  '169.254.0.0/16',
+  '100.100.100.200/32',
+  '168.63.129.16/32',
+  '192.0.0.192/32',
+  'fd00:ec2::/32',
+  'fd20:ce::254/128',
+].map(text => parseCidr(text))
+
+/** True for an entry that means addresses of the floor. */
+export const isOfFloor = (to: Cidr): boolean =>
+  FLOOR.some(
+    each => familyOf(each) === familyOf(to) && lengthOf(to) >= lengthOf(each) && contains(each, ipOf(to)),
+  )
+
+const PORT_MAX = 65_535
+const ENTRY = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})(?:-(\d{1,5}))?(?:\/([a-z]+))?$/
+
+/** An entry, or what is wrong with it, to be said behind its text. */
+export function readPermission(text: string): Permission | string {
+  if (text === 'dns') return { to: 'dns' }
+  const whole = placeOf(text)
+  if (whole !== undefined) return { to: whole }
+  const [, bracketed, plain, first, last = first, protocol = 'tcp'] = ENTRY.exec(text) ?? []
+  if (first === undefined) return NOT_AN_ENTRY
+  const to = placeOf(bracketed ?? plain ?? '')
+  if (to === undefined) return plain === 'dns' ? 'has a port of its own: say "dns"' : NOT_AN_ENTRY
+  if (!Object.hasOwn(protocolNumbers, protocol))
+    return `has a protocol that is none of ${Object.keys(protocolNumbers).join(', ')}`
+  const [from, till] = [Number(first), Number(last)]
+  if (from < 1 || till > PORT_MAX || from > till) return `has no ports within 1-${PORT_MAX}, the lower first`
+  return { to, service: { protocol: protocol as Protocol, first: from, last: till } }
+}
+
+const NOT_AN_ENTRY =
+  'is no address, prefix, "host" or "dns", perhaps with a port: 192.0.2.7, 10.2.0.0/16:443, [2001:db8::1]:53/udp'
+
+function placeOf(text: string): Cidr | 'host' | undefined {
+  if (text === 'host') return 'host'
+  const ip = tryParseIp(text)
+  if (ip !== undefined) return cidrOf(ip, bitsOf(familyOf(ip)))
+  try {
+    return networkOf(parseCidr(text))
+  } catch {
+    return undefined
+  }
+}
+
+/** As readPermission takes it. */
+export function permissionText({ to, service }: Permission): string {
+  if (service === undefined) return to
+  const { protocol, first, last } = service
+  const ports = first === last ? `${first}` : `${first}-${last}`
+  return `${to.includes(':') ? `[${to}]` : to}:${ports}/${protocol}`
+}

@@ -1,0 +1,226 @@
+/** What the kernel has to hold so that a container reaches whom it may, as plain values. */
+
+import {
+  type Cidr,
+  familyOf,
+  type Ip,
+  ipOf,
+  lastOf,
+  networkOf,
+  numberOf,
+} from '../../model/address/address.ts'
+import type { Permission, Reach } from '../../model/address/reach.ts'
+import { TsnetError } from '../../model/errors.ts'
+import { shown } from '../../model/json/shown.ts'
+import type { SetElement } from '../../netfilter/elements.ts'
+import { compileRule } from '../../netfilter/language/language.ts'
+import { keyBytes } from '../../netfilter/set-types.ts'
+import type { ChainPlan, SetPlan, TableRef, Transaction } from '../../netfilter/transaction.ts'
+import { isOwnerTag } from '../rules.ts'
+import {
+  addressElements,
+  allowedOf,
+  joined,
+  PORTS,
+  portElements,
+  type Range,
+  serviceElements,
+  serviceType,
+} from './ranges.ts'
+
+/** What a container may reach, and by what it is known. */
+export interface ReachGuard {
+  /** ownerTag of the attachment. */
+  owner: string
+  /** The host's end of its veth. */
+  hostInterface: string
+  /** Interfaces of the host at which its packets arrive that are routed: the bridge, or one in a VLAN of it. */
+  gateways: string[]
+  mac: string
+  /** Its addresses with the prefix length of their subnets. */
+  addresses: Cidr[]
+  /** Where it asks for names. */
+  resolvers: Ip[]
+  /** Strangers are plugged into its bridge, so that what lies beyond its subnets may be reached there. */
+  isOnWire: boolean
+  reach: Reach
+}
+
+/** What is routed, or for the host; and what goes from one port of a bridge to another. */
+export const ROUTED: TableRef = { family: 'inet', name: 'tsnet-reach' }
+export const BRIDGED: TableRef = { family: 'bridge', name: 'tsnet-reach' }
+
+/** From a container to its chain. */
+export const CONTAINERS = 'containers'
+
+export interface Base {
+  table: TableRef
+  hook: NonNullable<ChainPlan['hook']>
+  map: SetPlan
+  look: string
+}
+
+/** Of each table: where all packets pass, and the map from a container to its chain. */
+export const BASE = [
+  {
+    table: ROUTED,
+    hook: { type: 'filter', at: 'prerouting', priority: -150 },
+    map: { name: CONTAINERS, type: 'ifname . ether_addr', data: 'verdict' },
+    look: 'iifname . ether saddr vmap @containers',
+  },
+  {
+    table: BRIDGED,
+    hook: { type: 'filter', at: 'forward', priority: -200 },
+    map: { name: CONTAINERS, type: 'ifname', data: 'verdict' },
+    look: 'iifname vmap @containers',
+  },
+] as const satisfies Base[]
+
+/** The chain at the hook, and the one at which every list ends: so its uses tell whether anybody has a list. */
+export const FROM = 'senders'
+export const DENIED = 'denied'
+
+/** Names of the sets that a container may have in either table. */
+export const setNames = (owner: string): string[] =>
+  ['to4', 'to6', 'at4', 'at6', 'host'].map(what => `${what}-${owner}`)
+
+/** @throws TsnetError `internal` */
+export function chainOf(owner: string): string {
+  if (isOwnerTag(owner)) return `list-${owner}`
+  throw new TsnetError('internal', `owner tag ${shown(owner)} is not 16 hex digits`)
+}
+
+/** What one table has of a container. */
+export interface TablePlan {
+  table: TableRef
+  chain: string
+  rules: string[]
+  sets: { plan: SetPlan; elements: SetElement[] }[]
+  /** Leads its packets to its chain. */
+  entries: SetElement[]
+}
+
+/** @throws TsnetError `invalid-config` */
+export const planReach = (guard: ReachGuard): TablePlan[] => [routedOf(guard), bridgedOf(guard)]
+
+function routedOf(guard: ReachGuard): TablePlan {
+  const { owner, gateways, mac, resolvers } = guard
+  const chain = chainOf(owner)
+  const allow = [...guard.reach.allow.filter(({ to }) => to !== 'dns'), ...dnsOf(guard.reach, resolvers)]
+  const host = allow.filter(({ to }) => to === 'host')
+  const ports = host.some(({ service }) => service === undefined) ? [] : portElements(host)
+  const hostSet = { plan: { name: `host-${owner}`, type: PORTS, isInterval: true }, elements: ports }
+  const sets = setsOf(owner, allow)
+  return {
+    table: ROUTED,
+    chain,
+    rules: [
+      // Answers to whoever came to it. What it began itself is looked up with each packet: it ends with its permission.
+      'ct state established ct direction reply accept',
+      'meta l4proto icmp ct state related accept',
+      'meta l4proto ipv6-icmp ct state related accept',
+      ...neighbourDiscovery(guard.addresses),
+      ...sets.map(({ rule }) => rule),
+      ...(ports.length > 0
+        ? [`fib daddr type local meta l4proto . th dport @host-${owner} accept`]
+        : host.length > 0
+          ? ['fib daddr type local accept']
+          : []),
+      `counter goto ${DENIED}`,
+    ],
+    sets: [...sets, ...(ports.length > 0 ? [hostSet] : [])],
+    entries: gateways.map(name => ({
+      key: keyBytes('ifname . ether_addr', `"${name}" . ${mac}`),
+      verdict: { code: 'goto', chain },
+    })),
+  }
+}
+
+const dnsOf = ({ allow }: Reach, resolvers: readonly Ip[]): Permission[] =>
+  allow.some(({ to }) => to === 'dns')
+    ? resolvers.flatMap(ip =>
+        (['udp', 'tcp'] as const).map(protocol => ({
+          to: `${ip}/${familyOf(ip) === 4 ? 32 : 128}` as Cidr,
+          service: { protocol, first: 53, last: 53 },
+        })),
+      )
+    : []
+
+function bridgedOf(guard: ReachGuard): TablePlan {
+  const { owner, hostInterface, addresses, isOnWire, reach } = guard
+  const chain = chainOf(owner)
+  const sets = setsOf(owner, reach.allow, isOnWire ? undefined : addresses.map(networkOf))
+  return {
+    table: BRIDGED,
+    chain,
+    rules: [
+      'ether type arp accept',
+      ...neighbourDiscovery(addresses),
+      // Whoever began is not known here: what begins nothing is let through.
+      'meta l4proto tcp (tcp flags & 0x12) != 0x02 accept',
+      'icmp type { 0, 3, 11, 12 } accept',
+      'icmpv6 type { 1, 2, 3, 4, 129 } accept',
+      ...sets.map(({ rule }) => rule),
+      `counter goto ${DENIED}`,
+    ],
+    sets,
+    entries: [{ key: keyBytes('ifname', `"${hostInterface}"`), verdict: { code: 'goto', chain } }],
+  }
+}
+
+/** Only on its own link: hosts forward such messages to others as they do any. */
+function neighbourDiscovery(addresses: readonly Cidr[]): string[] {
+  const subnets = [...new Set(addresses.filter(each => familyOf(each) === 6).map(networkOf))]
+  if (subnets.length === 0) return []
+  // Solicitations of routers and neighbours, advertisements of neighbours; who listens to which group.
+  return [
+    `icmpv6 type { 131, 132, 133, 135, 136, 143 } ip6 daddr { fe80::/10, ff02::/16, ${subnets.join(', ')} } accept`,
+  ]
+}
+
+type NamedSet = TablePlan['sets'][number] & { rule: string }
+
+/** @param within absent: all addresses */
+function setsOf(owner: string, allow: readonly Permission[], within?: readonly Cidr[]): NamedSet[] {
+  return ([4, 6] as const).flatMap(family => {
+    const ranges = within?.filter(each => familyOf(each) === family).map(rangeOf)
+    const { whole, services } = allowedOf(allow, family, ranges && joined(ranges))
+    const ip = family === 4 ? 'ip' : 'ip6'
+    const [all, some] = [`to${family}-${owner}`, `at${family}-${owner}`]
+    const sets: NamedSet[] = []
+    if (whole.length > 0)
+      sets.push({
+        plan: { name: all, type: `ipv${family}_addr`, isInterval: true },
+        elements: addressElements(whole, family),
+        rule: `${ip} daddr @${all} accept`,
+      })
+    if (services.length > 0)
+      sets.push({
+        plan: { name: some, type: serviceType(family), isInterval: true },
+        elements: serviceElements(services, family),
+        rule: `${ip} daddr . meta l4proto . th dport @${some} accept`,
+      })
+    return sets
+  })
+}
+
+const rangeOf = (cidr: Cidr): Range => ({ first: numberOf(ipOf(cidr)), last: numberOf(lastOf(cidr)) })
+
+/** Makes what all share in a table; what is there of it is as it shall be afterwards. */
+export function addBase(tx: Transaction, { table, hook, map, look }: Base): void {
+  tx.addTable(table).addSet(table, map)
+  tx.addChain(table, { name: DENIED }).flushChain(table, DENIED)
+  tx.addRule(table, DENIED, compileRule(table.family, 'drop'))
+  tx.addChain(table, { name: FROM, hook }).flushChain(table, FROM)
+  tx.addRule(table, FROM, compileRule(table.family, look))
+}
+
+/** Adds what a container has. */
+export function addLists(tx: Transaction, plans: readonly TablePlan[]): void {
+  for (const { table, chain, rules, sets, entries } of plans) {
+    for (const { plan, elements } of sets) tx.addSet(table, plan).addElements(table, plan.name, elements)
+    tx.addChain(table, { name: chain })
+    for (const rule of rules) tx.addRule(table, chain, compileRule(table.family, rule))
+    tx.createElements(table, CONTAINERS, entries)
+  }
+}

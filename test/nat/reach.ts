@@ -1,0 +1,129 @@
+/** Lists of whom a container may reach, as sets with intervals: against what each entry means by itself. */
+
+import fc from 'fast-check'
+import t from 'tap'
+import { type Cidr, contains, type Family, ipAt, numberOf, parseIp } from '../../src/model/address/address.ts'
+import { FLOOR, isOfFloor, type Permission, readPermission } from '../../src/model/address/reach.ts'
+import { planReach, type ReachGuard } from '../../src/nat/reach/plan.ts'
+import { type Allowed, allowedOf, type Range } from '../../src/nat/reach/ranges.ts'
+
+const permission = (text: string): Permission => {
+  const read = readPermission(text)
+  if (typeof read === 'string') throw new Error(`${text} ${read}`)
+  return read
+}
+
+const has = (ranges: readonly Range[], address: string): boolean => {
+  const number = numberOf(parseIp(address))
+  return ranges.some(({ first, last }) => number >= first && number <= last)
+}
+
+const mayReach = ({ whole, services }: Allowed, address: string, protocol: string, port: number): boolean =>
+  has(whole, address) ||
+  services.some(
+    each => each.protocol === protocol && port >= each.first && port <= each.last && has(each.to, address),
+  )
+
+/** As the words of a list say it, one entry after the other. */
+const isMeant = (list: readonly Permission[], address: string, protocol: string, port: number): boolean =>
+  list.some(({ to, service }) => {
+    if (to === 'host' || to === 'dns' || !contains(to, parseIp(address))) return false
+    const isSecret = FLOOR.some(each => contains(each, parseIp(address)))
+    if (isSecret && !isOfFloor(to)) return false
+    return (
+      service === undefined ||
+      (service.protocol === protocol && port >= service.first && port <= service.last)
+    )
+  })
+
+/** Few bits, so that entries overlap; some are of the floor. */
+const address = (family: Family) =>
+  fc
+    .tuple(
+      fc.constantFrom(family === 4 ? '169.254.169.0' : 'fd00:ec2::', family === 4 ? '10.1.2.0' : 'fd00::'),
+      fc.nat(255),
+    )
+    .map(([base, last]) => ipAt(numberOf(parseIp(base)) + BigInt(last), family))
+
+const entry = (family: Family) =>
+  fc
+    .record({
+      ip: address(family),
+      length: fc.integer({ min: 0, max: family === 4 ? 32 : 128 }),
+      ports: fc.option(fc.tuple(fc.integer({ min: 1, max: 9 }), fc.nat(5), fc.constantFrom('tcp', 'udp'))),
+    })
+    .map(({ ip, length, ports }) => {
+      if (ports === null) return permission(`${ip}/${length}`)
+      return permission(`[${ip}/${length}]:${ports[0]}-${ports[0] + ports[1]}/${ports[2]}`)
+    })
+
+for (const family of [4, 6] as const) {
+  t.test(`IPv${family}: a list allows what any of its entries does, however they overlap`, async () => {
+    const probe = fc.record({
+      ip: address(family),
+      protocol: fc.constantFrom('tcp', 'udp', 'sctp'),
+      port: fc.integer({ min: 1, max: 15 }),
+    })
+    fc.assert(
+      fc.property(
+        fc.array(entry(family), { maxLength: 12 }),
+        fc.array(probe, { maxLength: 30 }),
+        (list, probes) => {
+          const allowed = allowedOf(list, family)
+          return probes.every(
+            ({ ip, protocol, port }) =>
+              mayReach(allowed, ip, protocol, port) === isMeant(list, ip, protocol, port),
+          )
+        },
+      ),
+    )
+  })
+}
+
+const guard = (allow: string[], more: Partial<ReachGuard> = {}): ReachGuard => ({
+  owner: '0123456789abcdef',
+  hostInterface: 'veth01234567',
+  gateways: ['br0'],
+  mac: '02:00:00:00:00:02',
+  addresses: ['10.1.0.2/24' as Cidr],
+  resolvers: [parseIp('10.1.0.1')],
+  isOnWire: false,
+  reach: { allow: allow.map(permission) },
+  ...more,
+})
+
+t.test('who may reach nobody has rules for answers alone', async t => {
+  const [routed, bridged] = planReach(guard([]))
+  t.strictSame(routed?.sets, [])
+  t.strictSame(bridged?.sets, [])
+  t.strictSame(routed?.rules, [
+    'ct state established ct direction reply accept',
+    'meta l4proto icmp ct state related accept',
+    'meta l4proto ipv6-icmp ct state related accept',
+    'counter goto denied',
+  ])
+})
+
+t.test('a neighbour is no way to whoever is not a neighbour, but on a wire', async t => {
+  const sizes = (more: Partial<ReachGuard>) =>
+    planReach(guard(['192.0.2.0/24', '10.1.0.0/24:80'], more))[1]?.sets.map(({ plan }) =>
+      plan.name.slice(0, 3),
+    )
+  t.strictSame(sizes({}), ['at4'])
+  t.strictSame(sizes({ isOnWire: true }), ['to4', 'at4'])
+})
+
+t.test('names are asked for where the network tells them, and nowhere else', async t => {
+  const [routed] = planReach(guard(['dns']))
+  t.equal(routed?.sets[0]?.elements.length, 2, 'over UDP and TCP')
+})
+
+t.test('ten thousand entries that touch are one, and ranges of ports that all cross are refused', async t => {
+  const many = Array.from({ length: 10_000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24`)
+  t.equal(allowedOf(many.map(permission), 4).whole.length, 1)
+  const crossing = Array.from({ length: 2_000 }, (_, i) => `10.0.0.${i & 255}:${i + 1}-${60_000 - i}`)
+  t.throws(() => allowedOf(crossing.map(permission), 4), {
+    code: 'invalid-config',
+    message: /cross each other/,
+  })
+})
