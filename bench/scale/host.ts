@@ -36,11 +36,13 @@ export type Count = 'all' | 'network'
 export type Order =
   | { do: 'fill'; size: Size; backend: NatBackend }
   | { do: 'call'; command: 'ADD' | 'CHECK' | 'DEL' | 'GC' | 'STATUS'; daemon: boolean; count?: Count }
+  // As CRI-O does at its start, with all whom it knows, and every five seconds: of the last network, with the daemon.
+  | { do: 'cri-o'; command: 'GC' | 'STATUS'; without?: string }
   | { do: 'start-daemon' | 'stop-daemon' | 'idle' }
   | { do: 'command'; words: string[]; daemon: boolean; count?: Count }
 
-/** Milliseconds, system calls where they were to be counted, and what else there was to see. */
-export type Reply = { ms: number; calls?: number; memoryMib?: number } | { error: string }
+/** Milliseconds, system calls where they were to be counted, and what else there was to see; of a command what it printed. */
+export type Reply = { ms: number; calls?: number; memoryMib?: number; stdout?: string } | { error: string }
 
 const EXECUTABLE = resolve('dist/bin/tsnet')
 const PODS = 50
@@ -73,8 +75,17 @@ const orders: { [Kind in Order['do']]: (order: Extract<Order, { do: Kind }>) => 
     return { ms, ...(calls !== undefined && { calls }) }
   },
   command: async ({ words, daemon, count }) => {
-    const { ms, calls } = run(words, { env: daemonEnv(daemon), count })
-    return { ms, ...(calls !== undefined && { calls }) }
+    return run(words, { env: daemonEnv(daemon), count })
+  },
+  'cri-o': async ({ command, without }) => {
+    const env = { CNI_COMMAND: command, CNI_PATH: '/opt/cni/bin', ...daemonEnv(true) }
+    const all = Array.from({ length: size.attachments }, (_, index) => attachmentName(index))
+    const valid = all
+      .filter(({ containerId }) => containerId !== without)
+      .map(({ containerId, ifname }) => ({ containerID: containerId, ifname }))
+    const more = command === 'GC' ? { 'cni.dev/valid-attachments': valid } : {}
+    const { ms } = run([], { env, input: configOf(size.networks - 1, more), count: undefined })
+    return { ms }
   },
   'start-daemon': async () => {
     const began = performance.now()

@@ -14,7 +14,7 @@
 
 import type { NatBackend } from '../../src/model/network.ts'
 import { type Curve, curveOf } from '../curve.ts'
-import type { Report } from '../report.ts'
+import type { Line, Report } from '../report.ts'
 import { versionsOf } from '../versions.ts'
 import type { Count, Order, Size } from './host.ts'
 import { BenchHost, type Done } from './hosts.ts'
@@ -28,6 +28,9 @@ const SIZES: readonly Size[] = [
 /** What a container's coming and going may cost on a full host, over an empty one. */
 const FLAT = 1.2
 
+/** What it asks again and again, and what its start waits for. */
+const CRIO_MS = 50
+
 interface Work {
   name: string
   order: Order
@@ -36,6 +39,8 @@ interface Work {
   /** Instead of the number of turns: for what takes long. */
   rounds?: number
   budget?: number
+  /** In milliseconds, on the largest host. */
+  limit?: number
   value?: (done: Done) => number | undefined
   unit?: string
 }
@@ -98,6 +103,8 @@ const WITH_DAEMON: readonly Work[] = [
   { name: 'publish', order: command(true, 'publish', '9000:80', 'netns:probe'), budget: FLAT },
   { name: 'unpublish', order: command(true, 'unpublish', '9000'), budget: FLAT },
   ...listings(true),
+  { name: 'STATUS, as CRI-O asks', order: { do: 'cri-o', command: 'STATUS' }, limit: CRIO_MS },
+  { name: 'GC of a network, as CRI-O asks', order: { do: 'cri-o', command: 'GC' }, limit: CRIO_MS },
 ]
 
 export const benchScale = (rounds: number): Promise<Report> => benchScaleOf('nftables', rounds)
@@ -118,7 +125,7 @@ async function benchScaleOf(backend: NatBackend, rounds: number): Promise<Report
       title: `What work costs by the number of published ports on the host, with ${backend}`,
       unit: 'ms',
       versions: versionsOf('node', backend === 'nftables' ? 'nft' : 'iptables', 'linux'),
-      lines: [],
+      lines: limitsOf(WITH_DAEMON, curves),
       curves,
       notes: [
         ...SIZES.map(
@@ -132,6 +139,15 @@ async function benchScaleOf(backend: NatBackend, rounds: number): Promise<Report
     await Promise.all(hosts.map(host => host.end()))
   }
 }
+
+/** What is limited, on the largest host. */
+const limitsOf = (works: readonly Work[], curves: readonly Curve[]): Line[] =>
+  works.flatMap(({ name, limit }): Line[] => {
+    const found = curves.findLast(({ work }) => work === name)
+    const summary = found?.points.at(-1)?.summary
+    if (limit === undefined || found === undefined || summary === undefined) return []
+    return [{ work: name, by: found.by, unit: 'ms', summary, limit }]
+  })
 
 /** All works in turn on all hosts; the first round warms up, where there are several. */
 async function measure(
