@@ -3,7 +3,7 @@
  * as arguments.
  */
 
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { type Finished, runCommand } from '../ffi/command.ts'
 import { surroundings } from '../model/surroundings.ts'
@@ -22,6 +22,8 @@ export function findCommand(name: string): string | undefined {
 
 function isExecutable(path: string): boolean {
   try {
+    // Most folders have none, and an error takes much longer to make than the look.
+    if (statSync(path, { throwIfNoEntry: false }) === undefined) return false
     accessSync(path, constants.X_OK)
     return true
   } catch {
