@@ -6,6 +6,9 @@
 import { readdirSync, rmSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { type Snapshot, snapshot, waitFor } from 'tsnet/lab'
+import { openEcho } from '../../src/lab/servers.ts'
+import { parseIp } from '../../src/model/address/address.ts'
+import { inside, openNetns } from '../../src/netns/netns.ts'
 import type { NetworkDetails } from '../../src/networks/networks.ts'
 import type { ListedPort } from '../../src/publish/list.ts'
 import { webServer } from '../support/busybox.ts'
@@ -146,6 +149,44 @@ needPlugins(() => {
       t.same(await residue(scene), [])
     },
   )
+
+  t.test('ports of one address, ranges and UDP lead to a container, and others do not', async t => {
+    const scene = await open(t)
+    const { host, client, podman, tsnet } = scene
+    await podman.run('network', 'create', '-d', 'tsnet', 'front')
+    const ports = [
+      `${at.host.v4}:8070-8072:80-82`,
+      '127.0.0.1:8080:80',
+      '5353:53/udp',
+      '20000-20999:20000-20999/udp',
+    ]
+    const options = ports.flatMap(port => ['-p', port])
+    await podman.container('web', ['--network', 'front', ...options], ...webServer('web'))
+    t.equal(await clientReads(scene, 'v4', 8070), `web saw ${at.client.v4}\n`)
+    const page = await waitFor(() => host.fetch('http://127.0.0.1:8080/cgi-bin/who'), { what: 'localhost' })
+    t.match(page.body, /^web saw /)
+    await t.rejects(client.fetch(`http://${at.host.v4}:8080/`), 'of loopback alone')
+    const pid = await podman.run('inspect', '--format', '{{.State.Pid}}', 'web')
+    using container = openNetns(host.path(`/proc/${pid}/ns/net`))
+    for (const [port, inner] of [
+      [5353, 53],
+      [20_999, 20_999],
+    ] as const) {
+      using _echo = inside(container, () => openEcho('web', 'udp', inner, parseIp('0.0.0.0')))
+      t.match(await client.ask('udp', at.host.v4, port), { place: 'web', peer: at.client.v4 }, `${port}/udp`)
+    }
+    const listed = JSON.parse((await tsnet.run('ports', '--all', '--json')).stdout) as ListedPort[]
+    t.same(listed.map(({ hostPort, count = 1 }) => [hostPort, count]).sort(), [
+      [20_000, 1000],
+      [5353, 1],
+      [8070, 3],
+      [8080, 1],
+    ])
+    await podman.run('rm', '-f', '-t', '0', 'web')
+    await podman.run('network', 'rm', 'front')
+    await tsnet.run('network', 'rm', 'front')
+    t.same(await residue(scene), [])
+  })
 
   t.test('a network that is there is joined, beside others; one without ports leaves them out', async t => {
     const scene = await open(t)
