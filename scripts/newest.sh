@@ -29,7 +29,7 @@ fi
 
 if [ $# -eq 0 ]; then
   cd "$project"
-  set -- node scripts/test.js test/clients test/netns/bridge-role*.ts test/netns/drop-in-*.ts test/netns/loopback-role.ts \
+  set -- node scripts/test.js test/clients test/readme/runtime-pages.ts test/netns/bridge-role*.ts test/netns/drop-in-*.ts test/netns/loopback-role.ts \
     test/netns/nat-rules-*.ts test/netns/printed-commands.ts
 fi
 
