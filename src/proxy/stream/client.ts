@@ -10,6 +10,7 @@ import {
   type Source,
 } from '../../ffi/reactor/reactor.ts'
 import type { Timed } from '../../ffi/reactor/timers.ts'
+import type { Destination } from '../destination.ts'
 import type { FrozenConnection, FrozenHere } from '../frozen.ts'
 import type { Service } from '../worker/service.ts'
 
@@ -57,6 +58,9 @@ export abstract class StreamClient implements Source, Timed {
 
   /** Ends it the hard way: whoever is connected sees a reset. */
   abstract reset(): void
+
+  /** Clients are taken to other targets. @returns the one that it goes on with, and that is none of them */
+  abstract retargeted(): Destination | undefined
 
   /** Stands still, and lets go of the sockets without closing them. */
   abstract freeze(): FrozenHere<FrozenConnection>

@@ -18,6 +18,7 @@ import {
   SOL_SOCKET,
 } from '../../ffi/socket.ts'
 import { BYTES_IN, BYTES_OUT } from '../counters.ts'
+import type { Destination } from '../destination.ts'
 import type { FrozenConnection, FrozenHere } from '../frozen.ts'
 import type { Balance } from '../worker/balance.ts'
 import { ALL_EVENTS, CLIENT, END_EVENTS, StreamClient, type StreamHost, TARGET } from './client.ts'
@@ -133,6 +134,10 @@ export class Connection extends StreamClient implements Task {
 
   reset(): void {
     this.#leave(true)
+  }
+
+  retargeted(): Destination | undefined {
+    return this.#balance.leftBy(this.service.balance, this.#choice)
   }
 
   #move(): void {

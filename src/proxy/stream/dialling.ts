@@ -6,7 +6,7 @@
  *        ▼ │ retry
  *       held
  *
- * When a target fails the next one is tried; when all have, the client is held, if it may wait for one to
+ * When a target fails, or is left, the next one is tried; when all have, the client is held, if it may wait for one to
  * listen, or reset. What epoll says of the client meanwhile is remembered for the Connection.
  */
 
@@ -69,12 +69,14 @@ export class Dialling extends StreamClient {
 
   expire(): void {
     if (this.#target >= 0) this.#failed()
-    else {
-      // Others may have come while it was held.
-      this.#balance = this.service.balance
-      this.#tried = undefined
-      this.#dial()
-    }
+    else this.#again()
+  }
+
+  /** Others may have come meanwhile. */
+  #again(): void {
+    this.#balance = this.service.balance
+    this.#tried = undefined
+    this.#dial()
   }
 
   reset(): void {
@@ -84,6 +86,15 @@ export class Dialling extends StreamClient {
     this.#hangUp()
     resetOnClose(this.client)
     this.service.leave(this.port, this.client)
+  }
+
+  /** Who is still being asked and is left is waited for no longer. */
+  retargeted(): undefined {
+    if (this.#target < 0 || isConnected(this.#target)) return
+    if (this.#balance.leftBy(this.service.balance, this.#choice) === undefined) return
+    this.service.reactor.timers.clear(this)
+    this.#hangUp()
+    this.#again()
   }
 
   /**

@@ -1,5 +1,6 @@
 /**
- * A published range of TCP or SCTP ports: accepts clients and starts to dial for each.
+ * A published range of TCP or SCTP ports: accepts clients and starts to dial for each. Clients stay with a target that is led
+ * to no more, as long as it is there (farewell.ts).
  *
  * Accepted sockets have their options from the one that listened: at its first client it gets them. Who was connected
  * before that has none yet, so until nobody waits any more each client gets its own.
@@ -13,12 +14,14 @@ import { errno, libc } from '../../ffi/ffi.ts'
 import { type Endpoint, readSockaddr } from '../../ffi/sockaddr.ts'
 import { resetOnClose, SOCK_CLOEXEC, SOCK_NONBLOCK } from '../../ffi/socket.ts'
 import { ACCEPTED, ACTIVE, DENIED } from '../counters.ts'
+import type { Destination } from '../destination.ts'
 import { setStreamOptions } from '../dial.ts'
 import type { FrozenClient, FrozenHere } from '../frozen.ts'
 import { Service } from '../worker/service.ts'
 import { StreamClient, type StreamHost } from './client.ts'
 import { Connection } from './connection.ts'
 import { Dialling } from './dialling.ts'
+import { Farewell } from './farewell.ts'
 import { proxyHeader } from './proxy-header.ts'
 
 /** Accepted in one turn before others get theirs. */
@@ -59,6 +62,21 @@ export class StreamService extends Service implements StreamHost {
   protected takeLast(): void {
     for (const [tag, listener] of this.sockets.entries()) {
       for (let left = BACKLOG; left > 0 && this.#accept(listener, tag); left--);
+    }
+  }
+
+  override retarget(destinations: Destination[]): void {
+    super.retarget(destinations)
+    const left = new Map<Destination, StreamClient[]>()
+    for (const client of this.#clients()) {
+      const target = client.retargeted()
+      if (target !== undefined) left.set(target, [...(left.get(target) ?? []), client])
+    }
+    for (const [target, clients] of left) {
+      const farewell = new Farewell(this, () => {
+        for (const client of clients) client.reset()
+      })
+      farewell.ask(target, clients[0]?.port ?? 0)
     }
   }
 

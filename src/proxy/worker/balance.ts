@@ -67,6 +67,13 @@ export class Balance {
     return seat === undefined ? -1 : other.#seats.indexOf(seat)
   }
 
+  /** The target, where it can be told from others and another has it no more. */
+  leftBy(other: Balance, index: number): Destination | undefined {
+    const destination = this.destinations[index]
+    const isNamed = destination !== undefined && nameOf(destination) !== undefined
+    return isNamed && this.indexIn(other, index) < 0 ? destination : undefined
+  }
+
   #byName(): Map<string | undefined, Seat> {
     const known = new Map(this.destinations.map((each, index) => [nameOf(each), this.#seats[index] as Seat]))
     known.delete(undefined)

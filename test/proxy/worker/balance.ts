@@ -32,6 +32,21 @@ t.test('a target that did not answer comes last for a second', async t => {
   t.equal(balance.choose(undefined, 6001), 0)
 })
 
+t.test('a target is left where another has it no more, and where it can be told from others', t => {
+  const at = (last: number, netns?: number): Destination => ({
+    kind: 'ip',
+    domain: 2,
+    address: Uint8Array.of(2, 0, 0, 80, 10, 0, 0, last),
+    netns,
+  })
+  const before = new Balance([at(1), at(2), at(3, 7)])
+  const now = new Balance([at(2), at(4)], before)
+  t.equal(before.leftBy(now, 0), before.destinations[0])
+  t.equal(before.leftBy(now, 1), undefined, 'it stays')
+  t.equal(before.leftBy(now, 2), undefined, 'what is behind a descriptor is not known')
+  t.end()
+})
+
 t.test('a target that stays keeps its clients when others come and go', async t => {
   const at = (last: number): Destination => ({
     kind: 'ip',
