@@ -154,7 +154,12 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   await parts.names.begin(inherited?.doors)
   lock ??= await lockAlone(SUCCESSION_WITHIN_MS)
   succession.begin()
-  const whole = keepWhole({ log, warn }, () => fastPath.busy, parts.observing.reconciled)
+  const whole = keepWhole(
+    { log, warn },
+    () => fastPath.busy,
+    parts.observing.reconciled,
+    () => parts.hostNetworks.rulesLost(),
+  )
   whole?.begin()
   using _ = afterWork(giveBackMemory)
 

@@ -17,7 +17,7 @@ import * as k from '../netlink/constants.ts'
 import { findLink } from '../netlink/link/link.ts'
 import { Listener, LOSSES, PORTS, withoutPort } from '../netlink/listener.ts'
 import { openNetlink } from '../netlink/netlink.ts'
-import { type Notice, noticeOf, RuleNotices } from '../network/reconcile/notices.ts'
+import { concernsHosts, type Notice, noticeOf, RuleNotices } from '../network/reconcile/notices.ts'
 import {
   concernedBridge,
   concernsLimits,
@@ -54,6 +54,7 @@ export class KeepWhole {
   /** Of what goes wrong. */
   readonly #warn: (line: string) => void
   readonly #isBusy: () => boolean
+  readonly #hostsLost: () => void
   readonly #rests = new Rests()
   readonly #findings: Findings
   readonly #listeners: { listener: Listener; hear: (listener: Listener) => boolean }[] = []
@@ -83,8 +84,14 @@ export class KeepWhole {
   #isOver = false
 
   /** Hears from now on; what it hears is looked at from `begin` on. @throws SystemError */
-  constructor({ log, warn }: Logs, isBusy: () => boolean, told: (found: Found[]) => void) {
+  constructor(
+    { log, warn }: Logs,
+    isBusy: () => boolean,
+    told: (found: Found[]) => void,
+    hostsLost: () => void,
+  ) {
     this.#warn = warn
+    this.#hostsLost = hostsLost
     this.#findings = new Findings(this.#rests, { log, warn }, told)
     this.#isBusy = isBusy
     this.#listeners.push({
@@ -102,6 +109,7 @@ export class KeepWhole {
         hear: listener =>
           listener.drain(message => {
             if (notices.concernsRules(message)) this.#rules = true
+            if (concernsHosts(message)) this.#hostsLost()
           }),
       })
     }
@@ -280,14 +288,16 @@ export class KeepWhole {
  * Undefined where the kernel lets nobody hear.
  * @param isBusy whether calls are being done here
  * @param told hears what was put back, and what could not be
+ * @param hostsLost hears that rules of networks over many hosts are gone
  */
 export function keepWhole(
   logs: Logs,
   isBusy: () => boolean,
   told: (found: Found[]) => void,
+  hostsLost: () => void,
 ): KeepWhole | undefined {
   try {
-    return new KeepWhole(logs, isBusy, told)
+    return new KeepWhole(logs, isBusy, told, hostsLost)
   } catch (thrown) {
     if (!hasCode(thrown, 'EPERM', 'EACCES', 'EMFILE', 'ENFILE', 'missing')) throw thrown
     logs.warn(`what others take away is not noticed: ${messageOf(thrown)}`)

@@ -8,6 +8,7 @@
  *       │ keys.ts            what stands there, and what others wrote there
  *       ▼ membership.ts      its claim (holding.ts); who the others are (following.ts, members.ts), and when that changes
  *     presence.ts ──▶ leading.ts ──▶ carrier/     routes, neighbours, entries and the guard, in the kernel
+ *       │ looking.ts         when that is looked at; losses.ts: what others take away of it
  *       │ underlay.ts        where this host is reached
  *       │ kept.ts            its prefix, as a file: all that an ADD needs
  *       │ names/             what containers of all hosts are called
@@ -23,5 +24,6 @@
  */
 
 export { HOST_STATES, type HostDetails, type HostRow } from './listed.ts'
+export { type Loss, Losses } from './losses.ts'
 export type { Away, AwayChange, NameWord } from './names/names.ts'
 export { type Passing, Presence } from './presence.ts'

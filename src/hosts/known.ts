@@ -1,8 +1,9 @@
 /**
- * Who the other hosts were when something was last heard of them, as a file: so a host that boots while etcd is away leads
- * to them.
+ * Who the other hosts were when something was last heard of them, and what they said of their containers, as files: so a host
+ * that boots while etcd is away leads to them, and finds them by name.
  *
  *     /var/lib/tsnet/hosts/members/front.json
+ *     /var/lib/tsnet/hosts/names/front.json
  *
  * It counts as long as this host's own prefix does (kept.ts): until then nobody else can have theirs either, if they were
  * there. Whatever etcd says once it is there counts instead.
@@ -44,17 +45,35 @@ export const readKnown = (network: string): Known | undefined => readState<Known
 export const writeKnown = (network: string, known: Known | undefined): void =>
   writeState(fileOf(network), known)
 
+/** A key below those of the network's names, and what it says (names/words.ts). */
+export interface KnownName {
+  key: string
+  value: string
+}
+
+const namesFileOf = (network: string): string => `lasting/hosts/names/${network}.json`
+const namesShape = record({ names: listOf(record({ key: text, value: text })) })
+
+export const readKnownNames = (network: string): KnownName[] =>
+  readState<{ names: KnownName[] }>(namesFileOf(network), namesShape)?.names ?? []
+
+/** @param names undefined: nobody is known any more */
+export const writeKnownNames = (network: string, names: KnownName[] | undefined): void =>
+  writeState(namesFileOf(network), names && { names })
+
 /** So long after a change was written the next one waits: with a thousand hosts that change it is 200 kB. */
 const BETWEEN_MS = 30_000
+/** Of the time, writing takes so little. */
+const SHARE = 0.01
 
-/** Writes it down as it changes. */
-export class KnownFile {
-  readonly #network: string
+/** Writes something down as it changes. */
+export class KnownFile<T> {
+  readonly #write: (known: T) => void
   #isChanged = false
-  #writtenAt = Number.NEGATIVE_INFINITY
+  #dueAt = Number.NEGATIVE_INFINITY
 
-  constructor(network: string) {
-    this.#network = network
+  constructor(write: (known: T) => void) {
+    this.#write = write
   }
 
   changed(): void {
@@ -62,11 +81,11 @@ export class KnownFile {
   }
 
   /** @param isLast nobody is there later who would write it */
-  write(known: () => Known, isLast = false): void {
+  write(known: () => T, isLast = false): void {
     const now = performance.now()
-    if (!this.#isChanged || (!isLast && now - this.#writtenAt < BETWEEN_MS)) return
+    if (!this.#isChanged || (!isLast && now < this.#dueAt)) return
     this.#isChanged = false
-    this.#writtenAt = now
-    writeKnown(this.#network, known())
+    this.#write(known())
+    this.#dueAt = now + Math.max(BETWEEN_MS, (performance.now() - now) / SHARE)
   }
 }

@@ -3,7 +3,7 @@
  *
  *     remember()              who was known when the machine went down, where the kernel holds nothing yet
  *     claimed(), changed()    who is there: what the kernel holds is made that
- *     look()                  and kept so
+ *     look()                  and kept so, when something of it is gone (misses)
  *
  * Before all is read nothing is taken away: what an earlier daemon left would go, and come again.
  */
@@ -11,6 +11,7 @@
 import { Carrier, linkAddress, type Underlay } from './carrier/carrier.ts'
 import { Egress, removeEgress } from './egress/egress.ts'
 import type { Layout } from './keys.ts'
+import type { Loss } from './losses.ts'
 import type { Member, MembersChange } from './members.ts'
 
 export interface LeadingOptions {
@@ -76,6 +77,23 @@ export class Leading {
     this.#underlay = underlay
     this.#carrier?.carrier.look(underlay)
     this.#leave()
+  }
+
+  /** Whether one of these is something that it has made. */
+  misses(losses: ReadonlySet<Loss>): boolean {
+    const carrier = this.#carrier?.carrier
+    if (losses.has('anything') || carrier === undefined) return true
+    return [...losses].some(key => carrier.holds(key))
+  }
+
+  /** Nothing was refused. */
+  get isWhole(): boolean {
+    return this.#carrier?.carrier.isWhole ?? true
+  }
+
+  /** By which packets go to other hosts. */
+  get links(): number[] {
+    return [this.#underlay.index, this.#carrier?.carrier.link?.index].filter(index => index !== undefined)
   }
 
   remove(): void {

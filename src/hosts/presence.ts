@@ -5,8 +5,8 @@
  *                  │          └────────▶ Leading ──▶ the kernel
  *                  └─────────changed─────┘  └──▶ file of who is known (known.ts) ──▶ another boot
  *
- * A look, every few seconds, compares: addresses of the underlay that changed are told to the others, and what the kernel
- * lost comes back. When the daemon ends, everything stays: packets need no daemon.
+ * A look compares: addresses of the underlay that changed are told to the others, and what the kernel lost comes back. It is
+ * taken when the kernel tells of such a thing (losses.ts), and now and then (looking.ts). When the daemon ends, everything stays: packets need no daemon.
  */
 
 import { hostname } from 'node:os'
@@ -31,9 +31,19 @@ import {
   writeHeld,
 } from './kept.ts'
 import { emptyView, keysOf, type Layout } from './keys.ts'
-import { type Known, KnownFile, readKnown, writeKnown } from './known.ts'
+import {
+  type Known,
+  KnownFile,
+  type KnownName,
+  readKnown,
+  readKnownNames,
+  writeKnown,
+  writeKnownNames,
+} from './known.ts'
 import { Leading } from './leading.ts'
 import { type HostDetails, type HostRow, rowsOf } from './listed.ts'
+import { Looking } from './looking.ts'
+import type { Loss } from './losses.ts'
 import type { MembersChange } from './members.ts'
 import { Membership } from './membership.ts'
 import { type AwayChange, HostNames } from './names/names.ts'
@@ -44,9 +54,10 @@ import { findUnderlay } from './underlay.ts'
 
 /** Between signs of life; less where hosts are given up sooner. */
 const BEAT_MS = 5_000
-const LOOK_MS = 5_000
 /** Until there is an address at which others reach this host. */
 const RETRY_MS = 2_000
+/** Addresses that this host has for so long are its own. */
+const MOVED_MS = 3_000
 /** After the last word of a host its containers are found no more; its routes may stay longer. */
 const NAMES_KEPT_S = 60
 
@@ -70,7 +81,8 @@ export class Presence {
   #leading: Leading | undefined
   #claim: Claim | undefined
   readonly #known: Known | undefined
-  readonly #knownFile: KnownFile
+  readonly #knownFile: KnownFile<Known>
+  readonly #knownNames: KnownFile<KnownName[]>
   readonly #stranded: Stranded
   #settle: () => void = () => {}
   /** This host leads to all others, or need not be waited for: an ADD works. */
@@ -78,21 +90,44 @@ export class Presence {
     this.#settle = resolve
   })
   #trouble: string | undefined
+  #moving: { to: string; since: number } | undefined
+  /** By which address etcd was reached when that was last asked. */
+  #toEtcd: string | undefined
+  readonly #looking: Looking
 
-  /** @param hear of containers of other hosts */
+  /**
+   * @param hear of containers of other hosts
+   * @param looked is called after each look: `links` may be others
+   */
   constructor(
     network: string,
     options: HostsNetwork,
     log: (line: string) => void,
     hear: (changes: AwayChange[]) => void,
+    looked: () => void = () => {},
   ) {
+    this.#looking = new Looking(
+      {
+        prepare: () => this.#reachEtcd(),
+        look: () => {
+          this.#do(() => this.#look())
+          looked()
+        },
+        // What a look found amiss is so until the next one.
+        glance: () => this.#trouble === undefined && this.#do(() => this.#glance()),
+        isAmiss: () => this.#isElsewhere() || this.#leading?.isWhole === false,
+        restMs: () => (this.#underlay === undefined ? RETRY_MS : undefined),
+      },
+      this.#ended.signal,
+    )
     this.network = network
     this.options = options
     this.#id = hostId()
     this.#log = log
     this.#etcd = new Etcd(options.etcd)
     this.#known = readKnown(network)
-    this.#knownFile = new KnownFile(network)
+    this.#knownFile = new KnownFile(each => writeKnown(network, each))
+    this.#knownNames = new KnownFile(each => writeKnownNames(network, each))
     this.#stranded = new Stranded(network, options.pools)
     this.names = new HostNames({
       store: this.#etcd,
@@ -100,7 +135,10 @@ export class Presence {
       id: this.#id,
       pools: options.pools,
       ttlS: Math.min(NAMES_KEPT_S, options.routesKeptS),
-      changed: hear,
+      changed: changes => {
+        this.#knownNames.changed()
+        hear(changes)
+      },
       log,
     })
   }
@@ -161,7 +199,7 @@ export class Presence {
     const held = this.#held
     if (held !== undefined && isBelieved(held)) this.#settle()
     this.names.begin()
-    this.#running = this.#live()
+    this.#running = this.#looking.run()
   }
 
   /** What the kernel and etcd hold stays. */
@@ -184,6 +222,7 @@ export class Presence {
     this.#do(() => removeEgress(this.network))
     this.#do(() => this.#leading?.remove())
     this.#do(() => writeKnown(this.network, undefined))
+    this.#do(() => writeKnownNames(this.network, undefined))
     if (this.#claim !== undefined) await this.#etcd.revoke(this.#claim.word).catch(() => {})
     this.#etcd[Symbol.dispose]()
   }
@@ -193,19 +232,34 @@ export class Presence {
     return { pools, carrier, port }
   }
 
-  async #live(): Promise<void> {
-    const { signal } = this.#ended
-    while (!signal.aborted) {
-      if (this.#underlay === undefined && this.options.underlay === undefined) await this.#reachEtcd()
-      if (signal.aborted) return
-      this.#do(() => this.#look())
-      await sleep(this.#underlay === undefined ? RETRY_MS : LOOK_MS, undefined, { signal }).catch(() => {})
-    }
+  /** Indices of the links of which this network wants to hear. */
+  get links(): number[] {
+    return this.#leading?.links ?? []
+  }
+
+  /** Others took something away. It comes back at once, but for what goes again and again. */
+  lost(losses: ReadonlySet<Loss>): void {
+    if (this.#leading?.misses(losses) !== false) this.#looking.due()
+  }
+
+  /** What others do not tell of, and is known here: hosts whose time is over, and who is to be written down. */
+  #glance(): void {
+    if (this.#underlay === undefined) return
+    this.#membership?.look()
+    this.#writeKnown()
+    if (this.#claim !== undefined) this.#stranded.look(prefixesOf(this.options.pools, this.#claim.number))
   }
 
   /** So that it is known by which address it is reached. */
   async #reachEtcd(): Promise<void> {
+    if (this.#underlay !== undefined || this.options.underlay !== undefined) return
     await this.#etcd.range(keysOf(this.options.etcd.keys, this.network).layout).catch(() => {})
+  }
+
+  #isElsewhere(): boolean {
+    const before = this.#toEtcd
+    this.#toEtcd = this.#etcd.localAddress
+    return before !== this.#toEtcd
   }
 
   #look(): void {
@@ -213,13 +267,28 @@ export class Presence {
     const toEtcd = this.#etcd.localAddress ?? this.#known?.address
     const found = findUnderlay(this.options.underlay, toEtcd, own)
     const before = this.#underlay
+    if (before !== undefined && this.#isMoving(before, found)) {
+      this.#leading?.look({ ...found, addresses: before.addresses })
+      return
+    }
     this.#underlay = found
     if (before?.addresses.join() !== found.addresses.join()) this.#beginMembership(found)
     else this.#leading?.look(found)
-    this.#membership?.look()
-    this.#writeKnown()
-    if (this.#claim !== undefined) this.#stranded.look(prefixesOf(this.options.pools, this.#claim.number))
     if (before !== undefined && before.mtu !== found.mtu) this.#writeDown()
+  }
+
+  /**
+   * Whether this host has other addresses, and not for long: with its cable an address comes and goes while the kernel looks
+   * who else has it, and the others would be told of each.
+   */
+  #isMoving(before: Underlay, found: Underlay): boolean {
+    const to = found.addresses.join()
+    const now = performance.now()
+    if (to === before.addresses.join()) this.#moving = undefined
+    else if (this.#moving?.to !== to) this.#moving = { to, since: now }
+    if (this.#moving === undefined || now - this.#moving.since >= MOVED_MS) return false
+    this.#looking.due()
+    return true
   }
 
   #beginMembership(underlay: Underlay): void {
@@ -268,7 +337,10 @@ export class Presence {
       log: this.#log,
     })
     this.#membership = next
-    if (known !== undefined && held !== undefined) this.#do(() => leading.remember(held.number))
+    if (known !== undefined && held !== undefined) {
+      this.#do(() => leading.remember(held.number))
+      this.names.remember(known.members, readKnownNames(network))
+    }
     void (async () => {
       await last?.end()
       if (!this.#ended.signal.aborted && this.#membership === next) next.begin()
@@ -306,6 +378,8 @@ export class Presence {
     const { members, view } = membership
     const { cluster, revision } = view
     this.#knownFile.write(() => ({ cluster, revision, address, members }), isLast)
+    // Who has not heard anything yet knows no better than what is written.
+    if (this.names.isKnown) this.#knownNames.write(() => this.names.known, isLast)
   }
 
   #writeDown(): void {
@@ -327,6 +401,7 @@ export class Presence {
       this.#trouble = undefined
     } catch (thrown) {
       const trouble = messageOf(thrown)
+      this.#looking.due()
       if (trouble !== this.#trouble) this.#log(`network ${this.network}: ${trouble}`)
       this.#trouble = trouble
     }

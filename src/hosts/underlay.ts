@@ -53,8 +53,8 @@ export function findUnderlay(
   const family = familyOf(first.address)
   const other = all.find(({ index, address }) => index === first.index && familyOf(address) !== family)
   const addresses = [first, ...(other === undefined ? [] : [other])].map(({ address }) => ipOf(address))
-  const { name, mtu } = getLink(nl, { index: first.index })
-  return { addresses, mtu, link: name }
+  const { index, name, mtu } = getLink(nl, { index: first.index })
+  return { addresses, mtu, link: name, index }
 }
 
 const within = (all: readonly Address[], wanted: Cidr): Address | undefined =>

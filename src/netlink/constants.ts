@@ -57,9 +57,14 @@ export const RTM_GETNSID = 90
 export const RTM_NEWSTATS = 92
 export const RTM_GETSTATS = 94
 export const RTNLGRP_LINK = 1
+export const RTNLGRP_NEIGH = 3
 export const RTNLGRP_TC = 4
 export const RTNLGRP_IPV4_IFADDR = 5
+export const RTNLGRP_IPV4_ROUTE = 7
+export const RTNLGRP_IPV4_RULE = 8
 export const RTNLGRP_IPV6_IFADDR = 9
+export const RTNLGRP_IPV6_ROUTE = 11
+export const RTNLGRP_IPV6_RULE = 19
 export const RTNLGRP_IPV4_NETCONF = 24
 export const RTNLGRP_IPV6_NETCONF = 25
 

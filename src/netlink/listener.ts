@@ -27,8 +27,12 @@ import {
   NETLINK_ADD_MEMBERSHIP,
   RTM_DELADDR,
   RTM_DELLINK,
+  RTM_DELNEIGH,
   RTM_DELQDISC,
+  RTM_DELROUTE,
+  RTM_DELRULE,
   RTM_DELTFILTER,
+  RTM_NEWADDR,
   RTM_NEWLINK,
   RTM_NEWNETCONF,
   RTM_NEWQDISC,
@@ -74,6 +78,11 @@ export class Listener implements Disposable {
     }
   }
 
+  /** Lets through something else from now on. */
+  refilter(filter: readonly FilterStep[]): void {
+    attach(this.#fd.number, filter)
+  }
+
   /** To wait for. */
   get number(): number {
     return this.#fd.number
@@ -111,6 +120,8 @@ const [LOAD, LOAD_2, LOAD_1, IF_EQUAL, IF_SET, RETURN] = [0x20, 0x28, 0x30, 0x15
 const [ALL, NONE] = [0xffffffff, 0]
 /** Of nlmsg_len, nlmsg_type and nlmsg_pid in struct nlmsghdr; of family, flags and change in struct ifinfomsg behind it. */
 const [LENGTH_AT, TYPE_AT, PORT_AT, FAMILY_AT, FLAGS_AT, CHANGE_AT] = [0, 4, 12, 16, 24, 28]
+/** Of the interface in struct ifinfomsg and struct ndmsg; of who made a route in struct rtmsg. */
+const [INDEX_AT, PROTOCOL_AT] = [20, 21]
 /** What a link that is new says has changed. */
 const EVERYTHING = 0xffffffff
 /** Of a message that tells one setting of a link. */
@@ -159,6 +170,32 @@ export const PORTS: readonly FilterStep[] = [
   [RETURN, 0, 0, ALL],
   [RETURN, 0, 0, NONE],
 ]
+
+/**
+ * Of what rtnetlink tells: routes of a protocol and rules that go, addresses that come or go, and what happens to some links
+ * and to neighbours on them.
+ */
+export function lossesOf(protocol: number, links: readonly number[]): FilterStep[] {
+  const [route, link, none, pass] = [9, 11, 12 + links.length, 13 + links.length]
+  const to = (step: number, at: number): number => step - at - 1
+  return [
+    [LOAD_2, 0, 0, TYPE_AT],
+    [IF_EQUAL, to(route, 1), 0, swapped(RTM_DELROUTE) >>> 16],
+    [IF_EQUAL, to(pass, 2), 0, swapped(RTM_DELRULE) >>> 16],
+    [IF_EQUAL, to(pass, 3), 0, swapped(RTM_NEWADDR) >>> 16],
+    [IF_EQUAL, to(pass, 4), 0, swapped(RTM_DELADDR) >>> 16],
+    [IF_EQUAL, to(link, 5), 0, swapped(RTM_NEWLINK) >>> 16],
+    [IF_EQUAL, to(link, 6), 0, swapped(RTM_DELLINK) >>> 16],
+    [IF_EQUAL, to(link, 7), 0, swapped(RTM_DELNEIGH) >>> 16],
+    [RETURN, 0, 0, NONE],
+    [LOAD_1, 0, 0, PROTOCOL_AT],
+    [IF_EQUAL, to(pass, 10), to(none, 10), protocol],
+    [LOAD, 0, 0, INDEX_AT],
+    ...links.map((index, i): FilterStep => [IF_EQUAL, to(pass, 12 + i), 0, swapped(index)]),
+    [RETURN, 0, 0, NONE],
+    [RETURN, 0, 0, ALL],
+  ]
+}
 
 function attach(fd: number, program: readonly FilterStep[]): void {
   const code = new Uint8Array(Math.max(64, 8 * program.length)) // struct sock_filter[]

@@ -10,6 +10,7 @@ import { attributes, payload } from './attributes.ts'
 import { addressFamily, ip, struct, u8, u32 } from './codecs.ts'
 import { command } from './command.ts'
 import * as k from './constants.ts'
+import type { Message } from './message.ts'
 import type { Netlink, Request } from './netlink.ts'
 
 const message = payload(
@@ -73,6 +74,10 @@ export const listPolicyRules = (nl: Netlink, family: Family, protocol: number): 
         }),
       ]
     })
+
+/** Who made a rule; undefined: it does not say. @throws MalformedError */
+export const protocolOfRule = ({ payload }: Pick<Message, 'payload'>): number | undefined =>
+  message.decode(payload).attributes.protocol
 
 /** Nothing is suppressed. */
 const ANY_LENGTH = 0xffffffff

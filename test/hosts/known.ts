@@ -2,7 +2,14 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { type Known, KnownFile, readKnown, writeKnown } from '../../src/hosts/known.ts'
+import {
+  type Known,
+  KnownFile,
+  readKnown,
+  readKnownNames,
+  writeKnown,
+  writeKnownNames,
+} from '../../src/hosts/known.ts'
 import { parseIp } from '../../src/model/address/address.ts'
 
 const known: Known = {
@@ -45,8 +52,17 @@ t.test('a file that makes no sense is as good as none', async t => {
   }
 })
 
+t.test('what others said of their containers is kept as it was said', async t => {
+  const names = [{ key: '/tsnet/_names/front/0000000000000001/0123456789abcdef', value: '{"names":["web"]}' }]
+  t.strictSame(readKnownNames('front'), [])
+  writeKnownNames('front', names)
+  t.strictSame(readKnownNames('front'), names)
+  writeKnownNames('front', undefined)
+  t.strictSame(readKnownNames('front'), [])
+})
+
 t.test('it is written as it changes, not with each change, and in the end in any case', async t => {
-  const file = new KnownFile('front')
+  const file = new KnownFile<Known>(each => writeKnown('front', each))
   const at = (revision: number) => () => ({ ...known, revision })
   file.write(at(1))
   t.equal(readKnown('front'), undefined, 'nothing has changed')

@@ -78,6 +78,22 @@ t.test(
   },
 )
 
+t.test('where nothing may leave meanwhile, rules that others take away are back at once', async t => {
+  const { site, one, ids, leave } = await worldOf(t, 'nftables', 'vxlan')
+  await leave({ host: ids[2], address: FIXED[0], address6: FIXED[1] })
+  const a = await site.container(one, 'a')
+  t.equal(await seenAs(a, OUTSIDE[0]), FIXED[0])
+  const isThere = async (what: string) =>
+    (await one.host.run('sh', '-c', 'ip rule; ip -6 rule; nft list tables')).stdout.includes(what)
+  for (const [i, what] of ['20117:', '20116:', 'tsnet-out-'].entries()) {
+    const began = performance.now()
+    await one.host.run('sh', '-c', DAMAGE[i] ?? '')
+    await waitFor(() => isThere(what), { what: `${what} is back`, withinMs: 20_000 })
+    t.comment(`figure: hosts, ${DAMAGE[i]}: ${Math.round(performance.now() - began)} ms`)
+  }
+  await becomes('it leaves as it did', FIXED[0], a, OUTSIDE[0])
+})
+
 for (const otherwise of ['none', 'own'] as const) {
   t.test(
     `where the host of choice is gone, ${otherwise} takes its place, and it has it again once it is back`,

@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { waitFor } from 'tsnet/lab'
-import type { Claim } from '../../src/hosts/claim.ts'
+import { type Claim, claim, readView } from '../../src/hosts/claim.ts'
 import { Etcd } from '../../src/hosts/etcd/etcd.ts'
 import { keysOf, type Layout } from '../../src/hosts/keys.ts'
 import type { Member } from '../../src/hosts/members.ts'
@@ -120,6 +120,42 @@ t.test('fifty hosts that come at once have a prefix each, and each knows all oth
   const hosts = Array.from({ length: 50 }, (_, n) => stack.use(hostAt(n, optionsOf(server.endpoints))))
   await complete(hosts, 'all know each other')
   t.equal(new Set(numbersOf(hosts)).size, 50)
+})
+
+t.test('two hundred that claim at once have a prefix each', async t => {
+  await using server = await etcdServer()
+  using etcd = new Etcd(optionsOf(server.endpoints), 1_000)
+  const claims = await Promise.all(
+    Array.from({ length: 200 }, (_, n) =>
+      claim({
+        store: etcd,
+        keys,
+        self: {
+          id: (n + 1).toString(16).padStart(16, '0'),
+          layout,
+          word: {
+            name: `host${n}`,
+            addresses: [parseIp(`10.0.0.${n + 1}`)],
+            mac: `06:00:00:00:00:${n.toString(16).padStart(2, '0')}`,
+            instance: 'boot',
+          },
+          routesKeptS: 60,
+          prefixKeptS: 600,
+          beatMs: 300,
+        },
+        clock: () => uptime() * 1_000,
+        pause: ms => sleep(ms),
+        random: Math.random,
+      }),
+    ),
+  )
+  t.equal(new Set(claims.map(({ number }) => number)).size, 200)
+  const view = await readView(etcd, keys)
+  t.equal(view.claims.size, 200)
+  t.ok(
+    [...view.hosts].every(([id, { value }]) => view.claims.get(value.number)?.value === id),
+    'the prefix that each speaks of is its own',
+  )
 })
 
 t.test(

@@ -98,6 +98,10 @@ t.test(
     t.strictSame(await told(a, 'b'), [b.v4])
     const d = await site.container(two, 'd')
     t.strictSame(await told(b, 'd'), [d.v4], 'on its own host it is found at once')
+    // Who starts meanwhile knows what was written down.
+    await one.daemon.stop()
+    one.daemon = await one.tsnet.daemon()
+    await untilTold(a, 'b', [b.v4])
     await site.startEtcd()
     await untilTold(a, 'd', [d.v4])
 

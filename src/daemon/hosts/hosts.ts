@@ -8,7 +8,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HostTrouble } from '../../control/held-ports.ts'
-import type { Away, AwayChange, HostRow, NameWord, Presence } from '../../hosts/hosts.ts'
+import type { Away, AwayChange, HostRow, Losses, NameWord, Presence } from '../../hosts/hosts.ts'
 import { messageOf, TsnetError } from '../../model/errors.ts'
 import type { HostsNetwork } from '../../model/hosts/hosts.ts'
 import { shown } from '../../model/json/shown.ts'
@@ -32,6 +32,7 @@ export class HostNetworks {
   #hasLooked = false
   #isOver = false
   #turn: Promise<unknown> = Promise.resolve()
+  #losses: Losses | undefined
 
   /** @param hear of containers of other hosts */
   constructor(log: (line: string) => void, hear: (network: string, changes: AwayChange[]) => void) {
@@ -82,10 +83,13 @@ export class HostNetworks {
     return this.#hasLooked && (this.#presences.get(network)?.names.isKnown ?? true)
   }
 
-  /** What the other hosts shall know of this host's containers. Returns at once. */
-  say(said: SaidByNetwork): void {
+  /** What the other hosts shall know of this host's containers, and where that is something else now. Returns at once. */
+  say(said: SaidByNetwork, changed: ReadonlySet<string>): void {
     this.#said = said
-    for (const each of this.#presences.values()) this.#sayOn(each)
+    for (const network of changed) {
+      const presence = this.#presences.get(network)
+      if (presence !== undefined) this.#sayOn(presence)
+    }
   }
 
   #sayOn({ network, names }: Presence): void {
@@ -116,10 +120,29 @@ export class HostNetworks {
     if (all.length > 0) await Promise.race([Promise.all(all), sleep(withinMs, undefined, { ref: false })])
   }
 
+  /** Rules of ours are gone, of whatever. */
+  rulesLost(): void {
+    this.#lost(new Set(['anything']))
+  }
+
+  #lost(losses: ReadonlySet<string>): void {
+    for (const each of this.#presences.values()) each.lost(losses)
+  }
+
+  /** Hears of what others take away; where the kernel lets nobody hear, each minute's look finds it. */
+  #hearLosses(of: typeof Losses): void {
+    try {
+      this.#losses ??= new of(losses => this.#lost(losses), this.#log)
+    } catch (thrown) {
+      this.#complain(`what others take away between hosts is noticed late: ${messageOf(thrown)}`)
+    }
+  }
+
   /** Nothing is taken back: packets need no daemon. */
   async end(): Promise<void> {
     this.#isOver = true
     await this.#turn
+    await this.#losses?.[Symbol.asyncDispose]()
     await Promise.all([...this.#presences.values()].map(each => each.end()))
     this.#presences.clear()
   }
@@ -173,8 +196,10 @@ export class HostNetworks {
     }
     for (const [name, options] of wanted) {
       if (this.#presences.has(name) || this.#isOver) continue
-      const { Presence } = await import('../../hosts/hosts.ts')
-      const presence = new Presence(name, options, this.#log, changes => this.#hear(name, changes))
+      const { Losses, Presence } = await import('../../hosts/hosts.ts')
+      this.#hearLosses(Losses)
+      const watch = () => this.#losses?.watch([...this.#presences.values()].flatMap(({ links }) => links))
+      const presence = new Presence(name, options, this.#log, changes => this.#hear(name, changes), watch)
       this.#presences.set(name, presence)
       this.#sayOn(presence)
       presence.begin()

@@ -5,21 +5,17 @@
  */
 
 import type { NameWord } from '../../hosts/hosts.ts'
-import type { EntryIndex } from '../../records/entry-index.ts'
-import type { Called } from '../names/known.ts'
+import { type CalledEntries, Changes } from './changes.ts'
 import type { HostNetworks } from './hosts.ts'
 
 export class OwnNames {
-  readonly #index: Pick<EntryIndex<{ called: Called }>, 'others'>
+  readonly #changes: Changes
   readonly #networks: Pick<HostNetworks, 'isNeeded' | 'say'>
-  #seen: readonly unknown[] | undefined
+  readonly #said = new Map<string, Map<string, NameWord>>()
   #next: NodeJS.Immediate | undefined
 
-  constructor(
-    index: Pick<EntryIndex<{ called: Called }>, 'others'>,
-    networks: Pick<HostNetworks, 'isNeeded' | 'say'>,
-  ) {
-    this.#index = index
+  constructor(index: CalledEntries, networks: Pick<HostNetworks, 'isNeeded' | 'say'>) {
+    this.#changes = new Changes(index)
     this.#networks = networks
   }
 
@@ -33,16 +29,14 @@ export class OwnNames {
   }
 
   look(): void {
-    if (!this.#networks.isNeeded) return
-    const entries = this.#index.others()
-    if (entries === this.#seen) return
-    this.#seen = entries
-    const said = new Map<string, Map<string, NameWord>>()
-    for (const { owner, value } of entries) {
-      const { network } = value.called
-      const there = said.get(network) ?? new Map<string, NameWord>()
-      said.set(network, there.set(owner, value.called))
+    const changes = this.#networks.isNeeded ? this.#changes.next() : undefined
+    if (changes === undefined) return
+    const { go, come } = changes
+    for (const [owner, { network }] of go) this.#said.get(network)?.delete(owner)
+    for (const [owner, called] of come) {
+      const there = this.#said.get(called.network) ?? new Map<string, NameWord>()
+      this.#said.set(called.network, there.set(owner, called))
     }
-    this.#networks.say(said)
+    this.#networks.say(this.#said, new Set([...go, ...come].map(([, { network }]) => network)))
   }
 }

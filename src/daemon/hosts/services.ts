@@ -9,29 +9,20 @@ import type { Away } from '../../hosts/hosts.ts'
 import type { AwayMember, Container, ServiceName } from '../../model/publication/publication.ts'
 import { isThere } from '../../netns/container.ts'
 import { type Members, memberOf } from '../../publish/service/service.ts'
-import type { EntryIndex } from '../../records/entry-index.ts'
 import { readEntry } from '../../records/records.ts'
 import type { Called } from '../names/known.ts'
+import { type CalledEntries, Changes } from './changes.ts'
 import type { HostNetworks } from './hosts.ts'
 
-interface Named {
-  owner: string
-  called: Called
-}
-
 export class Services {
-  readonly #index: Pick<EntryIndex<{ called: Called }>, 'others'>
+  readonly #changes: Changes
   readonly #networks: Pick<HostNetworks, 'away' | 'isDrained' | 'isKnown'>
-  /** By what the index keeps of it, which is another when its file is. */
-  #seen: readonly unknown[] | undefined
-  readonly #byName = new Map<string, Named[]>()
+  /** Attachments that are called so, by their owners. */
+  readonly #byName = new Map<string, Map<string, Called>>()
   readonly #members = new WeakMap<Called, Container>()
 
-  constructor(
-    index: Pick<EntryIndex<{ called: Called }>, 'others'>,
-    networks: Pick<HostNetworks, 'away' | 'isDrained' | 'isKnown'>,
-  ) {
-    this.#index = index
+  constructor(index: CalledEntries, networks: Pick<HostNetworks, 'away' | 'isDrained' | 'isKnown'>) {
+    this.#changes = new Changes(index)
     this.#networks = networks
   }
 
@@ -54,7 +45,7 @@ export class Services {
 
   #here(service: ServiceName): { network: string; container: Container }[] {
     const found = new Map<string, { network: string; container: Container }>()
-    for (const { owner, called } of this.#named(service.name)) {
+    for (const [owner, called] of this.#named(service.name)) {
       if (!isOn(service, called.network)) continue
       const container = this.#containerOf(owner, called)
       if (container === undefined || !isThere(container.netns)) continue
@@ -64,19 +55,19 @@ export class Services {
     return [...found.values()]
   }
 
-  /** All attachments are looked through when one has changed. */
-  #named(name: string): readonly Named[] {
-    const entries = this.#index.others()
-    if (entries !== this.#seen) {
-      this.#byName.clear()
-      for (const { owner, value } of entries)
-        for (const each of value.called.names) {
-          const there = this.#byName.get(each) ?? []
-          there.push({ owner, called: value.called })
-          this.#byName.set(each, there)
-        }
-    }
-    this.#seen = entries
+  #named(name: string): Iterable<[owner: string, called: Called]> {
+    const { go = [], come = [] } = this.#changes.next() ?? {}
+    for (const [owner, { names }] of go)
+      for (const each of names) {
+        const there = this.#byName.get(each)
+        there?.delete(owner)
+        if (there?.size === 0) this.#byName.delete(each)
+      }
+    for (const [owner, called] of come)
+      for (const each of called.names) {
+        const there = this.#byName.get(each) ?? new Map<string, Called>()
+        this.#byName.set(each, there.set(owner, called))
+      }
     return this.#byName.get(name) ?? []
   }
 
@@ -93,7 +84,8 @@ export class Services {
   #away(service: ServiceName): Map<string, { member: AwayMember; isDrained: boolean }> {
     const found = new Map<string, { member: AwayMember; isDrained: boolean }>()
     for (const { network, away, isDrained } of this.#networks.away(service.name)) {
-      if (!isOn(service, network)) continue
+      // Of others that is known which is written down with the publication.
+      if (!isOn(service, network) || !this.#networks.isKnown(network)) continue
       const key = `${away.host} ${away.container}`
       if (!found.has(key)) found.set(key, { member: awayMember(network, away), isDrained })
     }

@@ -52,6 +52,7 @@ export interface Underlay {
   mtu: number
   /** The interface that has them. */
   link: string
+  index: number
 }
 
 /** What containers can send without being cut. */
@@ -113,6 +114,36 @@ export class Carrier {
     return [...this.#read(nl).values()].some(({ value }) => value !== 'unreachable')
   }
 
+  /** What is not as it is to be, in words: for who looks and changes nothing. */
+  faults(): string[] {
+    const { layout, network } = this.#place
+    const name = deviceName(network)
+    using nl = openNetlink()
+    this.#link = layout.carrier === 'vxlan' ? findLink(nl, { name }) : undefined
+    if (layout.carrier === 'vxlan' && this.#link === undefined) return [`there is no interface ${name}`]
+    const mtu = mtuOver(layout, this.#underlay)
+    const device = this.#link
+    const there = this.#read(nl)
+    const lacking = (things: readonly Thing[]): string[] =>
+      things
+        .filter(({ key, value }) => there.get(key)?.value !== value)
+        .map(({ put }) => `\`${wordsOf(put())}\` is not so`)
+    return [
+      ...(device?.up === false ? [`the interface ${name} is down`] : []),
+      ...(device !== undefined && device.mtu !== mtu
+        ? [
+            `the interface ${name} takes packets of ${device.mtu} bytes, and ${mtu} fit through ${this.#underlay.link}`,
+          ]
+        : []),
+      ...lacking(groundOf(this.#place)),
+      ...[...this.#members.values()].flatMap(each =>
+        lacking(this.#thingsOf(each)).map(
+          what => `towards host ${each.name} (${each.addresses[0]}): ${what}`,
+        ),
+      ),
+    ]
+  }
+
   /** Makes all of it what it is to be, wherever it stands. @throws what the kernel says */
   look(underlay: Underlay = this.#underlay): void {
     this.#underlay = underlay
@@ -135,6 +166,16 @@ export class Carrier {
     if (device?.alias === deviceAlias(this.#place.network)) deleteLink(nl, device)
     if (this.#place.layout.carrier === 'routes') this.#dropAddresses(nl, [])
     if (this.#guarded !== undefined) removeGuard(this.#guarded)
+  }
+
+  /** Whether the kernel holds it, as far as we know. */
+  holds(key: string): boolean {
+    return this.#there.has(key)
+  }
+
+  /** Nothing was refused when something was last changed. */
+  get isWhole(): boolean {
+    return this.#complaint === undefined
   }
 
   /** By which packets go to other hosts; absent with plain routes. */

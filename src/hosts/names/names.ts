@@ -12,13 +12,15 @@
  *
  * The lease ends a minute after the last word of the host, sooner than its routes do: nobody shall be led to a host that
  * is dead, and packets of one that is only cut off go on meanwhile. What etcd has lost is told on until it is said again,
- * for as long. While etcd is away nothing changes. A host that is no member has nothing to say.
+ * for as long. While etcd is away nothing changes, and a daemon that starts then tells what one before it wrote down
+ * (known.ts). A host that is no member has nothing to say.
  */
 
 import type { Cidr } from '../../model/address/address.ts'
 import { type HostPool, prefixesOf } from '../../model/hosts/hosts.ts'
 import { tellChange } from '../../model/surroundings.ts'
 import type { KeyValue, Range, Store, WatchEvent } from '../etcd/etcd.ts'
+import type { KnownName } from '../known.ts'
 import type { Member } from '../members.ts'
 import { follow } from './follow.ts'
 import { Own } from './own.ts'
@@ -166,10 +168,32 @@ export class HostNames {
     return text
   }
 
+  /**
+   * These were the other hosts, and this is what they said, as it was written down. Whatever etcd says counts instead.
+   * @param names as `known` gave them
+   */
+  remember(members: readonly Member[], names: readonly KnownName[]): void {
+    if (this.#last === undefined) for (const each of names) this.#take(each)
+    this.#meet(members)
+  }
+
+  /** What others say, to be written down. */
+  get known(): KnownName[] {
+    const { keys } = this.#options
+    const said = [...this.#said.values()].flatMap(words =>
+      [...words].map(([key, word]) => ({ key, value: nameText(word) })),
+    )
+    return [...said, ...[...this.#drained].map(host => ({ key: keys.drained(host), value: '{}' }))]
+  }
+
   /** These are the other hosts now. */
   members(members: readonly Member[]): void {
-    const before = this.#members
     this.#knowsMembers = true
+    this.#meet(members)
+  }
+
+  #meet(members: readonly Member[]): void {
+    const before = this.#members
     this.#members = new Map(members.map(each => [each.id, each]))
     const hosts = [...new Set([...before.keys(), ...this.#members.keys()])].filter(
       id => before.get(id) !== this.#members.get(id),
@@ -215,7 +239,7 @@ export class HostNames {
   }
 
   /** @returns what it is about */
-  #take({ key, value }: KeyValue): [host: string, key: string][] {
+  #take({ key, value }: Pick<KeyValue, 'key' | 'value'>): [host: string, key: string][] {
     const { keys, id } = this.#options
     const parts = keyParts(keys, key)
     if (parts === undefined) this.#complain(key, 'is none of the keys of names')

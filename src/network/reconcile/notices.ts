@@ -63,12 +63,20 @@ export class RuleNotices {
   }
 }
 
+/** True where something went of the tables of networks over many hosts, after which those look themselves. */
+export function concernsHosts({ type, payload }: Message): boolean {
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
+  return GONE.includes(type) && HOSTS_TABLES.some(name => bytes.includes(name))
+}
+
 /** As attributes hold them: the byte before a name is the upper one of its type. */
 const INPUT = '\0INPUT\0'
 const INPUT_OR_FORWARD = [INPUT, '\0FORWARD\0']
 /** A table for each guard, whose chain drops by policy; `bridge nat` has those of drop-ins. */
 const GUARD = '\0tsnet-'
 const OURS_ALONE = ['\0tsnet\0', GUARD]
+/** Who may tunnel into a network (hosts/carrier/guard.ts), by whom it leaves (hosts/egress/table.ts). */
+const HOSTS_TABLES = ['\0tsnet-tsx', '\0tsnet-out-']
 const OUR_TABLES = ['tsnet\0', GUARD, '\0nat\0']
 
 const isDormant = (payload: Uint8Array): boolean =>
