@@ -38,6 +38,54 @@ t.test('networks of many hosts: a healthy host has nothing, and a sick one what 
   await one.host.run('iptables', '-D', ...drop)
   t.strictSame(await found(), [])
 
+  // What leads to the other host, part by part, while nobody puts it back.
+  const file = '/var/lib/tsnet/hosts/members/front.json'
+  await waitFor(async () => (await one.host.run('sh', '-c', `cat ${file} || true`)).stdout.includes('mac'), {
+    what: 'the other host is written down',
+    withinMs: 60_000,
+  })
+  process.kill(Number(one.daemon.pid), 'SIGKILL')
+  await one.daemon.finished
+  const away = async (what: string) =>
+    (await found()).filter(each => !each.startsWith('hosts: ')).join('\n') || what
+  t.equal(await away('nothing'), 'nothing', 'control: all of it is there')
+  const device = (await one.host.run('sh', '-c', 'ip -br link show type vxlan')).stdout.split(' ')[0] ?? ''
+  const [, entry = ''] =
+    /^(\S+) dst/m.exec((await one.host.run('bridge', 'fdb', 'show', 'dev', device)).stdout) ?? []
+  const prefix = rows[1]?.[0]?.prefixes[0] ?? ''
+  const gateway = prefix.replace('/24', '')
+  const host = `towards host \\S+ \\(${site.machines[1]?.addresses[0]}\\)`
+  const PARTS: [damage: string, wanted: RegExp, undo: string][] = [
+    [
+      `bridge fdb del ${entry} dev ${device} dst ${site.machines[1]?.addresses[0]} self`,
+      new RegExp(`^carrier: network front: ${host}: .bridge fdb replace ${entry}`),
+      `bridge fdb add ${entry} dev ${device} dst ${site.machines[1]?.addresses[0]} self static`,
+    ],
+    [
+      `ip neighbour del ${gateway} dev ${device}`,
+      new RegExp(`^carrier: network front: ${host}: .ip neighbour replace ${gateway}`),
+      `ip neighbour add ${gateway} lladdr ${entry} dev ${device} nud permanent`,
+    ],
+    [
+      `ip link set ${device} mtu 1400`,
+      /takes packets of 1400 bytes, and 1450 fit through eth0$/,
+      `ip link set ${device} mtu 1450`,
+    ],
+    [
+      `ip route del ${prefix}`,
+      new RegExp(`^carrier: network front: ${host}: .ip -4 route replace ${prefix}`),
+      '',
+    ],
+    [`ip link del ${device}`, /^carrier: network front: there is no interface tsx/, ''],
+  ]
+  for (const [damage, wanted, undo] of PARTS) {
+    await one.host.run('sh', '-c', damage)
+    t.match(await away('nothing'), wanted, damage)
+    if (undo !== '') await one.host.run('sh', '-c', undo)
+  }
+  one.daemon = await one.tsnet.daemon()
+  await becomes('the daemon puts all of it back', undefined)
+
   list({ host: 'ffffffffffffffff' })
   await becomes(
     'no such host',

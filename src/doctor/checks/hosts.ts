@@ -1,9 +1,13 @@
 /** Networks of many hosts: that this one is one of them, that others reach it, and by whom the network leaves. */
 
 import { readHostsOf } from '../../cni/config/hosts.ts'
+import { Carrier, linkAddress } from '../../hosts/carrier/carrier.ts'
 import { egressFaults, isSelf } from '../../hosts/egress/egress.ts'
 import type { HostRow } from '../../hosts/hosts.ts'
-import { ownPart, readHeld } from '../../hosts/kept.ts'
+import { hostId, ownPart, readHeld } from '../../hosts/kept.ts'
+import { readKnown } from '../../hosts/known.ts'
+import type { Member } from '../../hosts/members.ts'
+import { findUnderlay } from '../../hosts/underlay.ts'
 import { TsnetError } from '../../model/errors.ts'
 import { type HostsNetwork, prefixesOf } from '../../model/hosts/hosts.ts'
 import { listNetworks } from '../../networks/networks.ts'
@@ -96,15 +100,28 @@ export const hostPrefix: Check<Patient> = {
     }),
 }
 
+const STILL_THERE: readonly HostRow['state'][] = ['self', 'up', 'kept']
+
 export const carrier: Check<Patient> = {
   name: 'carrier',
-  about: 'no rule of others drops what other hosts send by VXLAN',
-  look: patient =>
-    networksOf(patient).flatMap(({ name, options: { carrier, port } }): Found[] => {
-      if (carrier !== 'vxlan') return []
+  about:
+    'what leads to each of the other hosts is there, and no rule of others drops what they send by VXLAN',
+  look: async patient => {
+    const all = networksOf(patient)
+    const rows = all.length === 0 ? undefined : (await said(patient))?.hosts
+    return all.flatMap(({ name, options }): Found[] => {
+      const { carrier, port } = options
+      const parts = partsLacking(name, options, rows).map(what => ({
+        on: `network ${name}`,
+        what,
+        why: 'its containers are not reached from here, or not with full packets',
+        cure: 'the daemon puts it back within seconds: read its log, or start it',
+      }))
+      if (carrier !== 'vxlan') return parts
       const obstacle = judgeProxied([{ protocol: 'udp', hostPort: port, containerPort: port, count: 1 }])
-      if (obstacle === undefined) return []
+      if (obstacle === undefined) return parts
       return [
+        ...parts,
         {
           on: `network ${name}`,
           what: obstacle,
@@ -112,10 +129,47 @@ export const carrier: Check<Patient> = {
           cure: cureForHost(obstacle, { protocol: 'udp', port }),
         },
       ]
-    }),
+    })
+  },
 }
 
-const STILL_THERE: readonly HostRow['state'][] = ['self', 'up', 'kept']
+/**
+ * Of the hosts that were written down, what leads to them and is not there.
+ * @param rows of hosts as the daemon has them, of which what is written down may differ by some seconds; absent: none runs
+ */
+function partsLacking(
+  network: string,
+  options: HostsNetwork,
+  rows: readonly HostRow[] | undefined,
+): string[] {
+  const [held, known] = [readHeld(network), readKnown(network)]
+  if (held === undefined || known === undefined) return []
+  const { pools, carrier, port } = options
+  const isSo = ({ id, number, addresses }: Member): boolean =>
+    rows === undefined ||
+    rows.some(
+      each =>
+        each.network === network &&
+        each.id === id &&
+        STILL_THERE.includes(each.state) &&
+        each.addresses.join() === addresses.join() &&
+        each.prefixes.join() === prefixesOf(pools, number).join(),
+    )
+  const own = pools.map(({ subnet }) => subnet)
+  const place = {
+    network,
+    layout: { pools, carrier, port },
+    number: held.number,
+    mac: linkAddress(hostId(), network),
+  }
+  try {
+    const underlay = findUnderlay(options.underlay, known.address, own)
+    return new Carrier(place, underlay, known.members.filter(isSo), () => {}).faults()
+  } catch (thrown) {
+    if (!(thrown instanceof TsnetError)) throw thrown
+    return [thrown.message]
+  }
+}
 
 export const egress: Check<Patient> = {
   name: 'egress',
