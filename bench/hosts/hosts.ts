@@ -4,6 +4,8 @@
  *
  *     crowd     1 daemon among 10, 100 and 1 000 hosts, which are records in a real etcd
  *     joining   hosts that come, one after the other
+ *     carriers  one TCP stream, beside the same path built by hand
+ *     calls     ADD and DEL, beside a network of this host alone
  */
 
 import type { Etcd } from '../../src/hosts/etcd/etcd.ts'
@@ -11,6 +13,8 @@ import { curveOf } from '../curve.ts'
 import type { Line, Report } from '../report.ts'
 import { summarize } from '../statistics.ts'
 import { versionsOf } from '../versions.ts'
+import { measureCalls } from './calls.ts'
+import { measureCarriers } from './carriers.ts'
 import { type CrowdFigures, crowdKeys, measureCrowd, writeHosts } from './crowd.ts'
 import { measureJoining } from './joining.ts'
 import { addHost, end, openSite } from './site.ts'
@@ -26,19 +30,30 @@ const WORKS: Record<keyof CrowdFigures, { work: string; unit: string; limit?: nu
   memoryMb: { work: 'the most of RSS meanwhile', unit: 'MB', limit: 100 },
 }
 const JOINED_LIMIT = 200
+/** Of what takes little time, for each round. */
+const TURNS = 10
 
 export async function benchHosts(rounds: number, only?: readonly string[]): Promise<Report> {
   const isWanted = (part: string) => only === undefined || only.some(word => part.includes(word))
   const report: Report = {
     title: 'A network over many hosts',
     unit: '',
-    versions: versionsOf('etcd', 'node', 'linux'),
+    versions: versionsOf('etcd', 'iperf3', 'strace', 'node', 'linux'),
     lines: [],
     notes: [],
   }
   const { etcd, store } = await openSite()
   try {
     if (isWanted('joining')) await addJoining(report)
+    for (const [part, measure] of [
+      ['carriers', measureCarriers],
+      ['calls', measureCalls],
+    ] as const) {
+      if (!isWanted(part)) continue
+      const { lines, notes } = await measure(TURNS * rounds)
+      report.lines.push(...lines)
+      report.notes.push(...notes)
+    }
     if (isWanted('crowd')) await addCrowd(report, rounds, store)
   } finally {
     store[Symbol.dispose]()
