@@ -1,12 +1,13 @@
 /**
  * This host in one network of hosts: membership and carrier, held together for as long as a daemon runs.
  *
- *     etcd ──▶ Membership ──claimed──▶ file of the prefix (kept.ts) ──▶ ADDs
+ *     etcd ──▶ Membership ──claimed──▶ file of the prefix (written.ts) ──▶ ADDs
  *                  │          └────────▶ Leading ──▶ the kernel
- *                  └─────────changed─────┘  └──▶ file of who is known (known.ts) ──▶ another boot
+ *                  └─────────changed─────┘  └──▶ file of who is known (written.ts) ──▶ another boot
  *
  * A look compares: addresses of the underlay that changed are told to the others, and what the kernel lost comes back. It is
- * taken when the kernel tells of such a thing (losses.ts), and now and then (looking.ts). When the daemon ends, everything stays: packets need no daemon.
+ * taken when the kernel tells of such a thing (losses.ts), and now and then (looking.ts). When the daemon ends, everything
+ * stays: packets need no daemon.
  */
 
 import { hostname } from 'node:os'
@@ -20,26 +21,8 @@ import { deviceName, linkAddress, mtuOver, type Underlay } from './carrier/carri
 import type { Claim } from './claim.ts'
 import { isSelf, removeEgress } from './egress/egress.ts'
 import { Etcd } from './etcd/etcd.ts'
-import {
-  bootClock,
-  forgetHeld,
-  hostId,
-  isBelieved,
-  isSameCut,
-  type Kept,
-  readHeld,
-  writeHeld,
-} from './kept.ts'
+import { bootClock, hostId } from './kept.ts'
 import { emptyView, keysOf, type Layout } from './keys.ts'
-import {
-  type Known,
-  KnownFile,
-  type KnownName,
-  readKnown,
-  readKnownNames,
-  writeKnown,
-  writeKnownNames,
-} from './known.ts'
 import { Leading } from './leading.ts'
 import { type HostDetails, type HostRow, rowsOf } from './listed.ts'
 import { Looking } from './looking.ts'
@@ -50,14 +33,13 @@ import { type AwayChange, HostNames } from './names/names.ts'
 import { nameKeysOf } from './names/words.ts'
 import { type Asked, detailsOf, forgetHost, rowOf } from './other.ts'
 import { Stranded } from './stranded.ts'
-import { findUnderlay } from './underlay.ts'
+import { findUnderlay, Moving } from './underlay.ts'
+import { Written } from './written.ts'
 
 /** Between signs of life; less where hosts are given up sooner. */
 const BEAT_MS = 5_000
 /** Until there is an address at which others reach this host. */
 const RETRY_MS = 2_000
-/** Addresses that this host has for so long are its own. */
-const MOVED_MS = 3_000
 /** After the last word of a host its containers are found no more; its routes may stay longer. */
 const NAMES_KEPT_S = 60
 
@@ -80,9 +62,8 @@ export class Presence {
   #membership: Membership | undefined
   #leading: Leading | undefined
   #claim: Claim | undefined
-  readonly #known: Known | undefined
-  readonly #knownFile: KnownFile<Known>
-  readonly #knownNames: KnownFile<KnownName[]>
+  readonly #written: Written
+  readonly #moving = new Moving()
   readonly #stranded: Stranded
   #settle: () => void = () => {}
   /** This host leads to all others, or need not be waited for: an ADD works. */
@@ -90,7 +71,6 @@ export class Presence {
     this.#settle = resolve
   })
   #trouble: string | undefined
-  #moving: { to: string; since: number } | undefined
   /** By which address etcd was reached when that was last asked. */
   #toEtcd: string | undefined
   readonly #looking: Looking
@@ -125,9 +105,7 @@ export class Presence {
     this.#id = hostId()
     this.#log = log
     this.#etcd = new Etcd(options.etcd)
-    this.#known = readKnown(network)
-    this.#knownFile = new KnownFile(each => writeKnown(network, each))
-    this.#knownNames = new KnownFile(each => writeKnownNames(network, each))
+    this.#written = new Written(network, options.pools)
     this.#stranded = new Stranded(network, options.pools)
     this.names = new HostNames({
       store: this.#etcd,
@@ -136,7 +114,7 @@ export class Presence {
       pools: options.pools,
       ttlS: Math.min(NAMES_KEPT_S, options.routesKeptS),
       changed: changes => {
-        this.#knownNames.changed()
+        this.#written.namesChanged()
         hear(changes)
       },
       log,
@@ -196,8 +174,7 @@ export class Presence {
   }
 
   begin(): void {
-    const held = this.#held
-    if (held !== undefined && isBelieved(held)) this.#settle()
+    if (this.#written.believed !== undefined) this.#settle()
     this.names.begin()
     this.#running = this.#looking.run()
   }
@@ -221,8 +198,7 @@ export class Presence {
     await this.#running
     this.#do(() => removeEgress(this.network))
     this.#do(() => this.#leading?.remove())
-    this.#do(() => writeKnown(this.network, undefined))
-    this.#do(() => writeKnownNames(this.network, undefined))
+    this.#do(() => this.#written.forgetOthers())
     if (this.#claim !== undefined) await this.#etcd.revoke(this.#claim.word).catch(() => {})
     this.#etcd[Symbol.dispose]()
   }
@@ -264,10 +240,11 @@ export class Presence {
 
   #look(): void {
     const own = this.options.pools.map(({ subnet }) => subnet)
-    const toEtcd = this.#etcd.localAddress ?? this.#known?.address
+    const toEtcd = this.#etcd.localAddress ?? this.#written.known?.address
     const found = findUnderlay(this.options.underlay, toEtcd, own)
     const before = this.#underlay
-    if (before !== undefined && this.#isMoving(before, found)) {
+    if (before !== undefined && this.#moving.isUnderWay(before, found)) {
+      this.#looking.due()
       this.#leading?.look({ ...found, addresses: before.addresses })
       return
     }
@@ -277,26 +254,12 @@ export class Presence {
     if (before !== undefined && before.mtu !== found.mtu) this.#writeDown()
   }
 
-  /**
-   * Whether this host has other addresses, and not for long: with its cable an address comes and goes while the kernel looks
-   * who else has it, and the others would be told of each.
-   */
-  #isMoving(before: Underlay, found: Underlay): boolean {
-    const to = found.addresses.join()
-    const now = performance.now()
-    if (to === before.addresses.join()) this.#moving = undefined
-    else if (this.#moving?.to !== to) this.#moving = { to, since: now }
-    if (this.#moving === undefined || now - this.#moving.since >= MOVED_MS) return false
-    this.#looking.due()
-    return true
-  }
-
   #beginMembership(underlay: Underlay): void {
     const last = this.#membership
     const { options, network } = this
-    const held = this.#held
+    const { held, believed, known } = this.#written
     // What was written down is older than what is known since then.
-    const known = last === undefined && held !== undefined && isBelieved(held) ? this.#known : undefined
+    const remembered = last === undefined ? believed : undefined
     const leading = new Leading(
       {
         network,
@@ -331,15 +294,15 @@ export class Presence {
       pause: ms => sleep(ms),
       random: Math.random,
       had: held?.number,
-      known,
+      known: remembered && known,
       changed: change => this.#do(() => this.#changed(change)),
       claimed: claim => this.#do(() => this.#claimed(claim)),
       log: this.#log,
     })
     this.#membership = next
-    if (known !== undefined && held !== undefined) {
-      this.#do(() => leading.remember(held.number))
-      this.names.remember(known.members, readKnownNames(network))
+    if (remembered !== undefined && known !== undefined) {
+      this.#do(() => leading.remember(remembered.number))
+      this.names.remember(known.members, this.#written.knownNames)
     }
     void (async () => {
       await last?.end()
@@ -347,18 +310,12 @@ export class Presence {
     })()
   }
 
-  /** What this host had when its daemon last ran. */
-  get #held(): Kept | undefined {
-    const held = readHeld(this.network)
-    return held !== undefined && isSameCut(held.pools, this.options.pools) ? held : undefined
-  }
-
   #claimed(claim: Claim | undefined): void {
     this.#claim = claim
     const prefixes = claim === undefined ? [] : prefixesOf(this.options.pools, claim.number)
     this.names.claimed(prefixes)
     if (claim === undefined) {
-      forgetHeld(this.network)
+      this.#written.letGo()
       return
     }
     this.#writeDown()
@@ -366,7 +323,7 @@ export class Presence {
   }
 
   #changed(change: MembersChange): void {
-    this.#knownFile.changed()
+    this.#written.membersChanged()
     this.names.members(this.#membership?.members ?? [])
     this.#leading?.changed(change)
   }
@@ -377,21 +334,15 @@ export class Presence {
     if (membership === undefined || address === undefined) return
     const { members, view } = membership
     const { cluster, revision } = view
-    this.#knownFile.write(() => ({ cluster, revision, address, members }), isLast)
+    this.#written.writeMembers(() => ({ cluster, revision, address, members }), isLast)
     // Who has not heard anything yet knows no better than what is written.
-    if (this.names.isKnown) this.#knownNames.write(() => this.names.known, isLast)
+    if (this.names.isKnown) this.#written.writeNames(() => this.names.known, isLast)
   }
 
   #writeDown(): void {
     const [claim, underlay] = [this.#claim, this.#underlay]
     if (claim === undefined || underlay === undefined) return
-    const { number, until } = claim
-    writeHeld(this.network, {
-      number,
-      until,
-      pools: this.options.pools,
-      mtu: mtuOver(this.#layout, underlay),
-    })
+    this.#written.hold(claim, mtuOver(this.#layout, underlay))
   }
 
   /** What fails is tried again at the next look. */

@@ -79,3 +79,29 @@ function ofDefaultRoute(nl: Netlink, all: readonly Address[]): Address | undefin
   }
   return undefined
 }
+
+/** Addresses that are there for so long are this host's. */
+const MOVED_MS = 3_000
+
+/**
+ * Addresses of this host that change: with its cable one comes and goes while the kernel looks who else has it, and the others
+ * would be told of each. So they count once they have been there for a while.
+ */
+export class Moving {
+  #to = ''
+  #since = 0
+
+  /** Whether this host has other addresses than before, and not for long: it has to be looked again. */
+  isUnderWay(before: Underlay, found: Underlay, now = performance.now()): boolean {
+    const to = found.addresses.join()
+    if (to === before.addresses.join()) {
+      this.#to = ''
+      return false
+    }
+    if (to !== this.#to) {
+      this.#to = to
+      this.#since = now
+    }
+    return now - this.#since < MOVED_MS
+  }
+}
