@@ -70,7 +70,10 @@ export class StreamService extends Service implements StreamHost {
     const left = new Map<Destination, StreamClient[]>()
     for (const client of this.#clients()) {
       const target = client.retargeted()
-      if (target !== undefined) left.set(target, [...(left.get(target) ?? []), client])
+      if (target === undefined) continue
+      const clients = left.get(target) ?? []
+      left.set(target, clients)
+      clients.push(client)
     }
     for (const [target, clients] of left) {
       const farewell = new Farewell(this, () => {
