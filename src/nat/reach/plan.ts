@@ -103,8 +103,23 @@ export interface TablePlan {
 /** @throws TsnetError `invalid-config` */
 export const planReach = (guard: ReachGuard): TablePlan[] => [routedOf(guard), bridgedOf(guard)]
 
+/** What leads a container's packets to its chain, in the order of BASE. */
+export function entriesOf({
+  owner,
+  gateways,
+  mac,
+  hostInterface,
+}: ReachGuard): [routed: SetElement[], bridged: SetElement[]] {
+  const verdict = { code: 'goto', chain: chainOf(owner) } as const
+  const [{ map: routed }, { map: bridged }] = BASE
+  return [
+    gateways.map(name => ({ key: keyBytes(routed.type, `"${name}" . ${mac}`), verdict })),
+    [{ key: keyBytes(bridged.type, `"${hostInterface}"`), verdict }],
+  ]
+}
+
 function routedOf(guard: ReachGuard): TablePlan {
-  const { owner, gateways, mac, resolvers } = guard
+  const { owner, resolvers } = guard
   const chain = chainOf(owner)
   const allow = [...guard.reach.allow.filter(({ to }) => to !== 'dns'), ...dnsOf(guard.reach, resolvers)]
   const host = allow.filter(({ to }) => to === 'host')
@@ -129,10 +144,7 @@ function routedOf(guard: ReachGuard): TablePlan {
       `counter goto ${DENIED}`,
     ],
     sets: [...sets, ...(ports.length > 0 ? [hostSet] : [])],
-    entries: gateways.map(name => ({
-      key: keyBytes('ifname . ether_addr', `"${name}" . ${mac}`),
-      verdict: { code: 'goto', chain },
-    })),
+    entries: entriesOf(guard)[0],
   }
 }
 
@@ -147,7 +159,7 @@ const dnsOf = ({ allow }: Reach, resolvers: readonly Ip[]): Permission[] =>
     : []
 
 function bridgedOf(guard: ReachGuard): TablePlan {
-  const { owner, hostInterface, addresses, isOnWire, reach } = guard
+  const { owner, addresses, isOnWire, reach } = guard
   const chain = chainOf(owner)
   const sets = setsOf(owner, reach.allow, isOnWire ? undefined : addresses.map(networkOf))
   return {
@@ -164,7 +176,7 @@ function bridgedOf(guard: ReachGuard): TablePlan {
       `counter goto ${DENIED}`,
     ],
     sets,
-    entries: [{ key: keyBytes('ifname', `"${hostInterface}"`), verdict: { code: 'goto', chain } }],
+    entries: entriesOf(guard)[1],
   }
 }
 

@@ -60,6 +60,7 @@ import {
   CONTAINERS,
   chainOf,
   DENIED,
+  entriesOf,
   planReach,
   type ReachGuard,
   setNames,
@@ -94,13 +95,13 @@ export function installReach(guard: ReachGuard): void {
   }
 }
 
-/** Removes the list of an owner. Idempotent. @param guard what was installed: saves looking @throws TsnetError `kernel` */
-export function withdrawReach(owner: string, guard?: ReachGuard): void {
+/** Removes the list of an owner. Idempotent. @throws TsnetError `kernel` */
+export function withdrawReach(owner: string): void {
   if (!hasNfTables()) return
   const nl = netfilterHere()
   for (let attempt = 1; ; attempt++) {
     const tx = new Transaction()
-    removeLists(nl, tx, owner, guard)
+    removeLists(nl, tx, owner)
     const denial = tx.commit(nl)
     if (denial === undefined) break
     if (['ENOENT', 'EBUSY'].includes(denial.code) && attempt < ATTEMPTS) continue
@@ -122,13 +123,13 @@ function removeIfUnused(nl: Netlink): void {
 /** What an owner has in both tables, whatever of it is there. @param guard absent: all elements are looked through */
 function removeLists(nl: Netlink, tx: Transaction, owner: string, guard?: ReachGuard): void {
   const chain = chainOf(owner)
-  const known = guard === undefined ? undefined : planReach(guard)
+  const known = guard && entriesOf(guard)
   for (const [i, table] of TABLES.entries()) {
     if (findChain(nl, table, chain) === undefined) continue
     const entries =
       known === undefined
         ? listElements(nl, table, CONTAINERS)
-        : (known[i]?.entries ?? []).flatMap(({ key }) => findElement(nl, table, CONTAINERS, key) ?? [])
+        : (known[i] ?? []).flatMap(({ key }) => findElement(nl, table, CONTAINERS, key) ?? [])
     const own = entries.filter(({ verdict }) => verdict?.chain === chain)
     if (own.length > 0) tx.deleteElements(table, CONTAINERS, own)
     tx.deleteChain(table, chain)
