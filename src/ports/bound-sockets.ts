@@ -14,23 +14,26 @@ export type BoundSockets = (port: number, ip?: Ip) => string[]
  */
 export function boundSockets(table: string): BoundSockets {
   const byPort = new Map<string, { address: string; socket: string }[]>()
-  for (const line of textOf(`/proc/thread-self/net/${table}`).split('\n').slice(1)) {
+  for (const line of tableText(table).split('\n').slice(1)) {
     const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/)
     if (table.startsWith('tcp') && state !== TCP_LISTEN) continue
     const [address = '', port = ''] = local.split(':')
-    byPort.set(port, [...(byPort.get(port) ?? []), { address, socket: `socket:[${inode}]` }])
+    const bound = byPort.get(port) ?? []
+    byPort.set(port, bound)
+    bound.push({ address, socket: `socket:[${inode}]` })
   }
   return (port, ip) => {
     const bound = byPort.get(port.toString(16).toUpperCase().padStart(4, '0')) ?? []
-    return bound.filter(({ address }) => ip === undefined || address === wordsOf(ip)).map(each => each.socket)
+    const wanted = ip && wordsOf(ip)
+    return bound.filter(({ address }) => (wanted ?? address) === address).map(({ socket }) => socket)
   }
 }
 
-function textOf(file: string): string {
+function tableText(table: string): string {
   try {
-    return readFileSync(file, 'utf8')
+    return readFileSync(`/proc/thread-self/net/${table}`, 'utf8')
   } catch {
-    return '' // a protocol that the kernel lacks, or a process that has ended
+    return '' // a protocol that the kernel lacks
   }
 }
 
@@ -40,17 +43,12 @@ function wordsOf(ip: Ip): string {
   return [...words].map(word => word.toString(16).toUpperCase().padStart(8, '0')).join('')
 }
 
-export const processIds = (): string[] => readdirSync('/proc').filter(name => /^\d+$/.test(name))
-
-/** Its words; none when it is gone. */
-export const commandLineOf = (pid: string): string[] => textOf(`/proc/${pid}/cmdline`).split('\0')
-
-/** Where a process's descriptors lead; empty when it is gone. */
-export function openFiles(pid: string): string[] {
+/** A process's descriptors, and where they lead; none when it is gone. */
+export function descriptorsOf(pid: number): { fd: number; file: string }[] {
   try {
     return readdirSync(`/proc/${pid}/fd`).flatMap(fd => {
       try {
-        return [readlinkSync(`/proc/${pid}/fd/${fd}`)]
+        return [{ fd: Number(fd), file: readlinkSync(`/proc/${pid}/fd/${fd}`) }]
       } catch {
         return []
       }

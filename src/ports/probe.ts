@@ -5,7 +5,6 @@
  * address, family and owner. Only when it fails is /proc looked at: for who it is.
  */
 
-import { readFileSync } from 'node:fs'
 import { errno, errnoName, libc, SystemError } from '../ffi/ffi.ts'
 import { AF_INET6, domainOf, hostSockaddr } from '../ffi/sockaddr.ts'
 import {
@@ -20,7 +19,8 @@ import {
 import type { HostIp, Ip } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { describeHostPorts, type PortMapping, type Protocol } from '../model/port-mapping.ts'
-import { type BoundSockets, boundSockets, commandLineOf, openFiles, processIds } from './bound-sockets.ts'
+import { commandLine, listProcesses, processName } from '../netns/processes.ts'
+import { type BoundSockets, boundSockets, descriptorsOf } from './bound-sockets.ts'
 
 const everyAddress = ['0.0.0.0' as Ip, '::' as Ip]
 
@@ -72,8 +72,7 @@ function ownSockets(options: ProbeOptions): IsOwn {
   let own: Set<string> | undefined
   return (protocol, port) => {
     const sockets = tablesOf(protocol).flatMap(table => bound(table, port))
-    const keepers = () => processIds().filter(pid => isForContainer(pid, options))
-    own ??= new Set(keepers().flatMap(openFiles))
+    own ??= new Set(listProcesses().flatMap(pid => (isForContainer(pid, options) ? openFiles(pid) : [])))
     const all = own
     return sockets.length > 0 && sockets.every(socket => all.has(socket))
   }
@@ -82,8 +81,10 @@ function ownSockets(options: ProbeOptions): IsOwn {
 const tablesOf = (protocol: Protocol): string[] => [protocol, `${protocol}6`]
 
 /** The runtime, or a process that has the container's id as a word of its command line. */
-const isForContainer = (pid: string, { runtime, containerId }: ProbeOptions): boolean =>
-  Number(pid) === runtime || (containerId !== undefined && commandLineOf(pid).includes(containerId))
+const isForContainer = (pid: number, { runtime, containerId }: ProbeOptions): boolean =>
+  pid === runtime || (containerId !== undefined && commandLine(pid).includes(containerId))
+
+const openFiles = (pid: number): string[] => descriptorsOf(pid).map(({ file }) => file)
 
 function tryBind(protocol: Protocol, ip: HostIp, port: number): string | undefined {
   const [type, number] = socketKinds[protocol]
@@ -139,6 +140,7 @@ export function holderOf(protocol: Protocol, port: number, ips?: readonly Ip[]):
     .flatMap(bound => (ips === undefined ? bound(port) : ips.flatMap(ip => bound(port, ip))))
   const sockets = new Set(found)
   if (sockets.size === 0) return undefined
-  const pid = processIds().find(each => openFiles(each).some(file => sockets.has(file)))
-  return pid === undefined ? undefined : { pid, name: readFileSync(`/proc/${pid}/comm`, 'utf8').trim() }
+  const pid = listProcesses().find(each => openFiles(each).some(file => sockets.has(file)))
+  const name = pid === undefined ? undefined : processName(pid)
+  return name === undefined ? undefined : { pid: `${pid}`, name }
 }

@@ -7,7 +7,7 @@
  * container, would wait for ever. So we come after it, and accept on copies of those very sockets.
  */
 
-import { readdirSync, readlinkSync } from 'node:fs'
+import { readlinkSync } from 'node:fs'
 import { copyDescriptor, openProcess } from '../ffi/pidfd.ts'
 import { familyOf, parseIp } from '../model/address/address.ts'
 import { ipOfHost } from '../model/address/host.ts'
@@ -16,7 +16,7 @@ import { surroundings } from '../model/surroundings.ts'
 import { isThere } from '../netns/container.ts'
 import { listProcesses, parentOf, processName } from '../netns/processes.ts'
 import type { Publication } from '../proxy/proxy.ts'
-import { boundSockets } from './bound-sockets.ts'
+import { boundSockets, descriptorsOf } from './bound-sockets.ts'
 
 const RUNTIME = 'podman'
 /** podman starts it, and it its plugins. */
@@ -74,20 +74,11 @@ function keptSockets(): Map<string, { pid: number; fd: number }> {
   const keepers = listProcesses().filter(pid => processName(pid) === KEEPER)
   return new Map(
     keepers.flatMap(pid =>
-      descriptorsOf(pid).flatMap(fd => {
-        const link = linkAt(`/proc/${pid}/fd/${fd}`)
-        return link?.startsWith('socket:') ? [[link, { pid, fd }] as const] : []
-      }),
+      descriptorsOf(pid).flatMap(({ fd, file }) =>
+        file.startsWith('socket:') ? [[file, { pid, fd }] as const] : [],
+      ),
     ),
   )
-}
-
-function descriptorsOf(pid: number): number[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).map(Number)
-  } catch {
-    return [] // it has ended
-  }
 }
 
 function linkAt(path: string): string | undefined {
