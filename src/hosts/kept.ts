@@ -80,7 +80,11 @@ export function hostId(machine = thisMachine()): string {
   return id
 }
 
-export const readHeld = (network: string): Kept | undefined => readKept<Kept>(fileOf(network), shape)
+/** @param pools as the network is cut now: a number of another cut is none; absent: of whichever */
+export function readHeld(network: string, pools?: readonly HostPool[]): Kept | undefined {
+  const held = readKept<Kept>(fileOf(network), shape)
+  return held === undefined || pools === undefined || isSameCut(held.pools, pools) ? held : undefined
+}
 
 /** @param until by this boot's clock */
 export function writeHeld(network: string, held: Pick<Kept, 'number' | 'pools' | 'mtu' | 'until'>): void {
@@ -99,7 +103,7 @@ export function isBelieved({ bootId, until, writtenAt, worldUntil }: Kept): bool
 }
 
 /** One that is cut otherwise has other prefixes under the same numbers. */
-export const isSameCut = (a: readonly HostPool[], b: readonly HostPool[]): boolean =>
+const isSameCut = (a: readonly HostPool[], b: readonly HostPool[]): boolean =>
   JSON.stringify(a.map(({ subnet, hostPrefix }) => [subnet, hostPrefix])) ===
   JSON.stringify(b.map(({ subnet, hostPrefix }) => [subnet, hostPrefix]))
 
@@ -112,8 +116,8 @@ export interface OwnPart {
 
 /** This host's part of a network. @throws TsnetError `try-again`: it has none, or may not have it any more */
 export function ownPart(network: string, { pools }: Pick<HostsOptions, 'pools'>): OwnPart {
-  const held = readHeld(network)
-  if (held === undefined || !isSameCut(held.pools, pools)) {
+  const held = readHeld(network, pools)
+  if (held === undefined) {
     throw new TsnetError('try-again', `network ${network}: this host has no prefix of it yet`, {
       details: 'the daemon claims one when it runs and reaches etcd: `tsnet host ls` says what keeps it',
     })

@@ -21,7 +21,7 @@ import { deviceName, linkAddress, mtuOver, type Underlay } from './carrier/carri
 import type { Claim } from './claim.ts'
 import { isSelf, removeEgress } from './egress/egress.ts'
 import { Etcd } from './etcd/etcd.ts'
-import { bootClock, hostId } from './kept.ts'
+import { bootClock, hostId, isBelieved } from './kept.ts'
 import { emptyView, keysOf, type Layout } from './keys.ts'
 import { Leading } from './leading.ts'
 import { type HostDetails, type HostRow, rowsOf } from './listed.ts'
@@ -114,7 +114,7 @@ export class Presence {
       pools: options.pools,
       ttlS: Math.min(NAMES_KEPT_S, options.routesKeptS),
       changed: changes => {
-        this.#written.namesChanged()
+        this.#written.names.changed()
         hear(changes)
       },
       log,
@@ -174,7 +174,8 @@ export class Presence {
   }
 
   begin(): void {
-    if (this.#written.believed !== undefined) this.#settle()
+    const { held } = this.#written
+    if (held !== undefined && isBelieved(held)) this.#settle()
     this.names.begin()
     this.#running = this.#looking.run()
   }
@@ -257,9 +258,9 @@ export class Presence {
   #beginMembership(underlay: Underlay): void {
     const last = this.#membership
     const { options, network } = this
-    const { held, believed, known } = this.#written
+    const { held, known } = this.#written
     // What was written down is older than what is known since then.
-    const remembered = last === undefined ? believed : undefined
+    const remembered = last === undefined && held !== undefined && isBelieved(held) ? held : undefined
     const leading = new Leading(
       {
         network,
@@ -323,7 +324,7 @@ export class Presence {
   }
 
   #changed(change: MembersChange): void {
-    this.#written.membersChanged()
+    this.#written.members.changed()
     this.names.members(this.#membership?.members ?? [])
     this.#leading?.changed(change)
   }
@@ -334,9 +335,9 @@ export class Presence {
     if (membership === undefined || address === undefined) return
     const { members, view } = membership
     const { cluster, revision } = view
-    this.#written.writeMembers(() => ({ cluster, revision, address, members }), isLast)
+    this.#written.members.write(() => ({ cluster, revision, address, members }), isLast)
     // Who has not heard anything yet knows no better than what is written.
-    if (this.names.isKnown) this.#written.writeNames(() => this.names.known, isLast)
+    if (this.names.isKnown) this.#written.names.write(() => this.names.known, isLast)
   }
 
   #writeDown(): void {
