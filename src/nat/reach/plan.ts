@@ -1,14 +1,6 @@
 /** What the kernel has to hold so that a container reaches whom it may, as plain values. */
 
-import {
-  type Cidr,
-  familyOf,
-  type Ip,
-  ipOf,
-  lastOf,
-  networkOf,
-  numberOf,
-} from '../../model/address/address.ts'
+import { type Cidr, familyOf, type Ip, networkOf } from '../../model/address/address.ts'
 import type { Permission, Reach } from '../../model/address/reach.ts'
 import { TsnetError } from '../../model/errors.ts'
 import { shown } from '../../model/json/shown.ts'
@@ -20,10 +12,9 @@ import { isOwnerTag } from '../rules.ts'
 import {
   addressElements,
   allowedOf,
-  joined,
   PORTS,
   portElements,
-  type Range,
+  rangeOf,
   serviceElements,
   serviceType,
 } from './ranges.ts'
@@ -196,7 +187,7 @@ type NamedSet = TablePlan['sets'][number] & { rule: string }
 function setsOf(owner: string, allow: readonly Permission[], within?: readonly Cidr[]): NamedSet[] {
   return ([4, 6] as const).flatMap(family => {
     const ranges = within?.filter(each => familyOf(each) === family).map(rangeOf)
-    const { whole, services } = allowedOf(allow, family, ranges && joined(ranges))
+    const { whole, services } = allowedOf(allow, family, ranges)
     const ip = family === 4 ? 'ip' : 'ip6'
     const [all, some] = [`to${family}-${owner}`, `at${family}-${owner}`]
     const sets: NamedSet[] = []
@@ -215,8 +206,6 @@ function setsOf(owner: string, allow: readonly Permission[], within?: readonly C
     return sets
   })
 }
-
-const rangeOf = (cidr: Cidr): Range => ({ first: numberOf(ipOf(cidr)), last: numberOf(lastOf(cidr)) })
 
 /** Makes what all share in a table; what is there of it is as it shall be afterwards. */
 export function addBase(tx: Transaction, { table, hook, map, look }: Base): void {

@@ -3,7 +3,16 @@
  * and joined where they meet. So a list of ten thousand is looked up as quickly as one of ten.
  */
 
-import { bitsOf, type Family, familyOf, ipAt, ipOf, lastOf, numberOf } from '../../model/address/address.ts'
+import {
+  bitsOf,
+  type Cidr,
+  type Family,
+  familyOf,
+  ipAt,
+  ipOf,
+  lastOf,
+  numberOf,
+} from '../../model/address/address.ts'
 import { FLOOR, isOfFloor, type Permission } from '../../model/address/reach.ts'
 import { TsnetError } from '../../model/errors.ts'
 import type { Protocol } from '../../model/port-mapping.ts'
@@ -55,7 +64,7 @@ function without({ first, last }: Range, holes: readonly Range[]): Range[] {
   return from > last ? left : [...left, { first: from, last }]
 }
 
-const rangeOf = (cidr: (typeof FLOOR)[number]): Range => ({
+export const rangeOf = (cidr: Cidr): Range => ({
   first: numberOf(ipOf(cidr)),
   last: numberOf(lastOf(cidr)),
 })
