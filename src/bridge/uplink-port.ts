@@ -7,6 +7,7 @@
 
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { listAddresses } from '../netlink/address.ts'
+import { RT_TABLE_MAIN } from '../netlink/constants.ts'
 import { changeLink, findLink, type Link } from '../netlink/link/link.ts'
 import type { Netlink } from '../netlink/netlink.ts'
 import { listRoutes } from '../netlink/route.ts'
@@ -38,7 +39,7 @@ export function uplinkObstacle(nl: Netlink, name: string, bridge?: Pick<Link, 'i
   if (held !== undefined)
     return `it has the address ${held.address} of this host, which would not be reached any more; take an interface that the host does not need, or make a bridge that has this address and name it with --interface-name ("bridge")`
   const route = ([4, 6] as const)
-    .flatMap(family => listRoutes(nl, { family, table: MAIN }))
+    .flatMap(family => listRoutes(nl, { family, table: RT_TABLE_MAIN }))
     .find(
       ({ index, type, destination }) => index === link.index && type === 'unicast' && !isOfLink(destination),
     )
@@ -46,9 +47,6 @@ export function uplinkObstacle(nl: Netlink, name: string, bridge?: Pick<Link, 'i
     return `the route of this host to ${route.destination} leads over it, which would lead nowhere any more`
   return undefined
 }
-
-/** RT_TABLE_MAIN. */
-const MAIN = 254
 
 /** fe80::/64 and the like are there whenever a link is up. */
 const isOfLink = (destination: string): boolean => /^(fe80:|ff00:)/.test(destination)

@@ -3,13 +3,11 @@
  */
 
 import type { Family } from '../model/address/address.ts'
+import { RT_TABLE_MAIN } from '../netlink/constants.ts'
 import { findLink } from '../netlink/link/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { listRoutes } from '../netlink/route.ts'
 import { isOurBridge } from './names.ts'
-
-/** RT_TABLE_MAIN: what a VPN or a test put into other tables is not this host's usual way. */
-const MAIN = 254
 
 /**
  * MTU of the interface of the default route, or of that route where it names a smaller one. IPv4 first,
@@ -25,7 +23,8 @@ export function uplinkMtu(name?: string): number | undefined {
 }
 
 function mtuOfDefault(nl: Netlink, family: Family): number | undefined {
-  const defaults = listRoutes(nl, { family, table: MAIN, onlyDefault: true })
+  // What a VPN or a test put into other tables is not this host's usual way.
+  const defaults = listRoutes(nl, { family, table: RT_TABLE_MAIN, onlyDefault: true })
     .filter(({ type }) => type === 'unicast')
     .sort((a, b) => (a.priority ?? 0) - (b.priority ?? 0))
   for (const { index, nextHops, mtu } of defaults) {

@@ -6,14 +6,12 @@
 import type { Family } from '../model/address/address.ts'
 import { ipOf } from '../model/address/address.ts'
 import { listAddresses } from '../netlink/address.ts'
+import { RT_TABLE_MAIN } from '../netlink/constants.ts'
 import { findLink, type Link, listLinks } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { listRoutes } from '../netlink/route.ts'
 import type { Uplink } from './judge.ts'
 import type { Interface } from './packet.ts'
-
-/** The table of routes that everybody uses; RT_TABLE_MAIN. */
-const MAIN = 254
 
 /** Kinds that lead out of the host although they are made by software. */
 const OUTWARD = ['vlan', 'bond', 'team', 'tun', 'wireguard', 'macvlan', 'ipvlan']
@@ -25,7 +23,7 @@ export function findUplinks(family: Family, bridge: string): Uplink[] {
     ({ name, up, masterIndex }) => up && name !== 'lo' && name !== bridge && masterIndex === undefined,
   )
   const routed = new Set(
-    listRoutes(nl, { family, table: MAIN, onlyDefault: true }).flatMap(({ index, nextHops }) => [
+    listRoutes(nl, { family, table: RT_TABLE_MAIN, onlyDefault: true }).flatMap(({ index, nextHops }) => [
       index,
       ...(nextHops ?? []).map(hop => hop.index),
     ]),

@@ -31,7 +31,6 @@ const GROUPS = [
   k.RTNLGRP_IPV4_RULE,
   k.RTNLGRP_IPV6_RULE,
 ]
-const MAIN = 254
 /** What comes in one burst is heard together. */
 const BURST_MS = 25
 
@@ -87,7 +86,7 @@ function lossIn(message: Message): Loss | undefined {
   switch (message.type) {
     case k.RTM_DELROUTE: {
       const route = readRoute(message)
-      return route?.table === MAIN ? routeKey(route.destination) : 'anything'
+      return route?.table === k.RT_TABLE_MAIN ? routeKey(route.destination) : 'anything'
     }
     case k.RTM_DELRULE:
       return protocolOfRule(message) === PROTOCOL ? 'anything' : undefined

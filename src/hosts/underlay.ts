@@ -12,12 +12,12 @@ import {
 import { isLinkLocal } from '../model/address/host.ts'
 import { TsnetError } from '../model/errors.ts'
 import { type Address, listAddresses } from '../netlink/address.ts'
+import { RT_TABLE_MAIN } from '../netlink/constants.ts'
 import { getLink } from '../netlink/link/link.ts'
 import { type Netlink, openNetlink } from '../netlink/netlink.ts'
 import { listRoutes } from '../netlink/route.ts'
 import type { Underlay } from './carrier/carrier.ts'
 
-const MAIN = 254
 const GLOBAL = 0
 
 /**
@@ -68,7 +68,7 @@ function reachedBy(all: readonly Address[], toEtcd: string | undefined): Address
 
 function ofDefaultRoute(nl: Netlink, all: readonly Address[]): Address | undefined {
   for (const family of [4, 6] as const) {
-    const routes = listRoutes(nl, { family, table: MAIN, onlyDefault: true })
+    const routes = listRoutes(nl, { family, table: RT_TABLE_MAIN, onlyDefault: true })
       .filter(({ type }) => type === 'unicast')
       .sort((a, b) => (a.priority ?? 0) - (b.priority ?? 0))
     for (const { index, preferredSource } of routes) {

@@ -17,6 +17,7 @@ import {
 import { LEASES_FOLDER } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { listAddresses } from '../netlink/address.ts'
+import { RT_TABLE_MAIN } from '../netlink/constants.ts'
 import { type Link, listLinks } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { type KernelRoute, listRoutes, type RouteType } from '../netlink/route.ts'
@@ -182,8 +183,6 @@ export function takenByKernel(but: readonly string[]): Taken[] {
 
 const isNetwork = ({ type, destination }: KernelRoute): boolean =>
   !NOWHERE.includes(type) && lengthOf(destination) > WAY_OUT_AT_MOST[familyOf(destination)]
-
-const RT_TABLE_MAIN = 254
 
 function describe({ destination, index, gateway, table }: KernelRoute, links: Map<number, Link>): string {
   const link = index === undefined ? undefined : links.get(index)?.name

@@ -19,6 +19,7 @@ import {
   stepFrom,
 } from '../../model/address/address.ts'
 import type { Lease, Route } from '../../model/network.ts'
+import { RT_TABLE_MAIN } from '../../netlink/constants.ts'
 import { reject, whole } from './options.ts'
 
 /** A route as the kernel is given it. */
@@ -29,9 +30,6 @@ export interface PlannedRoute extends Route {
 
 /** RT_SCOPE_LINK, linux/rtnetlink.h: from here on a destination is on the link itself. */
 const SCOPE_LINK = 253
-
-/** RT_TABLE_MAIN. */
-const MAIN = 254
 
 const defaultOf = (family: Family): Cidr => (family === 4 ? '0.0.0.0/0' : '::/0') as Cidr
 
@@ -95,7 +93,9 @@ export function withDefaultRoutes(routes: Route[], leases: Lease[]): Route[] {
     const gateway = leases.find(({ address }) => familyOf(address) === family)?.gateway
     const known = routes.some(
       ({ dst, gw, table }) =>
-        networkOf(dst) === defaultOf(family) && gw !== undefined && (table || MAIN) === MAIN,
+        networkOf(dst) === defaultOf(family) &&
+        gw !== undefined &&
+        (table || RT_TABLE_MAIN) === RT_TABLE_MAIN,
     )
     if (gateway !== undefined && !known) added.push({ dst: defaultOf(family), gw: gateway })
   }

@@ -9,6 +9,7 @@
 import { type Cidr, familyOf, type Ip } from '../../model/address/address.ts'
 import { type Attachment, type BridgeOptions, type Interface, ownerTag } from '../../model/network.ts'
 import { type Address, listAddresses } from '../../netlink/address.ts'
+import { RT_TABLE_MAIN } from '../../netlink/constants.ts'
 import { findLink, type Link } from '../../netlink/link/link.ts'
 import { type Netlink, openNetlink } from '../../netlink/netlink.ts'
 import { type KernelRoute, listRoutes } from '../../netlink/route.ts'
@@ -167,7 +168,6 @@ export function missingRoutes(nl: Netlink, link: Link, wanted: PlannedRoute[], i
     .map(({ dst, gw }) => `the container lacks route ${dst}${gw === undefined ? '' : ` via ${gw}`}`)
 }
 
-const RT_TABLE_MAIN = 254
 /** What IPv6 makes of no metric. */
 const IP6_RT_PRIO_USER = 1024
 
