@@ -69,7 +69,7 @@ export class Parts {
     this.attachments = new AttachmentPorts(this.front, toldHeld, index, passedOn)
     this.names = new Names(index, log)
     this.hostNetworks = new HostNetworks(log, (...away) => {
-      void this.names.tellAway(...away)
+      this.names.tellAway(...away)
       this.#followSoon()
     })
     this.#services = new Services(index, this.hostNetworks)

@@ -25,7 +25,7 @@ const TYPE = 'application/vnd.docker.plugins.v1.1+json'
 /** Does a call while this daemon serves. @returns undefined where it does not any more */
 type Serving = <T>(work: () => Promise<T>) => Promise<T | undefined>
 
-/** HTTP is loaded at the first call: most daemons never hear one, and it is 3 MB of each. */
+/** HTTP is loaded at the first call: most daemons never hear one, and it is half a megabyte of each. */
 export function serveDocker(world: World, whileServing: Serving): Server {
   let http: Server | undefined
   return createServer({ allowHalfOpen: true }, socket => {

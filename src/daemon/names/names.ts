@@ -109,7 +109,7 @@ export class Names {
   }
 
   /** Tells what other hosts say of their containers on a network. */
-  async tellAway(network: string, changes: readonly AwayChange[]): Promise<void> {
+  tellAway(network: string, changes: readonly AwayChange[]): void {
     if (this.#isOver || changes.length === 0) return
     this.#service.tell(changes.map(([key, away]) => [`host:${key}`, away && knownAway(network, key, away)]))
   }

@@ -37,7 +37,7 @@ export class RuleNotices {
 
   /** True where rules or guards of ours may be gone, or there may be others now that must not be before ours. */
   concernsRules({ type, payload }: Message): boolean {
-    const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
+    const bytes = bytesOf(payload)
     switch (type) {
       case nft.NFT_MSG_NEWGEN:
         this.#made.clear()
@@ -65,9 +65,14 @@ export class RuleNotices {
 
 /** True where something went of the tables of networks over many hosts, after which those look themselves. */
 export function concernsHosts({ type, payload }: Message): boolean {
-  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
-  return GONE.includes(type) && HOSTS_TABLES.some(name => bytes.includes(name))
+  if (!GONE.includes(type)) return false
+  const bytes = bytesOf(payload)
+  return HOSTS_TABLES.some(name => bytes.includes(name))
 }
+
+/** To be searched; nothing is copied. */
+const bytesOf = ({ buffer, byteOffset, length }: Uint8Array): Buffer =>
+  Buffer.from(buffer, byteOffset, length)
 
 /** As attributes hold them: the byte before a name is the upper one of its type. */
 const INPUT = '\0INPUT\0'
