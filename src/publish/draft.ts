@@ -80,7 +80,12 @@ export const findMade = (
 /** What was asked for, in a form that can be compared. */
 const wordsOf = (publication: Publication): string => {
   const { protocol, hostIp, count, target, asked, via, drainMs, keep } = publication
-  const names = targetOf(publication, ({ reference, netns }) => [reference, netns.dev, netns.ino])
+  const names = targetOf(publication, ({ reference, netns: { dev, ino, cookie } }) => [
+    reference,
+    dev,
+    ino,
+    cookie,
+  ])
   const limits = limitsOf(publication)
   return JSON.stringify([protocol, hostIp, count, target, asked, via, drainMs, keep, names, limits])
 }

@@ -7,11 +7,13 @@ import { join } from 'node:path'
 import t from 'tap'
 import { waitFor } from 'tsnet/lab'
 import type { Cidr, Ip } from '../../src/model/address/address.ts'
+import type { NamespaceId } from '../../src/model/network.ts'
 import type { Publication } from '../../src/model/publication/publication.ts'
 import { claimPorts } from '../../src/ports/ports.ts'
 import { startProxy } from '../../src/proxy/proxy.ts'
 import { Publisher } from '../../src/publish/publish.ts'
-import { listPublications, writePublication } from '../../src/records/publications.ts'
+import { signatureOf } from '../../src/publish/service/service.ts'
+import { listPublications, removePublication, writePublication } from '../../src/records/publications.ts'
 import { lockPath } from '../../src/records/records.ts'
 import { publication } from '../support/publications.ts'
 import { LOOPBACK } from '../support/published.ts'
@@ -207,6 +209,18 @@ t.test('while its container does not run, a port leads nowhere, by the proxy alo
   await stop()
   t.strictSame(events, ['waiting a'], 'which is said once')
   await publisher.unpublish(publisher.list())
+})
+
+t.test('who came back is another one, whatever number the kernel gave its namespace', t => {
+  const netns = { path: '/proc/21/ns/net', dev: 4, ino: 4026532398 }
+  const { containers } = published('a')
+  const led = (now: Partial<NamespaceId> & { path?: string }) =>
+    signatureOf({ containers: containers.map(each => ({ ...each, netns: { ...netns, ...now } })) })
+  t.equal(led({}), led({}))
+  t.not(led({ cookie: '5' }), led({ cookie: '6' }))
+  t.not(led({}), led({ path: '/proc/22/ns/net' }), 'where the kernel knows no cookies')
+  removePublication('a'.repeat(16))
+  t.end()
 })
 
 t.test('what was being ended when its daemon died is ended, and not served again', async t => {

@@ -33,10 +33,16 @@ export function ledBy(find: FindMembers, service: ServiceName, known: readonly A
   return { containers: here, service: { ...service, away, drained } }
 }
 
-/** What changes when a publication leads elsewhere, as a text. */
+/**
+ * What changes when a publication leads elsewhere, as a text. A container that came back is elsewhere although the kernel
+ * has given its namespace the number that the one before had: the cookie says so, or else the path, with its process' id.
+ */
 export const signatureOf = ({ containers, service }: Led): string =>
   JSON.stringify([
-    containers.map(({ netns: { dev, ino }, addresses }) => [dev, ino, service === undefined || addresses]),
+    containers.map(({ netns: { path, dev, ino, cookie }, addresses }) => [
+      [path, dev, ino, cookie],
+      service === undefined || addresses,
+    ]),
     service?.away.map(({ host, name, addresses }) => [host, name, addresses]),
     service?.drained,
   ])
@@ -55,7 +61,7 @@ export function memberOf(attachment: Attachment): Container {
     id: containerId,
     name: nameOfAttached({ containerId, aliases }),
     reference: `cni:${containerId}`,
-    netns: { path: netns.path, dev: netns.dev, ino: netns.ino },
+    netns,
     addresses: isReached ? addresses : [],
     ...(isReached && { bridge: bridge.name, bridgePort: hostInterface.name }),
     ...(bridgeOptions?.portIsolation === true && { isolated: true as const }),
