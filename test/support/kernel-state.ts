@@ -15,10 +15,13 @@ export function kernelState(host: Host): Snapshot {
  * @param except what does not matter
  */
 export async function lastingChangesSince(host: Host, before: Snapshot, except?: RegExp): Promise<string[]> {
-  const left = () => changesSince(host, before).filter(line => !except?.test(line))
-  const gone = () => left().length === 0
+  let left: string[] = []
+  const gone = () => {
+    left = changesSince(host, before).filter(line => !except?.test(line))
+    return left.length === 0
+  }
   await waitFor(gone, { what: 'everything to be as it was' }).catch(() => {})
-  return left()
+  return left
 }
 
 /** What is different from then, a sentence each. */

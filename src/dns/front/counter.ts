@@ -6,7 +6,6 @@
  */
 
 import { libc } from '../../ffi/ffi.ts'
-
 import type { Source } from '../../ffi/reactor/reactor.ts'
 import { type Endpoint, sockaddr } from '../../ffi/sockaddr.ts'
 import { MSG_DONTWAIT, MSG_NOSIGNAL } from '../../ffi/socket.ts'
@@ -122,6 +121,8 @@ export class Counter implements Source {
    * @param finish what is under way is answered before
    */
   async close(finish: boolean): Promise<void> {
+    // It may be said by hear(), between a question's arrival and its answer.
+    await null
     while (finish && this.#underWay.size > 0) await Promise.all(this.#underWay)
     this.#isOver = true
   }
