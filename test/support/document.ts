@@ -72,12 +72,14 @@ const typedIn = (block: string): Typed[] =>
   })
 
 /** What differs from host to host and from run to run. */
-const VARYING = /…|\b\d+\.\d+\.\d+\.\d+\b|\b[0-9a-f]{12,16}\b|\b\d+(?:\.\d+)? (?:B|KiB|MiB)\b|\s+/g
+const VARYING =
+  /…|\b\d+\.\d+\.\d+\.\d+\b|\b[0-9a-f]{1,4}(?::[0-9a-f]{1,4})*::|\b[0-9a-f]{12,16}\b|\b\d+(?:\.\d+)? (?:B|KiB|MiB)\b|\s+/g
 
 const varying = (found: string): string => {
   if (found === '…') return '.*'
   if (found.trim() === '') return ' +'
   if (/B$/.test(found)) return '[\\d.]+ [KMG]?i?B'
+  if (found.endsWith('::')) return '[0-9a-f:]+::'
   return found.includes('.') ? '\\d+\\.\\d+\\.\\d+\\.\\d+' : '[0-9a-f]+'
 }
 
