@@ -198,6 +198,30 @@ t.test(
   },
 )
 
+t.test(
+  'the time of day jumps by a day, forward and back: nobody goes, and who comes and goes is known',
+  async t => {
+    const { now } = Date
+    t.teardown(() => {
+      Date.now = now
+    })
+    await using server = await etcdServer()
+    await using stack = new Together()
+    const times = { routesKeptS: 3, prefixKeptS: 8 }
+    const hosts = [0, 1].map(n => stack.use(hostAt(n, optionsOf(server.endpoints), times)))
+    await complete(hosts, 'both are there')
+    const before = numbersOf(hosts)
+    for (const days of [1, -1]) {
+      Date.now = () => now() + days * 86_400_000
+      const comes = hostAt(2, optionsOf(server.endpoints), times)
+      await complete([...hosts, comes], 'a third one')
+      await comes[Symbol.asyncDispose]()
+      await complete(hosts, 'and it is gone, and nobody else')
+      t.strictSame(numbersOf(hosts), before)
+    }
+  },
+)
+
 t.test('a compaction during a break loses nothing: who came and who went meanwhile is known', async t => {
   await using server = await etcdServer()
   await using stack = new Together()
