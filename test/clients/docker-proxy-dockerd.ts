@@ -108,9 +108,7 @@ for (const implementation of ['original', 'tsnet'] as const) {
   t.test(`${implementation}: a container is restarted, and stopped`, async t => {
     await docker.run('restart', '-t', '0', 'web')
     await answers()
-    const began = performance.now()
     await docker.run('stop', '-t', '0', 'web')
-    t.ok(performance.now() - began < 5000)
     await free(t)
     await docker.run('start', 'web')
     await answers()

@@ -153,9 +153,7 @@ for (const implementation of ['original', 'tsnet'] as const satisfies Implementa
         const client = host.start('socat', '-u', 'TCP:127.0.0.1:8080', '-')
         await host.ask('tcp', '127.0.0.1', 8080)
         const expected = signal === 'KILL' ? { signal: 'SIGKILL' } : { code: 0 }
-        const began = performance.now()
         t.match(await proxy.stop(signal), expected)
-        t.ok(performance.now() - began < 1000)
         if (signal === 'KILL') await refused(host)
         else await t.rejects(host.ask('tcp', '127.0.0.1', 8080), { code: 'ECONNREFUSED' })
         await client.finished
