@@ -69,7 +69,11 @@ const listingOf = (all: boolean): Listing<ListedPort> => ({
   columns: [
     { field: 'Host', head: 'HOST', cell: hostSide },
     { field: 'Container', head: 'CONTAINER', cell: whoIsThere },
-    { field: 'Target', head: 'TARGET', cell: targetSide },
+    {
+      field: 'Target',
+      head: 'TARGET',
+      cell: port => (port.reverse ? `${targetSide(port)} (reverse)` : targetSide(port)),
+    },
     { field: 'Of', head: 'OF', cell: ownerSide, isShown: () => all },
     { field: 'State', head: 'STATE', cell: stateOf },
     { field: 'By', head: 'BY', cell: ({ by }) => by.join('+') },

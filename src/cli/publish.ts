@@ -127,7 +127,7 @@ function printDrafts(terminal: Terminal, what: string, all: readonly Publication
 }
 
 const describe = (publication: Publication): string =>
-  `${hostSide(publication)} -> ${namesOf(publication)}:${targetSide(publication)}`
+  `${hostSide(publication)} ${arrowOf(publication)} ${namesOf(publication)}:${targetSide(publication)}`
 
 type Sides = Pick<Publication, 'hostIp' | 'hostPort' | 'count' | 'protocol' | 'target'>
 
@@ -137,6 +137,9 @@ export function hostSide({ hostIp, hostPort, count, protocol }: Sides): string {
   const host = hostIp === undefined ? '*' : hostIp.includes(':') ? `[${hostIp}]` : hostIp
   return `${host}:${ports}/${protocol}`
 }
+
+/** From who asks to who answers. */
+export const arrowOf = ({ reverse }: Pick<Publication, 'reverse'>): string => (reverse ? '<-' : '->')
 
 /** `80`, `80-89` or a path. */
 export const targetSide = ({ target, count }: Sides): string =>

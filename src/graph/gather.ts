@@ -32,7 +32,9 @@ async function portsOf(
   client: Pick<ControlClient, 'ask'> | undefined,
   warn: (line: string) => void,
 ): Promise<ListedPort[]> {
-  const published = client === undefined ? publishedHere() : ((await client.ask('ports')) as Served[])
+  const all = client === undefined ? publishedHere() : ((await client.ask('ports')) as Served[])
+  // What appears in a container is no port of this host.
+  const published = all.filter(({ reverse }) => !reverse)
   const held = ((await client?.ask('held')) ?? []) as HeldPort[]
   const others = await listOthers(held, warn)
   return [...listPublished(published, client !== undefined), ...others].sort(

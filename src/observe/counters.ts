@@ -3,7 +3,7 @@
 import type { HostIp, Ip } from '../model/address/address.ts'
 import type { Protocol } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
-import { calledOf } from '../model/publication/publication.ts'
+import { calledOf, reversedTo } from '../model/publication/publication.ts'
 import type { Counters } from '../proxy/proxy.ts'
 import type { HeldPort } from '../publish/attachment-ports.ts'
 import type { Redirected } from '../publish/front/front.ts'
@@ -47,6 +47,8 @@ export interface PortCounts extends Counts {
   containers: { id: string; name: string }[]
   /** Of an attachment. */
   network?: string
+  /** It goes the other way: the port on which it appears in the container. */
+  reverse?: number
   /** Of `connections`, those that the kernel has led past the proxy: their bytes are counted nowhere. */
   redirected?: number
 }
@@ -84,6 +86,7 @@ function ofPublication(served: Served): PortCounts {
     hostPort,
     count,
     containers: containers.map(each => ({ id: each.id, name: calledOf(each) })),
+    ...present({ reverse: reversedTo(served) }),
     ...countsOf(counters, redirected),
   }
 }

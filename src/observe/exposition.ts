@@ -130,6 +130,8 @@ const portLabels = (port: PortCounts): Labels => ({
   port: describeHostPorts(port),
   container: port.containers.map(({ name }) => name).join(','),
   source: port.source,
+  // What appears in a container may do so on several of its ports.
+  ...(port.reverse !== undefined && { reverse: String(port.reverse) }),
 })
 
 const containerLabels = ({ network, name, id, ifname }: ContainerCounts): Labels => ({

@@ -21,6 +21,7 @@ import {
   type Publication,
   type PublicationEnd,
   type PublicationEvent,
+  reversedTo,
 } from '../model/publication/publication.ts'
 import type { Found } from '../network/reconcile/reconcile.ts'
 import type { PortCounts } from './counters.ts'
@@ -67,6 +68,8 @@ export interface Happening {
   protocol?: Protocol
   hostIp?: HostIp
   hostPort?: number
+  /** It goes the other way: the port on which it appears in the container. */
+  reverse?: number
   /** How many consecutive ports; of `lost`, how many events. */
   count?: number
   /** How many times. */
@@ -126,6 +129,7 @@ export function ofPublication(
     id,
     containers: containers.map(containerOf),
     ...portOf(publication),
+    ...present({ reverse: reversedTo(publication) }),
     ...present({ from: from?.map(containerOf), why: isEnd(event) ? event : why }),
   })
 }
@@ -163,10 +167,10 @@ export const ofHeld = (port: string, why: string | undefined): Told =>
 /** @param number since the last look */
 export const ofCount = (
   event: 'refused' | 'evicted',
-  { id, containers, network, ...port }: PortCounts,
+  { id, containers, network, reverse, ...port }: PortCounts,
   number: number,
   why?: string,
-): Told => happened(event, { id, containers, ...portOf(port), ...present({ network, why }), number })
+): Told => happened(event, { id, containers, ...portOf(port), ...present({ network, reverse, why }), number })
 
 /** Of what is told of one subject at most; `number` says how many there are. */
 const WHAT_MAX = 10

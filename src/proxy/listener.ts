@@ -37,6 +37,9 @@ import {
 } from '../ffi/socket.ts'
 import type { HostIp } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
+import { shownPath } from '../model/json/shown.ts'
+import { openRecorded } from '../netns/container.ts'
+import { inside, type Sync } from '../netns/netns.ts'
 import { bindError } from './bind-error.ts'
 import type { Publication } from './publication.ts'
 
@@ -80,6 +83,16 @@ export function openListeners(publication: Publication, workers: number): Listen
       if (publication.hostPort !== 0 || !taken || left === 0) throw thrown
     }
   }
+}
+
+/**
+ * Opens sockets in another network namespace, if it is still there.
+ * @throws TsnetError `not-running`; and what `open` throws
+ */
+export function openWithin<T>(place: NonNullable<Publication['within']>, open: () => Sync<T>): Sync<T> {
+  using netns = openRecorded(place)
+  if (netns !== undefined) return inside(netns, open)
+  throw new TsnetError('not-running', `network namespace ${shownPath(place.path)} has just ended`)
 }
 
 /** Another worker has the sockets of the first; none for UDP, whose replies go by who saw the client. */

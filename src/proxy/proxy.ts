@@ -14,6 +14,9 @@
  * error at once, before anything else has happened, and a worker that dies never loses a port: clients wait
  * in the kernel until its successor (milliseconds later) accepts them. Workers get descriptor numbers.
  *
+ * A port may be listened on in another network namespace (`within`), a container's: its sockets are made there, and belong there
+ * whoever accepts. An open socket keeps such a namespace alive, so it is for the caller to withdraw it.
+ *
  * A worker works on raw descriptors through libc and never returns to Node's event loop:
  *
  *   TCP   accept4 → connect without waiting → small messages by recv and send through one buffer, bulk by
@@ -46,7 +49,7 @@ import { type Counters, counterTable, forgetActive, sumCounters } from './counte
 import { Crew } from './crew.ts'
 import { closeDestination, type Destination, openDestinations } from './destination.ts'
 import type { FrozenClient } from './frozen.ts'
-import { closeListeners, type Listeners, openListeners } from './listener.ts'
+import { closeListeners, type Listeners, openListeners, openWithin } from './listener.ts'
 import {
   checkPublication,
   checkTargets,
@@ -252,7 +255,9 @@ export class PortProxy implements AsyncDisposable {
 
   #listeners(publication: Publication, handedIn: readonly (readonly number[])[] | undefined): Listeners {
     if (handedIn !== undefined) return adoptListeners(publication, handedIn, this.workers)
-    return this.#crew.atHome(() => openListeners(publication, this.workers))
+    return publication.within === undefined
+      ? this.#crew.atHome(() => openListeners(publication, this.workers))
+      : openWithin(publication.within, () => openListeners(publication, this.workers))
   }
 
   #assign({ publication, listeners, destinations, counters }: Entry, worker: number): void {

@@ -5,6 +5,7 @@
 import type { Cidr, HostIp, Ip } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { shown } from '../model/json/shown.ts'
+import type { NamespaceId } from '../model/network.ts'
 import { describeHostPorts, type Protocol, portRange } from '../model/port-mapping.ts'
 
 export interface Publication {
@@ -20,6 +21,8 @@ export interface Publication {
   /** One is chosen for each client: the one with the fewest. None: clients are held, or refused. */
   targets: readonly Target[]
   options?: PublicationOptions
+  /** The network namespace to listen in, whose addresses `hostIps` are then; absent: this host's. */
+  within?: { path: string } & NamespaceId
 }
 
 /** Where a client is taken to. */

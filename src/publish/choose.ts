@@ -6,6 +6,8 @@
  *     the beginning of the container's id
  *     any other word that leads to the same container
  *
+ * A port is one that is published. Where none of that number is, it is the host's side of one in reverse.
+ *
  * One that is for a service has its name, and none of those of its containers.
  *
  * The first of these that anything answers to counts. A number is a port and never the beginning of an id.
@@ -81,11 +83,11 @@ function ways(word: string): Answers[] {
   return [
     each =>
       each.id === word ||
-      isHostPort(each, word) ||
       each.service?.name === word ||
-      (spec !== undefined && isWhole(each, spec)) ||
+      (!each.reverse && (isHostPort(each, word) || (spec !== undefined && isWhole(each, spec)))) ||
       called('by name')(each),
-    each => each.asked === word,
+    each => !each.reverse && each.asked === word,
+    each => each.reverse === true && (isHostPort(each, word) || each.asked === word),
     ...(isNumeric(word) ? [] : [called('by beginning')]),
   ]
 }

@@ -9,10 +9,11 @@ import { type Container, calledAll, type Service } from '../model/publication/pu
 import { thereCheck } from '../netns/container.ts'
 import { tryOpenNetns } from '../netns/netns.ts'
 import { allListening, type Listening, type ListeningPort } from '../runtime/runtime.ts'
+import { silenceOfHost } from './reverse/reverse.ts'
 
 /**
  * `waiting`: something is in its way that may pass; of one that is kept, its container may be away. `stopped`: no
- * container of it runs. `silent`: nobody in the container listens on the port. `starting`, `ending`: it is being made or
+ * container of it runs. `silent`: nobody in the container, or in reverse on this host, listens on the port. `starting`, `ending`: it is being made or
  * taken down.
  */
 export type PortState = 'serving' | 'waiting' | 'stopped' | 'silent' | 'starting' | 'ending'
@@ -40,6 +41,8 @@ export interface PortFacts {
   service?: Service
   /** It is dialled from inside the container, whose loopback counts as well. */
   inside: boolean
+  /** The other way: who has to listen is on this host, there. */
+  reverse?: Parameters<typeof silenceOfHost>[0]
   /** The rules that lead there. */
   backend?: NatBackend
   /** Who else leads there. */
@@ -115,9 +118,18 @@ export function absenceOf({
 
 /** What nobody listens on, and what is listened on instead; undefined where somebody listens, or none can tell. */
 export function silenceOf(
-  { protocol, target, count, containers, service, inside }: Omit<PortFacts, 'isHeld' | 'needsDaemon'>,
+  {
+    protocol,
+    target,
+    count,
+    containers,
+    service,
+    inside,
+    reverse,
+  }: Omit<PortFacts, 'isHeld' | 'needsDaemon'>,
   listening: ListeningIn,
 ): string | undefined {
+  if (reverse !== undefined) return silenceOfHost(reverse)
   // What listens on other hosts is not to be seen from here.
   if ('socket' in target || (service !== undefined && service.away.length > 0)) return undefined
   const reasons = containers

@@ -10,8 +10,18 @@ import { containerPorts } from './host-ports.ts'
 /** To whom a publication leads. */
 export type Led = Pick<Publication, 'containers' | 'service'>
 
-/** One port or range of a request. */
-export function draftOf(
+/** What a request publishes of one port or range: one for all containers, or in reverse one in each. */
+export const draftsOf = (
+  request: PublishRequest,
+  led: Led,
+  spec: PortSpec,
+  asked: string | undefined,
+): Publication[] =>
+  request.reverse
+    ? led.containers.map(each => draftOf(request, { containers: [each] }, spec, asked))
+    : [draftOf(request, led, spec, asked)]
+
+function draftOf(
   request: PublishRequest,
   { containers, service }: Led,
   spec: PortSpec,
@@ -41,15 +51,16 @@ export function draftOf(
   }
 }
 
-/** The publication that has the very host ports of another. */
+/** The publication that listens on the very ports of another. */
 export const findSame = (published: readonly Publication[], draft: Publication): Publication | undefined =>
-  published.find(
-    each =>
-      each.ending === undefined &&
-      each.protocol === draft.protocol &&
-      each.hostIp === draft.hostIp &&
-      each.hostPort === draft.hostPort &&
-      each.count === draft.count,
+  published.find(each => each.ending === undefined && placeOf(each) === placeOf(draft))
+
+/** Where it listens, in a form that can be compared: on this host, or in a container. */
+const placeOf = ({ reverse, protocol, hostIp, hostPort, count, target, containers }: Publication): string =>
+  JSON.stringify(
+    reverse
+      ? [protocol, count, target, containers.map(({ reference }) => reference)]
+      : [protocol, count, hostIp, hostPort],
   )
 
 /** True when two lead to the same containers, by how these are found again. */
@@ -79,7 +90,7 @@ export const findMade = (
 
 /** What was asked for, in a form that can be compared. */
 const wordsOf = (publication: Publication): string => {
-  const { protocol, hostIp, count, target, asked, via, drainMs, keep } = publication
+  const { protocol, hostIp, count, target, asked, via, drainMs, keep, reverse } = publication
   const names = targetOf(publication, ({ reference, netns: { dev, ino, cookie } }) => [
     reference,
     dev,
@@ -87,7 +98,7 @@ const wordsOf = (publication: Publication): string => {
     cookie,
   ])
   const limits = limitsOf(publication)
-  return JSON.stringify([protocol, hostIp, count, target, asked, via, drainMs, keep, names, limits])
+  return JSON.stringify([protocol, hostIp, count, target, asked, via, drainMs, keep, reverse, names, limits])
 }
 
 /**
@@ -101,9 +112,9 @@ export function successorOf(earlier: Publication, draft: Publication): Publicati
       `--replace keeps mode and limits of what is published on port ${earlier.hostPort}; repeat its options, or unpublish it first`,
     )
   }
-  const { target, via, drainMs, expiresAt, keep, asked, service } = draft
-  const { expiresAt: _, keep: __, asked: ___, service: ____, ...rest } = earlier
-  return { ...rest, target, via, drainMs, ...present({ expiresAt, keep, asked, service }) }
+  const { target, via, drainMs, expiresAt, keep, asked, service, hostPort, hostIp } = draft
+  const { expiresAt: _, keep: __, asked: ___, service: ____, hostIp: _____, ...rest } = earlier
+  return { ...rest, hostPort, target, via, drainMs, ...present({ hostIp, expiresAt, keep, asked, service }) }
 }
 
 /** A publication as it shall be again, with the rules that are in the kernel now. */

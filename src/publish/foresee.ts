@@ -6,12 +6,13 @@
 import type { PortSpec } from '../model/publication/port-spec.ts'
 import type { Publication, PublishRequest } from '../model/publication/publication.ts'
 import { requireFree } from '../ports/ports.ts'
-import { draftOf, findSame, type Led } from './draft.ts'
+import { draftsOf, findSame, type Led } from './draft.ts'
 import { hostPortChoices } from './host-ports.ts'
 import { requireLastingNames } from './lasting-names.ts'
 import { specsOf } from './listening.ts'
 import { portsOf } from './plan.ts'
 import { resolve } from './resolve.ts'
+import { requireFreeWithin } from './reverse/reverse.ts'
 import { ledBy } from './service/service.ts'
 
 /** @throws TsnetError as publish, as far as it is known before */
@@ -24,9 +25,10 @@ export async function foresee(
   if (request.keep) requireLastingNames(led)
   const drafts: Publication[] = []
   for (const [i, spec] of specsOf(request, led.containers).entries()) {
-    const draft = draftOf(request, led, spec, request.written[i])
-    const isReplaced = request.replace && findSame(published, draft) !== undefined
-    drafts.push({ ...draft, hostPort: isReplaced ? draft.hostPort : await freePort(spec, draft) })
+    for (const draft of draftsOf(request, led, spec, request.written[i])) {
+      const isReplaced = request.replace && findSame(published, draft) !== undefined
+      drafts.push({ ...draft, hostPort: isReplaced ? draft.hostPort : await freePort(spec, draft) })
+    }
   }
   return drafts
 }
@@ -42,6 +44,8 @@ async function whoIsMeant(
 
 /** The first of the choices that is free; 0 where any would do. */
 async function freePort(spec: PortSpec, draft: Publication): Promise<number> {
+  if (draft.reverse) requireFreeWithin(draft)
+  if (draft.reverse) return draft.hostPort
   if (spec.host === undefined) return 0
   let refusal: unknown
   for (const hostPort of hostPortChoices(spec)) {

@@ -45,6 +45,8 @@ export interface ListedPort extends Condition {
   expiresAt?: number
   /** Of a publication: it outlives container and host, and waits for both. */
   keep?: true
+  /** Of a publication: the host's port is dialled, and the target's listened on in the container. */
+  reverse?: true
   resting?: true
   counters?: Counters
   redirected?: Redirected
@@ -80,6 +82,7 @@ export function factsOf(served: Served, hasDaemon: boolean) {
     count,
     containers,
     ...(service !== undefined && { service }),
+    ...(served.reverse && { reverse: served }),
     inside: via === 'netns' || (via === 'auto' && containers.every(each => each.addresses.length === 0)),
     ...(nat && { backend: nat.backend }),
     isHeld: counters !== undefined,

@@ -33,6 +33,7 @@ import type { Target } from '../proxy/proxy.ts'
 import type { Fronted } from './front/front.ts'
 import { redirectPlan } from './front/redirect-plan.ts'
 import { needOfRelay } from './relay.ts'
+import { reversePart, targetsInReverse } from './reverse/reverse.ts'
 
 /** What the kernel has to do: let connections reach the container, and lead the ports there. */
 interface NatPart {
@@ -127,8 +128,13 @@ export function portsOf({ protocol, hostIp, hostPort, count, target }: Publicati
   return { protocol, hostPort, containerPort, count, ...(hostIp !== undefined && { hostIp }) }
 }
 
-/** The proxy's part; undefined for `--mode nat`. */
+/** What it claims of the host's ports. */
+export const claimedBy = (publication: Publication): PortMapping[] =>
+  publication.reverse ? [] : [portsOf(publication)]
+
+/** The proxy's part; undefined for `--mode nat`, and in reverse while the container does not run. @throws TsnetError as reversePart */
 export function proxyPart(publication: Publication): Fronted | undefined {
+  if (publication.reverse) return reversePart(publication)
   const { mode } = publication
   if (mode === 'nat') return undefined
   const { id, protocol, hostIp, hostPort, count, allow, deny, waitMs } = publication
@@ -159,10 +165,13 @@ export function checkRedirect(publication: Publication): void {
 }
 
 /** Where the proxy takes clients, one for each container, those of other hosts last. @throws TsnetError for a way that does not exist */
-export const targetsOf = (publication: Publication): Target[] => [
-  ...publication.containers.map(container => targetIn(container, publication)),
-  ...(publication.service?.away ?? []).flatMap(({ addresses }) => targetAway(addresses, publication)),
-]
+export const targetsOf = (publication: Publication): Target[] =>
+  publication.reverse
+    ? targetsInReverse(publication)
+    : [
+        ...publication.containers.map(container => targetIn(container, publication)),
+        ...(publication.service?.away ?? []).flatMap(({ addresses }) => targetAway(addresses, publication)),
+      ]
 
 /** Over the network that it shares with this host. */
 function targetAway(addresses: readonly Ip[], { target }: Publication): Target[] {

@@ -20,6 +20,8 @@
  *
  * One that is for a service (service/) is led to whoever is called so, and ends by no end of theirs.
  *
+ * One in reverse (reverse/) listens in its container, and has no port of the host.
+ *
  * While a container does not run, its publication keeps the port and leads nowhere: the address it had may
  * belong to another container by then. One that is kept (`--keep`) is on the disk as well. When its container is gone, or
  * the host was started again, it rests, without a port, until the container is back (upkeep/kept.ts).
@@ -35,13 +37,14 @@ import type { Counters } from '../proxy/proxy.ts'
 import { removeLasting, writeLasting } from '../records/lasting.ts'
 import { publicationIndex, readPublication } from '../records/publications.ts'
 import { choosePublications } from './choose.ts'
-import { draftOf, findMade, findSame, isForSame, type Led, successorOf, withRulesOf } from './draft.ts'
+import { draftsOf, findMade, findSame, isForSame, type Led, successorOf, withRulesOf } from './draft.ts'
 import type { Drained } from './front/drain.ts'
 import type { Ports, Redirected } from './front/front.ts'
 import { hostPortChoices } from './host-ports.ts'
 import { requireLastingNames } from './lasting-names.ts'
 import { specsOf } from './listening.ts'
 import { Resolver } from './resolve.ts'
+import { countersFor } from './reverse/reverse.ts'
 import { type FindMembers, ledBy } from './service/service.ts'
 import { Serving } from './serving.ts'
 import { Turns } from './turns.ts'
@@ -109,8 +112,11 @@ export class Publisher {
     if (request.keep) requireLastingNames(led)
     return withUndo(async undo => {
       const published: Publication[] = []
-      for (const [i, spec] of specsOf(request, led.containers).entries()) {
-        const draft = draftOf(request, led, spec, request.written[i])
+      const specs = specsOf(request, led.containers)
+      const drafts = specs.flatMap((spec, i) =>
+        draftsOf(request, led, spec, request.written[i]).map(draft => ({ spec, draft })),
+      )
+      for (const { spec, draft } of drafts) {
         const { replace, since } = request
         const others = this.#published.list().filter(({ id }) => published.every(each => each.id !== id))
         const made = since === undefined ? undefined : findMade(others, draft, hostPortChoices(spec), since)
@@ -167,7 +173,7 @@ export class Publisher {
       ...each,
       ...(resting.has(each.id) && { resting: true as const }),
       ...present({
-        counters: this.#front.countersOf(each.id),
+        counters: countersFor(each, this.#front.countersOf(each.id)),
         redirected: this.#front.redirectedOf?.(each.id),
         redirectObstacle: this.#front.redirectObstacleOf?.(each.id),
         obstacle: this.#upkeep.obstacleOf(each.id),

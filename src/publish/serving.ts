@@ -34,7 +34,8 @@ import { whileLocked } from '../records/records.ts'
 import type { Led } from './draft.ts'
 import { type Drained, drain } from './front/drain.ts'
 import type { Fronted, Ports } from './front/front.ts'
-import { checkRedirect, portsOf, proxyPart, rulesFit, targetsOf } from './plan.ts'
+import { checkRedirect, claimedBy, portsOf, proxyPart, rulesFit, targetsOf } from './plan.ts'
+import { requireFreeWithin } from './reverse/reverse.ts'
 import { addRules, closePorts, dismiss, type KernelPart, obstacleOf, removeRules, rulesFor } from './rules.ts'
 import { signatureOf } from './service/service.ts'
 
@@ -70,8 +71,8 @@ export class Serving {
     await whileLocked(draft.id, async () => {
       undo.push('the record', () => removePublication(draft.id))
       writePublication({ ...publication, beginning: true })
-      undo.push('the claim on host ports', () => releasePorts(draft.id, [portsOf(draft)]))
-      const ports = [portsOf(draft)]
+      const ports = claimedBy(draft)
+      undo.push('the claim on host ports', () => releasePorts(draft.id, ports))
       const probe = forwarding === undefined
       await despiteTheDead(draft.id, ports, () => claimPorts(draft.id, ports, { probe }))
       if (forwarding !== undefined) {
@@ -103,6 +104,7 @@ export class Serving {
     try {
       const forwarding = proxyPart(running)
       if (forwarding !== undefined) this.#listen(forwarding, running, handedIn)
+      else for (const fd of handedIn?.flat() ?? []) closeSync(fd)
     } catch (thrown) {
       for (const fd of handedIn?.flat() ?? []) closeSync(fd)
       throw thrown
@@ -141,6 +143,7 @@ export class Serving {
 
   /** @param before the containers until now: of those that have gone, connections end */
   async #leadFront(running: Publication, before: readonly Container[]): Promise<void> {
+    if (running.reverse) return this.#leadReverse(running, before)
     const { id } = running
     const nowhere = proxyPart({ ...running, containers: [] })
     if (nowhere === undefined) return
@@ -152,6 +155,17 @@ export class Serving {
       await this.#front.retarget(id, [])
       throw thrown
     }
+  }
+
+  /** It listens on where it did, as long as that is the same container; else anew in the one that runs. */
+  async #leadReverse(running: Publication, before: readonly Container[]): Promise<void> {
+    const { id } = running
+    const isServed = this.isServed(id)
+    const stays = signatureOf(running) === signatureOf({ containers: [...before] })
+    if (isServed && stays) return this.#front.retarget(id, targetsOf(running))
+    if (isServed) await this.#front.withdraw(id)
+    const forwarding = proxyPart(running)
+    if (forwarding !== undefined) this.#listen(forwarding, running)
   }
 
   /** @param publication with its new containers, and the rules that there are for the earlier ones */
@@ -233,7 +247,7 @@ export class Serving {
     ])
     await everyStep([
       () => publication.nat && endFlows([portsOf(publication)]),
-      () => releasePorts(id, [portsOf(publication)]),
+      () => releasePorts(id, claimedBy(publication)),
       () => removePublication(id),
     ])
     return drained
@@ -249,7 +263,8 @@ export class Serving {
     try {
       this.#front.publish(forwarding, handedIn)
     } catch (thrown) {
-      if (hasCode(thrown, 'conflict')) probePorts([portsOf(publication)])
+      if (hasCode(thrown, 'conflict') && publication.reverse) requireFreeWithin(publication)
+      if (hasCode(thrown, 'conflict')) probePorts(claimedBy(publication))
       throw thrown
     }
   }

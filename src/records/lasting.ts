@@ -9,6 +9,7 @@ import { present } from '../model/present.ts'
 import type { Container, Publication } from '../model/publication/publication.ts'
 import { FolderIndex } from './folder-index.ts'
 import { readPublication } from './publications.ts'
+import { readTarget, type WrittenTarget, writtenTarget } from './reversed.ts'
 import { LASTING, listNames, pathOf } from './run-directory.ts'
 import { lastingShape } from './shapes.ts'
 import { readKept, writeKept } from './state-files.ts'
@@ -18,19 +19,30 @@ const ENDING = '.json'
 const fileOf = (id: string): string => `${FOLDER}/${id}${ENDING}`
 
 type Named = Pick<Container, 'runtime' | 'id' | 'name' | 'reference' | 'asked'>
-type Written = Omit<Publication, 'containers' | 'keep'> & { containers: Named[] }
+type Written = Omit<Publication, 'containers' | 'keep' | 'target'> & {
+  target: WrittenTarget
+  containers: Named[]
+}
 
 /** As it is to be again; its containers are nowhere. */
 export function readLasting(id: string): Publication | undefined {
   const written = readKept<Written>(fileOf(id), lastingShape)
   if (written === undefined) return undefined
   const containers = written.containers.map(each => ({ ...each, netns: NOWHERE, addresses: [] }))
-  return { ...written, containers, keep: true }
+  return { ...written, ...readTarget(written.target), containers, keep: true }
 }
 
 /** It is on the disk when this returns. @throws TsnetError `io` */
 export function writeLasting(publication: Publication): void {
-  const { nat: _, natObstacle: __, ending: ___, drainsUntil: ____, keep: _____, ...asked } = publication
+  const {
+    nat: _,
+    natObstacle: __,
+    ending: ___,
+    drainsUntil: ____,
+    keep: _____,
+    reverse: ______,
+    ...asked
+  } = publication
   // Who is called so then is seen then.
   const service = asked.service && { ...asked.service, away: [], drained: 0 }
   const here = service === undefined ? asked.containers : []
@@ -41,7 +53,13 @@ export function writeLasting(publication: Publication): void {
     reference,
     ...present({ asked }),
   }))
-  writeKept(fileOf(publication.id), { ...asked, containers, ...present({ service }) } satisfies Written)
+  const target = writtenTarget(publication)
+  writeKept(fileOf(publication.id), {
+    ...asked,
+    target,
+    containers,
+    ...present({ service }),
+  } satisfies Written)
 }
 
 /** It is not there any more, also after a power loss, when this returns. Idempotent. @throws TsnetError `io` */

@@ -187,7 +187,7 @@ const askedMembers = {
   // Before it is chosen it is 0.
   hostPort: within(0, 65_535),
   count: port,
-  target: either(record({ port }), record({ socket: text })),
+  target: either(record({ port }), record({ socket: text }), record({ reverse: port })),
   createdAt: text,
   mode: text,
   via: text,

@@ -5,7 +5,7 @@
  * (model/socket-table.ts).
  */
 
-import { isLoopback } from '../model/address/address.ts'
+import { familyOf, type Ip, isLoopback, isUnspecified } from '../model/address/address.ts'
 import { hasCode } from '../model/errors.ts'
 import type { Protocol } from '../model/port-mapping.ts'
 import { readWaiting, tablesOf, type Waiting } from '../model/socket-table.ts'
@@ -35,6 +35,15 @@ export function allListening(netns: Netns, protocols: Protocol[] = ['tcp', 'udp'
   )
   return Object.fromEntries(known)
 }
+
+/** Whether somebody in this thread's namespace waits for clients there; undefined where the kernel has no such protocol. */
+export const isListenedOn = (protocol: Protocol, ip: Ip, port: number): boolean | undefined =>
+  waitingHere(protocol)?.some(
+    each => each.port === port && (each.ip === ip || isUnspecified(each.ip)) && takes(each.ip, ip),
+  )
+
+/** A socket on `::` takes IPv4 as well, as a rule. */
+const takes = (bound: Ip, ip: Ip): boolean => bound === '::' || familyOf(bound) === familyOf(ip)
 
 /** Undefined where the kernel has no such protocol. */
 const waitingHere = (protocol: Protocol): Waiting[] | undefined =>

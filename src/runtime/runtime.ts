@@ -41,7 +41,13 @@ import { sourcesOf } from './sources/sources.ts'
 
 export type { DockerPort } from './docker-ports.ts'
 export { answersTo, type Found } from './found.ts'
-export { allListening, type Listening, type ListeningPort, listListening } from './listening.ts'
+export {
+  allListening,
+  isListenedOn,
+  type Listening,
+  type ListeningPort,
+  listListening,
+} from './listening.ts'
 export { tryParseReference } from './reference.ts'
 
 /**

@@ -47,6 +47,19 @@ const all = {
   }),
   free: published([process], { hostPort: 41_000, target: { socket: '/run/b.sock' }, asked: '/run/b.sock' }),
   local: published([plain], { hostIp: '127.0.0.1' as Ip, hostPort: 42_000, asked: '127.0.0.1::80' }),
+  reversed: published([plain], {
+    reverse: true,
+    hostIp: '127.0.0.1' as Ip,
+    hostPort: 8080,
+    asked: '8080:80',
+  }),
+  inside: published([plain], {
+    reverse: true,
+    hostIp: '127.0.0.1' as Ip,
+    hostPort: 5432,
+    target: { port: 15_432 },
+    asked: '5432:15432',
+  }),
   both: published([plain, web], { hostPort: 5000, protocol: 'udp', asked: '5000:50/UDP' }),
 }
 type Name = keyof typeof all
@@ -84,7 +97,10 @@ t.test('whatever publish took means what it published', async t => {
     ['cri:shop/cart', 'any', 'eighty'],
     ['cart', 'any', 'eighty'],
     ['pid:812', 'oneOf', 'range', 'socket', 'free'],
-    ['netns:api', 'local', 'both'],
+    ['netns:api', 'local', 'reversed', 'inside', 'both'],
+    ['5432', 'inside'],
+    ['5432:15432', 'inside'],
+    ['127.0.0.1:8080', 'reversed'],
     ['netns:api,4f2a9c', 'both'],
     [all.any.id, 'any'],
   ]

@@ -47,6 +47,7 @@ export function addPublishing(program: Command, terminal: Terminal, run: Run): v
     .option('--wait <time>', 'hold connections until the container listens')
     .option('--drain <time>', 'let connections finish when it ends')
     .option('--replace', 'take the port over from another container without refusing a connection')
+    .option('--reverse', "a port of this host's loopback appears on the container's, for it alone")
     .option('--json', 'print what was published as JSON')
     .action(async (words: string[], given: Partial<PublishWords> & Doing & { json?: true }) => {
       const { publish } = await import('../publish.ts')

@@ -13,7 +13,7 @@ import type {
 } from '../../networks/networks.ts'
 import { membersText } from '../../publish/service/service.ts'
 import { tableOf } from '../listing/table.ts'
-import { hostSide, namesOf, targetSide } from '../publish.ts'
+import { arrowOf, hostSide, namesOf, targetSide } from '../publish.ts'
 import { paint, type Terminal } from '../terminal.ts'
 
 type Line = readonly [name: string, value: string | readonly string[] | undefined]
@@ -96,12 +96,12 @@ const limitsOf = (limits: AttachmentView['bandwidth']): string | undefined =>
 const timeOf = (iso: string): string => iso.slice(0, 19).replace('T', ' ')
 
 const describePort = (port: InspectedContainer['ports'][number]): string =>
-  `${hostSide(port)} -> ${targetSide(port)}  ${port.state}${port.by.length > 0 ? ` by ${port.by.join('+')}` : ''}${port.why === undefined ? '' : `: ${port.why}`}`
+  `${hostSide(port)} ${arrowOf(port)} ${targetSide(port)}  ${port.state}${port.by.length > 0 ? ` by ${port.by.join('+')}` : ''}${port.why === undefined ? '' : `: ${port.why}`}`
 
 function portLines(port: InspectedPort): Line[] {
   const { by, why, counters, containers, service, network, source, id, expiresAt, keep } = port
   return [
-    ['leads to', `${targetSide(port)} of ${namesOf(port)}`],
+    [port.reverse ? 'appears on' : 'leads to', `${targetSide(port)} of ${namesOf(port)}`],
     ['members', service && (membersText({ containers, service }) || 'nobody')],
     [
       'asked by',

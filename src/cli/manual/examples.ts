@@ -19,6 +19,10 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { words: 'publish 80:8080 web1,web2 --wait 10s', does: 'two that share the load, waited for' },
     { words: 'publish --keep 8080:80 docker:web', does: 'again whenever web is back, also after a reboot' },
     {
+      words: 'publish --reverse 5432:5432 web',
+      does: "the host's database on the loopback of web, for it alone",
+    },
+    {
       words: 'publish 9229:9229 pid:812 --via netns --allow 10.0.0.0/8 --expires 1h',
       does: 'a debugger on loopback of a process, for colleagues, for an hour',
     },

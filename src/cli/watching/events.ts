@@ -80,7 +80,7 @@ function wordsOf({ event, about }: Told): string {
   const to = names(containers)
   return [
     ports.join(', '),
-    ...(to === '' ? [] : [`→ ${to}`]),
+    ...(to === '' ? [] : [`${about.reverse === undefined ? '→' : '←'} ${to}`]),
     ...(from.length > 0 ? [`from ${names(from)}`] : []),
     ...(number === undefined ? [] : [`${number} times`]),
     ...Object.values(present({ why: why === undefined ? undefined : `(${why})` })),

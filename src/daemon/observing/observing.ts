@@ -19,6 +19,7 @@ import { type Seen, seenOf } from '../../observe/seen.ts'
 import type { PortProxy } from '../../proxy/proxy.ts'
 import type { OnObstacle, OnPassedOn } from '../../publish/attachment-ports.ts'
 import { portsOf } from '../../publish/plan.ts'
+import { describeReverse } from '../../publish/reverse/reverse.ts'
 import type { Tell } from '../../publish/upkeep/tell.ts'
 import { EntryIndex } from '../../records/entry-index.ts'
 import { type Called, calledOf, type Told, toldOf } from '../names/known.ts'
@@ -75,7 +76,10 @@ export class Observing {
 
   readonly publication: Tell = (event, about, more = {}) => {
     const reason = more.why === undefined ? '' : `: ${more.why}`
-    this.#log(`${event} ${describeHostPorts(portsOf(about))} → ${calledTarget(about)}${reason}`)
+    const what = about.reverse
+      ? describeReverse(about)
+      : `${describeHostPorts(portsOf(about))} → ${calledTarget(about)}`
+    this.#log(`${event} ${what}${reason}`)
     this.events.publication(event, about, more)
   }
 

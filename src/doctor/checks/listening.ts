@@ -1,6 +1,7 @@
 /** Whether published ports lead to somebody: who listens in the container, and what is in the way of serving them. */
 
 import { describeHostPorts } from '../../model/port-mapping.ts'
+import { calledAll } from '../../model/publication/publication.ts'
 import { UNTIL_BACK } from '../../publish/condition.ts'
 import type { ListedPort } from '../../publish/list.ts'
 import type { Check } from '../fault.ts'
@@ -17,6 +18,7 @@ export const listening: Check<Patient> = {
       .filter(({ state }) => state === 'silent')
       .map(port => {
         const isLoopback = / of 127\.0\.0\.1 or ::1 alone/.test(port.why ?? '')
+        if (port.reverse) return silentInReverse(port)
         return {
           on: portName(port),
           what: (port.why ?? 'nobody listens in the container').replace(/: publish it .*$/, ''),
@@ -27,6 +29,13 @@ export const listening: Check<Patient> = {
         }
       }),
 }
+
+const silentInReverse = (port: ListedPort) => ({
+  on: portName(port),
+  what: port.why ?? 'nobody on this host listens',
+  why: `${calledAll(port.containers)} is refused on its own loopback`,
+  cure: 'start the service on this host, or publish in reverse where it listens',
+})
 
 export const serving: Check<Patient> = {
   name: 'serving',

@@ -24,7 +24,7 @@ export function askedOf(word: string, from: string | undefined): Asked {
   if (from !== undefined && ip === undefined)
     throw new TsnetError('invalid-environment', `--from: ${shown(from)} is not an IP address`)
   const published: Pick<PortMapping, 'protocol' | 'hostIp' | 'hostPort' | 'count'>[] = [
-    ...listPublications(),
+    ...listPublications().filter(({ reverse }) => !reverse),
     ...listEntries().flatMap(({ entry }) => entry.attachment.ports),
   ]
   const found = published.find(

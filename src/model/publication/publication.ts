@@ -4,7 +4,8 @@
  * A publication is one range of host ports of one protocol. It leads to a port (or a socket path) of one
  * container, or of several that share the load, or of all that have the name of a service. It survives the container's restart under its name and
  * ends with the container, by its time, or by `unpublish`. One that is kept outlives container and host: it rests,
- * and is served again when its container is back.
+ * and is served again when its container is back. In reverse it is a port of the host's loopback that appears on the
+ * container's.
  */
 
 import type { Cidr, HostIp, Ip } from '../address/address.ts'
@@ -107,6 +108,8 @@ export interface PublishOptions {
   expiresAt?: number
   /** Neither the end of its container nor a reboot ends it. */
   keep?: true
+  /** The other way: the host's port is dialled, and the target's is listened on inside of the one container. */
+  reverse?: true
 }
 
 export interface PublishRequest extends PublishOptions {
@@ -185,6 +188,13 @@ export const calledOf = ({ asked, name }: Pick<Container, 'asked' | 'name'>): st
 /** All of them. */
 export const calledAll = (containers: readonly Pick<Container, 'asked' | 'name'>[]): string =>
   containers.map(calledOf).join(', ')
+
+/** Of one in reverse, the port on which it appears in the container. */
+export const reversedTo = ({
+  reverse,
+  target,
+}: Pick<Publication, 'reverse' | 'target'>): number | undefined =>
+  reverse && 'port' in target ? target.port : undefined
 
 /** To whom a publication leads, as whoever published it said it. */
 export const calledTarget = ({ containers, service }: Pick<Publication, 'containers' | 'service'>): string =>

@@ -9,6 +9,7 @@ import { TsnetError } from '../errors.ts'
 import { shown } from '../json/shown.ts'
 import { parsePortSpec } from './port-spec.ts'
 import type { PublishMode, PublishRequest, PublishVia, ServiceName } from './publication.ts'
+import { checkReverse, inReverse } from './reverse.ts'
 
 /** All as text, as options come. */
 export interface PublishWords {
@@ -32,6 +33,8 @@ export interface PublishWords {
   drain?: string
   replace?: boolean
   keep?: boolean
+  /** A port of the host's loopback appears on the containers'. */
+  reverse?: boolean
   since?: number
 }
 
@@ -51,6 +54,8 @@ const PORT_LIKE = /^(?:\d|\[|::)/
  */
 export function parsePublishRequest(words: unknown, now = Date.now()): PublishRequest {
   const asked = asWords(words)
+  const { reverse = false } = asked
+  if (reverse) checkReverse(asked)
   const service = serviceIn(asked)
   if (service === undefined) checkContainer(asked)
   const proxyProtocol =
@@ -59,7 +64,9 @@ export function parsePublishRequest(words: unknown, now = Date.now()): PublishRe
   const maxSessions = asked.udpSessions && positive('--udp-sessions', asked.udpSessions)
   const sessionIdleMs = asked.udpIdle && parseDuration(asked.udpIdle, '--udp-idle')
   if (sessionIdleMs === 0) throw refuse('--udp-idle: a session has to last for some time')
-  const specs = asked.ports.map(parsePortSpec)
+  const specs = asked.ports.map(port =>
+    reverse ? inReverse(parsePortSpec(port), port) : parsePortSpec(port),
+  )
   if ((maxSessions || sessionIdleMs) && !specs.some(({ protocol }) => protocol === 'udp')) {
     throw refuse('--udp-sessions and --udp-idle are for UDP ports, such as 53:53/udp')
   }
@@ -68,7 +75,7 @@ export function parsePublishRequest(words: unknown, now = Date.now()): PublishRe
     written: asked.ports,
     containers: asked.containers,
     ...(service !== undefined && { service }),
-    mode: oneOf('--mode', asked.mode ?? 'auto', modes),
+    mode: reverse ? 'proxy' : oneOf('--mode', asked.mode ?? 'auto', modes),
     via: oneOf('--via', asked.via ?? 'auto', ways),
     allow: (asked.allow ?? []).map(text => network('--allow', text)),
     deny: (asked.deny ?? []).map(text => network('--deny', text)),
@@ -76,6 +83,7 @@ export function parsePublishRequest(words: unknown, now = Date.now()): PublishRe
     drainMs: parseDuration(asked.drain ?? '0s', '--drain'),
     replace: asked.replace ?? false,
     ...(asked.keep && { keep: true as const }),
+    ...(reverse && { reverse: true as const }),
     ...(asked.since !== undefined && { since: asked.since }),
     ...(proxyProtocol && { proxyProtocol }),
     ...(maxConnections && { maxConnections }),
@@ -111,7 +119,7 @@ function serviceIn({ service, network, containers, ports, via }: PublishWords): 
 }
 
 /** Those that are no text. */
-const TYPES = { replace: 'boolean', keep: 'boolean', since: 'number' } as const
+const TYPES = { replace: 'boolean', keep: 'boolean', reverse: 'boolean', since: 'number' } as const
 
 /** Checks the shape; what the words mean is checked one by one. */
 function asWords(value: unknown): PublishWords {
