@@ -7,7 +7,8 @@
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { messageOf } from '../model/errors.ts'
+import { isOfNames, permissionText } from '../model/address/reach.ts'
+import { messageOf, TsnetError } from '../model/errors.ts'
 import { type Network, ownerTag } from '../model/network.ts'
 import { describeHostPorts } from '../model/port-mapping.ts'
 import { surroundings } from '../model/surroundings.ts'
@@ -79,7 +80,10 @@ async function attachWith(forPorts: (request: Attach[0]) => Promise<Held>, ...[r
   // It may be the first call after a reboot, and this the container that a publication waits for.
   const needsDaemon = publishes || request.network.names !== undefined || hasLasting()
   using held = needsDaemon ? await forPorts(request) : undefined
-  if (held === undefined) return network.attach(request, context)
+  if (held === undefined) {
+    checkNeedsNobody(request)
+    return network.attach(request, context)
+  }
   const attachment = await network.attach(request, publishes ? { ...context, loopbackServed: true } : context)
   try {
     await serve(ownerTag(attachment), held, () => forPorts(request))
@@ -88,6 +92,17 @@ async function attachWith(forPorts: (request: Attach[0]) => Promise<Held>, ...[r
     await network.detach(attachment)
     throw thrown
   }
+}
+
+/** Names of a list lead nowhere while nobody tells them. @throws TsnetError `try-again` */
+function checkNeedsNobody({ network, reach = network.reach }: Attach[0]): void {
+  const named = reach?.allow.find(isOfNames)
+  if (named === undefined) return
+  throw new TsnetError(
+    'try-again',
+    `network ${network.name}: egress.allow has ${permissionText(named)}, and no daemon runs that would tell the name and let its addresses through`,
+    { details: 'start it: tsnet daemon; or allow addresses' },
+  )
 }
 
 /** One that dies or ends in between is followed by another, which is asked once more. */

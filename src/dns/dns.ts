@@ -24,6 +24,9 @@
  * Who reads bytes of strangers is a thread without capabilities. If one dies, others take the place of both,
  * and the sockets with who waits in them are still there. They are here so that a successor gets them, too.
  *
+ * Where a container may reach some names alone, their addresses are let through before it is told them (permit.ts). That is
+ * done by who made the threads, since they may not: what they say of an answer is checked again there.
+ *
  * The host's name servers are those of its resolv.conf. A stub on 127.0.0.53 (systemd-resolved) is asked as it stands,
  * since we ask from where it listens: so names of a VPN and its caches are the host's.
  *
@@ -31,6 +34,7 @@
  */
 
 export { hostServersIn } from './host-servers.ts'
+export type { Permit } from './permit.ts'
 export { type DoorNumbers, type NamePlace, NameService } from './service.ts'
 export { closeDoors, DNS_PORT, isOn } from './sockets.ts'
 export { type Client, type Found, type Known, Zone } from './zone.ts'

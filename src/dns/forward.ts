@@ -53,8 +53,12 @@ type Forward = Extract<Outcome, { kind: 'forward' }>
 /** Answers of a server that another may have a better one for. */
 const UNHELPFUL: readonly number[] = [rcode.servFail, rcode.notImp, rcode.refused, rcode.formErr]
 
+/** What is seen to before a client has an answer, and the answer that it has then; undefined: none. */
+export type Before = (asker: Asker, query: Query, said: Said) => Said | Promise<Said | undefined>
+
 export class Forwarder {
   readonly #limits: ForwardLimits
+  readonly #before: Before
   readonly #way: Way
   readonly #isOurs: (server: Ip) => boolean
   readonly #underWay = new Set<string>()
@@ -66,7 +70,13 @@ export class Forwarder {
    * @param way by which servers are asked
    * @param isOurs true for an address that we answer on ourselves
    */
-  constructor(way: Way, isOurs: (server: Ip) => boolean, limits: Partial<ForwardLimits> = {}) {
+  constructor(
+    way: Way,
+    isOurs: (server: Ip) => boolean,
+    limits: Partial<ForwardLimits> = {},
+    before: Before = (_, __, said) => said,
+  ) {
+    this.#before = before
     this.#way = way
     this.#isOurs = isOurs
     this.#limits = { ...usual, ...limits }
@@ -93,14 +103,16 @@ export class Forwarder {
   /** @returns the answer for the client; undefined: nobody had one; `refused`: it was not asked */
   async ask(
     { query, upstream }: Forward,
-    { ip, carrier }: Asker,
+    asker: Asker,
     by?: string,
   ): Promise<Uint8Array | 'refused' | undefined> {
+    const { ip, carrier } = asker
     const same = by && `${by} ${query.id} ${Buffer.from(query.questionBytes).toString('latin1')}`
     if ((same !== undefined && this.#underWay.has(same)) || !this.#quota.enter(ip)) return 'refused'
     if (same !== undefined) this.#underWay.add(same)
     try {
-      const said = await this.#askAll(query, this.#order(upstream, ip))
+      const found = await this.#askAll(query, this.#order(upstream, ip))
+      const said = found && (await this.#before(asker, query, found))
       return said && passOn(query, carrier, said.bytes, said.message)
     } finally {
       this.#quota.leave(ip)

@@ -9,7 +9,7 @@
 import type { Ip } from '../model/address/address.ts'
 import type { ForwardLimits } from './forward.ts'
 import { closeDoors, isOn, type OpenDoor, openDoors } from './sockets.ts'
-import { Threads } from './threads.ts'
+import { type LetPass, Threads } from './threads.ts'
 import type { Known } from './zone.ts'
 
 /** How long threads are kept that nobody asks. */
@@ -34,6 +34,7 @@ interface Held extends NamePlace {
 
 export class NameService {
   readonly #onFault: (message: string) => void
+  readonly #permit: LetPass
   readonly #limits: Partial<ForwardLimits>
   readonly #held = new Map<Ip, Held>()
   readonly #known = new Map<string, Known>()
@@ -42,9 +43,17 @@ export class NameService {
   #idle: NodeJS.Timeout | undefined
   #isOver = false
 
-  /** @param onFault is told what went wrong without ending anything */
-  constructor(onFault: (message: string) => void, limits: Partial<ForwardLimits> = {}) {
+  /**
+   * @param onFault is told what went wrong without ending anything
+   * @param permit lets a client reach what it is told next, where that is for us to let (Known.permitted)
+   */
+  constructor(
+    onFault: (message: string) => void,
+    limits: Partial<ForwardLimits> = {},
+    permit: LetPass = () => undefined,
+  ) {
     this.#onFault = onFault
+    this.#permit = permit
     this.#limits = limits
   }
 
@@ -132,7 +141,7 @@ export class NameService {
 
   #start(): void {
     const since = performance.now()
-    const threads = new Threads(this.#limits, this.#onFault, cause => {
+    const onDeath = (cause: unknown): void => {
       if (this.#threads !== threads) return
       this.#threads = undefined
       this.#onFault(`a thread that tells names died and is replaced: ${cause}`)
@@ -142,7 +151,8 @@ export class NameService {
       // One that dies as soon as it lives must not take the whole machine with it.
       if (performance.now() - since > SHORT_LIFE_MS) again()
       else setTimeout(again, SHORT_LIFE_MS).unref()
-    })
+    }
+    const threads = new Threads(this.#limits, this.#onFault, onDeath, this.#permit)
     this.#threads = threads
     threads.upstream = this.#upstream
     threads.tell([...this.#known])

@@ -10,8 +10,10 @@ import { makeBell, ring } from '../ffi/reactor/commands.ts'
 import { Descriptors, reclaim } from '../ffi/reactor/descriptors.ts'
 import { Orders, threadProgram } from '../ffi/thread/orders.ts'
 import type { Ip } from '../model/address/address.ts'
+import { present } from '../model/present.ts'
 import type { ForwardLimits } from './forward.ts'
 import type { FrontData, FrontOrder, FrontReport } from './front/front.ts'
+import type { Permit, PermitOrder, PermitReport } from './permit.ts'
 import type { OpenDoor } from './sockets.ts'
 import type { Order, Report, WorkerData } from './worker/worker.ts'
 import type { Known } from './zone.ts'
@@ -39,11 +41,13 @@ export class Threads {
   /**
    * @param onFault is told what went wrong without ending anything
    * @param onDeath is told once when either has ended without being asked to
+   * @param permit lets a client reach what it is told next; undefined: it is not told
    */
   constructor(
     limits: Partial<ForwardLimits>,
     onFault: (message: string) => void,
     onDeath: (cause: unknown) => void,
+    permit: LetPass,
   ) {
     this.#onDeath = onDeath
     const onEnd = (cause: unknown) => void this.#die(cause)
@@ -53,6 +57,10 @@ export class Threads {
       optionsFor(frontData, YOUNG_MB.front),
       onFault,
       onEnd,
+      asked => {
+        this.#front.post(permitted(asked, permit))
+        ring(this.#bell)
+      },
     )
     const workerData: WorkerData = { limits }
     this.#behind = new Thread(
@@ -60,6 +68,7 @@ export class Threads {
       optionsFor(workerData, YOUNG_MB.behind),
       onFault,
       onEnd,
+      asked => this.#behind.post(permitted(asked, permit)),
     )
     // Node waits for its threads when a process ends, and this one sleeps in the kernel.
     process.on('exit', this.#onExit)
@@ -134,6 +143,13 @@ export class Threads {
   }
 }
 
+/** How long what a client is told may last, at most, once it may reach it; undefined: it may not. */
+export type LetPass = (permit: Permit) => number | undefined
+
+function permitted({ number, permit }: PermitReport, letPass: LetPass): PermitOrder {
+  return { kind: 'permitted', number, ...present({ ttlMaxS: letPass(permit) }) }
+}
+
 const optionsFor = (workerData: unknown, youngMb: number): WorkerOptions => ({
   workerData,
   trackUnmanagedFds: false,
@@ -151,13 +167,15 @@ class Thread<O extends object> {
     options: WorkerOptions,
     onFault: (message: string) => void,
     onEnd: (cause: unknown) => void,
+    onPermit: (report: PermitReport) => void,
   ) {
     this.#worker = new Worker(program, options)
     // Who ends without a word is not kept.
     this.#worker.unref()
     let cause: unknown = 'it ended'
     this.#worker.on('message', (report: Report | FrontReport) => {
-      if (report.kind === 'fault') onFault(report.message)
+      if (report.kind === 'permit') onPermit(report)
+      else if (report.kind === 'fault') onFault(report.message)
       else this.#orders.done(report.request, true)
     })
     this.#worker.on('error', thrown => {
@@ -177,6 +195,11 @@ class Thread<O extends object> {
   async order(order: O): Promise<boolean> {
     if (this.#hasEnded) return false
     return (await this.#orders.give(request => this.#worker.postMessage({ ...order, request }))) === true
+  }
+
+  /** Tells it what needs no answer. */
+  post(order: PermitOrder): void {
+    if (!this.#hasEnded) this.#worker.postMessage(order)
   }
 
   /** When it has ended; until then the process goes on. */

@@ -40,6 +40,8 @@ export interface Rr {
   section: 'answer' | 'authority' | 'additional'
   start: number
   end: number
+  /** Where its data begins, behind the length of it. */
+  data: number
   type: number
   /** Of OPT: the sender's size. */
   class: number
@@ -150,7 +152,7 @@ export function readMessage(bytes: Uint8Array): Message | undefined {
       at = data + wordAt(bytes, behindName + 8)
       if (at > bytes.length || !reader.isData(kind, data, at)) return undefined
       const [class_, ttl] = [wordAt(bytes, behindName + 2), longAt(bytes, behindName + 4)]
-      records.push({ section, start, end: at, type: kind, class: class_, ttl })
+      records.push({ section, start, end: at, data, type: kind, class: class_, ttl })
     }
   }
   return at === bytes.length ? { id: idOf(bytes), flags: flagsOf(bytes), question, records } : undefined

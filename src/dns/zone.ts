@@ -12,6 +12,7 @@
  */
 
 import { type Cidr, contains, familyOf, type Ip } from '../model/address/address.ts'
+import { NameIndex, type NamePattern } from '../model/address/name-pattern.ts'
 
 /** One interface of a container, or of whatever else has names. */
 export interface Known {
@@ -29,6 +30,8 @@ export interface Known {
   domain?: string
   /** Whom to ask about other names; empty: whom the host asks. Absent: nobody. */
   upstream?: readonly Ip[]
+  /** Names whose addresses it may reach once they are told (permit.ts). Absent: that is nothing to us. */
+  permitted?: readonly NamePattern[]
 }
 
 /** Who asks: by which network's gateway, and from where. */
@@ -95,6 +98,8 @@ export class Zone {
   readonly #networks = new Map<string, Network>()
   /** Networks of a container, each as often as it is on it. */
   readonly #whereabouts = new Map<string, Map<string, number>>()
+  /** Of containers that may reach some names alone, those of each of their interfaces. */
+  readonly #permitted = new Map<string, Map<Known, NameIndex<true>>>()
   #turn = 0
   #generation = 0
 
@@ -124,6 +129,22 @@ export class Zone {
     this.#whereabouts.set(known.container, places)
     count(places, known.network, by)
     if (places.size === 0) this.#whereabouts.delete(known.container)
+    if (known.permitted !== undefined) this.#changePermitted(known, known.permitted, by)
+  }
+
+  #changePermitted(known: Known, permitted: readonly NamePattern[], by: 1 | -1): void {
+    const lists = this.#permitted.get(known.container) ?? new Map<Known, NameIndex<true>>()
+    if (by === 1) lists.set(known, new NameIndex(permitted.map(pattern => [pattern, true])))
+    else lists.delete(known)
+    if (lists.size > 0) this.#permitted.set(known.container, lists)
+    else this.#permitted.delete(known.container)
+  }
+
+  /** True for a name whose addresses the client may reach, on whichever of its networks. */
+  isPermitted(client: Client, name: string): boolean {
+    if (this.#permitted.size === 0) return false
+    const lists = this.#permitted.get(this.#self(client)?.container ?? '')
+    return lists !== undefined && [...lists.values()].some(index => index.find(name).length > 0)
   }
 
   /** The client's own entry. */

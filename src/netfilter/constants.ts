@@ -41,6 +41,8 @@ export const NFT_SET_ANONYMOUS = 0x1
 export const NFT_SET_CONSTANT = 0x2
 export const NFT_SET_INTERVAL = 0x4
 export const NFT_SET_MAP = 0x8
+export const NFT_SET_TIMEOUT = 0x10
+export const NFT_SET_EVAL = 0x20
 export const NFT_SET_CONCAT = 0x80
 
 // enum nft_set_elem_flags

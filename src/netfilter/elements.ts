@@ -32,6 +32,8 @@ export interface SetElement {
   /** In maps of verdicts. */
   verdict?: ElementVerdict
   comment?: string
+  /** In sets of elements that time out: how long it stays. What is listed does not say it. */
+  timeoutS?: number
 }
 
 /** One element, or those of a range of ports. */
@@ -42,13 +44,14 @@ export interface ElementRun extends SetElement {
 
 const list = attributes({ all: [1, repeated(nested(element))] })
 
-function encodeOne({ key, keyEnd, isEnd, data, verdict, comment }: SetElement): Uint8Array {
+function encodeOne({ key, keyEnd, isEnd, data, verdict, comment, timeoutS }: SetElement): Uint8Array {
   return list.encode({
     all: [
       {
         key: { value: key },
         data: data !== undefined ? { value: data } : verdict && { verdict },
         flags: isEnd ? NFT_SET_ELEM_INTERVAL_END : undefined,
+        timeout: timeoutS === undefined ? undefined : BigInt(timeoutS) * 1000n,
         userdata: comment === undefined ? undefined : commentData(comment),
         keyEnd: keyEnd && { value: keyEnd },
       },
@@ -69,6 +72,7 @@ const sameShape = (a: SetElement, b: SetElement): boolean =>
   a.verdict?.code === b.verdict?.code &&
   a.verdict?.chain === b.verdict?.chain &&
   a.isEnd === b.isEnd &&
+  a.timeoutS === b.timeoutS &&
   a.keyEnd === undefined &&
   b.keyEnd === undefined
 

@@ -198,6 +198,27 @@ const expression = attributes({
       ),
     ),
   ],
+  dynset: [
+    2,
+    only(
+      'name',
+      'dynset',
+      nested(
+        attributes({
+          set: [1, zstr],
+          setId: [2, be32],
+          operation: [3, named(be32, { add: 0, update: 1, delete: 2 })],
+          keyRegister: [4, be32],
+          dataRegister: [5, be32],
+          /** In milliseconds. */
+          timeout: [6, be64],
+          /** Limits and counters of each element: one, or several. */
+          expression: [7, binary],
+          expressions: [10, binary],
+        }),
+      ),
+    ),
+  ],
   match: [2, only('name', 'match', nested(extension))],
   target: [2, only('name', 'target', nested(extension))],
   // Of every other name.

@@ -118,6 +118,21 @@ export const lookup = (
   ...(typeof set !== 'string' && { literal: set }),
 })
 
+/** Puts the key in the register into a set; `update`: has it stay so long from now on. Ends the rule where the set is full. */
+export const intoSet = (
+  set: string,
+  operation: 'add' | 'update',
+  timeoutS: number | undefined,
+): ExpressionInput => ({
+  name: 'dynset',
+  dynset: {
+    set,
+    operation,
+    keyRegister: FIRST,
+    timeout: timeoutS === undefined ? undefined : BigInt(timeoutS) * 1000n,
+  },
+})
+
 /** A verdict: `drop`, or `jump` to a chain. */
 export const verdict = (
   code: 'accept' | 'drop' | 'return' | 'jump' | 'goto',

@@ -92,6 +92,8 @@ export const element = attributes({
   key: [1, data],
   data: [2, data],
   flags: [3, be32],
+  /** In milliseconds. */
+  timeout: [4, be64],
   userdata: [6, binary],
   keyEnd: [10, data],
 })

@@ -48,6 +48,12 @@ export interface SetPlan {
   data?: string
   /** Keys are ranges. */
   isInterval?: boolean
+  /** Its elements may time out. */
+  hasTimeouts?: boolean
+  /** Rules add to it as packets come; it needs a size. */
+  isDynamic?: boolean
+  /** How many elements it takes; absent: as many as come. */
+  size?: number
 }
 
 /** The ids by which messages of a transaction name its new sets begin here, unless it says otherwise. */
@@ -272,7 +278,7 @@ export class Transaction {
 
   #addSet(table: TableRef, set: SetPlan, flags: number): number {
     const id = this.#setId++
-    const { name, type, data, isInterval = false } = set
+    const { name, type, data, isInterval = false, hasTimeouts = false, isDynamic = false, size } = set
     const key = keyType(type)
     const value =
       data === undefined
@@ -296,14 +302,22 @@ export class Transaction {
               flags |
               (value === undefined ? 0 : k.NFT_SET_MAP) |
               (isInterval ? k.NFT_SET_INTERVAL : 0) |
+              (hasTimeouts ? k.NFT_SET_TIMEOUT : 0) |
+              (isDynamic ? k.NFT_SET_EVAL : 0) |
               (isRanges ? k.NFT_SET_CONCAT : 0),
             keyType: key.id,
             keyLength: key.size,
             dataType: value?.id,
             dataLength: value?.size,
-            description: isRanges
-              ? { fields: { all: key.fields.map(({ size }) => ({ length: size })) } }
-              : undefined,
+            description:
+              isRanges || size !== undefined
+                ? {
+                    size,
+                    fields: isRanges
+                      ? { all: key.fields.map(({ size: length }) => ({ length })) }
+                      : undefined,
+                  }
+                : undefined,
             id,
             userdata: ordersData(key.order, value?.order),
           },

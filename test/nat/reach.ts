@@ -3,7 +3,14 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { type Cidr, contains, type Family, ipAt, numberOf, parseIp } from '../../src/model/address/address.ts'
-import { FLOOR, isOfFloor, type Permission, readPermission } from '../../src/model/address/reach.ts'
+import {
+  FLOOR,
+  isOfAddresses,
+  isOfFloor,
+  type Permission,
+  readPermission,
+} from '../../src/model/address/reach.ts'
+import { NamedReach } from '../../src/nat/reach/names.ts'
 import { planReach, type ReachGuard } from '../../src/nat/reach/plan.ts'
 import { type Allowed, allowedOf, type Range } from '../../src/nat/reach/ranges.ts'
 
@@ -26,8 +33,8 @@ const mayReach = ({ whole, services }: Allowed, address: string, protocol: strin
 
 /** As the words of a list say it, one entry after the other. */
 const isMeant = (list: readonly Permission[], address: string, protocol: string, port: number): boolean =>
-  list.some(({ to, service }) => {
-    if (to === 'host' || to === 'dns' || !contains(to, parseIp(address))) return false
+  list.filter(isOfAddresses).some(({ to, service }) => {
+    if (!contains(to, parseIp(address))) return false
     const isSecret = FLOOR.some(each => contains(each, parseIp(address)))
     if (isSecret && !isOfFloor(to)) return false
     return (
@@ -115,7 +122,7 @@ t.test('a neighbour is no way to whoever is not a neighbour, but on a wire', asy
 
 t.test('names are asked for where the network tells them, and nowhere else', async t => {
   const [routed] = planReach(guard(['dns']))
-  t.equal(routed?.sets[0]?.elements.length, 2, 'over UDP and TCP')
+  t.equal(routed?.sets[0]?.elements?.length, 2, 'over UDP and TCP')
 })
 
 t.test('ten thousand entries that touch are one, and ranges of ports that all cross are refused', async t => {
@@ -126,4 +133,75 @@ t.test('ten thousand entries that touch are one, and ranges of ports that all cr
     code: 'invalid-config',
     message: /cross each other/,
   })
+})
+
+t.test('a name has the ports of its own entries, cut where those of any begin or end', async () => {
+  const names = fc.constantFrom('a.org', 'b.org', '*.org')
+  const entries = fc.array(
+    fc.tuple(names, fc.integer({ min: 1, max: 9 }), fc.nat(6), fc.constantFrom('tcp', 'udp')),
+  )
+  const texts = entries.map(all =>
+    all.map(([name, first, more, by]) => `${name}:${first}-${first + more}/${by}`),
+  )
+  const ip = parseIp('192.0.2.1')
+  fc.assert(
+    fc.property(texts, fc.constantFrom('a.org', 'b.org', 'c.org'), (all, name) => {
+      const list = all.map(permission)
+      const { elements } = new NamedReach(list).entriesOf(name, [ip], 0) ?? { elements: [] }
+      const port = (key: Uint8Array | undefined): number =>
+        new DataView(new Uint8Array(key ?? []).buffer).getUint16(8)
+      const [tcp = [], udp = []] = [6, 17].map(number =>
+        elements.flatMap(([, { key, keyEnd }]) =>
+          key[4] === number
+            ? Array.from({ length: port(keyEnd) - port(key) + 1 }, (_, i) => port(key) + i)
+            : [],
+        ),
+      )
+      const meant = (by: string): number[] => [
+        ...new Set(
+          list.flatMap(({ to, service }) =>
+            service?.protocol === by && (to === name || to === '*.org')
+              ? Array.from({ length: service.last - service.first + 1 }, (_, i) => service.first + i)
+              : [],
+          ),
+        ),
+      ]
+      const inOrder = (ports: number[]): string => ports.sort((a, b) => a - b).join()
+      // None twice: pieces of one address do not overlap.
+      return inOrder(tcp) === inOrder(meant('tcp')) && inOrder(udp) === inOrder(meant('udp'))
+    }),
+  )
+})
+
+t.test('near addresses of a name are left out, and named', async t => {
+  const reach = new NamedReach([permission('example.org')])
+  const entries = reach.entriesOf(
+    'example.org',
+    ['10.0.0.1', '192.0.2.1'].map(ip => parseIp(ip)),
+    7,
+  )
+  t.equal(entries?.elements.length, 1)
+  t.strictSame(entries?.near, ['10.0.0.1'])
+  t.equal(entries?.elements[0]?.[1].timeoutS, 67)
+  t.equal(reach.entriesOf('www.example.org', [parseIp('192.0.2.1')], 7), undefined)
+})
+
+t.test('who is allowed names has sets for them, and is let ask', async t => {
+  const [routed, bridged] = planReach(guard(['example.org', 'example.org:80', '*.example.net:80/udp']))
+  const names = routed?.sets.map(({ plan }) => plan.name.slice(0, 6))
+  t.strictSame(names, ['at4-01', 'named4', 'ports4', 'kept4-', 'named6', 'ports6', 'kept6-'])
+  t.strictSame(bridged?.sets, [], 'nobody beyond the subnet is a neighbour')
+  const wire = planReach(guard(['example.org'], { isOnWire: true }))[1]
+  t.strictSame(
+    wire?.sets.map(({ plan }) => plan.name.slice(0, 6)),
+    ['named4', 'named6'],
+  )
+})
+
+t.test('ten thousand names are found as one, and too many different ports are refused', async t => {
+  const many = Array.from({ length: 10_000 }, (_, i) => permission(`n${i}.example.org:443`))
+  const entries = new NamedReach(many).entriesOf('n9999.example.org', [parseIp('192.0.2.1')], 0)
+  t.equal(entries?.elements.length, 1)
+  const ports = Array.from({ length: 2_000 }, (_, i) => `n${i}.example.org:${2 * i + 1}`)
+  t.throws(() => planReach(guard(ports)), { code: 'invalid-config', message: /different ports/ })
 })

@@ -81,6 +81,9 @@ const matches = (family: string): fc.Arbitrary<string> => {
       'fib daddr type != local',
       'meta l4proto { tcp, sctp }',
       'counter',
+      'add @seen { meta l4proto . th sport timeout 60s }',
+      'update @seen { meta l4proto . th dport timeout 7200s }',
+      'update @seen { meta l4proto . th dport }',
     ),
     port.map(mark => `meta mark ${mark}`),
     port.map(bits => `meta mark set meta mark | ${bits}`),
@@ -98,6 +101,17 @@ const scaffold = (family: string): string[] => [
   `add chain ${family} t other`,
   `add chain ${family} t rules`,
 ]
+
+/** A set that grows as packets come: commands of ours make none. */
+const SEEN = {
+  name: 'seen',
+  type: 'inet_proto . inet_service',
+  size: 100,
+  isDynamic: true,
+  hasTimeouts: true,
+}
+const seenOf = (family: string): string =>
+  `add set ${family} t seen { type ${SEEN.type}; size 100; flags dynamic, timeout; }`
 
 /** The rules of the chain, with the elements of their own sets in place of the sets' names. */
 function picture(nl: Netlink, family: 'ip' | 'ip6' | 'inet'): unknown[] {
@@ -132,10 +146,13 @@ for (const family of ['ip', 'ip6', 'inet'] as const) {
       .tuple(fc.uniqueArray(matches(family), { maxLength: 4 }).filter(isSound), verdicts)
       .map(([words, verdict]) => `add rule ${family} t rules ${[...words, verdict].join(' ')} comment "x y"`)
     const rules = fc.sample(rule, 150)
+    const table = { family, name: 't' } as const
+    t.equal(new Transaction().addTable(table).addSet(table, SEEN).commit(nl), undefined)
     run(nl, [...scaffold(family), ...rules])
     const ours = picture(nl, family)
     new Transaction().deleteTable({ family, name: 't' }).commit(nl)
-    await host.run('nft', '-f', '-', { stdin: [...scaffold(family), ...rules].join('\n') })
+    const [first = '', ...more] = scaffold(family)
+    await host.run('nft', '-f', '-', { stdin: [first, seenOf(family), ...more, ...rules].join('\n') })
     const theirs = picture(nl, family)
     t.equal(theirs.length, rules.length)
     for (const [i, rule] of rules.entries()) t.strictSame(ours[i], theirs[i], rule)

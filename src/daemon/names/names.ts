@@ -30,6 +30,7 @@ import type { EntryIndex } from '../../records/entry-index.ts'
 import { readEntry } from '../../records/records.ts'
 import { HostServers } from './host-servers.ts'
 import { knownAway, type Told, toldOf } from './known.ts'
+import { NamePermits } from './permits.ts'
 
 /** Sockets of a predecessor, by address. */
 export type InheritedDoors = Record<string, DoorNumbers>
@@ -45,6 +46,7 @@ export class Names {
   readonly #service: NameService
   readonly #index: Pick<EntryIndex<{ told?: Told }>, 'others'>
   readonly #log: (line: string) => void
+  readonly #permits: NamePermits
   readonly #told = new Map<string, Told>()
   readonly #obstacles = new Obstacles()
   readonly #hostServers = new HostServers()
@@ -56,7 +58,8 @@ export class Names {
   constructor(index: Pick<EntryIndex<{ told?: Told }>, 'others'>, log: (line: string) => void) {
     this.#index = index
     this.#log = log
-    this.#service = new NameService(log)
+    this.#permits = new NamePermits(log)
+    this.#service = new NameService(log, {}, this.#permits.permit)
   }
 
   /** Tells all that is written down from now on. @param doors of a predecessor, ours from now on */
@@ -91,7 +94,7 @@ export class Names {
       const entry = readEntry(owner)
       const told = entry?.state === 'attached' ? toldOf(entry.attachment) : undefined
       if (told === undefined) return
-      this.#told.set(owner, told)
+      this.#set(owner, told)
       this.#service.upstream = this.#hostServers.now()
       this.#openWanted()
       this.#service.tell([[keyOf(owner), told.known]])
@@ -102,7 +105,7 @@ export class Names {
   async release(owner: string): Promise<void> {
     if (!this.#told.has(owner)) return
     await this.#inTurn(async () => {
-      this.#told.delete(owner)
+      this.#set(owner, undefined)
       this.#service.tell([[keyOf(owner), undefined]])
     })
     void this.#inTurn(() => this.#closeUnwanted()).catch(thrown => this.#log(messageOf(thrown)))
@@ -146,14 +149,20 @@ export class Names {
     )
     const gone = [...this.#told.keys()].filter(owner => !there.has(owner))
     const changed = [...there].filter(([owner, told]) => !isSame(this.#told.get(owner), told))
-    for (const owner of gone) this.#told.delete(owner)
-    for (const [owner, told] of changed) this.#told.set(owner, told)
+    for (const owner of gone) this.#set(owner, undefined)
+    for (const [owner, told] of changed) this.#set(owner, told)
     const changes: [string, Known | undefined][] = [
       ...gone.map(owner => [keyOf(owner), undefined] as [string, undefined]),
       ...changed.map(([owner, { known }]) => [keyOf(owner), known] as [string, Known]),
     ]
     if (changes.length > 0) this.#service.tell(changes)
     await this.#closeUnwanted()
+  }
+
+  #set(owner: string, told: Told | undefined): void {
+    this.#permits.tell(owner, told)
+    if (told === undefined) this.#told.delete(owner)
+    else this.#told.set(owner, told)
   }
 
   /** By address. Of two networks that have the same, the first is told. */

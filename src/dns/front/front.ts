@@ -21,6 +21,7 @@ import { confine } from '../../ffi/thread/thread.ts'
 import type { Ip } from '../../model/address/address.ts'
 import { messageOf } from '../../model/errors.ts'
 import { Forwarder, type ForwardLimits } from '../forward.ts'
+import { type PermitOrder, type PermitReport, Permits } from '../permit.ts'
 import { type Known, Zone } from '../zone.ts'
 import { Batch } from './batch.ts'
 import { Counter, type Desk, type Window } from './counter.ts'
@@ -36,8 +37,11 @@ export type FrontOrder =
   | { kind: 'leave'; address: Ip; finish: boolean }
   | { kind: 'stop' }
 
-export type FrontCommand = FrontOrder & { request: number }
-export type FrontReport = { kind: 'done'; request: number } | { kind: 'fault'; message: string }
+export type FrontCommand = (FrontOrder & { request: number }) | PermitOrder
+export type FrontReport =
+  | { kind: 'done'; request: number }
+  | { kind: 'fault'; message: string }
+  | PermitReport
 
 /** What the thread is started with. */
 export interface FrontData {
@@ -54,11 +58,18 @@ const onFault = (thrown: unknown): void =>
 const { bell, marks, limits }: FrontData = workerData
 const reactor = new Reactor(new Descriptors(marks), onFault)
 const places = new Map<Ip, [descriptor: number, counter: Counter][]>()
+const zone = new Zone()
+const permits = new Permits(zone, report)
 const desk: Desk = {
-  zone: new Zone(),
+  zone,
   batch: new Batch(),
   ready: new Ready(),
-  forwarder: new Forwarder(overUdp(reactor), server => places.has(server), limits),
+  forwarder: new Forwarder(
+    overUdp(reactor),
+    server => places.has(server),
+    limits,
+    (...told) => permits.before(...told),
+  ),
   hear: () => commands.take(),
   letNode: () => reactor.letNode(),
   onFault,
@@ -94,6 +105,10 @@ async function obey(order: FrontOrder): Promise<void> {
 
 const commands = new Commands<FrontCommand>(parentPort, command => {
   reactor.letNode()
+  if (command.kind === 'permitted') {
+    permits.take(command)
+    return
+  }
   obey(command)
     .catch(onFault)
     .finally(() => report({ kind: 'done', request: command.request }))

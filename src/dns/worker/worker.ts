@@ -12,6 +12,7 @@ import { confine } from '../../ffi/thread/thread.ts'
 import type { Ip } from '../../model/address/address.ts'
 import { messageOf } from '../../model/errors.ts'
 import { Forwarder, type ForwardLimits } from '../forward.ts'
+import { type PermitOrder, type PermitReport, Permits } from '../permit.ts'
 import { Quota } from '../quota.ts'
 import { type Known, Zone } from '../zone.ts'
 import { Desk } from './desk.ts'
@@ -27,8 +28,8 @@ export type Order =
   /** `finish`: what is under way is answered before it is done. */
   | { kind: 'leave'; address: Ip; finish: boolean }
 
-export type Command = Order & { request: number }
-export type Report = { kind: 'done'; request: number } | { kind: 'fault'; message: string }
+export type Command = (Order & { request: number }) | PermitOrder
+export type Report = { kind: 'done'; request: number } | { kind: 'fault'; message: string } | PermitReport
 
 /** What the thread is started with. */
 export interface WorkerData {
@@ -42,7 +43,13 @@ const onFault = (thrown: unknown): void =>
 const { limits }: WorkerData = workerData
 const places = new Map<Ip, Listener>()
 const zone = new Zone()
-const forwarder = new Forwarder(overTcp, server => places.has(server), limits)
+const permits = new Permits(zone, report)
+const forwarder = new Forwarder(
+  overTcp,
+  server => places.has(server),
+  limits,
+  (...told) => permits.before(...told),
+)
 const desk = new Desk(zone, forwarder, () => commands.take(), onFault)
 /** Connections of all places. */
 const guests = new Quota(tcpLimits.connections, tcpLimits.ofOneClient)
@@ -67,6 +74,10 @@ async function obey(order: Order): Promise<void> {
 }
 
 const take = (command: Command): void => {
+  if (command.kind === 'permitted') {
+    permits.take(command)
+    return
+  }
   obey(command)
     .catch(onFault)
     .finally(() => report({ kind: 'done', request: command.request }))

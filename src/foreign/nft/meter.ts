@@ -5,6 +5,7 @@
  * Source: linux/netfilter/nf_tables.h (enum nft_limit_attributes and those of other expressions).
  */
 
+import type { Expression } from '../../netfilter/expression-tables.ts'
 import { eachAttribute } from '../../netlink/attributes.ts'
 import type { Test } from '../rule.ts'
 
@@ -22,18 +23,13 @@ export const unlessOver = (name: string, flags: number): Test => ({
   text: (flags & 1) === 0 ? name : `${name} over`,
 })
 
-const EXPR = 7
-const EXPRESSIONS = 10
-
 /** A set that grows as packets come may count or limit each of its elements. */
-export function meterTests(bytes: Uint8Array | undefined): Test[] {
-  if (bytes === undefined) return []
-  return [...eachAttribute(bytes)].flatMap(({ type, payload }) => {
-    if (type === EXPR) return limitIn(payload)
-    if (type === EXPRESSIONS) return [...eachAttribute(payload)].flatMap(each => limitIn(each.payload))
-    return []
-  })
-}
+export const meterTests = ({ expression, expressions }: NonNullable<Expression['dynset']> = {}): Test[] => [
+  ...(expression === undefined ? [] : limitIn(expression)),
+  ...(expressions === undefined
+    ? []
+    : [...eachAttribute(expressions)].flatMap(each => limitIn(each.payload))),
+]
 
 const FLAGS_AT: Record<string, number> = { limit: 5, connlimit: 2, quota: 2 }
 

@@ -97,7 +97,7 @@ const readers: Record<string, Reader> = {
   limit: ({ limit = {} }, { tests }) => void tests.push(unlessOver('limit', limit.flags ?? 0)),
   connlimit: ({ other }, { tests }) => void tests.push(unlessOver('ct count', numbersOf(other)[2] ?? 0)),
   quota: ({ other }, { tests }) => void tests.push(unlessOver('quota', numbersOf(other)[2] ?? 0)),
-  dynset: ({ other }, { tests }) => void tests.push(...meterTests(other)),
+  dynset: ({ dynset }, { tests }) => void tests.push(...meterTests(dynset)),
   objref: ({ other }, { tests }) => void tests.push(...objectTests(other)),
   reject(_, draft) {
     draft.verdict = { kind: 'drop', text: 'reject' }

@@ -6,6 +6,8 @@
  *     [2001:db8::/32]:8000-8100/udp
  *     host, host:8080        this host's own addresses
  *     dns                    the name service of the network
+ *     example.org:443        whatever addresses the name service of the network tells of a name
+ *     *.example.org          and of all names below one
  */
 
 import { type Protocol, protocolNumbers } from '../port-mapping.ts'
@@ -21,14 +23,22 @@ import {
   parseCidr,
   tryParseIp,
 } from './address.ts'
+import { type NamePattern, readNamePattern } from './name-pattern.ts'
 
 /** One entry of a list. */
 export interface Permission {
   /** `host`: the host's own addresses; `dns`: where the network tells names. */
-  to: Cidr | 'host' | 'dns'
+  to: Cidr | NamePattern | 'host' | 'dns'
   /** Absent: every protocol. */
   service?: { protocol: Protocol; first: number; last: number }
 }
+
+/** True for an entry whose addresses are those of names. */
+export const isOfNames = <P extends Permission>(permission: P): permission is P & { to: NamePattern } =>
+  !(isOfAddresses(permission) || permission.to === 'host' || permission.to === 'dns')
+
+export const isOfAddresses = <P extends Permission>(permission: P): permission is P & { to: Cidr } =>
+  permission.to.includes('/')
 
 /** Absent: everything may be reached. */
 export interface Reach {
@@ -64,11 +74,14 @@ const ENTRY = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})(?:-(\d{1,5}))?(?:\/([a-z]+))?
 export function readPermission(text: string): Permission | string {
   if (text === 'dns') return { to: 'dns' }
   const whole = placeOf(text)
+  if (typeof whole === 'object') return whole.problem
   if (whole !== undefined) return { to: whole }
   const [, bracketed, plain, first, last = first, protocol = 'tcp'] = ENTRY.exec(text) ?? []
   if (first === undefined) return NOT_AN_ENTRY
-  const to = placeOf(bracketed ?? plain ?? '')
-  if (to === undefined) return plain === 'dns' ? 'has a port of its own: say "dns"' : NOT_AN_ENTRY
+  if (plain === 'dns') return 'has a port of its own: say "dns"'
+  const to = placeOf(bracketed ?? plain ?? '', bracketed === undefined)
+  if (to === undefined) return NOT_AN_ENTRY
+  if (typeof to === 'object') return to.problem
   if (!Object.hasOwn(protocolNumbers, protocol))
     return `has a protocol that is none of ${Object.keys(protocolNumbers).join(', ')}`
   const [from, till] = [Number(first), Number(last)]
@@ -77,16 +90,20 @@ export function readPermission(text: string): Permission | string {
 }
 
 const NOT_AN_ENTRY =
-  'is no address, prefix, "host" or "dns", perhaps with a port: 192.0.2.7, 10.2.0.0/16:443, [2001:db8::1]:53/udp'
+  'is no address, prefix, name, "host" or "dns", perhaps with a port: 192.0.2.7, 10.2.0.0/16:443, [2001:db8::1]:53/udp, example.org:443'
 
-function placeOf(text: string): Cidr | 'host' | undefined {
+/** @param mayBeName false within brackets, which are for addresses */
+function placeOf(
+  text: string,
+  mayBeName = true,
+): Cidr | NamePattern | 'host' | { problem: string } | undefined {
   if (text === 'host') return 'host'
   const ip = tryParseIp(text)
   if (ip !== undefined) return cidrOf(ip, bitsOf(familyOf(ip)))
   try {
     return networkOf(parseCidr(text))
   } catch {
-    return undefined
+    return mayBeName ? readNamePattern(text) : undefined
   }
 }
 

@@ -1,7 +1,7 @@
 /** What the kernel has to hold so that a container reaches whom it may, as plain values. */
 
 import { type Cidr, familyOf, type Ip, networkOf } from '../../model/address/address.ts'
-import type { Permission, Reach } from '../../model/address/reach.ts'
+import { isOfNames, type Permission, type Reach } from '../../model/address/reach.ts'
 import { TsnetError } from '../../model/errors.ts'
 import { shown } from '../../model/json/shown.ts'
 import type { SetElement } from '../../netfilter/elements.ts'
@@ -9,6 +9,7 @@ import { compileRule } from '../../netfilter/language/language.ts'
 import { keyBytes } from '../../netfilter/set-types.ts'
 import type { ChainPlan, SetPlan, TableRef, Transaction } from '../../netfilter/transaction.ts'
 import { isOwnerTag } from '../rules.ts'
+import { filledSets, keeping } from './names.ts'
 import {
   addressElements,
   allowedOf,
@@ -73,7 +74,10 @@ export const DENIED = 'denied'
 
 /** Names of the sets that a container may have in either table. */
 export const setNames = (owner: string): string[] =>
-  ['to4', 'to6', 'at4', 'at6', 'host'].map(what => `${what}-${owner}`)
+  [
+    ...['to4', 'to6', 'at4', 'at6', 'host'],
+    ...['named4', 'named6', 'ports4', 'ports6', 'kept4', 'kept6'],
+  ].map(what => `${what}-${owner}`)
 
 /** @throws TsnetError `internal` */
 export function chainOf(owner: string): string {
@@ -86,7 +90,8 @@ export interface TablePlan {
   table: TableRef
   chain: string
   rules: string[]
-  sets: { plan: SetPlan; elements: SetElement[] }[]
+  /** `elements` absent: others fill it. */
+  sets: { plan: SetPlan; elements?: SetElement[] }[]
   /** Leads its packets to its chain. */
   entries: SetElement[]
 }
@@ -117,6 +122,10 @@ function routedOf(guard: ReachGuard): TablePlan {
   const ports = host.some(({ service }) => service === undefined) ? [] : portElements(host)
   const hostSet = { plan: { name: `host-${owner}`, type: PORTS, isInterval: true }, elements: ports }
   const sets = setsOf(owner, allow)
+  const kept = FAMILIES.flatMap(family => {
+    const filled = filledSets(owner, allow, family)
+    return filled.length === 0 ? [] : [{ filled, ...keeping(owner, filled, family) }]
+  })
   return {
     table: ROUTED,
     chain,
@@ -132,15 +141,22 @@ function routedOf(guard: ReachGuard): TablePlan {
         : host.length > 0
           ? ['fib daddr type local accept']
           : []),
+      // A name that leads to the host itself is allowed nothing by that.
+      ...(kept.length > 0 ? [`fib daddr type local counter goto ${DENIED}`] : []),
+      ...kept.flatMap(({ rules }) => rules),
       `counter goto ${DENIED}`,
     ],
-    sets: [...sets, ...(ports.length > 0 ? [hostSet] : [])],
+    sets: [
+      ...sets,
+      ...(ports.length > 0 ? [hostSet] : []),
+      ...kept.flatMap(({ filled, plan }) => [...filled, { plan }]),
+    ],
     entries: entriesOf(guard)[0],
   }
 }
 
 const dnsOf = ({ allow }: Reach, resolvers: readonly Ip[]): Permission[] =>
-  allow.some(({ to }) => to === 'dns')
+  allow.some(each => each.to === 'dns' || isOfNames(each))
     ? resolvers.flatMap(ip =>
         (['udp', 'tcp'] as const).map(protocol => ({
           to: `${ip}/${familyOf(ip) === 4 ? 32 : 128}` as Cidr,
@@ -152,7 +168,10 @@ const dnsOf = ({ allow }: Reach, resolvers: readonly Ip[]): Permission[] =>
 function bridgedOf(guard: ReachGuard): TablePlan {
   const { owner, addresses, isOnWire, reach } = guard
   const chain = chainOf(owner)
-  const sets = setsOf(owner, reach.allow, isOnWire ? undefined : addresses.map(networkOf))
+  const sets = [
+    ...setsOf(owner, reach.allow, isOnWire ? undefined : addresses.map(networkOf)),
+    ...(isOnWire ? FAMILIES.flatMap(family => filledSets(owner, reach.allow, family)) : []),
+  ]
   return {
     table: BRIDGED,
     chain,
@@ -181,11 +200,13 @@ function neighbourDiscovery(addresses: readonly Cidr[]): string[] {
   ]
 }
 
+const FAMILIES = [4, 6] as const
+
 type NamedSet = TablePlan['sets'][number] & { rule: string }
 
 /** @param within absent: all addresses */
 function setsOf(owner: string, allow: readonly Permission[], within?: readonly Cidr[]): NamedSet[] {
-  return ([4, 6] as const).flatMap(family => {
+  return FAMILIES.flatMap(family => {
     const ranges = within?.filter(each => familyOf(each) === family).map(rangeOf)
     const { whole, services } = allowedOf(allow, family, ranges)
     const ip = family === 4 ? 'ip' : 'ip6'
@@ -219,7 +240,10 @@ export function addBase(tx: Transaction, { table, hook, map, look }: Base): void
 /** Adds what a container has. */
 export function addLists(tx: Transaction, plans: readonly TablePlan[]): void {
   for (const { table, chain, rules, sets, entries } of plans) {
-    for (const { plan, elements } of sets) tx.addSet(table, plan).addElements(table, plan.name, elements)
+    for (const { plan, elements } of sets) {
+      tx.addSet(table, plan)
+      if (elements !== undefined) tx.addElements(table, plan.name, elements)
+    }
     tx.addChain(table, { name: chain })
     for (const rule of rules) tx.addRule(table, chain, compileRule(table.family, rule))
     tx.createElements(table, CONTAINERS, entries)

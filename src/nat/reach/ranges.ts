@@ -13,7 +13,7 @@ import {
   lastOf,
   numberOf,
 } from '../../model/address/address.ts'
-import { FLOOR, isOfFloor, type Permission } from '../../model/address/reach.ts'
+import { FLOOR, isOfAddresses, isOfFloor, type Permission } from '../../model/address/reach.ts'
 import { TsnetError } from '../../model/errors.ts'
 import type { Protocol } from '../../model/port-mapping.ts'
 import type { SetElement } from '../../netfilter/elements.ts'
@@ -81,8 +81,8 @@ export function allowedOf(
   const floor = floorOf(family)
   const outside = within && gaps(within, family)
   const meant: { range: Range; service: Permission['service'] }[] = []
-  for (const { to, service } of permissions) {
-    if (to === 'host' || to === 'dns' || familyOf(to) !== family) continue
+  for (const { to, service } of permissions.filter(isOfAddresses)) {
+    if (familyOf(to) !== family) continue
     for (const range of without(rangeOf(to), isOfFloor(to) ? [] : floor))
       for (const each of outside === undefined ? [range] : without(range, outside))
         meant.push({ range: each, service })

@@ -22,6 +22,8 @@
  * bridged has none (few kernels have CONFIG_NF_CONNTRACK_BRIDGE): TCP that begins nothing, echo replies and errors pass there,
  * UDP to a neighbour has to be allowed.
  *
+ * Names (names.ts, fill.ts). An entry may be a name: its addresses are those that the network's name service told the container.
+ *
  * The floor. Addresses at which clouds tell secrets are cut out of every entry that is wider than they are.
  *
  * install     before the port is up; one transaction for both tables
@@ -52,6 +54,7 @@ import { faultOf } from '../../netfilter/same-rule.ts'
 import { Transaction, tableText } from '../../netfilter/transaction.ts'
 import type { Netlink } from '../../netlink/netlink.ts'
 import { type Hold, type Loss, losersOf } from '../loss.ts'
+import { forgetFilled } from './fill.ts'
 import {
   addBase,
   addLists,
@@ -82,6 +85,7 @@ export function installReach(guard: ReachGuard): void {
   if (!hasNfTables()) throw missingNfTables()
   const nl = netfilterHere()
   const plans = planReach(guard)
+  forgetFilled(guard.owner)
   for (let attempt = 1; ; attempt++) {
     const tx = new Transaction()
     for (const base of BASE) if (faultsOfBase(nl, base).length > 0) addBase(tx, base)
@@ -99,6 +103,7 @@ export function installReach(guard: ReachGuard): void {
 export function withdrawReach(owner: string): void {
   if (!hasNfTables()) return
   const nl = netfilterHere()
+  forgetFilled(owner)
   for (let attempt = 1; ; attempt++) {
     const tx = new Transaction()
     removeLists(nl, tx, owner)
@@ -186,7 +191,10 @@ function faultsOfList(nl: Netlink, plan: TablePlan, hostInterface: string): stri
     ...(fault === undefined ? [] : [`${where} has other rules than it should`]),
     ...(isLed ? [] : [`${where} is not looked at: its packets are not led there`]),
     ...sets
-      .filter(({ plan: { name }, elements }) => words(listElements(nl, table, name)) !== words(elements))
+      .filter(
+        ({ plan: { name }, elements }) =>
+          elements !== undefined && words(listElements(nl, table, name)) !== words(elements),
+      )
       .map(({ plan: { name } }) => `${where} has other entries in ${name} than it should`),
   ]
 }

@@ -18,6 +18,7 @@ import {
   counter,
   dnat,
   immediate,
+  intoSet,
   lookup,
   markWith,
   mask,
@@ -88,11 +89,26 @@ class RuleCompiler {
         words.next()
         this.#snat()
         return
+      case 'add':
+      case 'update':
+        this.#intoSet(words.next() as 'add' | 'update')
+        return
       default:
         if (words.take('meta', 'mark', 'set', 'meta', 'mark', '|'))
           this.#made.push(...markWith(this.#number()))
         else this.#match()
     }
+  }
+
+  /** `@recent { ip daddr . th dport timeout 60s }` */
+  #intoSet(operation: 'add' | 'update'): void {
+    const words = this.#words
+    const set = this.#setName()
+    words.expect('{')
+    this.#load(this.#operands())
+    const [, seconds] = (words.take('timeout') && /^(\d{1,9})s$/.exec(words.next())) || []
+    words.expect('}')
+    this.#made.push(intoSet(set, operation, seconds === undefined ? undefined : Number(seconds)))
   }
 
   #number(): number {

@@ -1,6 +1,9 @@
 /** Entries of a list of whom a container may reach: what they mean, and what is none. */
 
 import t from 'tap'
+import { parseIp } from '../../../src/model/address/address.ts'
+import { isElsewhere } from '../../../src/model/address/elsewhere.ts'
+import { NameIndex, type NamePattern } from '../../../src/model/address/name-pattern.ts'
 import { permissionText, readPermission } from '../../../src/model/address/reach.ts'
 
 t.test('an entry is an address or a prefix, the host or the name service, perhaps with ports', async t => {
@@ -31,6 +34,44 @@ t.test('an entry is an address or a prefix, the host or the name service, perhap
   )
 })
 
+t.test('an entry may be a name, or all names below one', async t => {
+  t.strictSame(
+    ['example.org', '*.Example.org.', 'registry.example.org:443', '*.xn--bcher-kva.example:53/udp'].map(
+      readPermission,
+    ),
+    [
+      { to: 'example.org' },
+      { to: '*.example.org' },
+      { to: 'registry.example.org', service: { protocol: 'tcp', first: 443, last: 443 } },
+      { to: '*.xn--bcher-kva.example', service: { protocol: 'udp', first: 53, last: 53 } },
+    ],
+  )
+  for (const text of ['*', '*:80']) t.match(readPermission(text), /^is every name/, text)
+  for (const text of ['a.*.org', '*a.example.org', '*.*.example.org', 'example.*:80'])
+    t.match(readPermission(text), /^has a \* that is not the whole of its first label/, text)
+  for (const text of ['example', 'hosts:80', 'localhost']) t.match(readPermission(text), /^is one word/, text)
+  t.match(readPermission('bücher.example'), /^has letters that DNS knows in their coded form/)
+})
+
+t.test('of names, those are found that are said, and those below what is said so', async t => {
+  const index = new NameIndex(
+    ['example.org', '*.example.org', '*.a.example.org', '*.net'].map(text => [text as NamePattern, text]),
+  )
+  t.strictSame(index.find('example.org'), ['example.org'])
+  t.strictSame(index.find('x.a.example.org').sort(), ['*.a.example.org', '*.example.org'])
+  t.strictSame(index.find('a.example.org'), ['*.example.org'])
+  t.strictSame(index.find('xexample.org'), [])
+  t.strictSame(index.find('net'), [])
+})
+
+t.test('names lead to everybody, and to nobody who is near', async t => {
+  const near = ['10.1.2.3', '127.0.0.1', '169.254.169.254', '100.100.100.200', '0.0.0.0', '239.1.1.1', '::1']
+  near.push('::ffff:192.0.2.1', 'fe80::1', 'fd00:ec2::254', '64:ff9b::a00:1', 'ff02::1', '168.63.129.16')
+  for (const ip of near) t.notOk(isElsewhere(parseIp(ip)), ip)
+  for (const ip of ['192.0.2.1', '172.32.0.1', '2001:db8::1', '64:ff9b::c000:201'])
+    t.ok(isElsewhere(parseIp(ip)), ip)
+})
+
 t.test('an entry that was read is read again as the same', async t => {
   for (const text of [
     '192.0.2.7',
@@ -39,6 +80,8 @@ t.test('an entry that was read is read again as the same', async t => {
     'host',
     'host:53/udp',
     'dns',
+    '*.example.org',
+    'example.org:80-90/sctp',
   ]) {
     const read = readPermission(text)
     if (typeof read === 'string') t.fail(read)
@@ -49,9 +92,10 @@ t.test('an entry that was read is read again as the same', async t => {
 t.test('what is no entry is refused in words', async t => {
   const none = [
     '',
-    'example',
-    'example.org:443',
-    '*',
+    '-example.org',
+    'exam ple.org',
+    '[example.org]:443',
+    '300.1.1.1',
     '10.0.0.0/33',
     '10.0.0',
     '1.2.3.4:',

@@ -1,0 +1,70 @@
+/**
+ * Puts addresses of names into lists, one transaction for an answer.
+ *
+ * What is there with a minute to spare is not put in again: what we put in is remembered, as long as nobody else changes
+ * the rule set, and until the list is made anew. A kernel before 6.12 leaves the time of an element that is there as it was, so it is
+ * added, deleted and added again: packets see one change, from there to there.
+ */
+
+import { generation, isOnlyOurs } from '../../netfilter/generations.ts'
+import { netfilterHere } from '../../netfilter/netfilter.ts'
+import { denied } from '../../netfilter/refusal.ts'
+import { Transaction } from '../../netfilter/transaction.ts'
+import type { NamedEntries } from './names.ts'
+import { BRIDGED, type ReachGuard, ROUTED } from './plan.ts'
+
+/** What is in a list by us: when each goes, as performance.now() has it. */
+interface Memory {
+  generation: number
+  until: Map<string, number>
+}
+
+const memories = new Map<string, Memory>()
+/** Of one list; more are put in again. */
+const REMEMBERED_MAX = 16_384
+
+/** To be told where a list is made or removed. */
+export const forgetFilled = (owner: string): void => void memories.delete(owner)
+
+/**
+ * Adds what a name was told to have, or has it stay on.
+ * @throws TsnetError `kernel`: the list is not there, or full
+ */
+export function fillReach(
+  { owner, isOnWire }: Pick<ReachGuard, 'owner' | 'isOnWire'>,
+  { elements, lastsS }: Pick<NamedEntries, 'elements' | 'lastsS'>,
+): void {
+  if (elements.length === 0) return
+  const nl = netfilterHere()
+  const number = generation(nl)
+  const memory = memoryOf(owner, then => isOnlyOurs(nl, then, number))
+  const now = performance.now()
+  const named = elements.map(([set, element]) => ({
+    set: `${set}-${owner}`,
+    element,
+    text: `${set} ${Buffer.from(element.key).toString('latin1')}`,
+  }))
+  const lacking = named.filter(({ text }) => (memory.until.get(text) ?? 0) < now + 1_000 * lastsS)
+  if (lacking.length > 0) {
+    const tx = new Transaction()
+    for (const table of isOnWire ? [ROUTED, BRIDGED] : [ROUTED])
+      for (const set of new Set(lacking.map(each => each.set))) {
+        const own = lacking.filter(each => each.set === set).map(({ element }) => element)
+        tx.addElements(table, set, own).deleteElements(table, set, own).addElements(table, set, own)
+      }
+    const denial = tx.commit(nl)
+    if (denial !== undefined) {
+      memories.delete(owner)
+      throw denied('the addresses of a name that a container may reach', denial)
+    }
+    for (const { text, element } of lacking) memory.until.set(text, now + 1_000 * (element.timeoutS ?? 0))
+  }
+  memory.generation = number
+  memories.set(owner, memory)
+}
+
+function memoryOf(owner: string, isCurrent: (generation: number) => boolean): Memory {
+  const memory = memories.get(owner)
+  const isKept = memory !== undefined && memory.until.size < REMEMBERED_MAX && isCurrent(memory.generation)
+  return isKept ? memory : { generation: 0, until: new Map() }
+}

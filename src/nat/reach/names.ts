@@ -1,0 +1,169 @@
+/**
+ * Names of a list, as sets that fill as the names are told.
+ *
+ *     named4   addresses, reached by every protocol       elements time out: what was told lasts as the answer does,
+ *     ports4   addresses with protocols and ports         and a minute more
+ *     kept4    connections that began by these            rules add them, and each packet has them last anew
+ *
+ * An answer's addresses are put in before it leaves (daemon/names), so no first packet is lost. They last a minute longer than
+ * the client may remember them: who was told in the last moment connects later, and sends its first packet again. An
+ * answer without a time to live lasts that minute.
+ *
+ * A connection goes on when its address is no longer there: names move, and who is connected notices nothing of it. It is its own
+ * addresses and ports that are kept, so nothing else passes by it, for a little longer than a host lets a silent
+ * connection be before it asks (tcp_keepalive_time, two hours). Where too many are kept, others pass as long as their
+ * address does. What else ends it, ends it here too: a list that is made anew has nobody in its sets.
+ *
+ * Ports are cut where any entry's begin or end: ranges of one address must not overlap in a set.
+ *
+ * Who answers for a name does not choose among what is near: private addresses and those of the link are not put in
+ * (isElsewhere), and the host's own are denied by a rule, since they change. Where an entry of addresses allows them
+ * they are reached by that one.
+ */
+
+import { type Family, familyOf, type Ip } from '../../model/address/address.ts'
+import { isElsewhere } from '../../model/address/elsewhere.ts'
+import { NameIndex } from '../../model/address/name-pattern.ts'
+import { isOfNames, type Permission } from '../../model/address/reach.ts'
+import { TsnetError } from '../../model/errors.ts'
+import type { Protocol } from '../../model/port-mapping.ts'
+import type { SetElement } from '../../netfilter/elements.ts'
+import { keyBytes } from '../../netfilter/set-types.ts'
+import type { SetPlan } from '../../netfilter/transaction.ts'
+import { serviceType } from './ranges.ts'
+
+/** Beyond the time to live. */
+const MORE_S = 60
+/** A longer time to live counts as this one, and is told as this one. */
+export const TTL_MAX_S = 86_400
+const KEPT_S = 8_000
+/** Of each set: some megabytes of the kernel's. */
+const SIZE = 65_536
+/** Of one protocol. */
+const PIECES_MAX = 1_024
+
+/** A set with the rule that looks into it. */
+export interface FilledSet {
+  plan: SetPlan
+  rule: string
+}
+
+const ipOf = (family: Family): string => (family === 4 ? 'ip' : 'ip6')
+
+/** Sets of one family that are filled, each with the rule that lets through whom it has. */
+export function filledSets(owner: string, allow: readonly Permission[], family: Family): FilledSet[] {
+  const named = allow.filter(isOfNames)
+  for (const protocol of ['tcp', 'udp', 'sctp'] as const) mustBeFew(cutsOf(named, protocol))
+  const to = `${ipOf(family)} daddr`
+  const has = (what: string, type: string, look: string, isInterval: boolean): FilledSet => ({
+    plan: { name: `${what}${family}-${owner}`, type, isInterval, hasTimeouts: true, size: SIZE },
+    rule: `${look} @${what}${family}-${owner} accept`,
+  })
+  return [
+    ...(named.some(({ service }) => service === undefined)
+      ? [has('named', `ipv${family}_addr`, to, false)]
+      : []),
+    ...(named.some(({ service }) => service !== undefined)
+      ? [has('ports', serviceType(family), `${to} . meta l4proto . th dport`, true)]
+      : []),
+  ]
+}
+
+/** What keeps connections that begin by these sets, and rules in order, those of the sets among them. */
+export function keeping(
+  owner: string,
+  filled: readonly FilledSet[],
+  family: Family,
+): { plan: SetPlan; rules: string[] } {
+  const name = `kept${family}-${owner}`
+  const connection = `${ipOf(family)} daddr . meta l4proto . th sport . th dport`
+  const keep = `update @${name} { ${connection} timeout ${KEPT_S}s } accept`
+  return {
+    plan: {
+      name,
+      type: `ipv${family}_addr . inet_proto . inet_service . inet_service`,
+      hasTimeouts: true,
+      isDynamic: true,
+      size: SIZE,
+    },
+    rules: [
+      `ct state established ${connection} @${name} ${keep}`,
+      // One whose place is full ends there, and the next one is asked.
+      ...filled.flatMap(({ rule }) => [
+        `meta l4proto { tcp, udp, sctp } ${rule.replace(/accept$/, keep)}`,
+        rule,
+      ]),
+    ],
+  }
+}
+
+const mustBeFew = (cuts: readonly number[]): void => {
+  if (cuts.length > PIECES_MAX)
+    throw new TsnetError(
+      'invalid-config',
+      `egress.allow: names have more than ${PIECES_MAX / 2} different ports and ranges of one protocol`,
+      { details: 'allow the same ports for many of them' },
+    )
+}
+
+/** Where ports of any entry begin, or are behind its last, in order. */
+function cutsOf(named: readonly Permission[], protocol: Protocol): number[] {
+  const services = named.flatMap(({ service }) => (service?.protocol === protocol ? [service] : []))
+  return [...new Set(services.flatMap(({ first, last }) => [first, last + 1]))].sort((a, b) => a - b)
+}
+
+/** What one container may reach by names. */
+export class NamedReach {
+  readonly #index: NameIndex<Permission>
+  readonly #cuts: Record<Protocol, number[]>
+
+  constructor(allow: readonly Permission[]) {
+    const named = allow.filter(isOfNames)
+    this.#index = new NameIndex(named.map(each => [each.to, each]))
+    this.#cuts = { tcp: cutsOf(named, 'tcp'), udp: cutsOf(named, 'udp'), sctp: cutsOf(named, 'sctp') }
+  }
+
+  /**
+   * What a name's addresses are to be reached by, as elements of sets; undefined where the list does not have the name.
+   * @param name lower case, without a dot at the end
+   * @param ttlS the longest time to live of its answer
+   */
+  entriesOf(name: string, addresses: readonly Ip[], ttlS: number): NamedEntries | undefined {
+    const found = this.#index.find(name)
+    if (found.length === 0) return undefined
+    const far = addresses.filter(isElsewhere)
+    return {
+      elements: far.flatMap(ip => this.#elementsOf(ip, found, Math.min(ttlS, TTL_MAX_S) + MORE_S)),
+      near: addresses.filter(ip => !isElsewhere(ip)),
+      lastsS: Math.min(ttlS, TTL_MAX_S) + MORE_S / 2,
+    }
+  }
+
+  #elementsOf(ip: Ip, found: readonly Permission[], timeoutS: number): [set: string, SetElement][] {
+    const family = familyOf(ip)
+    const type = serviceType(family)
+    const pieces = new Map<string, SetElement>()
+    for (const { service } of found) {
+      if (service === undefined) continue
+      const cuts = this.#cuts[service.protocol]
+      for (let i = cuts.indexOf(service.first); (cuts[i] ?? Number.NaN) <= service.last; i++) {
+        const [first, next] = [cuts[i] ?? 0, cuts[i + 1] ?? 0]
+        const at = (port: number) => keyBytes(type, `${ip} . ${service.protocol} . ${port}`)
+        pieces.set(`${service.protocol} ${first}`, { key: at(first), keyEnd: at(next - 1), timeoutS })
+      }
+    }
+    const whole: [string, SetElement][] = found.some(({ service }) => service === undefined)
+      ? [[`named${family}`, { key: keyBytes(`ipv${family}_addr`, ip), timeoutS }]]
+      : []
+    return [...whole, ...[...pieces.values()].map((each): [string, SetElement] => [`ports${family}`, each])]
+  }
+}
+
+export interface NamedEntries {
+  /** By what the name of their set begins with. */
+  elements: [set: string, SetElement][]
+  /** Addresses that were not put in. */
+  near: Ip[]
+  /** What has this long to go is not put in anew. */
+  lastsS: number
+}

@@ -1,0 +1,233 @@
+/** Names in the list of a container, against what it tries. */
+
+import { once } from 'node:events'
+import { Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { type Namespace, waitFor } from 'tsnet/lab'
+import { libc } from '../../src/ffi/ffi.ts'
+import { sockaddr } from '../../src/ffi/sockaddr.ts'
+import { parseIp } from '../../src/model/address/address.ts'
+import { askUdp, openSocket } from '../support/dns.ts'
+import { dataOf } from '../support/names.ts'
+import { answering } from '../support/reach.ts'
+import {
+  ADDRESSES,
+  far,
+  GATEWAY,
+  type NameAttempt,
+  openNamesSite,
+  surpriseOf,
+} from '../support/reach-names-site.ts'
+import { ANSWERS, BACKENDS, CLIENT } from '../support/scene.ts'
+
+t.setTimeout(900_000) // on a busy machine
+
+const attemptsOf = (family: 4 | 6): NameAttempt[] => {
+  const tcp = (name: string, port: number, ...answers: NameAttempt['answers']): NameAttempt => ({
+    name,
+    transport: 'tcp',
+    port,
+    family,
+    answers,
+  })
+  const udp = (name: string, port: number, ...answers: NameAttempt['answers']): NameAttempt => ({
+    ...tcp(name, port, ...answers),
+    transport: 'udp',
+  })
+  return [
+    tcp('registry.example.org', ANSWERS, 'client'),
+    { ...tcp('REGISTRY.example.org', ANSWERS, 'client'), carrier: 'tcp' },
+    tcp('registry.example.org', 81, 'nobody'),
+    udp('registry.example.org', ANSWERS, 'nobody'),
+    tcp('other.example.org', ANSWERS, 'nobody'),
+    tcp('alias.example.org', ANSWERS, 'client'),
+    tcp('alias.example.org', 81, 'nobody'),
+    tcp('many.example.org', ANSWERS, 'client', 'client', 'client'),
+    tcp('many.example.org', 81, 'client', 'client', 'client'),
+    tcp('a.wild.example.org', 81, 'client'),
+    tcp('b.c.wild.example.org', ANSWERS, 'client'),
+    tcp('wild.example.org', ANSWERS, 'nobody'),
+    tcp('xwild.example.org', ANSWERS, 'nobody'),
+    udp('udp.example.org', 92, 'client'),
+    udp('udp.example.org', 96, 'nobody'),
+    tcp('udp.example.org', ANSWERS, 'nobody'),
+    tcp('near.example.org', ANSWERS, 'nobody'),
+    tcp('also.example.org', ANSWERS, 'client'),
+    tcp('metadata.example.org', ANSWERS, 'nobody'),
+    tcp('own.example.org', ANSWERS, 'nobody'),
+    tcp('own.example.org', 81, 'nobody'),
+    tcp('mixed.example.org', ANSWERS, 'nobody', 'client'),
+  ]
+}
+
+/** Whoever may reach everybody is answered by whom there is. */
+const openly = ({ name, answers }: NameAttempt): string[] =>
+  answers.map(() => (name.startsWith('own.') ? 'host' : 'client'))
+
+for (const backend of BACKENDS) {
+  t.test(`${backend}: what a name leads to is reached once it was asked for, and nothing else`, async t => {
+    const site = await openNamesSite(t, backend)
+    const { scene, box, results, daemon } = site
+    const boxed = scene.get('boxed')
+    for (const family of [4, 6] as const)
+      t.equal(
+        await answering(boxed, 'tcp', far(7)[family], ANSWERS),
+        'nobody',
+        'before its name was asked for',
+      )
+    const attempts = ([4, 6] as const).flatMap(attemptsOf)
+    const surprises = (who: 'boxed' | 'mate', wanted: (attempt: NameAttempt) => readonly string[]) =>
+      Promise.all(attempts.map(each => surpriseOf(site, who, each, wanted(each)))).then(all => all.flat())
+    t.strictSame(await surprises('boxed', each => each.answers), [])
+    t.comment(`figure: attempts by names, ${backend}: ${attempts.length}`)
+    t.strictSame(await surprises('mate', openly), [], 'control: who may reach everybody')
+    t.match(
+      daemon.stdout + daemon.stderr,
+      /name near\.example\.org leads container .* an entry of the address/,
+    )
+    t.equal(await answering(boxed, 'udp', CLIENT[4], 53), 'nobody', 'another name server is not asked')
+    await box.check(boxed, results.boxed)
+    for (const who of ['boxed', 'mate']) await box.delete(scene.get(who))
+    await daemon.stop()
+    t.strictSame(await scene.residue(line => !/^socket client /.test(line)), [])
+  })
+}
+
+/** A connection that is held, and who answers a line of it. */
+function hold(from: Namespace, to: string, port: number) {
+  const fd = openSocket(from, 'tcp', to.includes(':') ? '::' : '0.0.0.0', 0)
+  const address = sockaddr(parseIp(to), port)
+  // It is on its way then.
+  libc.connect(fd, address, address.length)
+  const socket = new Socket({ fd })
+  socket.on('error', () => {})
+  return {
+    said: async (): Promise<string> => {
+      const heard = once(socket, 'data').then(([data]) => JSON.parse(String(data)).place as string)
+      socket.write('hello\n')
+      return await Promise.race([heard, sleep(5_000, 'nobody', { ref: false })])
+    },
+    [Symbol.dispose]: () => void socket.destroy(),
+  }
+}
+
+const ask = async (from: Namespace, name: string, family: 4 | 6 = 4): Promise<unknown> =>
+  dataOf(await askUdp(from, { server: GATEWAY[4], name, type: family === 4 ? 'A' : 'AAAA' }))
+
+t.test('an address goes a minute after its time to live, and a connection to it goes on', async t => {
+  const { scene } = await openNamesSite(t, 'nftables')
+  const boxed = scene.get('boxed')
+  const denied = async () => (await answering(boxed, 'tcp', far(7)[4], ANSWERS)) === 'nobody'
+  t.strictSame(await ask(boxed, 'registry.example.org'), [far(7)[4]])
+  t.strictSame(await ask(boxed, 'registry.example.org', 6), [far(7)[6]])
+  const since = performance.now()
+  using of4 = hold(boxed, far(7)[4], ANSWERS)
+  using of6 = hold(boxed, far(7)[6], ANSWERS)
+  for (const held of [of4, of6]) t.equal(await held.said(), 'client')
+  await waitFor(denied, { what: 'the address to go', withinMs: 120_000 })
+  t.ok(performance.now() - since > 50_000, 'not before')
+  for (const held of [of4, of6]) t.equal(await held.said(), 'client', 'who is connected notices nothing')
+  await ask(boxed, 'registry.example.org')
+  t.notOk(await denied(), 'until it is asked for again')
+  const { stdout } = await scene.host.run('nft', 'list', 'sets', 'inet')
+  for (const [set] of stdout.matchAll(/\b(kept|ports)[46]-[0-9a-f]+/g))
+    await scene.host.run('nft', 'flush', 'set', 'inet', 'tsnet-reach', set)
+  t.equal(await of4.said(), 'nobody', 'control: it is its place among the kept by which it went on')
+})
+
+t.test('what is asked again stays, and nobody is told to remember longer than that', async t => {
+  const { scene, ttl } = await openNamesSite(t, 'nftables')
+  const boxed = scene.get('boxed')
+  const expiry = async (): Promise<number> => {
+    const { stdout } = await scene.host.run('nft', 'list', 'table', 'inet', 'tsnet-reach')
+    const [, days = '0', hours = '0', minutes = '0', seconds = '0'] =
+      /203\.0\.113\.7 .*?expires (?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?/.exec(stdout) ?? []
+    return ((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds)
+  }
+  for (const [ttlS, from, to] of [
+    [0, 30, 60],
+    [1_000, 1_030, 1_060],
+    [5, 1_020, 1_060],
+    [1_000_000, 86_400, 86_460],
+  ] as const) {
+    ttl.s = ttlS
+    await ask(boxed, 'registry.example.org')
+    const left = await expiry()
+    t.ok(left >= from && left <= to, `${left} s after a time to live of ${ttlS}`)
+  }
+})
+
+t.test('with the daemon gone nothing is added or lost, and its successor goes on', async t => {
+  const { scene, box, tsnet, daemon, results } = await openNamesSite(t, 'nftables')
+  const [boxed, mate] = [scene.get('boxed'), scene.get('mate')]
+  await ask(boxed, 'registry.example.org')
+  await box.delete(mate)
+  await daemon.stop('SIGKILL')
+  t.equal(await answering(boxed, 'tcp', far(7)[4], ANSWERS), 'client', 'what was told may be reached')
+  t.equal(await answering(boxed, 'tcp', far(9)[4], ANSWERS), 'nobody')
+  await box.check(boxed, results.boxed)
+  await t.rejects(box.add(mate), {
+    message: /egress\.allow has registry\.example\.org:80\/tcp, and no daemon runs/,
+  })
+  await t.rejects(box.add(mate, { config: { names: false } }), {
+    message: /is a name, and the network's name service is not there/,
+  })
+  const next = await tsnet.daemon()
+  t.equal(await answering(boxed, 'tcp', far(7)[4], ANSWERS), 'client')
+  await ask(boxed, 'alias.example.org')
+  t.equal(await answering(boxed, 'tcp', far(9)[4], ANSWERS), 'client')
+  const last = await tsnet.daemon('--replace')
+  t.equal((await next.finished).code, 0)
+  await ask(boxed, 'many.example.org')
+  t.equal(await answering(boxed, 'tcp', far(11)[4], 81), 'client')
+  await last.stop()
+})
+
+t.test('what others flush comes back empty, and fills with the next question', async t => {
+  const { scene, box, tsnet, results } = await openNamesSite(t, 'nftables')
+  const boxed = scene.get('boxed')
+  const reached = () => answering(boxed, 'tcp', far(7)[4], ANSWERS)
+  await ask(boxed, 'registry.example.org')
+  t.equal(await reached(), 'client')
+  await box.check(boxed, results.boxed)
+  for (const family of ['inet', 'bridge'])
+    await scene.host.run('nft', 'delete', 'table', family, 'tsnet-reach')
+  await tsnet.run('reconcile')
+  await box.check(boxed, results.boxed)
+  t.equal(await reached(), 'nobody')
+  await ask(boxed, 'registry.example.org')
+  t.equal(await reached(), 'client')
+  await box.collect([])
+  const { stdout } = await scene.host.run('nft', 'list', 'tables')
+  t.notMatch(stdout, /tsnet-reach/)
+})
+
+t.test('from an answer to the first packet nothing is lost', async t => {
+  const { scene } = await openNamesSite(t, 'nftables')
+  const { host, client } = scene
+  const boxed = scene.get('boxed')
+  host.route('198.51.0.0/16', CLIENT[4])
+  await client.run('ip', 'route', 'add', 'local', '198.51.0.0/16', 'dev', 'lo')
+  const server = client.listen('udp', 90)
+  const count = process.env.TSNET_FAULTS === 'all' ? 10_000 : 300
+  const lost: string[] = []
+  const isHeard = (ip: string): Promise<boolean> => {
+    // Its answer comes from another address.
+    void boxed.ask('udp', ip, 90, { text: ip, withinMs: 10 }).catch(() => {})
+    const heard = () => server.heard.at(-1)?.text === ip
+    return waitFor(heard, { what: ip, withinMs: 2_000 }).then(
+      () => true,
+      () => false,
+    )
+  }
+  for (let i = 0; i < count; i++) {
+    const ip = `198.51.${100 + (i >> 8)}.${i & 255}`
+    ADDRESSES[`n${i}.wild.example.org`] = [{ 4: ip, 6: '::' }]
+    t.strictSame(await ask(boxed, `n${i}.wild.example.org`), [ip])
+    if (!(await isHeard(ip))) lost.push(ip)
+  }
+  t.comment(`figure: names asked, and reached by one datagram: ${count}`)
+  t.strictSame(lost, [])
+  t.notOk(await isHeard('198.51.200.1'), 'control: an address without a name')
+})
