@@ -8,7 +8,7 @@ import { commands } from '../../src/cli/cli.ts'
 import { describeCommands } from '../../src/cli/manual/manual.ts'
 import { bashCompletion } from '../../src/install/completions.ts'
 
-t.setTimeout(280_000) // on a busy machine
+t.setTimeout(600_000) // on a busy machine
 
 const PATH = `/srv/bin:${process.env.PATH}:/usr/sbin:/sbin`
 

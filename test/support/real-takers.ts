@@ -140,7 +140,7 @@ const takers: Record<string, RealTaker> = {
 
 /** Runs all of them against one variant of a firewall. */
 export function takeReally(variant: Variant): void {
-  t.setTimeout(280_000)
+  t.setTimeout(600_000)
   for (const [what, { begin, takes, theirs, gone, with: only = variant.backend }] of Object.entries(takers)) {
     if (only !== variant.backend) continue
     t.test(`${variant.name}: ${what}: ours comes back, and what is theirs stays`, async t => {
