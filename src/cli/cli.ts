@@ -12,6 +12,7 @@
  *     tsnet reconcile              puts back what others took away of all that
  *     tsnet doctor 8080            what is wrong between clients and an application, and what to do
  *     tsnet trace 8080             follows one real packet to a port, and says where it stops
+ *     tsnet egress web             whom a container may reach, reached, and was denied
  *     tsnet graph                  who is where, and who talks to whom
  *     tsnet events                 what happens, as it happens
  *     tsnet top                    what goes through ports and to containers, live
@@ -106,7 +107,10 @@ function needRoot(command: Command, uid: number | undefined): void {
   const isOfFiles = dryRun === true && ['install', 'uninstall'].includes(command.name())
   const words = wordsOf(command)
   if (uid === 0 || root !== undefined || isOfFiles || OF_EVERYBODY.includes(words)) return
-  const line = ['sudo', 'tsnet', words, ...(command.parent?.args.slice(1) ?? [])].join(' ')
+  const [first, ...others] = command.parent?.args ?? []
+  // What a group does by itself need not be said.
+  const given = first === command.name() || first === undefined ? others : [first, ...others]
+  const line = ['sudo', 'tsnet', words, ...given].join(' ')
   throw new TsnetError('missing', `tsnet ${words} needs root: ${line}`)
 }
 

@@ -34,6 +34,10 @@ export interface SetElement {
   comment?: string
   /** In sets of elements that time out: how long it stays. What is listed does not say it. */
   timeoutS?: number
+  /** Of those that count, as they are listed: packets that have found it. */
+  packets?: number
+  /** Of those that time out, as they are listed: milliseconds until then. */
+  expiresMs?: number
 }
 
 /** One element, or those of a range of ports. */
@@ -175,7 +179,8 @@ function elementOf({ count: _, ...first }: ElementRun, index: number): SetElemen
 }
 
 /** An element of a listing. What its comment says is anybody's. */
-export function readElement({ key, keyEnd, flags = 0, data, userdata }: ValueOf<typeof element>): SetElement {
+export function readElement(listed: ValueOf<typeof element>): SetElement {
+  const { key, keyEnd, flags = 0, data, userdata, expression, expiration } = listed
   const code = data?.verdict?.code
   return present({
     key: key?.value ?? new Uint8Array(),
@@ -187,5 +192,10 @@ export function readElement({ key, keyEnd, flags = 0, data, userdata }: ValueOf<
         ? undefined
         : present({ code: code as ElementVerdict['code'], chain: data?.verdict?.chain }),
     comment: commentIn(userdata),
+    packets: numberOf(expression?.counter?.packets),
+    expiresMs: numberOf(expiration),
   })
 }
+
+const numberOf = (value: bigint | undefined): number | undefined =>
+  value === undefined ? undefined : Number(value)

@@ -61,7 +61,7 @@ const comparison = named(be32, { eq: 0, neq: 1, lt: 2, lte: 3, gt: 4, gte: 5 })
 const extension = attributes({ name: [1, zstr], revision: [2, be32], info: [3, binary] })
 
 /** enum nft_expr_attributes with nft_*_attributes of each expression. */
-const expression = attributes({
+export const expression = attributes({
   name: [1, zstr],
   immediate: [2, only('name', 'immediate', nested(attributes({ dreg: [1, be32], data: [2, data] })))],
   meta: [

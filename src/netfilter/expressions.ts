@@ -6,7 +6,8 @@
  * register 1 again.
  */
 
-import { u32 } from '../netlink/codecs.ts'
+import { attributes } from '../netlink/attributes.ts'
+import { be64, binary, u32, zstr } from '../netlink/codecs.ts'
 import * as k from './constants.ts'
 import type { ExpressionInput } from './expression-tables.ts'
 import type { RuleExpression, SetLiteral } from './rule.ts'
@@ -118,11 +119,18 @@ export const lookup = (
   ...(typeof set !== 'string' && { literal: set }),
 })
 
-/** Puts the key in the register into a set; `update`: has it stay so long from now on. Ends the rule where the set is full. */
+/** An expression within another, to the byte as the kernel gives it back: so what is there can be compared with it. */
+const COUNTER = attributes({ name: [1, zstr], data: [2, binary] }).encode({
+  name: 'counter',
+  data: attributes({ bytes: [1, be64], packets: [2, be64] }).encode({ bytes: 0n, packets: 0n }),
+})
+
+/** Puts the key in the register into a set; `update`: has it stay so long from now on; counted: how often. Ends the rule where the set is full. */
 export const intoSet = (
   set: string,
   operation: 'add' | 'update',
   timeoutS: number | undefined,
+  isCounted = false,
 ): ExpressionInput => ({
   name: 'dynset',
   dynset: {
@@ -130,6 +138,7 @@ export const intoSet = (
     operation,
     keyRegister: FIRST,
     timeout: timeoutS === undefined ? undefined : BigInt(timeoutS) * 1000n,
+    expression: isCounted ? COUNTER : undefined,
   },
 })
 

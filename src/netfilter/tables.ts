@@ -6,7 +6,7 @@
 
 import { attributes, nested, payload, repeated } from '../netlink/attributes.ts'
 import { be32, be64, bes32, binary, zstr } from '../netlink/codecs.ts'
-import { expressionList } from './expression-tables.ts'
+import { expression, expressionList } from './expression-tables.ts'
 import { data, nfgenmsg, type TableFamily, verdictCode } from './values.ts'
 
 /** The first message of a batch. */
@@ -84,6 +84,8 @@ export const setMessage = payload(
     ],
     id: [10, be32],
     userdata: [13, binary],
+    /** What each element gets of its own. */
+    expression: [17, nested(expression)],
   }),
 )
 
@@ -94,7 +96,10 @@ export const element = attributes({
   flags: [3, be32],
   /** In milliseconds. */
   timeout: [4, be64],
+  /** In milliseconds, until it goes. */
+  expiration: [5, be64],
   userdata: [6, binary],
+  expression: [7, nested(expression)],
   keyEnd: [10, data],
 })
 

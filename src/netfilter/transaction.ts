@@ -14,6 +14,7 @@ import { addFlags, encodeMessage, lengthAt } from '../netlink/message.ts'
 import type { Netlink } from '../netlink/netlink.ts'
 import * as k from './constants.ts'
 import { type ElementRun, groupElements } from './elements.ts'
+import { counter } from './expressions.ts'
 import { noteOwnGeneration, readGeneration } from './generations.ts'
 import { type HookName, hookNumber } from './hooks.ts'
 import { type Denial, denialOf, type Part } from './refusal.ts'
@@ -50,6 +51,8 @@ export interface SetPlan {
   isInterval?: boolean
   /** Its elements may time out. */
   hasTimeouts?: boolean
+  /** Each of its elements counts the packets that find it; Linux 5.11. */
+  isCounted?: boolean
   /** Rules add to it as packets come; it needs a size. */
   isDynamic?: boolean
   /** How many elements it takes; absent: as many as come. */
@@ -278,7 +281,8 @@ export class Transaction {
 
   #addSet(table: TableRef, set: SetPlan, flags: number): number {
     const id = this.#setId++
-    const { name, type, data, isInterval = false, hasTimeouts = false, isDynamic = false, size } = set
+    const { name, type, data, isInterval = false, hasTimeouts = false, size } = set
+    const { isDynamic = false, isCounted = false } = set
     const key = keyType(type)
     const value =
       data === undefined
@@ -319,6 +323,7 @@ export class Transaction {
                   }
                 : undefined,
             id,
+            expression: isCounted ? counter : undefined,
             userdata: ordersData(key.order, value?.order),
           },
         }),

@@ -84,6 +84,7 @@ const matches = (family: string): fc.Arbitrary<string> => {
       'add @seen { meta l4proto . th sport timeout 60s }',
       'update @seen { meta l4proto . th dport timeout 7200s }',
       'update @seen { meta l4proto . th dport }',
+      'update @seen { meta l4proto . th dport timeout 60s counter }',
     ),
     port.map(mark => `meta mark ${mark}`),
     port.map(bits => `meta mark set meta mark | ${bits}`),

@@ -4,7 +4,7 @@
  * none of it.
  *
  *     publishing   publish, unpublish, ports, reconcile, daemon
- *     looking      doctor, trace, events, top, resolve, graph
+ *     looking      doctor, trace, events, top, resolve, egress …, graph
  *     attaching    network …, host …, ps, check, attach, detach, oci-hook
  *     installing   install, uninstall
  */

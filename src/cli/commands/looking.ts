@@ -1,6 +1,7 @@
-/** What is wrong, which way a packet takes, who has a name, and who talks to whom. */
+/** What is wrong, which way a packet takes, who has a name, who may reach whom, and who talks to whom. */
 
 import { addVerbose, type Command, listOf } from '../command.ts'
+import { addEgress } from '../egress/commands.ts'
 import type { GraphOptions } from '../graph/graph.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -60,6 +61,7 @@ export function addLooking(program: Command, terminal: Terminal): void {
       const { resolveName } = await import('../resolve.ts')
       await resolveName(terminal, name, { network: options.network, json: options.json === true })
     })
+  addEgress(program, terminal)
   program
     .command('graph')
     .description('draw networks, containers and ports, and who talks to whom')

@@ -68,6 +68,16 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { words: 'trace 8080', does: 'as a client on this host' },
     { words: 'trace 53/udp --from 192.0.2.7', does: 'as a client of this address, from outside' },
   ],
+  'egress ls': [
+    {
+      words: 'egress ls web',
+      does: 'each entry of its list with its packets, and what was denied; ls need not be said',
+    },
+    {
+      words: 'egress ls web --quiet --filter outcome=denied',
+      does: 'entries that would allow what it tried',
+    },
+  ],
   resolve: [
     { words: 'resolve web', does: 'its addresses' },
     { words: 'resolve 10.42.0.2 --network front', does: 'whose address that is' },

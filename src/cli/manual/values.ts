@@ -55,6 +55,7 @@ export const VALUES: Readonly<Record<string, Values>> = {
     words: ['attached'],
     values: { '--network': 'networks' },
   },
+  'egress ls': { defaults: LISTED, words: ['attached'] },
   events: { defaults: LISTED },
   top: { defaults: { '--interval': '2s' } },
   graph: { defaults: { '--port': 'any that is free', '--all': 'those that most is going on with' } },

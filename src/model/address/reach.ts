@@ -109,8 +109,9 @@ function placeOf(
 
 /** As readPermission takes it. */
 export function permissionText({ to, service }: Permission): string {
-  if (service === undefined) return to
+  const place = to.includes(':') ? to.replace(/\/128$/, '') : to.replace(/\/32$/, '')
+  if (service === undefined) return place
   const { protocol, first, last } = service
   const ports = first === last ? `${first}` : `${first}-${last}`
-  return `${to.includes(':') ? `[${to}]` : to}:${ports}/${protocol}`
+  return `${to.includes(':') ? `[${place}]` : place}:${ports}/${protocol}`
 }

@@ -57,7 +57,7 @@ export function filledSets(owner: string, allow: readonly Permission[], family: 
   const to = `${ipOf(family)} daddr`
   const has = (what: string, type: string, look: string, isInterval: boolean): FilledSet => ({
     plan: { name: `${what}${family}-${owner}`, type, isInterval, hasTimeouts: true, size: SIZE },
-    rule: `${look} @${what}${family}-${owner} accept`,
+    rule: `${look} @${what}${family}-${owner} counter accept`,
   })
   return [
     ...(named.some(({ service }) => service === undefined)
@@ -77,7 +77,7 @@ export function keeping(
 ): { plan: SetPlan; rules: string[] } {
   const name = `kept${family}-${owner}`
   const connection = `${ipOf(family)} daddr . meta l4proto . th sport . th dport`
-  const keep = `update @${name} { ${connection} timeout ${KEPT_S}s } accept`
+  const keep = `update @${name} { ${connection} timeout ${KEPT_S}s } counter accept`
   return {
     plan: {
       name,
@@ -90,7 +90,7 @@ export function keeping(
       `ct state established ${connection} @${name} ${keep}`,
       // One whose place is full ends there, and the next one is asked.
       ...filled.flatMap(({ rule }) => [
-        `meta l4proto { tcp, udp, sctp } ${rule.replace(/accept$/, keep)}`,
+        `meta l4proto { tcp, udp, sctp } ${rule.replace(/counter accept$/, keep)}`,
         rule,
       ]),
     ],

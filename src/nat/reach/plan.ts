@@ -19,6 +19,7 @@ import {
   serviceElements,
   serviceType,
 } from './ranges.ts'
+import { refusedSets } from './refused.ts'
 
 /** What a container may reach, and by what it is known. */
 export interface ReachGuard {
@@ -73,11 +74,12 @@ export const FROM = 'senders'
 export const DENIED = 'denied'
 
 /** Names of the sets that a container may have in either table. */
-export const setNames = (owner: string): string[] =>
-  [
-    ...['to4', 'to6', 'at4', 'at6', 'host'],
-    ...['named4', 'named6', 'ports4', 'ports6', 'kept4', 'kept6'],
-  ].map(what => `${what}-${owner}`)
+export const setNames = (owner: string): string[] => [
+  ...['to4', 'to6', 'at4', 'at6', 'host', 'named4', 'named6', 'ports4', 'ports6', 'kept4', 'kept6'].map(
+    what => `${what}-${owner}`,
+  ),
+  ...refusedSets(owner).map(({ plan }) => plan.name),
+]
 
 /** @throws TsnetError `internal` */
 export function chainOf(owner: string): string {
@@ -115,17 +117,18 @@ export function entriesOf({
 }
 
 function routedOf(guard: ReachGuard): TablePlan {
-  const { owner, resolvers } = guard
+  const { owner } = guard
   const chain = chainOf(owner)
-  const allow = [...guard.reach.allow.filter(({ to }) => to !== 'dns'), ...dnsOf(guard.reach, resolvers)]
+  const allow = routedAllow(guard)
   const host = allow.filter(({ to }) => to === 'host')
   const ports = host.some(({ service }) => service === undefined) ? [] : portElements(host)
-  const hostSet = { plan: { name: `host-${owner}`, type: PORTS, isInterval: true }, elements: ports }
+  const hostSet = { plan: { name: `host-${owner}`, type: PORTS, ...COUNTED }, elements: ports }
   const sets = setsOf(owner, allow)
   const kept = FAMILIES.flatMap(family => {
     const filled = filledSets(owner, allow, family)
     return filled.length === 0 ? [] : [{ filled, ...keeping(owner, filled, family) }]
   })
+  const refused = refusedSets(owner)
   return {
     table: ROUTED,
     chain,
@@ -139,39 +142,60 @@ function routedOf(guard: ReachGuard): TablePlan {
       ...(ports.length > 0
         ? [`fib daddr type local meta l4proto . th dport @host-${owner} accept`]
         : host.length > 0
-          ? ['fib daddr type local accept']
+          ? ['fib daddr type local counter accept']
           : []),
       // A name that leads to the host itself is allowed nothing by that.
-      ...(kept.length > 0 ? [`fib daddr type local counter goto ${DENIED}`] : []),
+      ...(kept.length > 0
+        ? [
+            ...refused.map(({ rule }) => `fib daddr type local ${rule}`),
+            `fib daddr type local counter goto ${DENIED}`,
+          ]
+        : []),
       ...kept.flatMap(({ rules }) => rules),
+      ...refused.map(({ rule }) => rule),
       `counter goto ${DENIED}`,
     ],
     sets: [
       ...sets,
       ...(ports.length > 0 ? [hostSet] : []),
       ...kept.flatMap(({ filled, plan }) => [...filled, { plan }]),
+      ...refused,
     ],
     entries: entriesOf(guard)[0],
   }
 }
 
-const dnsOf = ({ allow }: Reach, resolvers: readonly Ip[]): Permission[] =>
-  allow.some(each => each.to === 'dns' || isOfNames(each))
+/** What is routed or for the host: all of a list as addresses, and where names are asked for that it has. */
+export const routedAllow = ({ reach, resolvers }: Pick<ReachGuard, 'reach' | 'resolvers'>): Permission[] => [
+  ...reach.allow.flatMap(each => meantBy(each, resolvers)),
+  ...(reach.allow.some(isOfNames) ? meantBy({ to: 'dns' }, resolvers) : []),
+]
+
+/** An entry as addresses: of `dns`, where the container asks. */
+export const meantBy = (permission: Permission, resolvers: readonly Ip[]): Permission[] =>
+  permission.to === 'dns'
     ? resolvers.flatMap(ip =>
         (['udp', 'tcp'] as const).map(protocol => ({
           to: `${ip}/${familyOf(ip) === 4 ? 32 : 128}` as Cidr,
           service: { protocol, first: 53, last: 53 },
         })),
       )
-    : []
+    : [permission]
+
+const COUNTED = { isInterval: true, isCounted: true } as const
+
+/** The addresses that may be on the container's own link; undefined where any may. */
+export const linkOf = ({ isOnWire, addresses }: ReachGuard): Cidr[] | undefined =>
+  isOnWire ? undefined : addresses.map(networkOf)
 
 function bridgedOf(guard: ReachGuard): TablePlan {
   const { owner, addresses, isOnWire, reach } = guard
   const chain = chainOf(owner)
   const sets = [
-    ...setsOf(owner, reach.allow, isOnWire ? undefined : addresses.map(networkOf)),
+    ...setsOf(owner, reach.allow, linkOf(guard)),
     ...(isOnWire ? FAMILIES.flatMap(family => filledSets(owner, reach.allow, family)) : []),
   ]
+  const refused = refusedSets(owner)
   return {
     table: BRIDGED,
     chain,
@@ -183,9 +207,10 @@ function bridgedOf(guard: ReachGuard): TablePlan {
       'icmp type { 0, 3, 11, 12 } accept',
       'icmpv6 type { 1, 2, 3, 4, 129 } accept',
       ...sets.map(({ rule }) => rule),
+      ...refused.map(({ rule }) => rule),
       `counter goto ${DENIED}`,
     ],
-    sets,
+    sets: [...sets, ...refused],
     entries: entriesOf(guard)[1],
   }
 }
@@ -214,13 +239,13 @@ function setsOf(owner: string, allow: readonly Permission[], within?: readonly C
     const sets: NamedSet[] = []
     if (whole.length > 0)
       sets.push({
-        plan: { name: all, type: `ipv${family}_addr`, isInterval: true },
+        plan: { name: all, type: `ipv${family}_addr`, ...COUNTED },
         elements: addressElements(whole, family),
         rule: `${ip} daddr @${all} accept`,
       })
     if (services.length > 0)
       sets.push({
-        plan: { name: some, type: serviceType(family), isInterval: true },
+        plan: { name: some, type: serviceType(family), ...COUNTED },
         elements: serviceElements(services, family),
         rule: `${ip} daddr . meta l4proto . th dport @${some} accept`,
       })

@@ -23,6 +23,7 @@
  * UDP to a neighbour has to be allowed.
  *
  * Names (names.ts, fill.ts). An entry may be a name: its addresses are those that the network's name service told the container.
+ * Seen (refused.ts, seen.ts). Each entry counts the packets that it let through, and what is dropped is remembered for a while.
  *
  * The floor. Addresses at which clouds tell secrets are cut out of every entry that is wider than they are.
  *

@@ -100,15 +100,17 @@ class RuleCompiler {
     }
   }
 
-  /** `@recent { ip daddr . th dport timeout 60s }` */
+  /** `@recent { ip daddr . th dport timeout 60s counter }` */
   #intoSet(operation: 'add' | 'update'): void {
     const words = this.#words
     const set = this.#setName()
     words.expect('{')
     this.#load(this.#operands())
     const [, seconds] = (words.take('timeout') && /^(\d{1,9})s$/.exec(words.next())) || []
+    const isCounted = words.take('counter')
     words.expect('}')
-    this.#made.push(intoSet(set, operation, seconds === undefined ? undefined : Number(seconds)))
+    const timeoutS = seconds === undefined ? undefined : Number(seconds)
+    this.#made.push(intoSet(set, operation, timeoutS, isCounted))
   }
 
   #number(): number {

@@ -2,7 +2,8 @@
 
 import { join } from 'node:path'
 import { ipOf } from '../../model/address/address.ts'
-import { messageOf } from '../../model/errors.ts'
+import { messageOf, TsnetError } from '../../model/errors.ts'
+import { shown } from '../../model/json/shown.ts'
 import type {
   Attachment,
   Bandwidth,
@@ -68,8 +69,22 @@ export interface InspectedContainer {
   ports: ListedPort[]
 }
 
+/** Those of the one container that a word means. @throws TsnetError `invalid-environment`: several are called so */
+export function meantBy(word: string, rows: readonly Attached[]): Attached[] {
+  const called = (how: 'by name' | 'by beginning') => rows.filter(each => isCalled(each, word) === how)
+  const whole = called('by name')
+  const meant = whole.length > 0 ? whole : called('by beginning')
+  const ids = new Set(meant.map(({ containerId }) => containerId))
+  if (ids.size <= 1) return meant
+  const names = meant.map(({ containerId, network }) => `${shortName(containerId)} (on ${network})`)
+  throw new TsnetError(
+    'invalid-environment',
+    `${shown(word)} is what several containers are called: ${[...new Set(names)].join(', ')}; say which by its id`,
+  )
+}
+
 /** How a word means an attachment's container. */
-export function isCalled(row: Attached, word: string): 'by name' | 'by beginning' | undefined {
+function isCalled(row: Attached, word: string): 'by name' | 'by beginning' | undefined {
   const { name, aliases, containerId, addresses, owner } = row
   const words: readonly string[] = [name, containerId, owner, ...aliases, ...addresses.map(ipOf)]
   if (words.includes(word)) return 'by name'

@@ -13,10 +13,9 @@
 import { TsnetError } from '../../model/errors.ts'
 import { shown } from '../../model/json/shown.ts'
 import { didYouMean } from '../../model/nearest.ts'
-import { shortName } from '../../model/publication/container-name.ts'
 import type { Attached } from '../attached.ts'
 import { listInfos, type NetworkInfo, type SubnetUse, usesOf } from '../look.ts'
-import { containerOf, type InspectedContainer, isCalled, strangerOf } from './container.ts'
+import { containerOf, type InspectedContainer, meantBy, strangerOf } from './container.ts'
 import { type InspectedPort, portsAt, tryParsePort } from './ports.ts'
 import type { View } from './view.ts'
 
@@ -73,18 +72,8 @@ export async function inspect(word: string, kind: Kind | undefined, view: View):
 }
 
 async function containersNamed(word: string, rows: readonly Attached[], view: View): Promise<Inspected[]> {
-  const called = (how: 'by name' | 'by beginning') => rows.filter(each => isCalled(each, word) === how)
-  const whole = called('by name')
-  const meant = whole.length > 0 ? whole : called('by beginning')
-  const ids = [...new Set(meant.map(({ containerId }) => containerId))]
-  if (ids.length > 1) {
-    const names = meant.map(({ containerId, network }) => `${shortName(containerId)} (on ${network})`)
-    throw new TsnetError(
-      'invalid-environment',
-      `${shown(word)} is what several containers are called: ${[...new Set(names)].join(', ')}; say which by its id`,
-    )
-  }
-  return ids.length === 0 ? [] : [await containerOf(meant, view)]
+  const meant = meantBy(word, rows)
+  return meant.length === 0 ? [] : [await containerOf(meant, view)]
 }
 
 function networkNamed(

@@ -31,7 +31,7 @@ t.test('options become keys of the plugin', async t => {
     egress: { address: '192.0.2.9', address6: '2001:db8::9' },
   })
   t.match(pluginFor({ subnet, egressAddress, egress: ['192.0.2.7:443', 'host'] }), {
-    egress: { address: '192.0.2.9', allow: ['192.0.2.7/32:443/tcp', 'host'] },
+    egress: { address: '192.0.2.9', allow: ['192.0.2.7:443/tcp', 'host'] },
   })
   t.match(pluginFor({ subnet, egress: ['deny'] }), { egress: { allow: [] } })
   t.same(pluginFor({ subnet, names: true }), { ...base, names: true, capabilities: ALL, ipam })

@@ -1,0 +1,116 @@
+/** What a container with a list reached, and what it was denied, as whoever asks is told of it. */
+
+import { resolve } from 'node:path'
+import t from 'tap'
+import { REMEMBERED_S } from '../../src/nat/reach/refused.ts'
+import type { Reached } from '../../src/network/reached.ts'
+import { addressOf } from '../support/plugin.ts'
+import { answering } from '../support/reach.ts'
+import { ALSO, METADATA, openReachSite, type ReachSite } from '../support/reach-site.ts'
+import { ANSWERS, BACKENDS, CLIENT } from '../support/scene.ts'
+
+t.setTimeout(600_000) // on a busy machine
+
+const tsnet = async ({ scene }: ReachSite, ...words: string[]): Promise<string> =>
+  (await scene.host.run(resolve('dist/bin/tsnet'), 'egress', ...words)).stdout
+
+const seen = async (site: ReachSite, ...words: string[]): Promise<Reached[]> =>
+  JSON.parse(await tsnet(site, ...words, '--json')) as Reached[]
+
+for (const backend of BACKENDS) {
+  t.test(
+    `${backend}: entries are told with their packets, and what was denied with what would allow it`,
+    async t => {
+      const site = await openReachSite(backend)
+      t.teardown(() => site.scene.close())
+      const { scene, results, box } = site
+      const boxed = scene.get('boxed')
+      const before = await seen(site, 'boxed')
+      t.strictSame([...new Set(before.map(({ outcome }) => outcome))], ['allowed'])
+      t.strictSame([...new Set(before.map(({ packets }) => packets))], [0], 'unused entries are told too')
+      for (const family of [4, 6] as const) {
+        const mate = addressOf(results.mate, family)
+        t.equal(await answering(boxed, 'tcp', CLIENT[family], ANSWERS), 'client')
+        t.equal(await answering(boxed, 'udp', ALSO[family], ANSWERS), 'client')
+        t.equal(await answering(boxed, 'tcp', mate, 81), 'mate')
+        for (const [transport, to, port] of [
+          ['tcp', CLIENT[family], 81],
+          ['udp', METADATA[family], 53],
+          ['tcp', mate, ANSWERS],
+        ] as const)
+          t.equal(await answering(boxed, transport, to, port), 'nobody')
+        await boxed.run('ping', '-c', '2', '-i', '0.2', '-W', '1', CLIENT[family], { mayFail: true })
+      }
+      const all = await seen(site, 'boxed')
+      const of = (entry: string) => all.find(each => each.entry === entry)
+      const used = [
+        ...['192.168.50.2:80/tcp', '[fd50::2]:80/tcp', '192.168.50.3', 'fd50::3'],
+        ...['10.1.0.0/16:81/tcp', '[fd1::/64]:81/tcp'],
+      ]
+      for (const each of all.filter(({ outcome }) => outcome === 'allowed'))
+        t.equal(each.packets > 0, used.includes(each.entry), each.entry)
+      for (const [entry, protocol, port] of [
+        ['192.168.50.2:81/tcp', 'tcp', 81],
+        ['[fd50::2]:81/tcp', 'tcp', 81],
+        ['169.254.169.254:53/udp', 'udp', 53],
+        ['[fd00:ec2::254]:53/udp', 'udp', 53],
+        [`${addressOf(results.mate, 4)}:80/tcp`, 'tcp', 80],
+        [`[${addressOf(results.mate, 6)}]:80/tcp`, 'tcp', 80],
+      ] as const)
+        t.match(of(entry), { outcome: 'denied', protocol, port, last: String, network: 'box' }, entry)
+      t.match(
+        of('192.168.50.2'),
+        { outcome: 'denied', protocol: 'icmp', packets: 2 },
+        'an echo, as an address',
+      )
+      t.match(of('fd50::2'), { outcome: 'denied', protocol: 'ipv6-icmp', packets: 2 })
+      const [latest] = all.filter(({ outcome }) => outcome === 'denied')
+      t.ok(Date.now() - Date.parse(latest?.last ?? '') < 1000 * REMEMBERED_S)
+
+      const [{ owner = '', containerId = '' } = {}] = all
+      for (const word of [owner, containerId, addressOf(results.boxed, 4), `netns:${boxed.path}`])
+        t.equal((await seen(site, word)).length, all.length, word)
+      t.match(
+        await tsnet(site, 'ls', 'boxed'),
+        /^OUTCOME +ENTRY +PACKETS +LAST .*\nallowed +192\.168\.50\.2:80\/tcp +\d+ +- /,
+      )
+      t.equal(
+        await tsnet(site, 'boxed', '--quiet', '--filter', 'outcome=denied', '--filter', 'used=yes').then(
+          lines => lines.trim().split('\n').length,
+        ),
+        all.filter(({ outcome }) => outcome === 'denied').length,
+      )
+      t.match(
+        await seen(site, 'free'),
+        [{ outcome: 'open', entry: 'everybody', network: 'free' }],
+        'without a list',
+      )
+      t.match(
+        (await seen(site, 'mate')).map(({ entry, isShared }) => [entry, isShared]),
+        [
+          ['0.0.0.0/0', true],
+          ['::/0', true],
+          ['169.254.0.0/16', true],
+        ],
+        'entries that touch are counted together, and said to be',
+      )
+      await t.rejects(tsnet(site, 'nobody-of-this-name'), /nobody-of-this-name/)
+
+      await box.check(boxed, results.boxed)
+      await box.delete(boxed)
+      await t.rejects(tsnet(site, 'boxed'), 'what is gone is nobody')
+      const { stdout } = await scene.host.run('nft', 'list', 'sets')
+      t.notMatch(stdout, new RegExp(owner), 'and nothing of it is left')
+    },
+  )
+}
+
+t.test('a scan fills what is remembered, and is dropped and counted all the same', async t => {
+  const site = await openReachSite('nftables')
+  t.teardown(() => site.scene.close())
+  const boxed = site.scene.get('boxed')
+  const scan = 'for port in {10000..10599}; do echo > /dev/udp/$0/$port; done'
+  await boxed.run('bash', '-c', scan, CLIENT[4])
+  const denied = await seen(site, 'boxed', '--filter', 'outcome=denied')
+  t.equal(denied.filter(({ port = 0 }) => port >= 10_000).length, 512)
+})
