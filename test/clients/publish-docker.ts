@@ -172,3 +172,29 @@ t.test('without ports, and without a daemon, all that a container listens on is 
   await t.rejects(command.run('publish', 'idle'), /no TCP port is listened on/)
   await t.rejects(command.run('publish', '8080:80'), /name a container after the ports/)
 })
+
+t.test(
+  "a service of the host's loopback answers in a docker container, over restarts, until it is gone",
+  async t => {
+    const { docker, publishing } = await open(t, async docker => {
+      await docker.web('web', '--add-host', 'host.docker.internal:127.0.0.1')
+      await docker.web('other')
+    })
+    const { command, site } = publishing
+    site.host.serveHttp(8000, peer => `the host saw ${peer}`, '127.0.0.1')
+    await command.run('publish', '--reverse', '8000:8000', 'web')
+    const asks = (who: string, url: string) => docker.run('exec', who, '/bin/busybox', 'wget', '-qO-', url)
+    t.equal(await asks('web', 'http://host.docker.internal:8000/'), 'the host saw 127.0.0.1')
+    for (const address of ['127.0.0.1', await docker.address('web')]) {
+      t.match(await asks('other', `http://${address}:80/cgi-bin/who`), /^web saw /, 'a control')
+      await t.rejects(asks('other', `http://${address}:8000/`), `another container at ${address}`)
+    }
+
+    await docker.run('restart', '-t', '0', 'web')
+    const answers = async () => (await asks('web', 'http://127.0.0.1:8000/').catch(() => '')) !== ''
+    await waitFor(answers, { what: 'the publication to follow', withinMs: 30_000 })
+    t.match(await command.ports(), [{ reverse: true, containers: [{ name: 'web' }] }])
+    await docker.run('rm', '-f', 'web', 'other')
+    await waitFor(async () => (await command.ports()).length === 0, { what: 'it to end' })
+  },
+)

@@ -68,7 +68,7 @@ export function loopbackOf(container: Container): Ip[] {
   if (found.length > 0) return found
   throw new TsnetError(
     'invalid-netns',
-    `the loopback of ${calledAll([container])} is down: nobody reaches a port there`,
+    `${calledAll([container])} has no address of loopback to listen on: its lo has lost them`,
   )
 }
 
