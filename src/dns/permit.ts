@@ -6,6 +6,10 @@
  *
  * What counts is the name that was asked: whoever answers for it leads on from there (CNAME) to whatever addresses there
  * are. Where nobody lets it, the answer is that nobody could say, so it is asked for again.
+ *
+ * What comes at once goes in one message, there and back. And what was let through is not said again for a second: whoever
+ * lets it has it last so much longer than it may be remembered. So a name that is asked for all the time costs
+ * nothing more; should others flush a list meanwhile, it is in the new one a second later.
  */
 
 import { type Ip, ipFromBytes } from '../model/address/address.ts'
@@ -27,21 +31,37 @@ export interface Permit extends Client {
 export interface PermitReport {
   kind: 'permit'
   number: number
-  permit: Permit
+  permits: Permit[]
 }
 
 /** What a report is answered by. */
 export interface PermitOrder {
   kind: 'permitted'
   number: number
-  /** Absent: it is not let. Else no time to live may be longer. */
-  ttlMaxS?: number
+  /** Of each in its order, that no time to live may be longer; undefined: it is not let. */
+  ttlsMaxS: (number | undefined)[]
 }
+
+type Answer = (ttlMaxS: number | undefined) => void
+
+/** What was let through, and for how long it is not said again. */
+interface Fresh {
+  until: number
+  ttlS: number
+  ttlMaxS: number
+}
+
+const FRESH_MS = 1_000
+const FRESH_MOST = 4_096
 
 export class Permits {
   readonly #zone: Pick<Zone, 'isPermitted'>
   readonly #report: (report: PermitReport) => void
-  readonly #waiting = new Map<number, (ttlMaxS: number | undefined) => void>()
+  readonly #waiting = new Map<number, Answer[]>()
+  readonly #fresh = new Map<string, Fresh>()
+  /** Of this turn. */
+  #permits: Permit[] = []
+  #answers: Answer[] = []
   #last = 0
 
   constructor(zone: Pick<Zone, 'isPermitted'>, report: (report: PermitReport) => void) {
@@ -60,18 +80,41 @@ export class Permits {
     if (addresses.length === 0) return said
     const ttlS = Math.max(...answers.map(({ ttl }) => ttl))
     const { network, ip } = asker
-    const number = ++this.#last
+    const key = `${ip} ${network} ${name} ${addresses.join(' ')}`
+    const fresh = this.#fresh.get(key)
+    if (fresh !== undefined && fresh.until > performance.now() && fresh.ttlS >= ttlS)
+      return withTtl(said, fresh.ttlMaxS)
     return new Promise(resolve => {
-      this.#waiting.set(number, ttlMaxS =>
-        resolve(ttlMaxS === undefined ? undefined : withTtl(said, ttlMaxS)),
-      )
-      this.#report({ kind: 'permit', number, permit: { network, ip, name, addresses, ttlS } })
+      this.#ask({ network, ip, name, addresses, ttlS }, ttlMaxS => {
+        if (ttlMaxS === undefined) this.#fresh.delete(key)
+        else this.#keep(key, { until: performance.now() + FRESH_MS, ttlS, ttlMaxS })
+        resolve(ttlMaxS === undefined ? undefined : withTtl(said, ttlMaxS))
+      })
     })
   }
 
+  #ask(permit: Permit, answer: Answer): void {
+    if (this.#permits.length === 0) queueMicrotask(() => this.#send())
+    this.#permits.push(permit)
+    this.#answers.push(answer)
+  }
+
+  #send(): void {
+    const number = ++this.#last
+    this.#waiting.set(number, this.#answers)
+    this.#report({ kind: 'permit', number, permits: this.#permits })
+    this.#permits = []
+    this.#answers = []
+  }
+
+  #keep(key: string, fresh: Fresh): void {
+    if (this.#fresh.size >= FRESH_MOST) this.#fresh.clear()
+    this.#fresh.set(key, fresh)
+  }
+
   /** What was reported has been seen to. */
-  take({ number, ttlMaxS }: PermitOrder): void {
-    this.#waiting.get(number)?.(ttlMaxS)
+  take({ number, ttlsMaxS }: PermitOrder): void {
+    for (const [i, answer] of (this.#waiting.get(number) ?? []).entries()) answer(ttlsMaxS[i])
     this.#waiting.delete(number)
   }
 }

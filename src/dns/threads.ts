@@ -10,7 +10,6 @@ import { makeBell, ring } from '../ffi/reactor/commands.ts'
 import { Descriptors, reclaim } from '../ffi/reactor/descriptors.ts'
 import { Orders, threadProgram } from '../ffi/thread/orders.ts'
 import type { Ip } from '../model/address/address.ts'
-import { present } from '../model/present.ts'
 import type { ForwardLimits } from './forward.ts'
 import type { FrontData, FrontOrder, FrontReport } from './front/front.ts'
 import type { Permit, PermitOrder, PermitReport } from './permit.ts'
@@ -146,9 +145,11 @@ export class Threads {
 /** How long what a client is told may last, at most, once it may reach it; undefined: it may not. */
 export type LetPass = (permit: Permit) => number | undefined
 
-function permitted({ number, permit }: PermitReport, letPass: LetPass): PermitOrder {
-  return { kind: 'permitted', number, ...present({ ttlMaxS: letPass(permit) }) }
-}
+const permitted = ({ number, permits }: PermitReport, letPass: LetPass): PermitOrder => ({
+  kind: 'permitted',
+  number,
+  ttlsMaxS: permits.map(letPass),
+})
 
 const optionsFor = (workerData: unknown, youngMb: number): WorkerOptions => ({
   workerData,

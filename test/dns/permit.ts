@@ -66,14 +66,24 @@ t.test('an answer waits until its addresses are let through, for whom a list has
     addresses: ['192.0.2.1', '192.0.2.2'],
     ttlS: 9_000,
   }
-  t.strictSame(reports, [{ kind: 'permit', number: 1, permit }])
-  permits.take({ kind: 'permitted', number: 1, ttlMaxS: 60 })
+  const another = permits.before(asker('10.1.0.2'), query, said)
+  t.strictSame(reports, [], 'those of one turn go together')
+  await null
+  const more = { ...permit, network: 'n', ip: '10.1.0.2' }
+  t.strictSame(reports, [{ kind: 'permit', number: 1, permits: [permit, more] }])
+  permits.take({ kind: 'permitted', number: 1, ttlsMaxS: [60, undefined] })
+  t.equal(await another, undefined, 'it is not let')
   const { answers = [] } = decode(Buffer.from((await waiting)?.bytes ?? []))
   t.strictSame(
     answers.map(each => 'ttl' in each && each.ttl),
     [60, 5, 5],
     'none lasts longer than it may',
   )
+  t.notOk(
+    permits.before(asker('10.2.0.2', 'other'), query, said) instanceof Promise,
+    'nor waits again at once',
+  )
+  t.ok(permits.before(asker('10.1.0.2'), query, said) instanceof Promise, 'but who was refused does')
 })
 
 t.test('where it is not let the client has no answer, and whose list is gone has it at once', async t => {
@@ -81,7 +91,8 @@ t.test('where it is not let the client has no answer, and whose list is gone has
   const { query, said } = answered()
   zone.tell('a', known('boxed', '10.1.0.2', 'n', ['www.example.org']))
   const waiting = permits.before(asker('10.1.0.2'), query, said)
-  permits.take({ kind: 'permitted', number: 1 })
+  await null
+  permits.take({ kind: 'permitted', number: 1, ttlsMaxS: [undefined] })
   t.equal(await waiting, undefined)
   zone.tell('a', known('boxed', '10.1.0.2'))
   t.equal(permits.before(asker('10.1.0.2'), query, said), said)

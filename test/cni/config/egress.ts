@@ -60,3 +60,20 @@ t.test('what contradicts itself is refused by its key', async t => {
   for (const [egress, message, more] of cases)
     t.throws(() => read(egress, more), { message }, JSON.stringify(egress))
 })
+
+t.test('a list with names needs a network that tells those of others', async t => {
+  const allow = ['192.0.2.1', '*.example.org:443']
+  const reachOf = (more: object) =>
+    readNetwork(
+      new Json({ ...usual, ipam, egress: { allow }, isGateway: true, ...more }, ''),
+      '1.0.0',
+      call,
+      {},
+    ).reach
+  t.match(reachOf({ names: true })?.allow[1], { to: '*.example.org', service: { first: 443 } })
+  t.throws(() => reachOf({}), {
+    message:
+      /^egress\.allow\[1\]: "\*\.example\.org:443" is a name, and the network's name service is not there/,
+  })
+  t.throws(() => reachOf({ names: { forward: false } }), { message: /name service asks nobody else/ })
+})
