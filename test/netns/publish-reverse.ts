@@ -9,6 +9,7 @@
 import { writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { type Running, waitFor } from 'tsnet/lab'
+import type { Fault } from '../../src/doctor/doctor.ts'
 import type { NatBackend } from '../../src/model/network.ts'
 import type { ListedPort } from '../../src/publish/list.ts'
 import { Command } from '../support/daemon.ts'
@@ -232,6 +233,11 @@ t.test(
     await held.running.finished
     await t.rejects(web.ask('tcp', '127.0.0.1', 5432), REFUSED)
     t.match(await listed(tsnet), [{ state: 'waiting', why: 'no daemon runs' }, {}])
+    const faults: Fault[] = JSON.parse((await tsnet.try('doctor', '--json')).stdout)
+    t.match(
+      faults.find(({ check }) => check === 'daemon')?.why,
+      /nobody answers in containers .* 127\.0\.0\.1:5432/,
+    )
     await tsnet.daemon()
     for (const transport of TRANSPORTS)
       for (const address of LOOPBACKS) t.equal((await web.ask(transport, address, 5432)).place, 'host')

@@ -1,6 +1,7 @@
 /** The daemon: that it runs where something needs it, answers, and is of this version. */
 
 import { failureSince, LOG } from '../../control/start.ts'
+import { describeHostPorts, type HostPorts, type PortMapping } from '../../model/port-mapping.ts'
 import { VERSION } from '../../model/version.ts'
 import type { Check, Found } from '../fault.ts'
 import type { Patient, Trouble } from '../patient.ts'
@@ -40,20 +41,29 @@ function lookAt(patient: Patient): Found | undefined {
 function missing({ attached, published }: Patient): Found | undefined {
   const held = attached.flatMap(({ attachment }) => attachment.ports)
   const proxied = published.filter(({ mode }) => mode !== 'nat')
-  const [first] = [...held, ...proxied]
+  const [first] = [...held, ...proxied.filter(({ reverse }) => !reverse)]
+  const reversed = proxied.find(({ reverse }) => reverse)
   const failure = failureSince(0)
   const names = attached.some(({ attachment }) => attachment.names !== undefined)
-  if (first === undefined && !names) return undefined
+  if (first === undefined && reversed === undefined && !names) return undefined
   return {
     on: 'the daemon',
     what: `no daemon runs${failure === undefined ? '' : `, and the last that was to be started did not: ${failure}`}`,
-    why:
-      first === undefined
-        ? 'nobody tells the names of networks'
-        : `nobody answers on 127.0.0.1 and ::1 for published ports such as ${first.hostPort}/${first.protocol}`,
+    why: unserved(first, reversed),
     cure: 'tsnet daemon (tsnet install has it started with the host)',
     fix: { do: 'start-daemon' },
   }
+}
+
+function unserved(
+  first: Pick<PortMapping, 'hostPort' | 'protocol'> | undefined,
+  reversed: HostPorts | undefined,
+): string {
+  if (first !== undefined)
+    return `nobody answers on 127.0.0.1 and ::1 for published ports such as ${first.hostPort}/${first.protocol}`
+  return reversed === undefined
+    ? 'nobody tells the names of networks'
+    : `nobody answers in containers for what is published in reverse, such as ${describeHostPorts(reversed)}`
 }
 
 /** What is older is over, or has come again. */
