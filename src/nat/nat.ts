@@ -94,7 +94,7 @@ export { type Hold, type Loss, losersOf } from './loss.ts'
 export { fillReach } from './reach/fill.ts'
 export { NamedReach, TTL_MAX_S } from './reach/names.ts'
 export { installReach, mendReach, type ReachGuard, verifyReach, withdrawReach } from './reach/reach.ts'
-export { type ReachUse, type Refused, readReachUse } from './reach/seen.ts'
+export { countDropped, type ReachUse, type Refused, readReachUse, readRefused } from './reach/seen.ts'
 export {
   installMacGuard,
   lookAtMacGuards,

@@ -33,8 +33,9 @@ export class Changes {
     let isOther = all.length !== this.#marks.size
     for (const [key, numbers] of all) {
       const { connections = 0, refused = 0, evicted = 0, active = 0 } = numbers
-      const { bytesIn, bytesOut, packetsIn, packetsOut, dropped } = numbers
-      const sum = bytesIn + bytesOut + packetsIn + packetsOut + dropped + connections + refused + evicted
+      const { bytesIn, bytesOut, packetsIn, packetsOut, dropped, denied = 0 } = numbers
+      const sum =
+        denied + bytesIn + bytesOut + packetsIn + packetsOut + dropped + connections + refused + evicted
       const before = this.#marks.get(key)
       isOther ||= before === undefined
       marks.set(key, before?.sum === sum && before.active === active ? before : { sum, active, at })

@@ -61,6 +61,8 @@ export interface ContainerCounts extends Traffic {
   network: string
   ifname: string
   addresses: readonly Ip[]
+  /** Packets that its list has dropped; absent where it may reach everybody. */
+  denied?: number
 }
 
 /** Of everything that the proxy holds. */
@@ -138,10 +140,14 @@ const countsOf = (counters: Counters | undefined, redirected: Redirected | undef
 
 const NOTHING: Traffic = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0, dropped: 0 }
 
-/** @param traffic by owner; of whom there is none, the link is gone */
+/**
+ * @param traffic by owner; of whom there is none, the link is gone
+ * @param denied by owner
+ */
 export const containerCounts = (
   attached: readonly Seen[],
   traffic: ReadonlyMap<string, Traffic>,
+  denied: ReadonlyMap<string, number>,
 ): ContainerCounts[] =>
   attached.map(({ owner, containerId, name, network, ifname, addresses }) => ({
     owner,
@@ -151,4 +157,5 @@ export const containerCounts = (
     ifname,
     addresses,
     ...(traffic.get(owner) ?? NOTHING),
+    ...present({ denied: denied.get(owner) }),
   }))

@@ -3,7 +3,7 @@
  *
  *     publisher, ports, reconcile ─ say it ────────┐
  *     records ─ compared with what was there ──────┼─▶ tell
- *     counters of the proxy ─ compared ────────────┘
+ *     counters of the proxy, and of lists ─────────┘
  *
  * Who is attached say the records, whoever wrote them: a call that was done without the daemon is seen at the next look,
  * and one that came and went between two looks is not. Nothing is looked at while nobody listens.
@@ -17,6 +17,7 @@ import type { PortCounts } from './counters.ts'
 import {
   ofAttachment,
   ofCount,
+  ofDenied,
   ofFound,
   ofHandOver,
   ofHeld,
@@ -25,6 +26,11 @@ import {
   type Told,
 } from './happening.ts'
 import type { Seen } from './seen.ts'
+
+/** Of one container; what is denied meanwhile is told together. */
+const DENIED_EVERY_MS = 10_000
+/** A packet may have been dropped since the look before. */
+const LOOK_MS = 2_000
 
 /** After a call that was done here, others may follow. */
 const SOON_MS = 20
@@ -35,6 +41,10 @@ export interface EventSources {
   /** By id. */
   counters: () => ReadonlyMap<string, Counters>
   ports: () => readonly PortCounts[]
+  /** Packets that lists have dropped, by owner. */
+  denied: (attached: readonly Seen[]) => ReadonlyMap<string, number>
+  /** Entries that would allow what was denied so lately. */
+  deniedSince: (owner: string, ms: number) => readonly string[]
 }
 
 interface Counted {
@@ -50,6 +60,8 @@ export class Events {
   #seenList: readonly Seen[] = []
   #seen = new Map<string, Seen>()
   #counted = new Map<string, Counted>()
+  /** By owner, what was told of a container's list; without a time it was there before. */
+  #denied = new Map<string, { packets: number; at?: number }>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(sources: EventSources, tell: (told: Told) => void) {
@@ -65,6 +77,9 @@ export class Events {
     this.#seenList = isHeard ? this.#sources.attached() : []
     this.#seen = byOwner(this.#seenList)
     this.#counted = isHeard ? this.#countNow() : new Map()
+    this.#denied = new Map(
+      [...this.#sources.denied(this.#seenList)].map(([owner, packets]) => [owner, { packets }]),
+    )
   }
 
   /** Looks at what changed. To be called every second or so. */
@@ -72,6 +87,7 @@ export class Events {
     if (!this.#isHeard) return
     this.#lookAtAttached()
     this.#lookAtCounters()
+    this.#lookAtDenied()
   }
 
   /** Something was done here that may have changed who is attached. */
@@ -155,6 +171,26 @@ export class Events {
       if (denied > 0) this.#tell(ofCount('refused', port, denied, 'source not allowed'))
       if (refused > 0) this.#tell(ofCount('refused', port, refused, 'limit reached'))
       if (evicted > 0) this.#tell(ofCount('evicted', port, evicted))
+    }
+  }
+
+  #lookAtDenied(): void {
+    const now = performance.now()
+    const before = this.#denied
+    this.#denied = new Map()
+    for (const [owner, packets] of this.#sources.denied(this.#seenList)) {
+      const told = before.get(owner) ?? { packets: 0 }
+      const since = now - (told.at ?? Number.NEGATIVE_INFINITY)
+      // A list that was made anew counts from the beginning.
+      const more = packets - (packets < told.packets ? 0 : told.packets)
+      const seen = this.#seen.get(owner)
+      if (more === 0 || since < DENIED_EVERY_MS || seen === undefined) {
+        this.#denied.set(owner, told)
+        continue
+      }
+      this.#denied.set(owner, { packets, at: now })
+      const lately = told.at === undefined ? LOOK_MS : since + LOOK_MS
+      this.#tell(ofDenied(seen, more, this.#sources.deniedSince(owner, lately)))
     }
   }
 

@@ -124,6 +124,12 @@ const OF_CONTAINERS: Family<ContainerCounts>[] = [
     type: 'counter',
     samples: each => one(each.dropped),
   },
+  {
+    name: 'tsnet_container_denied_packets_total',
+    help: 'Packets of a container that its list of whom it may reach has dropped.',
+    type: 'counter',
+    samples: each => (each.denied === undefined ? [] : one(each.denied)),
+  },
 ]
 
 const portLabels = (port: PortCounts): Labels => ({
@@ -183,7 +189,7 @@ function linesOf<T>(
   all: readonly T[],
   labelsOf: (one: T) => Labels,
 ) {
-  if (all.length === 0) return []
+  if (!all.some(each => samples(each).length > 0)) return []
   return [
     `# HELP ${name} ${help}`,
     `# TYPE ${name} ${type}`,

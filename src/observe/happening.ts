@@ -6,6 +6,7 @@
  *     moved                   it leads to somebody else, or to the same container, restarted; `from` says whom it led to
  *     waiting, serving        something is in its way, or nothing is any more
  *     obstructed, cleared     rules of others drop what the kernel would lead there, or no more
+ *     denied                  whom a container tried to reach that its list does not have: how many packets, and some of the entries
  *     refused, evicted        connections that were turned away, UDP clients that made room: how many, since the last look
  *     reconciled              something was taken away by others; `outcome` says whether it is back
  *     hand-over               another daemon serves from now on, and is to be asked
@@ -39,6 +40,7 @@ export const EVENTS = [
   'cleared',
   'refused',
   'evicted',
+  'denied',
   'reconciled',
   'hand-over',
   'lost',
@@ -171,6 +173,17 @@ export const ofCount = (
   number: number,
   why?: string,
 ): Told => happened(event, { id, containers, ...portOf(port), ...present({ network, reverse, why }), number })
+
+/** @param entries that would allow it */
+export const ofDenied = (seen: Seen, number: number, entries: readonly string[]): Told =>
+  happened('denied', {
+    id: seen.owner,
+    containers: [namedOf(seen)],
+    network: seen.network,
+    ifname: seen.ifname,
+    what: entries.slice(0, WHAT_MAX),
+    number,
+  })
 
 /** Of what is told of one subject at most; `number` says how many there are. */
 const WHAT_MAX = 10

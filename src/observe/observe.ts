@@ -3,6 +3,7 @@
  *
  *     proxy's counters ─┐
  *     links' statistics ┼─▶ Observer ─▶ counters   plain values (counters.ts)
+ *     lists that drop   ┤
  *     records ──────────┘
  *     what the daemon does ─▶ Events ─▶ events     plain values (happening.ts), while somebody listens
  *
@@ -19,6 +20,7 @@ import type { Served } from '../publish/publish.ts'
 import type { EntryIndex } from '../records/entry-index.ts'
 import { Changes, type Look } from './changes.ts'
 import { type ContainerCounts, containerCounts, type PortCounts, portCounts } from './counters.ts'
+import { deniedOf } from './denied.ts'
 import { LinkCounters } from './links.ts'
 import type { Seen } from './seen.ts'
 
@@ -67,7 +69,7 @@ export class Observer {
     const seen = this.attached()
     const { traffic, obstacle } = this.#links.read(seen)
     const ports = this.ports()
-    const containers = containerCounts(seen, traffic)
+    const containers = containerCounts(seen, traffic, deniedOf(seen))
     this.#changes.note(at, [
       ...ports.map(each => [each.id, each] as const),
       ...containers.map(each => [each.owner, each] as const),

@@ -14,6 +14,8 @@ export interface Seen extends AttachmentKey {
   createdAt: string
   /** The host's end of its link. */
   hostInterface: string
+  /** It may not reach everybody. */
+  hasList?: true
 }
 
 export const seenOf = (attachment: Attachment): Seen => ({
@@ -26,4 +28,5 @@ export const seenOf = (attachment: Attachment): Seen => ({
   ports: attachment.ports,
   createdAt: attachment.createdAt,
   hostInterface: attachment.hostInterface.name,
+  ...(attachment.reach !== undefined && { hasList: true }),
 })

@@ -37,6 +37,16 @@ const CONTAINER: Row[] = [
     of: 'netns:db',
   },
   {
+    name: 'a container that tries to reach whom its list does not have',
+    plant:
+      'tsnet network create boxed --egress 192.0.2.7:443 && ip netns add boxed && tsnet attach boxed netns:boxed && until tsnet egress netns:boxed | grep -q denied; do nsenter --net=/run/netns/boxed timeout 1 bash -c "echo >/dev/tcp/192.168.50.2/443" || true; done',
+    undo: 'tsnet detach boxed netns:boxed; ip netns delete boxed; tsnet network rm boxed',
+    found: ['reach'],
+    what: /denied by egress: 192\.168\.50\.2 443\/tcp/,
+    cure: /"192\.168\.50\.2:443\/tcp" in egress\.allow/,
+    of: 'netns:boxed',
+  },
+  {
     name: 'an application that does not run',
     plant: 'tsnet publish 8091:81 netns:web',
     undo: 'tsnet unpublish 8091',

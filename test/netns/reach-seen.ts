@@ -2,8 +2,11 @@
 
 import { resolve } from 'node:path'
 import t from 'tap'
+import { waitFor } from 'tsnet/lab'
 import { REMEMBERED_S } from '../../src/nat/reach/refused.ts'
 import type { Reached } from '../../src/network/reached.ts'
+import type { CountersReport } from '../../src/observe/observe.ts'
+import { EXECUTABLE, withDaemon } from '../support/daemon.ts'
 import { addressOf } from '../support/plugin.ts'
 import { answering } from '../support/reach.ts'
 import { ALSO, METADATA, openReachSite, type ReachSite } from '../support/reach-site.ts'
@@ -113,4 +116,32 @@ t.test('a scan fills what is remembered, and is dropped and counted all the same
   await boxed.run('bash', '-c', scan, CLIENT[4])
   const denied = await seen(site, 'boxed', '--filter', 'outcome=denied')
   t.equal(denied.filter(({ port = 0 }) => port >= 10_000).length, 512)
+})
+
+t.test('a daemon tells of what is denied as it happens, and counts it', async t => {
+  const { scene, tsnet } = await withDaemon(t, 'web', 'free')
+  const [web, free] = [scene.get('web'), scene.get('free')]
+  const events = scene.host.start(EXECUTABLE, 'events', '--json', '--filter', 'event=denied')
+  await scene.network('box', 10, { egress: { allow: [] } }).add(web)
+  await scene.network('open', 11).add(free)
+  t.equal(await answering(free, 'tcp', CLIENT[4], ANSWERS), 'client', 'a control')
+  await waitFor(
+    async () => {
+      await answering(web, 'tcp', CLIENT[4], ANSWERS)
+      return events.stdout.includes('"denied"')
+    },
+    { what: 'the event' },
+  )
+  const [line = ''] = events.stdout.split('\n')
+  t.match(JSON.parse(line), {
+    event: 'denied',
+    containers: [{ name: 'web' }],
+    network: 'box',
+    what: ['192.168.50.2:80/tcp'],
+    number: Number,
+  })
+  const { containers } = (await tsnet.ask('counters')) as CountersReport
+  const of = (who: string) => containers.find(({ name }) => name === who)
+  t.ok((of('web')?.denied ?? 0) > 0)
+  t.equal(of('free')?.denied, undefined, 'who may reach everybody is not asked about')
 })

@@ -121,7 +121,9 @@ t.test('a container has what its link counted, and nothing where it has none any
     ifname: 'eth0',
     addresses: ['10.1.0.2'],
   }
-  t.strictSame(containerCounts([web], new Map([[web.owner, traffic]])), [{ ...known, ...traffic }])
+  t.strictSame(containerCounts([web], new Map([[web.owner, traffic]]), new Map([[web.owner, 3]])), [
+    { ...known, ...traffic, denied: 3 },
+  ])
   const none = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0, dropped: 0 }
-  t.strictSame(containerCounts([web], new Map()), [{ ...known, ...none }])
+  t.strictSame(containerCounts([web], new Map(), new Map()), [{ ...known, ...none }])
 })

@@ -25,12 +25,18 @@ const none = { denied: 0, refused: 0, evicted: 0 } as Counters
 const port = { id: 'p', protocol: 'udp', hostPort: 53, count: 1, containers: [], hostIp: '::1' }
 
 function open() {
-  const state = { attached: [seen('web')], counters: new Map([['p', none]]) }
+  const state = {
+    attached: [seen('web')],
+    counters: new Map([['p', none]]),
+    denied: new Map([['owner of web', 7]]),
+  }
   const told: Told[] = []
   const sources = {
     attached: () => state.attached,
     counters: () => state.counters,
     ports: () => [port as unknown as PortCounts],
+    denied: () => state.denied,
+    deniedSince: () => ['192.0.2.9:443/tcp'],
   }
   const events = new Events(sources, happened => told.push(happened))
   const news = () => told.splice(0).map(({ event, about: { time: _, ...about } }) => ({ event, ...about }))
@@ -186,3 +192,27 @@ t.test('what was put back is told by subject, and not all of it', async t => {
     },
   ])
 })
+
+t.test(
+  'what a container is denied is told at once, and then together; what was denied before is not',
+  async t => {
+    const { state, events, news } = open()
+    events.heard(true)
+    await events.look()
+    t.strictSame(news(), [], 'nothing is new')
+    const { ports: _, addresses: __, ...web } = attachment('web')
+    state.denied = new Map([['owner of web', 9]])
+    await events.look()
+    t.strictSame(news(), [{ event: 'denied', ...web, what: ['192.0.2.9:443/tcp'], number: 2 }])
+    state.denied = new Map([['owner of web', 30]])
+    await events.look()
+    t.strictSame(news(), [], 'a flood is no flood of events')
+    events.heard(false)
+    state.denied = new Map([['owner of web', 31]])
+    events.heard(true)
+    // Its list was made anew.
+    state.denied = new Map([['owner of web', 1]])
+    await events.look()
+    t.match(news(), [{ event: 'denied', number: 1 }])
+  },
+)

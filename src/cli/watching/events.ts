@@ -70,6 +70,11 @@ function wordsOf({ event, about }: Told): string {
     const has = [addresses.join(', '), ports.join(', ')].filter(text => text !== '').join('; ')
     return `${names(containers)} (${network} ${ifname})${has === '' ? '' : ` ${has}`}`
   }
+  if (event === 'denied') {
+    const [first, ...others] = what
+    const more = others.length > 0 ? ` and ${others.length} more` : ''
+    return `${names(containers)} (${network} ${ifname}) ${first ?? 'somebody'}${more}, ${number} packets`
+  }
   if (event === 'reconciled') {
     const [first = ''] = what
     const more = (number ?? 1) - 1

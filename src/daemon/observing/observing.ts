@@ -12,6 +12,7 @@ import { describeHostPorts } from '../../model/port-mapping.ts'
 import { present } from '../../model/present.ts'
 import { calledTarget } from '../../model/publication/publication.ts'
 import type { Found } from '../../network/reconcile/reconcile.ts'
+import { deniedOf, deniedSince } from '../../observe/denied.ts'
 import { Events } from '../../observe/events.ts'
 import type { Told as Happened } from '../../observe/happening.ts'
 import { Observer, type Sources } from '../../observe/observe.ts'
@@ -55,6 +56,8 @@ export class Observing {
         attached: () => observer.attached(),
         counters: () => proxy.counters(),
         ports: () => observer.ports(),
+        denied: deniedOf,
+        deniedSince,
       },
       tell,
     )

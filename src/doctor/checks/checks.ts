@@ -24,6 +24,7 @@ import { names } from './names.ts'
 import { neighbours, ports } from './neighbours.ts'
 import { addresses, lists } from './networks.ts'
 import { ours, records } from './ours.ts'
+import { reach } from './reach.ts'
 import { routes } from './routes.ts'
 import { containerd, docker, podman } from './runtimes.ts'
 
@@ -50,6 +51,7 @@ export const checks: readonly Check<Patient>[] = [
   ports,
   neighbours,
   routes,
+  reach,
   mtu,
   listening,
   serving,

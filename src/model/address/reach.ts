@@ -17,6 +17,7 @@ import {
   cidrOf,
   contains,
   familyOf,
+  type Ip,
   ipOf,
   lengthOf,
   networkOf,
@@ -66,6 +67,10 @@ export const isOfFloor = (to: Cidr): boolean =>
   FLOOR.some(
     each => familyOf(each) === familyOf(to) && lengthOf(to) >= lengthOf(each) && contains(each, ipOf(to)),
   )
+
+/** True for an address of the floor. */
+export const isSecret = (ip: Ip): boolean =>
+  FLOOR.some(each => familyOf(each) === familyOf(ip) && contains(each, ip))
 
 const PORT_MAX = 65_535
 const ENTRY = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})(?:-(\d{1,5}))?(?:\/([a-z]+))?$/

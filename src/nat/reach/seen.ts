@@ -57,21 +57,37 @@ export interface ReachUse {
   dropped: number
 }
 
+/** Packets of a container that its list has dropped; undefined where the kernel has no such list. @throws NetlinkError */
+export function countDropped(owner: string): number | undefined {
+  if (!hasNfTables()) return undefined
+  const nl = netfilterHere()
+  const rules = rulesOf(nl, owner).flat()
+  return rules.length === 0 ? undefined : droppedBy(rules)
+}
+
+/** As ReachUse has them. @throws NetlinkError */
+export const readRefused = (owner: string): Refused[] =>
+  hasNfTables() ? refusedOf(netfilterHere(), owner) : []
+
+const rulesOf = (nl: Netlink, owner: string): [routed: ListedRule[], bridged: ListedRule[]] => {
+  const chain = chainOf(owner)
+  return [listRules(nl, { table: ROUTED, chain }), listRules(nl, { table: BRIDGED, chain })]
+}
+
+const droppedBy = (rules: readonly ListedRule[]): number =>
+  packetsOf(rules, rule => targetOf(rule) === DENIED)
+
 /** @returns undefined where the kernel has no such list. @throws NetlinkError */
 export function readReachUse(guard: ReachGuard): ReachUse | undefined {
   if (!hasNfTables()) return undefined
   const nl = netfilterHere()
-  const chain = chainOf(guard.owner)
-  const [routed, bridged] = [ROUTED, BRIDGED].map(table => listRules(nl, { table, chain })) as [
-    ListedRule[],
-    ListedRule[],
-  ]
+  const [routed, bridged] = rulesOf(nl, guard.owner)
   const rules = [...routed, ...bridged]
   if (rules.length === 0) return undefined
   return {
     used: usedOf(nl, guard, { routed, bridged }),
     refused: refusedOf(nl, guard.owner),
-    dropped: packetsOf(rules, rule => targetOf(rule) === DENIED),
+    dropped: droppedBy(rules),
   }
 }
 
