@@ -9,7 +9,7 @@ import { libc } from '../../src/ffi/ffi.ts'
 import { sockaddr } from '../../src/ffi/sockaddr.ts'
 import { parseIp } from '../../src/model/address/address.ts'
 import { askUdp, openSocket } from '../support/dns.ts'
-import { dataOf } from '../support/names.ts'
+import { dataOf, NAMES } from '../support/names.ts'
 import { answering } from '../support/reach.ts'
 import {
   ADDRESSES,
@@ -230,4 +230,14 @@ t.test('from an answer to the first packet nothing is lost', async t => {
   t.comment(`figure: names asked, and reached by one datagram: ${count}`)
   t.strictSame(lost, [])
   t.notOk(await isHeard('198.51.200.1'), 'control: an address without a name')
+})
+
+t.test('a container on two networks may ask on either', async t => {
+  const { scene } = await openNamesSite(t, 'nftables')
+  const boxed = scene.get('boxed')
+  const beside = { ...NAMES, isDefaultGateway: false, isGateway: true }
+  await scene.network('side', 2, beside).add(boxed, { ifname: 'eth1' })
+  t.equal(await answering(boxed, 'tcp', far(7)[4], ANSWERS), 'nobody')
+  t.strictSame(dataOf(await askUdp(boxed, { server: '10.2.0.1', name: 'registry.example.org' })), [far(7)[4]])
+  t.equal(await answering(boxed, 'tcp', far(7)[4], ANSWERS), 'client')
 })

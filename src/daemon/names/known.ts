@@ -5,11 +5,10 @@ import type { Away } from '../../hosts/hosts.ts'
 import { type Ip, ipOf, networkOf } from '../../model/address/address.ts'
 import { isHostName } from '../../model/address/host-name.ts'
 import type { NamePattern } from '../../model/address/name-pattern.ts'
-import { isOfNames } from '../../model/address/reach.ts'
-import { type Attachment, ownerTag } from '../../model/network.ts'
+import { isOfNames, type Permission } from '../../model/address/reach.ts'
+import type { Attachment } from '../../model/network.ts'
 import { present } from '../../model/present.ts'
-import type { ReachGuard } from '../../nat/nat.ts'
-import { reachGuardOf, resolversOf } from '../../network/plan.ts'
+import { resolversOf } from '../../network/plan.ts'
 
 /** What an attachment is called, whether that is told on its network or not. */
 export interface Called {
@@ -24,12 +23,11 @@ export interface Called {
 export interface Told {
   known: Known
   places: NamePlace[]
-  /** What it may reach, where that is said by names. */
-  reach?: NamedList
+  /** What it may reach by names, where that is said. */
+  named?: NamedPermission[]
 }
 
-/** A list with names in it, and what tells where the kernel has it. */
-export type NamedList = Pick<ReachGuard, 'owner' | 'isOnWire' | 'reach'>
+type NamedPermission = Permission & { to: NamePattern }
 
 /** Of an id that is found by its beginning. */
 const ID = /^[0-9a-f]{12,}$/
@@ -54,7 +52,7 @@ export function toldOf(attachment: Attachment): Told | undefined {
   const { domain, forward, servers } = asked
   const called = calledOf(attachment)
   const network = called.network.toLowerCase()
-  const reach = namedListOf(attachment)
+  const named = attachment.reach?.allow.filter(isOfNames) ?? []
   return {
     known: {
       network,
@@ -65,28 +63,15 @@ export function toldOf(attachment: Attachment): Told | undefined {
       subnets: [...new Set(leases.map(({ address }) => networkOf(address)))],
       domain,
       ...(forward && { upstream: servers }),
-      ...present({ permitted: reach && [...new Set(reach.reach.allow.map(({ to }) => to as NamePattern))] }),
+      ...(named.length > 0 && { permitted: [...new Set(named.map(({ to }) => to))] }),
     },
-    ...present({ reach }),
+    ...(named.length > 0 && { named }),
     places: resolversOf(leases).map(address => ({
       address,
       network,
       device: (gatewayInterface ?? bridge).name,
     })),
   }
-}
-
-/** What the threads know of it is for finding who may be concerned: here it is looked up again. */
-function namedListOf(attachment: Attachment): NamedList | undefined {
-  const { bridgeOptions, hostInterface, containerInterface } = attachment
-  const owner = ownerTag(attachment)
-  const guard = reachGuardOf(attachment, bridgeOptions, {
-    owner,
-    hostInterface: hostInterface.name,
-    mac: containerInterface.mac,
-  })
-  const allow = guard?.reach.allow.filter(isOfNames) ?? []
-  return guard && allow.length > 0 ? { owner, isOnWire: guard.isOnWire, reach: { allow } } : undefined
 }
 
 /** As names are told of a container of another host. */

@@ -9,20 +9,15 @@ import type { Permit } from '../../dns/dns.ts'
 import type { Ip } from '../../model/address/address.ts'
 import { messageOf } from '../../model/errors.ts'
 import { fillReach, NamedReach, TTL_MAX_S } from '../../nat/nat.ts'
-import type { NamedList, Told } from './known.ts'
+import type { Told } from './known.ts'
 
 /** Names of which something was said are remembered, so that it is said once. */
 const SAID_MAX = 1_024
 
-interface Listed {
-  list: NamedList
-  reach: NamedReach
-}
-
 export class NamePermits {
   readonly #log: (line: string) => void
   /** By the container: its interfaces with a list, by owner. */
-  readonly #lists = new Map<string, Map<string, Listed>>()
+  readonly #lists = new Map<string, Map<string, NamedReach>>()
   /** Who asks, by network and address. */
   readonly #askers = new Map<string, string>()
   readonly #told = new Map<string, Told>()
@@ -43,9 +38,9 @@ export class NamePermits {
     this.#told.set(owner, told)
     const { network, container, addresses } = told.known
     for (const ip of addresses) this.#askers.set(askerOf(network, ip), container)
-    if (told.reach === undefined) return
-    const lists = this.#lists.get(container) ?? new Map<string, Listed>()
-    lists.set(owner, { list: told.reach, reach: new NamedReach(told.reach.reach.allow) })
+    if (told.named === undefined) return
+    const lists = this.#lists.get(container) ?? new Map<string, NamedReach>()
+    lists.set(owner, new NamedReach(told.named))
     this.#lists.set(container, lists)
   }
 
@@ -62,10 +57,10 @@ export class NamePermits {
   readonly permit = ({ network, ip, name, addresses, ttlS }: Permit): number | undefined => {
     const lists = this.#lists.get(this.#askers.get(askerOf(network, ip)) ?? '')
     try {
-      for (const { list, reach } of lists?.values() ?? []) {
+      for (const [owner, reach] of lists ?? []) {
         const entries = reach.entriesOf(name, addresses, ttlS)
         if (entries === undefined) continue
-        fillReach(list, entries)
+        fillReach(owner, entries)
         if (entries.near.length > 0)
           this.#say(
             `name ${name} leads container ${ip} of network ${network} to ${entries.near.join(', ')}: a name does not allow that, an entry of the address would`,

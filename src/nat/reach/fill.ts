@@ -14,7 +14,7 @@ import { type Denial, denied } from '../../netfilter/refusal.ts'
 import { Transaction } from '../../netfilter/transaction.ts'
 import type { Netlink } from '../../netlink/netlink.ts'
 import type { NamedEntries } from './names.ts'
-import { BRIDGED, type ReachGuard, ROUTED } from './plan.ts'
+import { ROUTED } from './plan.ts'
 
 /** What is in a list by us: when each goes, as performance.now() has it. */
 interface Memory {
@@ -30,11 +30,11 @@ const REMEMBERED_MAX = 16_384
 export const forgetFilled = (owner: string): void => void memories.delete(owner)
 
 /**
- * Adds what a name was told to have, or has it stay on.
+ * Adds what a name was told to have to an owner's list, or has it stay on.
  * @throws TsnetError `kernel`: the list is not there, or full
  */
 export function fillReach(
-  { owner, isOnWire }: Pick<ReachGuard, 'owner' | 'isOnWire'>,
+  owner: string,
   { elements, lastsS }: Pick<NamedEntries, 'elements' | 'lastsS'>,
 ): void {
   if (elements.length === 0) return
@@ -50,8 +50,8 @@ export function fillReach(
   const lacking = named.filter(({ text }) => (memory.until.get(text) ?? 0) < now + 1_000 * lastsS)
   if (lacking.length > 0) {
     const mayBeThere = lacking.some(({ text }) => memory.until.has(text))
-    const created = mayBeThere ? undefined : put(nl, isOnWire, lacking, 'created')
-    const denial = mayBeThere || created?.code === 'EEXIST' ? put(nl, isOnWire, lacking, 'renewed') : created
+    const created = mayBeThere ? undefined : put(nl, lacking, 'created')
+    const denial = mayBeThere || created?.code === 'EEXIST' ? put(nl, lacking, 'renewed') : created
     if (denial !== undefined) {
       memories.delete(owner)
       throw denied('the addresses of a name that a container may reach', denial)
@@ -64,17 +64,15 @@ export function fillReach(
 
 function put(
   nl: Netlink,
-  isOnWire: boolean,
   entries: readonly { set: string; element: SetElement }[],
   how: 'created' | 'renewed',
 ): Denial | undefined {
   const tx = new Transaction()
-  for (const table of isOnWire ? [ROUTED, BRIDGED] : [ROUTED])
-    for (const set of new Set(entries.map(each => each.set))) {
-      const own = entries.filter(each => each.set === set).map(({ element }) => element)
-      if (how === 'created') tx.createElements(table, set, own)
-      else tx.addElements(table, set, own).deleteElements(table, set, own).addElements(table, set, own)
-    }
+  for (const set of new Set(entries.map(each => each.set))) {
+    const own = entries.filter(each => each.set === set).map(({ element }) => element)
+    if (how === 'created') tx.createElements(ROUTED, set, own)
+    else tx.addElements(ROUTED, set, own).deleteElements(ROUTED, set, own).addElements(ROUTED, set, own)
+  }
   return tx.commit(nl)
 }
 

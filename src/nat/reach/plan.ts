@@ -189,12 +189,10 @@ export const linkOf = ({ isOnWire, addresses }: ReachGuard): Cidr[] | undefined 
   isOnWire ? undefined : addresses.map(networkOf)
 
 function bridgedOf(guard: ReachGuard): TablePlan {
-  const { owner, addresses, isOnWire, reach } = guard
+  const { owner, addresses, reach } = guard
   const chain = chainOf(owner)
-  const sets = [
-    ...setsOf(owner, reach.allow, linkOf(guard)),
-    ...(isOnWire ? FAMILIES.flatMap(family => filledSets(owner, reach.allow, family)) : []),
-  ]
+  // Names are told by a gateway of ours: what they lead to is routed.
+  const sets = setsOf(owner, reach.allow, linkOf(guard))
   const refused = refusedSets(owner)
   return {
     table: BRIDGED,
