@@ -74,6 +74,7 @@ import { reachOwners } from './reach/reach.ts'
 import { planRules, type Rules } from './rules.ts'
 import { spoofGuardOwners } from './spoof.ts'
 
+export { type Begun, listBegun } from './begun.ts'
 export { type Connection, listConnections } from './connections.ts'
 export { endFlows, flushConntrack } from './conntrack.ts'
 export { countFlows } from './flows.ts'
@@ -110,6 +111,7 @@ export {
   verifyMasquerade,
   withdrawMasquerade,
 } from './reference/masquerade.ts'
+export { localAddresses } from './served-ports.ts'
 export {
   installSpoofGuard,
   mendSpoofGuards,

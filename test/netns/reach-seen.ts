@@ -10,7 +10,7 @@ import { EXECUTABLE, withDaemon } from '../support/daemon.ts'
 import { addressOf } from '../support/plugin.ts'
 import { answering } from '../support/reach.ts'
 import { ALSO, METADATA, openReachSite, type ReachSite } from '../support/reach-site.ts'
-import { ANSWERS, BACKENDS, CLIENT } from '../support/scene.ts'
+import { ANSWERS, BACKENDS, CLIENT, HOST } from '../support/scene.ts'
 
 t.setTimeout(600_000) // on a busy machine
 
@@ -144,4 +144,30 @@ t.test('a daemon tells of what is denied as it happens, and counts it', async t 
   const of = (who: string) => containers.find(({ name }) => name === who)
   t.ok((of('web')?.denied ?? 0) > 0)
   t.equal(of('free')?.denied, undefined, 'who may reach everybody is not asked about')
+})
+
+t.test('a list that was learned is enough for what was done meanwhile, and for nothing else', async t => {
+  const site = await openReachSite('nftables')
+  t.teardown(() => site.scene.close())
+  const { scene } = site
+  const free = scene.get('free')
+  const watching = scene.host.start(EXECUTABLE, 'egress', 'learn', 'free', '--json')
+  await waitFor(() => watching.stderr.includes('watching free'), { what: 'it to watch' })
+  const doings = [
+    ['tcp', CLIENT[4], ANSWERS],
+    ['udp', CLIENT[6], ANSWERS],
+    ['tcp', HOST[4], 81],
+  ] as const
+  for (const [transport, to, port] of doings) t.not(await answering(free, transport, to, port), 'nobody')
+  await free.run('ping', '-c', '1', ALSO[4])
+  const { stdout } = await watching.stop('SIGINT')
+  const allow = JSON.parse(stdout) as string[]
+  t.strictSame(allow, ['192.168.50.2:80/tcp', '192.168.50.3', '[fd50::2]:80/udp', 'host:81/tcp'])
+
+  await site.free.delete(free)
+  await site.free.add(free, { config: { runtimeConfig: { egress: allow } } })
+  for (const [transport, to, port] of doings) t.not(await answering(free, transport, to, port), 'nobody')
+  await free.run('ping', '-c', '1', ALSO[4])
+  t.equal(await answering(free, 'tcp', CLIENT[4], 81), 'nobody')
+  t.match(await tsnet(site, 'learn', 'free', '--for', '1ms'), /^192\.168\.50\.2:80\/tcp\n/, 'an entry a line')
 })

@@ -18,4 +18,14 @@ export function addEgress(program: Command, terminal: Terminal): void {
     const { egress } = await import('./egress.ts')
     await egress(terminal, word, options)
   })
+  group
+    .command('learn')
+    .description('watch what a container reaches, and print the list that it would need')
+    .argument('<container>', 'as publish takes it, or as its network calls it')
+    .option('--for <time>', 'how long')
+    .option('--json', 'print it as JSON, as one list')
+    .action(async (word: string, options: { for?: string; json?: true }) => {
+      const { learn } = await import('./learn.ts')
+      await learn(terminal, word, { until: options.for, json: options.json === true })
+    })
 }

@@ -68,6 +68,10 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { words: 'trace 8080', does: 'as a client on this host' },
     { words: 'trace 53/udp --from 192.0.2.7', does: 'as a client of this address, from outside' },
   ],
+  'egress learn': [
+    { words: 'egress learn web --for 10m', does: 'an entry a line, once ten minutes are over' },
+    { words: 'egress learn web --json', does: 'until Ctrl-C; to be pasted as egress.allow' },
+  ],
   'egress ls': [
     {
       words: 'egress ls web',

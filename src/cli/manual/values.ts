@@ -55,6 +55,7 @@ export const VALUES: Readonly<Record<string, Values>> = {
     words: ['attached'],
     values: { '--network': 'networks' },
   },
+  'egress learn': { defaults: { '--for': 'until it is ended' }, words: ['attached'] },
   'egress ls': { defaults: LISTED, words: ['attached'] },
   events: { defaults: LISTED },
   top: { defaults: { '--interval': '2s' } },

@@ -51,7 +51,9 @@ export interface Reach {
  * Addresses at which clouds tell secrets of a machine to whoever asks from it. What is wider does not mean them: an entry has
  * to lie within one of these.
  *
- * Source: the instance metadata documentation of AWS (also of ECS and EKS), Azure, Google Cloud, Oracle and Alibaba Cloud.
+ * Source: the instance metadata documentation of AWS (also of ECS and EKS), Azure, Google Cloud, Oracle and Alibaba Cloud; Oracle's
+ * SDK; cloud-init's of Scaleway; Neutron's specification of IPv6 metadata. DigitalOcean, Hetzner, Tencent and Scaleway have theirs in
+ * 169.254.0.0/16 as well.
  */
 export const FLOOR: readonly Cidr[] = [
   '169.254.0.0/16',
@@ -60,6 +62,11 @@ export const FLOOR: readonly Cidr[] = [
   '192.0.0.192/32',
   'fd00:ec2::/32',
   'fd20:ce::254/128',
+  'fd00:c1::a9fe:a9fe/128',
+  'fd00:100::100:200/128',
+  'fd00:42::42/128',
+  'fd00:a9fe:a9fe::1/128',
+  'fe80::a9fe:a9fe/128',
 ].map(text => parseCidr(text))
 
 /** True for an entry that means addresses of the floor. */
