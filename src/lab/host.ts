@@ -1,11 +1,11 @@
 /**
  * A host: network, mount and pid namespaces of its own, on the machine's files.
  *
- * /proc, /sys, /run, /etc/cni and /var/lib/cni are its own and start empty, and so is /var/lib/tsnet where the machine has
- * it; all else is the machine's. What the host keeps in these folders can be read from the test process under `host.path(…)`.
+ * /proc, /sys, /run, /etc/cni, /var/lib/cni and /var/lib/tsnet are its own and start empty; all else is the machine's. What
+ * the host keeps in these folders can be read from the test process under `host.path(…)`.
  */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { openNetns } from '../netns/netns.ts'
 import { EMPTY_FOLDERS, type Holder, startHolder } from './holder.ts'
 import { setUp } from './links.ts'
@@ -14,8 +14,11 @@ import { Place } from './place.ts'
 /** Folders that tsnet and other CNI plugins write to. */
 const OWN_FOLDERS = ['/etc/cni', '/var/lib/cni']
 
-/** What is published there shall not be published here. */
-const NOT_THE_MACHINES = ['/var/lib/tsnet']
+/**
+ * What is published there shall not be published here, nor what is published here there. The machine gets an empty one where it
+ * has none: an overlay over the folder above would be one over that of every runtime.
+ */
+const NOT_THE_MACHINES = '/var/lib/tsnet'
 
 export class Host extends Place {
   readonly namespaces: Namespace[] = []
@@ -131,7 +134,12 @@ function nsenter(holder: Holder, netFd: number): string[] {
 
 /** Makes a host. @throws TsnetError, see startHolder */
 export async function startHost(name: string): Promise<Host> {
-  const holder = await startHolder([...OWN_FOLDERS, ...NOT_THE_MACHINES.filter(path => existsSync(path))])
+  try {
+    mkdirSync(NOT_THE_MACHINES, { recursive: true, mode: 0o700 })
+  } catch {
+    // Whoever may not is told so next.
+  }
+  const holder = await startHolder([...OWN_FOLDERS, NOT_THE_MACHINES])
   try {
     return new Host(name, holder)
   } catch (thrown) {
