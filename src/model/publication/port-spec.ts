@@ -67,8 +67,12 @@ export function parsePortSpec(text: string): PortSpec {
 
 type Fail = (why: string) => never
 
+const ADDRESS_ALONE = /^(\[[^\]]*\]|\d+\.\d+\.\d+\.\d+)$/
+
 /** `8080`, `127.0.0.1:8080`, `[::1]:8080`, `::1:8080`, `127.0.0.1:`, `0`, or nothing. */
 function hostPart(text: string, fail: Fail): Pick<PortSpec, 'hostIp' | 'host'> {
+  if (ADDRESS_ALONE.test(text))
+    fail(`no host port follows the address ${text}; nothing between two colons is any free one`)
   const colon = text.lastIndexOf(':')
   const port = text.slice(colon + 1)
   const host = rangeOf(/^0+$/.test(port) ? '' : port, 'host port', fail)

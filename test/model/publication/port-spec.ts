@@ -55,6 +55,8 @@ t.test('what is no port specification is refused, saying which part and quoting 
     '8080:0': /container port 0 is not between 1 and 65535/,
     '8080:65536': /container port 65536/,
     'web:80': /host port "web" is not a number/,
+    '[::1]:5432': /no host port follows the address \[::1\]; nothing between two colons is any free one/,
+    '127.0.0.1:5432': /no host port follows the address 127/,
     'web:8080:80': /"web" is not an IP address/,
     'fe80::1:8080:80': /"fe80::1" is link-local: it needs the interface that it is on, such as fe80::1%eth0/,
     '[fe80::1%]:8080:80': /has no interface/,
