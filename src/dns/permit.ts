@@ -112,6 +112,11 @@ export class Permits {
     this.#fresh.set(key, fresh)
   }
 
+  /** Who is there has changed: a client may be another by now. */
+  forget(): void {
+    this.#fresh.clear()
+  }
+
   /** What was reported has been seen to. */
   take({ number, ttlsMaxS }: PermitOrder): void {
     for (const [i, answer] of (this.#waiting.get(number) ?? []).entries()) answer(ttlsMaxS[i])

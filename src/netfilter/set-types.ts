@@ -116,7 +116,7 @@ const types: Record<string, ValueType> = {
     'nd-neighbor-advert': 136,
     'nd-redirect': 137,
   }),
-  fib_addrtype: numeric(38, 4, 'host', { unicast: 1, local: 2, broadcast: 3, multicast: 5 }),
+  fib_addrtype: numeric(38, 4, 'host', { unicast: 1, local: 2, broadcast: 3, anycast: 4, multicast: 5 }),
   ifname: {
     id: 41,
     size: IFNAMSIZ,

@@ -84,6 +84,11 @@ t.test('an answer waits until its addresses are let through, for whom a list has
     'nor waits again at once',
   )
   t.ok(permits.before(asker('10.1.0.2'), query, said) instanceof Promise, 'but who was refused does')
+  permits.forget()
+  t.ok(
+    permits.before(asker('10.2.0.2', 'other'), query, said) instanceof Promise,
+    'and whoever may be another',
+  )
 })
 
 t.test('where it is not let the client has no answer, and whose list is gone has it at once', async t => {

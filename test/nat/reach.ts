@@ -195,6 +195,27 @@ t.test('near addresses of a name are left out, and named', async t => {
   t.equal(reach.entriesOf('www.example.org', [parseIp('192.0.2.1')], 7), undefined)
 })
 
+t.test(
+  'an address that is said twice is put in once, and so many of an answer are put in, and no more',
+  async t => {
+    const reach = new NamedReach(
+      ['*.org:1-65535', ...Array.from({ length: 60 }, (_, i) => `n${i}.net:${1000 * (i + 1)}`)].map(
+        permission,
+      ),
+    )
+    const ip = (n: number) => parseIp(`192.0.${n >> 8}.${n & 255}`)
+    const twice = reach.entriesOf('a.org', [ip(513), ip(513)], 7)
+    t.equal(twice?.elements.length, 121)
+    const many = reach.entriesOf(
+      'a.org',
+      Array.from({ length: 4_000 }, (_, n) => ip(512 + n)),
+      7,
+    )
+    t.ok((many?.elements.length ?? 0) > 3_900 && (many?.elements.length ?? 0) <= 4_096)
+    t.equal((many?.beyond.length ?? 0) + (many?.elements.length ?? 0) / 121, 4_000)
+  },
+)
+
 t.test('who is allowed names has sets for them, and is let ask', async t => {
   const [routed, bridged] = planReach(guard(['example.org', 'example.org:80', '*.example.net:80/udp']))
   const names = given(routed)?.map(({ plan }) => plan.name.slice(0, 6))

@@ -10,9 +10,10 @@ import { sockaddr } from '../../src/ffi/sockaddr.ts'
 import { parseIp } from '../../src/model/address/address.ts'
 import { askUdp, openSocket } from '../support/dns.ts'
 import { dataOf, NAMES } from '../support/names.ts'
-import { answering } from '../support/reach.ts'
+import { answering, arrives } from '../support/reach.ts'
 import {
   ADDRESSES,
+  EDGE,
   far,
   GATEWAY,
   type NameAttempt,
@@ -58,6 +59,7 @@ const attemptsOf = (family: 4 | 6): NameAttempt[] => {
     tcp('own.example.org', ANSWERS, 'nobody'),
     tcp('own.example.org', 81, 'nobody'),
     tcp('mixed.example.org', ANSWERS, 'nobody', 'client'),
+    tcp('twice.example.org', ANSWERS, 'client', 'client'),
   ]
 }
 
@@ -87,6 +89,22 @@ for (const backend of BACKENDS) {
       /name near\.example\.org leads container .* an entry of the address/,
     )
     t.equal(await answering(boxed, 'udp', CLIENT[4], 53), 'nobody', 'another name server is not asked')
+    const ofHost = scene.host.listen('udp', 7777)
+    for (const family of [4, 6] as const) {
+      const asked = {
+        server: GATEWAY[family],
+        name: 'edge.example.org',
+        type: family === 4 ? 'A' : 'AAAA',
+      } as const
+      const to = EDGE[family]
+      t.strictSame(dataOf(await askUdp(boxed, asked)), [to])
+      t.notOk(await arrives(boxed, to, 7777, ofHost, `boxed to ${to}`), `the host, by ${to}`)
+      t.ok(
+        await arrives(scene.get('mate'), to, 7777, ofHost, `mate to ${to}`),
+        'control: who may reach everybody',
+      )
+    }
+    ofHost.close()
     await box.check(boxed, results.boxed)
     for (const who of ['boxed', 'mate']) await box.delete(scene.get(who))
     await daemon.stop()

@@ -18,12 +18,15 @@ import { dataOf, NAMES } from './names.ts'
 import type { Plugin } from './plugin.ts'
 import { answering } from './reach.ts'
 import { ALSO, EVERYBODY, METADATA } from './reach-site.ts'
-import { ANSWERS, CLIENT, Scene } from './scene.ts'
+import { ANSWERS, CLIENT, HOST, Scene } from './scene.ts'
 
 /** Addresses of nobody's own network. */
 export const far = (n: number) => ({ 4: `203.0.113.${n}`, 6: `2001:db8:113::${n}` })
 /** The host's own, which is no private one. */
 const OWN = far(200)
+/** Of a subnet of the host's that is no private one: what is for its broadcast, or its routers, the host takes in. */
+export const EDGE = { 4: '198.51.100.255', 6: '2001:db8:77::' } as const
+const EDGE_HOST = ['198.51.100.1/24', '2001:db8:77::1/64'] as const
 export const GATEWAY = { 4: '10.1.0.1', 6: 'fd1::1' } as const
 
 export const ALLOW = [
@@ -38,6 +41,8 @@ export const ALLOW = [
   'metadata.example.org',
   'own.example.org',
   'mixed.example.org:80',
+  'twice.example.org:80',
+  'edge.example.org',
   ALSO[4],
   ALSO[6],
 ]
@@ -61,6 +66,8 @@ export const ADDRESSES: Record<string, Addresses[]> = {
   'metadata.example.org': [METADATA],
   'own.example.org': [OWN],
   'mixed.example.org': [CLIENT, far(18)],
+  'twice.example.org': [far(7), far(7)],
+  'edge.example.org': [EDGE],
 }
 
 const CHAINS: Record<string, string> = {
@@ -105,6 +112,9 @@ export async function openNamesSite(t: Test, backend: NatBackend): Promise<Names
     for (const port of [92, 96]) client.listen('udp', port, far(17)[family])
     client.listen('udp', ANSWERS, far(7)[family])
   }
+  host.address('lan0', ...EDGE_HOST)
+  // The host speaks under it.
+  client.route('2001:db8:77::/64', HOST[6])
   for (const place of [client, host]) place.listen('tcp', 81)
   host.listen('tcp', ANSWERS)
   const ttl = { s: 0 }

@@ -65,6 +65,10 @@ export class NamePermits {
           this.#say(
             `name ${name} leads container ${ip} of network ${network} to ${entries.near.join(', ')}: a name does not allow that, an entry of the address would`,
           )
+        if (entries.beyond.length > 0)
+          this.#say(
+            `name ${name} has so many addresses that container ${ip} of network ${network} may not reach ${entries.beyond.length} of them: allow their prefix`,
+          )
       }
       return TTL_MAX_S
     } catch (thrown) {

@@ -80,6 +80,7 @@ async function obey(order: FrontOrder): Promise<void> {
     case 'tell':
       for (const [key, known] of order.changes) desk.zone.tell(key, known)
       desk.ready.clear()
+      permits.forget()
       return
     case 'upstream':
       desk.forwarder.hosts = order.servers

@@ -58,6 +58,7 @@ async function obey(order: Order): Promise<void> {
   switch (order.kind) {
     case 'tell':
       for (const [key, known] of order.changes) zone.tell(key, known)
+      permits.forget()
       return
     case 'upstream':
       forwarder.hosts = order.servers

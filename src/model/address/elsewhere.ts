@@ -14,9 +14,11 @@ const NEAR: readonly Cidr[] = [
     '172.16.0.0/12',
     '192.0.0.0/24',
     '192.168.0.0/16',
+    '198.18.0.0/15',
     '224.0.0.0/3',
     '::/16',
     '64:ff9b:1::/48',
+    '5f00::/16',
     'fc00::/7',
     'fe80::/10',
     'fec0::/10',
@@ -24,11 +26,15 @@ const NEAR: readonly Cidr[] = [
   ].map(text => parseCidr(text)),
 ]
 
-/** RFC 6052, 2.1: behind it, an IPv4 address. */
-const TRANSLATED = parseCidr('64:ff9b::/96')
+/** Of which an IPv4 address is a part, and where it begins: RFC 6052, 2.1, and RFC 3056, 2. */
+const TRANSLATED: readonly [prefix: Cidr, at: number][] = [
+  [parseCidr('64:ff9b::/96'), 12],
+  [parseCidr('2002::/16'), 2],
+]
 
 /** True for an address of everybody's, neither a private one nor of this link, this host or many. */
 export function isElsewhere(ip: Ip): boolean {
-  if (familyOf(ip) === 6 && contains(TRANSLATED, ip)) return isElsewhere(ipFromBytes(bytesOf(ip).slice(12)))
+  const [, at] = TRANSLATED.find(([prefix]) => familyOf(ip) === 6 && contains(prefix, ip)) ?? []
+  if (at !== undefined) return isElsewhere(ipFromBytes(bytesOf(ip).slice(at, at + 4)))
   return !NEAR.some(each => familyOf(each) === familyOf(ip) && contains(each, ip))
 }

@@ -51,9 +51,9 @@ export interface Reach {
  * Addresses at which clouds tell secrets of a machine to whoever asks from it. What is wider does not mean them: an entry has
  * to lie within one of these.
  *
- * Source: the instance metadata documentation of AWS (also of ECS and EKS), Azure, Google Cloud, Oracle and Alibaba Cloud; Oracle's
- * SDK; cloud-init's of Scaleway; Neutron's specification of IPv6 metadata. DigitalOcean, Hetzner, Tencent and Scaleway have theirs in
- * 169.254.0.0/16 as well.
+ * Source: the instance metadata documentation of AWS (also of ECS and EKS), Azure, Google Cloud, Oracle and Alibaba Cloud;
+ * cloud-init's of Scaleway; OpenStack's specification of IPv6 metadata. Those of Linode and of Alibaba over IPv6 are in lists of
+ * others.
  */
 export const FLOOR: readonly Cidr[] = [
   '169.254.0.0/16',

@@ -41,6 +41,8 @@ const KEPT_S = 8_000
 const SIZE = 65_536
 /** Of one protocol. */
 const PIECES_MAX = 1_024
+/** Of one answer: whoever answers for a name does not choose how long the daemon is busy with it. */
+const ELEMENTS_MAX = 4_096
 
 /** A set with the rule that looks into it. */
 export interface FilledSet {
@@ -131,32 +133,57 @@ export class NamedReach {
   entriesOf(name: string, addresses: readonly Ip[], ttlS: number): NamedEntries | undefined {
     const found = this.#index.find(name)
     if (found.length === 0) return undefined
-    const far = addresses.filter(isElsewhere)
+    // Twice in an answer, it would be twice in a transaction, which deletes it once.
+    const each = [...new Set(addresses)]
+    const far = each.filter(isElsewhere)
+    const timeoutS = Math.min(ttlS, TTL_MAX_S) + MORE_S
+    const pieces = this.#piecesOf(found)
+    const isWhole = found.some(({ service }) => service === undefined)
+    const count = Math.max(1, Math.floor(ELEMENTS_MAX / (pieces.length + 1)))
     return {
-      elements: far.flatMap(ip => this.#elementsOf(ip, found, Math.min(ttlS, TTL_MAX_S) + MORE_S)),
-      near: addresses.filter(ip => !isElsewhere(ip)),
+      elements: far.slice(0, count).flatMap(ip => elementsOf(ip, pieces, isWhole, timeoutS)),
+      near: each.filter(ip => !isElsewhere(ip)),
+      beyond: far.slice(count),
       lastsS: Math.min(ttlS, TTL_MAX_S) + MORE_S / 2,
     }
   }
 
-  #elementsOf(ip: Ip, found: readonly Permission[], timeoutS: number): [set: string, SetElement][] {
-    const family = familyOf(ip)
-    const type = serviceType(family)
-    const pieces = new Map<string, SetElement>()
+  /** Ports of these entries, in pieces that all entries share. */
+  #piecesOf(found: readonly Permission[]): Service[] {
+    const pieces = new Map<string, Service>()
     for (const { service } of found) {
       if (service === undefined) continue
-      const cuts = this.#cuts[service.protocol]
-      for (let i = cuts.indexOf(service.first); (cuts[i] ?? Number.NaN) <= service.last; i++) {
-        const [first, next] = [cuts[i] ?? 0, cuts[i + 1] ?? 0]
-        const at = (port: number) => keyBytes(type, `${ip} . ${service.protocol} . ${port}`)
-        pieces.set(`${service.protocol} ${first}`, { key: at(first), keyEnd: at(next - 1), timeoutS })
+      const { protocol, first, last } = service
+      const cuts = this.#cuts[protocol]
+      for (let i = cuts.indexOf(first); (cuts[i] ?? Number.NaN) <= last; i++) {
+        const [from, next] = [cuts[i] ?? 0, cuts[i + 1] ?? 0]
+        pieces.set(`${protocol} ${from}`, { protocol, first: from, last: next - 1 })
       }
     }
-    const whole: [string, SetElement][] = found.some(({ service }) => service === undefined)
-      ? [[`named${family}`, { key: keyBytes(`ipv${family}_addr`, ip), timeoutS }]]
-      : []
-    return [...whole, ...[...pieces.values()].map((each): [string, SetElement] => [`ports${family}`, each])]
+    return [...pieces.values()]
   }
+}
+
+type Service = NonNullable<Permission['service']>
+
+function elementsOf(
+  ip: Ip,
+  pieces: readonly Service[],
+  isWhole: boolean,
+  timeoutS: number,
+): [set: string, SetElement][] {
+  const family = familyOf(ip)
+  const type = serviceType(family)
+  const whole: [string, SetElement][] = isWhole
+    ? [[`named${family}`, { key: keyBytes(`ipv${family}_addr`, ip), timeoutS }]]
+    : []
+  return [
+    ...whole,
+    ...pieces.map(({ protocol, first, last }): [string, SetElement] => {
+      const at = (port: number) => keyBytes(type, `${ip} . ${protocol} . ${port}`)
+      return [`ports${family}`, { key: at(first), keyEnd: at(last), timeoutS }]
+    }),
+  ]
 }
 
 export interface NamedEntries {
@@ -164,6 +191,8 @@ export interface NamedEntries {
   elements: [set: string, SetElement][]
   /** Addresses that were not put in. */
   near: Ip[]
+  /** More of them than one answer may bring. */
+  beyond: Ip[]
   /** What has this long to go is not put in anew. */
   lastsS: number
 }

@@ -146,10 +146,7 @@ function routedOf(guard: ReachGuard): TablePlan {
           : []),
       // A name that leads to the host itself is allowed nothing by that.
       ...(kept.length > 0
-        ? [
-            ...refused.map(({ rule }) => `fib daddr type local ${rule}`),
-            `fib daddr type local counter goto ${DENIED}`,
-          ]
+        ? [...refused.map(({ rule }) => `${OWN} ${rule}`), `${OWN} counter goto ${DENIED}`]
         : []),
       ...kept.flatMap(({ rules }) => rules),
       ...refused.map(({ rule }) => rule),
@@ -181,6 +178,9 @@ export const meantBy = (permission: Permission, resolvers: readonly Ip[]): Permi
         })),
       )
     : [permission]
+
+/** The host takes in itself what is for its subnets' broadcast, and for their routers' anycast (RFC 4291, 2.6.1), too. */
+const OWN = 'fib daddr type { local, broadcast, anycast, multicast }'
 
 const COUNTED = { isInterval: true, isCounted: true } as const
 

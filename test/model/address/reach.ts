@@ -67,8 +67,9 @@ t.test('of names, those are found that are said, and those below what is said so
 t.test('names lead to everybody, and to nobody who is near', async t => {
   const near = ['10.1.2.3', '127.0.0.1', '169.254.169.254', '100.100.100.200', '0.0.0.0', '239.1.1.1', '::1']
   near.push('::ffff:192.0.2.1', 'fe80::1', 'fd00:ec2::254', '64:ff9b::a00:1', 'ff02::1', '168.63.129.16')
+  near.push('2002:c0a8:3202::1', '198.19.0.1')
   for (const ip of near) t.notOk(isElsewhere(parseIp(ip)), ip)
-  for (const ip of ['192.0.2.1', '172.32.0.1', '2001:db8::1', '64:ff9b::c000:201'])
+  for (const ip of ['192.0.2.1', '172.32.0.1', '2001:db8::1', '64:ff9b::c000:201', '2002:c000:201::1'])
     t.ok(isElsewhere(parseIp(ip)), ip)
 })
 
