@@ -9,7 +9,7 @@
  * What has nothing to do with a container or a published port is left out.
  */
 
-import { familyOf, type Ip } from '../model/address/address.ts'
+import { type Ip, isForMany } from '../model/address/address.ts'
 import { coversAddress, type Protocol, protocolNumbers } from '../model/port-mapping.ts'
 import type { AddressBook, Whose } from './addresses.ts'
 import { containerId, peerId } from './ids.ts'
@@ -159,10 +159,6 @@ const NAMES: Record<number, string> = {
 }
 
 const protocolOf = (number: number): string => NAMES[number] ?? String(number)
-
-/** Multicast, and broadcast of IPv4. */
-const isForMany = (ip: Ip): boolean =>
-  familyOf(ip) === 4 ? /^(22[4-9]|23\d)\.|^255\.255\.255\.255$/.test(ip) : ip.startsWith('ff')
 
 const sorted = (edges: TalksEdge[]): TalksEdge[] =>
   edges.sort(

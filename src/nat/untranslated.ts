@@ -16,7 +16,9 @@ import {
   familyOf,
   type Ip,
   ipOf,
+  isForMany,
 } from '../model/address/address.ts'
+import { isLinkLocal } from '../model/address/host.ts'
 import { type PortMapping, protocolNumbers } from '../model/port-mapping.ts'
 import { netfilterHere } from '../netfilter/netfilter.ts'
 import { bits, forgetListed, isTracking, listTracked, type Selection, type Tracked } from './conntrack.ts'
@@ -84,7 +86,10 @@ export function untranslated(
     const near = source === undefined ? undefined : subnets.get(source)
     if (near === undefined || destination === undefined) return false
     return (
-      !local.has(destination) && !isForMany(destination) && !near.some(each => contains(each, destination))
+      !local.has(destination) &&
+      !isForMany(destination) &&
+      !isLinkLocal(destination) &&
+      !near.some(each => contains(each, destination))
     )
   }
   return ({ original, reply, status }) => {
@@ -95,6 +100,3 @@ export function untranslated(
 }
 
 const CONNECTED: readonly (number | undefined)[] = [protocolNumbers.tcp, protocolNumbers.sctp]
-
-/** Multicast, broadcast, and what no router passes on. */
-const isForMany = (ip: Ip): boolean => /^(22[4-9]|23\d|255)\.|^ff|^fe[89ab]/.test(ip)

@@ -12,12 +12,14 @@ import {
   type Ip,
   ipOf,
   isLoopback,
+  isMulticast,
   isUnspecified,
   lengthOf,
   networkOf,
   overlaps,
   stepFrom,
 } from '../../model/address/address.ts'
+import { isLinkLocal } from '../../model/address/host.ts'
 import type { Lease, Route } from '../../model/network.ts'
 import { RT_TABLE_MAIN } from '../../netlink/constants.ts'
 import { reject, whole } from './options.ts'
@@ -46,13 +48,13 @@ export function checkLeases(leases: Lease[]): void {
 }
 
 function requireUnicast(key: string, ip: Ip): void {
-  if (isUnspecified(ip) || isLoopback(ip) || MULTICAST.test(ip)) {
+  if (isUnspecified(ip) || isLoopback(ip) || isMulticast(ip) || RESERVED.test(ip)) {
     reject(`${key}: ${ip} is not the address of a single interface`)
   }
 }
 
-/** 224.0.0.0/3, which is multicast and what RFC 1112 section 4 reserves, and ff00::/8; of canonical text. */
-const MULTICAST = /^(22[4-9]|2[345]\d)\.|^ff[0-9a-f]{2}:/
+/** 240.0.0.0/4: RFC 1112, section 4. */
+const RESERVED = /^2[45]\d\./
 
 /** The leases, each with a gateway: where the IPAM named none, the first address of the subnet. */
 export function withGateways(leases: Lease[]): Lease[] {
@@ -134,6 +136,3 @@ export function resolveRoutes(routes: Route[], leases: Lease[]): PlannedRoute[] 
   }
   return [...planned.values()]
 }
-
-/** fe80::/10. */
-const isLinkLocal = (ip: Ip): boolean => /^fe[89ab][0-9a-f]:/.test(ip)

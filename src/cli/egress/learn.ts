@@ -1,7 +1,7 @@
 /** `tsnet egress learn`: the list that what a container does would need. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { familiesOf, type Ip, ipOf, lastOf } from '../../model/address/address.ts'
+import { familiesOf, type Ip, ipOf, isForMany, lastOf } from '../../model/address/address.ts'
 import { isSecret, type Permission, permissionText } from '../../model/address/reach.ts'
 import { parseDuration } from '../../model/duration.ts'
 import { type Begun, listBegun, localAddresses, readRefused } from '../../nat/nat.ts'
@@ -71,6 +71,3 @@ function entryFor(begun: Begun, local: ReadonlySet<Ip>, resolvers: readonly Ip[]
   const { service } = permissionFor(begun)
   return local.has(to) && service !== undefined ? { to: 'host', service } : permissionFor(begun)
 }
-
-/** Multicast and broadcast, which are in no list. */
-const isForMany = (ip: Ip): boolean => /^(22[4-9]|23\d|255)\.|^ff/.test(ip)

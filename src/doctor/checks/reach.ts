@@ -1,6 +1,6 @@
 /** What a container was denied by the list of whom it may reach. */
 
-import { type Ip, lastOf } from '../../model/address/address.ts'
+import { isForMany, lastOf } from '../../model/address/address.ts'
 import { isSecret, permissionText } from '../../model/address/reach.ts'
 import { type Refused, readRefused } from '../../nat/nat.ts'
 import { permissionFor } from '../../network/reached.ts'
@@ -20,7 +20,8 @@ function deniedTo(each: Attached): Found[] {
   const { owner, attachment } = each
   if (attachment.reach === undefined) return []
   const broadcasts = attachment.leases.map(({ address }) => lastOf(address))
-  const denied = readRefused(owner).filter(({ to }) => !isMulticast(to) && !broadcasts.includes(to))
+  // Programs send to many unasked, and they are in no list.
+  const denied = readRefused(owner).filter(({ to }) => !isForMany(to) && !broadcasts.includes(to))
   if (denied.length === 0) return []
   const entries = [...new Set(denied.map(one => permissionText(permissionFor(one))))]
   const told = entries.slice(0, TOLD).map(entry => `"${entry}"`)
@@ -39,6 +40,3 @@ function deniedTo(each: Attached): Found[] {
 /** `192.0.2.9 443/tcp 4 times`. */
 const wordsOf = ({ to, protocol, port, packets }: Refused): string =>
   `${to} ${port === undefined ? protocol : `${port}/${protocol}`} ${packets === 1 ? 'once' : `${packets} times`}`
-
-/** And broadcast: programs send it unasked, and it is in no list. */
-const isMulticast = (ip: Ip): boolean => /^(22[4-9]|23\d|255)\.|^ff/.test(ip)

@@ -143,6 +143,12 @@ export const isUnspecified = (ip: HostIp): boolean => ip === '0.0.0.0' || ip ===
 
 export const isLoopback = (ip: HostIp): boolean => ip === '::1' || ip.startsWith('127.')
 
+/** RFC 5771, and RFC 4291 section 2.7; of canonical text. */
+export const isMulticast = (ip: HostIp): boolean => /^(22[4-9]|23\d)\.|^ff[0-9a-f]{2}:/.test(ip)
+
+/** And the broadcast of no subnet. */
+export const isForMany = (ip: HostIp): boolean => isMulticast(ip) || ip === '255.255.255.255'
+
 /** The families of some addresses, each once. */
 export const familiesOf = (addresses: readonly (HostIp | Cidr)[]): Family[] =>
   [...new Set(addresses.map(familyOf))].sort()

@@ -3,7 +3,7 @@
  * the interface that it is on, its zone, can it be listened on (RFC 4007, section 11: `fe80::1%eth0`).
  */
 
-import { type HostIp, type Ip, tryParseIp, type ZonedIp } from './address.ts'
+import { type HostIp, type Ip, isMulticast, tryParseIp, type ZonedIp } from './address.ts'
 
 /** What a name of an interface can be in a zone. Shorter than IFNAMSIZ, linux/if.h. */
 const ZONE = /^[A-Za-z0-9_.-]{1,15}$/
@@ -31,7 +31,7 @@ export function hostIpProblem(text: string): string | undefined {
 /** Sockets can be bound to an address of many (RFC 5771, RFC 4291), and no client would be answered from it. */
 export function manysProblem(host: HostIp): string | undefined {
   const bare = host.replace(/^::ffff:(?=\d+\.)/, '')
-  if (/^(22[4-9]|23\d)\.|^ff[0-9a-f]{2}:/.test(bare)) return 'is a multicast address, and not one of a host'
+  if (isMulticast(bare as HostIp)) return 'is a multicast address, and not one of a host'
   return bare === '255.255.255.255' ? BROADCAST_PROBLEM : undefined
 }
 

@@ -6,7 +6,7 @@
  * What is believed of veth pairs: test/netns/assumptions/a-veth-peer-is-created-in-another-namespace.ts.
  */
 
-import { contains, familyOf, type Ip, parseCidr } from '../../model/address/address.ts'
+import { familyOf, type Ip, isMulticast } from '../../model/address/address.ts'
 import { hasCode } from '../../model/errors.ts'
 import { present } from '../../model/present.ts'
 import type { InputOf } from '../codecs.ts'
@@ -135,9 +135,6 @@ export function addVxlan(nl: Netlink, link: NewLink & { vxlan: NewVxlan }): Link
     learning !== undefined && (learning ? 'learning' : 'nolearning'),
   ])
 }
-
-const isMulticast = (ip: Ip): boolean =>
-  familyOf(ip) === 4 ? contains(parseCidr('224.0.0.0/4'), ip) : ip.startsWith('ff')
 
 type LinkInfo = InputOf<typeof linkInfo>
 

@@ -14,8 +14,10 @@ import {
   ipFromBytes,
   ipOf,
   isCidr,
+  isForMany,
   isIp,
   isLoopback,
+  isMulticast,
   isUnspecified,
   lastOf,
   lengthOf,
@@ -298,6 +300,15 @@ t.test('the addresses with a meaning of their own are told apart', async t => {
     t.notOk(isLoopback(parseIp(text)), text)
     t.notOk(isUnspecified(parseIp(text)), text)
   }
+})
+
+t.test('addresses of many are those of multicast, and broadcast', async t => {
+  for (const text of ['224.0.0.1', '239.255.255.250', 'ff02::1', 'ffff::1'])
+    t.ok(isMulticast(parseIp(text)), text)
+  for (const text of ['223.255.255.255', '240.0.0.1', 'ff::1', 'fe80::1', '255.255.255.255'])
+    t.notOk(isMulticast(parseIp(text)), text)
+  for (const text of ['224.0.0.1', '255.255.255.255', 'ff02::1']) t.ok(isForMany(parseIp(text)), text)
+  for (const text of ['255.255.255.254', 'ff::1']) t.notOk(isForMany(parseIp(text)), text)
 })
 
 t.test('what isCidr and isIp take is what the parsers take', async t => {
