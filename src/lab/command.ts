@@ -121,10 +121,13 @@ export function splitCommand(command: Command): { words: string[]; options: RunO
 /** Administrators' commands are not on everybody's PATH. */
 const SYSTEM_FOLDERS = '/usr/sbin:/usr/bin:/sbin:/bin'
 
-/** What every command gets. */
+/**
+ * What every command gets. Node's pipes are sockets: bash takes a stdin that is one for that of rshd(8) and reads ~/.bashrc,
+ * `bash -c` too, unless another shell started it, which the level says.
+ */
 export function cleanEnvironment(): Record<string, string> {
   const { PATH, HOME = '/root' } = process.env
-  return { PATH: PATH ? `${PATH}:${SYSTEM_FOLDERS}` : SYSTEM_FOLDERS, HOME, LANG: 'C.UTF-8' }
+  return { PATH: PATH ? `${PATH}:${SYSTEM_FOLDERS}` : SYSTEM_FOLDERS, HOME, LANG: 'C.UTF-8', SHLVL: '1' }
 }
 
 /** Starts a command by way of another: `enter` is the nsenter with its options. */

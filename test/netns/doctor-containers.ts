@@ -39,7 +39,7 @@ const CONTAINER: Row[] = [
   {
     name: 'a container that tries to reach whom its list does not have',
     plant:
-      'tsnet network create boxed --egress 192.0.2.7:443 && ip netns add boxed && tsnet attach boxed netns:boxed && until tsnet egress netns:boxed | grep -q denied; do nsenter --net=/run/netns/boxed timeout 1 bash -c "echo >/dev/tcp/192.168.50.2/443" || true; done',
+      'tsnet network create boxed --egress 192.0.2.7:443 && ip netns add boxed && tsnet attach boxed netns:boxed && until tsnet egress netns:boxed | grep -q denied; do nsenter --net=/run/netns/boxed socat -u OPEN:/dev/null TCP:192.168.50.2:443,connect-timeout=1 || true; done',
     undo: 'tsnet detach boxed netns:boxed; ip netns delete boxed; tsnet network rm boxed',
     found: ['reach'],
     what: /denied by egress: 192\.168\.50\.2 443\/tcp/,

@@ -116,7 +116,7 @@ t.test('a command runs by place, with a clean environment', async t => {
   t.notMatch(inWeb.stdout, /br0/)
   const { stdout } = await host.run('env', { env: { CNI_COMMAND: 'ADD' } })
   const names = stdout.split('\n').map(line => line.split('=')[0])
-  t.strictSame(names.filter(Boolean).sort(), ['CNI_COMMAND', 'HOME', 'LANG', 'PATH'])
+  t.strictSame(names.filter(Boolean).sort(), ['CNI_COMMAND', 'HOME', 'LANG', 'PATH', 'SHLVL'])
   t.equal((await host.run('cat', { stdin: 'in' })).stdout, 'in')
   t.equal((await host.run('pwd')).stdout, '/\n')
   t.equal((await host.run('pwd', { cwd: '/run/netns' })).stdout, '/run/netns\n')
@@ -128,6 +128,15 @@ t.test('a command runs by place, with a clean environment', async t => {
   await t.rejects(host.run('no-such-command'), CommandError)
   await t.rejects(host.run('sleep', '60', { withinMs: 50 }), /did not end within 50 ms/)
   await world.end()
+})
+
+t.test('a shell reads none of the start-up files that people have', async t => {
+  await using world = await lab()
+  const host = await world.host('host')
+  const HOME = t.testdir({ '.bashrc': 'echo read' })
+  t.equal((await host.run('bash', '-c', 'echo done', { env: { HOME } })).stdout, 'done\n')
+  const byNode = spawnSync('bash', ['-c', 'echo done'], { env: { HOME }, encoding: 'utf8' })
+  t.equal(byNode.stdout, 'read\ndone\n', 'control: what Node starts itself')
 })
 
 t.test('a host has its own /run, /sys, /proc, /etc/cni and /var/lib/cni', async t => {

@@ -23,6 +23,7 @@ const PRINTED: Record<string, readonly string[]> = {
   'network ls': ['front', 'ts-front'],
   'inspect web': ['containerweb', 'ts-front'],
   'inspect 8080': ['port*:8080/tcp'],
+  'egress ls web': ['OUTCOMEopen', 'ENTRYeverybody'],
   'inspect front': ['networkfront', '90-front.conflist', 'web'],
   'doctor 8090': ['nothinglistens', 'do:'],
   'trace 8090': ['8090'],
