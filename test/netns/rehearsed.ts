@@ -14,8 +14,8 @@ t.setTimeout(600_000)
 
 /** Commands that change nothing of the system. */
 const LOOKING = [
-  ...['check', 'events', 'graph', 'host inspect', 'host ls', 'inspect', 'network inspect', 'network ls'],
-  ...['ports', 'ps', 'resolve', 'top'],
+  ...['check', 'egress learn', 'egress ls', 'events', 'graph', 'host inspect', 'host ls', 'inspect'],
+  ...['network inspect', 'network ls', 'ports', 'ps', 'resolve', 'top'],
 ]
 
 /** Of commands that do, those that lack an option of the two, and why. */
