@@ -1,6 +1,6 @@
 /** Whom containers that have a list reached, and whom they tried to, in the words of lists. */
 
-import { bitsOf, cidrOf, familyOf } from '../model/address/address.ts'
+import { bitsOf, cidrOf, familyOf, type Ip, isForMany, lastOf } from '../model/address/address.ts'
 import { type Permission, permissionText } from '../model/address/reach.ts'
 import { type Attachment, nameOfAttached } from '../model/network.ts'
 import { type Protocol, protocolNumbers } from '../model/port-mapping.ts'
@@ -75,6 +75,12 @@ export function reachedBy(known: Known): Reached[] {
       }),
     ),
   ]
+}
+
+/** Whether it is somebody whom a container addresses: programs send to many unasked, and those are in no list. */
+export function isToOne({ leases }: Pick<Attachment, 'leases'>): (one: { to: Ip }) => boolean {
+  const broadcasts = new Set(leases.map(({ address }) => lastOf(address)))
+  return ({ to }) => !isForMany(to) && !broadcasts.has(to)
 }
 
 /** The narrowest entry that allows it: without a port that is the whole address. */

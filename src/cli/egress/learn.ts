@@ -1,11 +1,11 @@
 /** `tsnet egress learn`: the list that what a container does would need. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { familiesOf, type Ip, ipOf, isForMany, lastOf } from '../../model/address/address.ts'
+import { familiesOf, type Ip, ipOf } from '../../model/address/address.ts'
 import { isSecret, type Permission, permissionText } from '../../model/address/reach.ts'
 import { parseDuration } from '../../model/duration.ts'
 import { type Begun, listBegun, localAddresses, readRefused } from '../../nat/nat.ts'
-import { permissionFor } from '../../network/reached.ts'
+import { isToOne, permissionFor } from '../../network/reached.ts'
 import { type Member, membersOf } from '../../networks/inspect/members.ts'
 import { requireRunDirectory } from '../../records/run-directory.ts'
 import type { Terminal } from '../terminal.ts'
@@ -53,7 +53,6 @@ export async function learn(
 function neededBy({ owner, attachment }: Member, ms: number): { to: Ip; entry: string }[] {
   const { leases, names, reach } = attachment
   const own = leases.map(({ address }) => ipOf(address))
-  const broadcasts = leases.map(({ address }) => lastOf(address))
   const local = new Set(familiesOf(own).flatMap(family => [...localAddresses(family)]))
   const resolvers = names === undefined ? [] : leases.flatMap(({ gateway }) => gateway ?? [])
   const asked: Begun[] = [
@@ -61,13 +60,14 @@ function neededBy({ owner, attachment }: Member, ms: number): { to: Ip; entry: s
     ...(reach === undefined ? [] : readRefused(owner).filter(({ agoMs }) => agoMs <= ms)),
   ]
   return asked
-    .filter(({ to }) => !isForMany(to) && !broadcasts.includes(to))
+    .filter(isToOne(attachment))
     .map(each => ({ to: each.to, entry: permissionText(entryFor(each, local, resolvers)) }))
 }
 
 function entryFor(begun: Begun, local: ReadonlySet<Ip>, resolvers: readonly Ip[]): Permission {
   const { to, port } = begun
   if (port === 53 && resolvers.includes(to)) return { to: 'dns' }
-  const { service } = permissionFor(begun)
-  return local.has(to) && service !== undefined ? { to: 'host', service } : permissionFor(begun)
+  const permission = permissionFor(begun)
+  const { service } = permission
+  return local.has(to) && service !== undefined ? { to: 'host', service } : permission
 }

@@ -160,7 +160,7 @@ export class Names {
   }
 
   #set(owner: string, told: Told | undefined): void {
-    this.#permits.tell(owner, told)
+    this.#permits.change(owner, this.#told.get(owner), told)
     if (told === undefined) this.#told.delete(owner)
     else this.#told.set(owner, told)
   }

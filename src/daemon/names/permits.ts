@@ -20,22 +20,19 @@ export class NamePermits {
   readonly #lists = new Map<string, Map<string, NamedReach>>()
   /** Who asks, by network and address. */
   readonly #askers = new Map<string, string>()
-  readonly #told = new Map<string, Told>()
   readonly #said = new Set<string>()
 
   constructor(log: (line: string) => void) {
     this.#log = log
   }
 
-  /** @param told undefined: it is no more */
-  tell(owner: string, told: Told | undefined): void {
-    const before = this.#told.get(owner)
+  /**
+   * @param before what was told of this owner; undefined: it is new
+   * @param told undefined: it is no more
+   */
+  change(owner: string, before: Told | undefined, told: Told | undefined): void {
     if (before !== undefined) this.#forget(owner, before)
-    if (told === undefined) {
-      this.#told.delete(owner)
-      return
-    }
-    this.#told.set(owner, told)
+    if (told === undefined) return
     const { network, container, addresses } = told.known
     for (const ip of addresses) this.#askers.set(askerOf(network, ip), container)
     if (told.named === undefined) return

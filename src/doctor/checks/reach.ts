@@ -1,9 +1,8 @@
 /** What a container was denied by the list of whom it may reach. */
 
-import { isForMany, lastOf } from '../../model/address/address.ts'
 import { isSecret, permissionText } from '../../model/address/reach.ts'
 import { type Refused, readRefused } from '../../nat/nat.ts'
-import { permissionFor } from '../../network/reached.ts'
+import { isToOne, permissionFor } from '../../network/reached.ts'
 import type { Check, Found } from '../fault.ts'
 import { type Attached, called, type Patient } from '../patient.ts'
 
@@ -19,9 +18,7 @@ const TOLD = 3
 function deniedTo(each: Attached): Found[] {
   const { owner, attachment } = each
   if (attachment.reach === undefined) return []
-  const broadcasts = attachment.leases.map(({ address }) => lastOf(address))
-  // Programs send to many unasked, and they are in no list.
-  const denied = readRefused(owner).filter(({ to }) => !isForMany(to) && !broadcasts.includes(to))
+  const denied = readRefused(owner).filter(isToOne(attachment))
   if (denied.length === 0) return []
   const entries = [...new Set(denied.map(one => permissionText(permissionFor(one))))]
   const told = entries.slice(0, TOLD).map(entry => `"${entry}"`)
