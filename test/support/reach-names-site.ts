@@ -25,8 +25,8 @@ export const far = (n: number) => ({ 4: `203.0.113.${n}`, 6: `2001:db8:113::${n}
 /** The host's own, which is no private one. */
 const OWN = far(200)
 /** Of a subnet of the host's that is no private one: what is for its broadcast, or its routers, the host takes in. */
-export const EDGE = { 4: '198.51.100.255', 6: '2001:db8:77::' } as const
-const EDGE_HOST = ['198.51.100.1/24', '2001:db8:77::1/64'] as const
+export const EDGE = { 4: '192.0.2.255', 6: '2001:db8:77::' } as const
+const EDGE_HOST = ['192.0.2.1/24', '2001:db8:77::1/64'] as const
 export const GATEWAY = { 4: '10.1.0.1', 6: 'fd1::1' } as const
 
 export const ALLOW = [
