@@ -5,7 +5,7 @@ import { isPeerThere, peerPid } from '../ffi/peer.ts'
 import { TsnetError } from '../model/errors.ts'
 import { shown } from '../model/json/shown.ts'
 import { asRequest, type Event, REQUEST_MAX, type Reply, readLines, reportOf, writeLine } from './control.ts'
-import { Watchers } from './watchers.ts'
+import { UNREAD_MAX, Watchers } from './watchers.ts'
 
 /** Who asks. */
 export interface Peer {
@@ -17,6 +17,8 @@ export interface Peer {
   stays(): void
   /** False once it has closed its end, whatever it said before. */
   isThere(): boolean
+  /** @returns false, and says nothing, while much that it was told is unread */
+  tell(event: Event): boolean
   /** Ends the connection. @param last what it hears before */
   dismiss(last?: Event): void
 }
@@ -175,6 +177,11 @@ export class ControlServer {
       },
       stays: () => {
         if (!socket.destroyed) this.#staying.add(socket)
+      },
+      tell: event => {
+        if (socket.writableLength > UNREAD_MAX) return false
+        writeLine(socket, event)
+        return true
       },
       isThere: () => !socket.destroyed && isPeerThere(socket),
       dismiss: last => {

@@ -16,14 +16,15 @@ import { Troubles } from './observing/troubles.ts'
 import type { Parts } from './parts.ts'
 
 /** Who answers. */
-export interface Answering extends Pick<Parts, 'publisher' | 'attachments' | 'placeholders' | 'holder'> {
+export interface Answering
+  extends Pick<Parts, 'publisher' | 'attachments' | 'placeholders' | 'holder' | 'names'> {
   observing: Pick<Observing, 'observer' | 'events'>
   hostNetworks: Pick<HostNetworks, 'list' | 'of' | 'troubles'>
 }
 
 /** The handlers of a daemon, by name. */
 export const handlersOf = (
-  { publisher, attachments, placeholders, holder, observing, hostNetworks }: Answering,
+  { publisher, attachments, placeholders, holder, names, observing, hostNetworks }: Answering,
   troubles = new Troubles(),
   attached = new AttachedIndex(),
 ): Handlers => ({
@@ -49,6 +50,7 @@ export const handlersOf = (
   attached: words => attached.list(wordIn(words)),
   serve: words => holder.serve(ownerOf(words)),
   release: words => holder.release(ownerOf(words)),
+  'watch-names': (words, peer) => names.watch(ownersIn(words), peer),
   'name-troubles': words => holder.troubles({ name: networkOf(words) }),
   'docker-proxy': (words, peer) => placeholders.serve(words, peer),
   leave: (_, peer) => placeholders.leave(peer),
@@ -57,10 +59,18 @@ export const handlersOf = (
 /** What only the process itself can ask for. */
 export const personal: readonly string[] = ['docker-proxy', 'leave']
 
+const isOwner = (word: unknown): word is string => typeof word === 'string' && /^[0-9a-f]{16}$/.test(word)
+
 function ownerOf(words: unknown): string {
   const { owner } = (words ?? {}) as { owner?: unknown }
-  if (typeof owner === 'string' && /^[0-9a-f]{16}$/.test(owner)) return owner
+  if (isOwner(owner)) return owner
   throw new TsnetError('invalid-environment', `owner: ${shown(owner)} is not an owner tag`)
+}
+
+function ownersIn(words: unknown): string[] {
+  const { owners } = (words ?? {}) as { owners?: unknown }
+  if (Array.isArray(owners) && owners.every(isOwner)) return owners
+  throw new TsnetError('invalid-environment', `owners: ${shown(owners)} is no list of owner tags`)
 }
 
 function networkOf(words: unknown): string {

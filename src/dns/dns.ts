@@ -27,6 +27,8 @@
  * Where a container may reach some names alone, their addresses are let through before it is told them (permit.ts). That is
  * done by who made the threads, since they may not: what they say of an answer is checked again there.
  *
+ * Where somebody watches a container, what it is told is reported, too (watched.ts).
+ *
  * The host's name servers are those of its resolv.conf. A stub on 127.0.0.53 (systemd-resolved) is asked as it stands,
  * since we ask from where it listens: so names of a VPN and its caches are the host's.
  *
@@ -37,4 +39,5 @@ export { hostServersIn } from './host-servers.ts'
 export type { Permit } from './permit.ts'
 export { type DoorNumbers, type NamePlace, NameService } from './service.ts'
 export { closeDoors, DNS_PORT, isOn } from './sockets.ts'
+export type { Telling } from './watched.ts'
 export { type Client, type Found, type Known, Zone } from './zone.ts'

@@ -16,7 +16,7 @@ import { type Ip, ipFromBytes } from '../model/address/address.ts'
 import type { Asker } from './answer.ts'
 import type { Said } from './forward.ts'
 import type { Query } from './query.ts'
-import { type } from './walk.ts'
+import { type Message, type } from './walk.ts'
 import type { Client, Zone } from './zone.ts'
 
 /** What a client is about to be told. */
@@ -73,12 +73,9 @@ export class Permits {
   before(asker: Asker, { question }: Query, said: Said): Said | Promise<Said | undefined> {
     const { name } = question
     if (name === undefined || !this.#zone.isPermitted(asker, name)) return said
-    const answers = said.message.records.filter(({ section }) => section === 'answer')
-    const addresses = answers
-      .filter(({ type: kind }) => kind === type.A || kind === type.AAAA)
-      .map(({ data, end }) => ipFromBytes(said.bytes.slice(data, end)))
+    const addresses = addressesIn(said)
     if (addresses.length === 0) return said
-    const ttlS = Math.max(...answers.map(({ ttl }) => ttl))
+    const ttlS = Math.max(...answersIn(said).map(({ ttl }) => ttl))
     const { network, ip } = asker
     const key = `${ip} ${network} ${name} ${addresses.join(' ')}`
     const fresh = this.#fresh.get(key)
@@ -123,6 +120,15 @@ export class Permits {
     this.#waiting.delete(number)
   }
 }
+
+const answersIn = ({ message }: Said): Message['records'] =>
+  message.records.filter(({ section }) => section === 'answer')
+
+/** Whom an answer leads to, of either family. */
+export const addressesIn = (said: Said): Ip[] =>
+  answersIn(said)
+    .filter(({ type: kind }) => kind === type.A || kind === type.AAAA)
+    .map(({ data, end }) => ipFromBytes(said.bytes.slice(data, end)))
 
 /** From the data back to the time to live: its length, and the time itself. */
 const TTL_BEFORE_DATA = 6

@@ -9,7 +9,7 @@
 import type { Ip } from '../model/address/address.ts'
 import type { ForwardLimits } from './forward.ts'
 import { closeDoors, isOn, type OpenDoor, openDoors } from './sockets.ts'
-import { type LetPass, Threads } from './threads.ts'
+import { type Makers, Threads } from './threads.ts'
 import type { Known } from './zone.ts'
 
 /** How long threads are kept that nobody asks. */
@@ -34,7 +34,7 @@ interface Held extends NamePlace {
 
 export class NameService {
   readonly #onFault: (message: string) => void
-  readonly #permit: LetPass
+  readonly #makers: Makers
   readonly #limits: Partial<ForwardLimits>
   readonly #held = new Map<Ip, Held>()
   readonly #known = new Map<string, Known>()
@@ -45,15 +45,15 @@ export class NameService {
 
   /**
    * @param onFault is told what went wrong without ending anything
-   * @param permit lets a client reach what it is told next, where that is for us to let (Known.permitted)
+   * @param makers what clients are told is seen to and heard by
    */
   constructor(
     onFault: (message: string) => void,
     limits: Partial<ForwardLimits> = {},
-    permit: LetPass = () => undefined,
+    makers: Partial<Makers> = {},
   ) {
     this.#onFault = onFault
-    this.#permit = permit
+    this.#makers = { permit: () => undefined, heard: () => {}, ...makers }
     this.#limits = limits
   }
 
@@ -152,7 +152,7 @@ export class NameService {
       if (performance.now() - since > SHORT_LIFE_MS) again()
       else setTimeout(again, SHORT_LIFE_MS).unref()
     }
-    const threads = new Threads(this.#limits, this.#onFault, onDeath, this.#permit)
+    const threads = new Threads(this.#limits, this.#onFault, onDeath, this.#makers)
     this.#threads = threads
     threads.upstream = this.#upstream
     threads.tell([...this.#known])

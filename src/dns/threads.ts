@@ -14,6 +14,7 @@ import type { ForwardLimits } from './forward.ts'
 import type { FrontData, FrontOrder, FrontReport } from './front/front.ts'
 import type { Permit, PermitOrder, PermitReport } from './permit.ts'
 import type { OpenDoor } from './sockets.ts'
+import type { Telling } from './watched.ts'
 import type { Order, Report, WorkerData } from './worker/worker.ts'
 import type { Known } from './zone.ts'
 
@@ -40,13 +41,12 @@ export class Threads {
   /**
    * @param onFault is told what went wrong without ending anything
    * @param onDeath is told once when either has ended without being asked to
-   * @param permit lets a client reach what it is told next; undefined: it is not told
    */
   constructor(
     limits: Partial<ForwardLimits>,
     onFault: (message: string) => void,
     onDeath: (cause: unknown) => void,
-    permit: LetPass,
+    { permit, heard }: Makers,
   ) {
     this.#onDeath = onDeath
     const onEnd = (cause: unknown) => void this.#die(cause)
@@ -60,6 +60,7 @@ export class Threads {
         this.#front.post(permitted(asked, permit))
         ring(this.#bell)
       },
+      heard,
     )
     const workerData: WorkerData = { limits }
     this.#behind = new Thread(
@@ -68,6 +69,7 @@ export class Threads {
       onFault,
       onEnd,
       asked => this.#behind.post(permitted(asked, permit)),
+      heard,
     )
     // Node waits for its threads when a process ends, and this one sleeps in the kernel.
     process.on('exit', this.#onExit)
@@ -145,6 +147,14 @@ export class Threads {
 /** How long what a client is told may last, at most, once it may reach it; undefined: it may not. */
 export type LetPass = (permit: Permit) => number | undefined
 
+/** What the threads cannot do themselves. */
+export interface Makers {
+  /** Lets a client reach what it is told next, where that is for us to let (Known.permitted). */
+  permit: LetPass
+  /** Hears what was told to whom somebody watches (Known.isWatched). */
+  heard: (telling: Telling) => void
+}
+
 const permitted = ({ number, permits }: PermitReport, letPass: LetPass): PermitOrder => ({
   kind: 'permitted',
   number,
@@ -169,6 +179,7 @@ class Thread<O extends object> {
     onFault: (message: string) => void,
     onEnd: (cause: unknown) => void,
     onPermit: (report: PermitReport) => void,
+    heard: Makers['heard'],
   ) {
     this.#worker = new Worker(program, options)
     // Who ends without a word is not kept.
@@ -176,6 +187,7 @@ class Thread<O extends object> {
     let cause: unknown = 'it ended'
     this.#worker.on('message', (report: Report | FrontReport) => {
       if (report.kind === 'permit') onPermit(report)
+      else if (report.kind === 'watched') for (const each of report.tellings) heard(each)
       else if (report.kind === 'fault') onFault(report.message)
       else this.#orders.done(report.request, true)
     })

@@ -32,6 +32,8 @@ export interface Known {
   upstream?: readonly Ip[]
   /** Names whose addresses it may reach once they are told (permit.ts). Absent: that is nothing to us. */
   permitted?: readonly NamePattern[]
+  /** Somebody watches what it is told (watched.ts). */
+  isWatched?: true
 }
 
 /** Who asks: by which network's gateway, and from where. */
@@ -100,6 +102,7 @@ export class Zone {
   readonly #whereabouts = new Map<string, Map<string, number>>()
   /** Of containers that may reach some names alone, those of each of their interfaces. */
   readonly #permitted = new Map<string, Map<Known, NameIndex<true>>>()
+  #watched = 0
   #turn = 0
   #generation = 0
 
@@ -129,6 +132,7 @@ export class Zone {
     this.#whereabouts.set(known.container, places)
     count(places, known.network, by)
     if (places.size === 0) this.#whereabouts.delete(known.container)
+    if (known.isWatched) this.#watched += by
     if (known.permitted !== undefined) this.#changePermitted(known, known.permitted, by)
   }
 
@@ -145,6 +149,11 @@ export class Zone {
     if (this.#permitted.size === 0) return false
     const lists = this.#permitted.get(this.#self(client)?.container ?? '')
     return lists !== undefined && [...lists.values()].some(index => index.find(name).length > 0)
+  }
+
+  /** True for whom somebody watches. */
+  isWatched(client: Client): boolean {
+    return this.#watched > 0 && this.#self(client)?.isWatched === true
   }
 
   /** The client's own entry. */

@@ -25,6 +25,7 @@ class TestPeer implements Peer {
     this.#gone.push(work)
   }
   stays(): void {}
+  tell = () => true
   isThere(): boolean {
     return !this.dismissed
   }

@@ -14,7 +14,14 @@ import { Succession } from '../../src/daemon/succession.ts'
 function peer() {
   const said: string[] = []
   const dismiss = () => void said.push('hung up')
-  const here: Peer = { pid: () => 1, onGone: () => {}, stays: () => {}, isThere: () => true, dismiss }
+  const here: Peer = {
+    pid: () => 1,
+    onGone: () => {},
+    stays: () => {},
+    tell: () => true,
+    isThere: () => true,
+    dismiss,
+  }
   return { here, said }
 }
 

@@ -2,13 +2,16 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { familiesOf, type Ip, ipOf } from '../../model/address/address.ts'
-import { isSecret, type Permission, permissionText } from '../../model/address/reach.ts'
+import { isElsewhere } from '../../model/address/elsewhere.ts'
+import { isSecret, type Permission } from '../../model/address/reach.ts'
 import { parseDuration } from '../../model/duration.ts'
 import { type Begun, listBegun, localAddresses, readRefused } from '../../nat/nat.ts'
 import { isToOne, permissionFor } from '../../network/reached.ts'
 import { type Member, membersOf } from '../../networks/inspect/members.ts'
 import { requireRunDirectory } from '../../records/run-directory.ts'
 import type { Terminal } from '../terminal.ts'
+import { AskedNames } from './asked.ts'
+import { type Need, Needs } from './needs.ts'
 
 /** The kernel forgets what nobody answers, and what is over, after ten seconds at the earliest. */
 const EVERY_MS = 1_000
@@ -24,44 +27,60 @@ export async function learn(
   const members = await membersOf(word)
   const over = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => over.abort())
+  const say = (line: string): void => terminal.error(`tsnet: ${line}\n`)
+  const names = new AskedNames(say)
+  await listenFor(names, members, say, over.signal)
   const began = performance.now()
-  terminal.error(`tsnet: watching ${word} ${until === undefined ? 'until Ctrl-C' : `for ${until}`}\n`)
-  const entries = new Set<string>()
-  const secrets = new Set<Ip>()
+  say(`watching ${word} ${until === undefined ? 'until Ctrl-C' : `for ${until}`}`)
+  const needs = new Needs()
   for (;;) {
     const since = performance.now() - began
-    for (const member of members) {
-      const needs = neededBy(member, since)
-      for (const { to, entry } of needs) {
-        entries.add(entry)
-        if (isSecret(to)) secrets.add(to)
-      }
-    }
+    for (const member of members) for (const need of neededBy(member, since)) needs.add(need)
     const left = (ms ?? Number.POSITIVE_INFINITY) - since
     if (left <= 0 || over.signal.aborted) break
     await sleep(Math.min(left, EVERY_MS), undefined, { signal: over.signal }).catch(() => {})
   }
-  if (secrets.size > 0)
-    terminal.error(
-      `tsnet: warning: clouds tell secrets at ${[...secrets].join(', ')}: leave it out if you can\n`,
-    )
-  const list = [...entries].sort()
+  over.abort()
+  if (needs.isCut) say('warning: it reached more than can be kept, and the list has not all of it')
+  const secrets = needs.addresses.filter(isSecret)
+  if (secrets.length > 0)
+    say(`warning: clouds tell secrets at ${secrets.join(', ')}: leave it out if you can`)
+  const list = needs.list(ip => names.of(ip))
   terminal.out(json ? `${JSON.stringify(list)}\n` : list.map(each => `${each}\n`).join(''))
 }
 
+async function listenFor(
+  names: AskedNames,
+  members: readonly Member[],
+  say: (line: string) => void,
+  over: AbortSignal,
+): Promise<void> {
+  const silent = members.filter(member => !tellsNames(member)).map(({ attachment }) => attachment.network)
+  if (silent.length > 0)
+    say(`addresses have no names on ${[...new Set(silent)].join(', ')}, which tells none ("names": true)`)
+  const owners = members.filter(tellsNames).map(({ owner }) => owner)
+  if (owners.length > 0) await names.listen(owners, over)
+}
+
+/** A list has names where the network tells them. */
+const tellsNames = ({ attachment: { names } }: Member): boolean => names !== undefined
+
 /** What one interface of it reached, and what it was denied in so many milliseconds. */
-function neededBy({ owner, attachment }: Member, ms: number): { to: Ip; entry: string }[] {
-  const { leases, names, reach } = attachment
+function neededBy(member: Member, ms: number): Need[] {
+  const { owner, attachment } = member
+  const { leases, reach } = attachment
   const own = leases.map(({ address }) => ipOf(address))
   const local = new Set(familiesOf(own).flatMap(family => [...localAddresses(family)]))
-  const resolvers = names === undefined ? [] : leases.flatMap(({ gateway }) => gateway ?? [])
+  const resolvers = tellsNames(member) ? leases.flatMap(({ gateway }) => gateway ?? []) : []
   const asked: Begun[] = [
     ...own.flatMap(listBegun),
     ...(reach === undefined ? [] : readRefused(owner).filter(({ agoMs }) => agoMs <= ms)),
   ]
-  return asked
-    .filter(isToOne(attachment))
-    .map(each => ({ to: each.to, entry: permissionText(entryFor(each, local, resolvers)) }))
+  return asked.filter(isToOne(attachment)).map(each => ({
+    to: each.to,
+    permission: entryFor(each, local, resolvers),
+    mayBeNamed: tellsNames(member) && isElsewhere(each.to) && !local.has(each.to),
+  }))
 }
 
 function entryFor(begun: Begun, local: ReadonlySet<Ip>, resolvers: readonly Ip[]): Permission {

@@ -12,7 +12,14 @@ import type { Succession } from '../succession.ts'
 const READING: readonly string[] = ['attached', 'held', 'host-troubles', 'ports']
 
 /** None of them asks who it is. */
-const NOBODY: Peer = { pid: () => 0, onGone() {}, stays() {}, isThere: () => true, dismiss() {} }
+const NOBODY: Peer = {
+  pid: () => 0,
+  onGone() {},
+  stays() {},
+  tell: () => false,
+  isThere: () => true,
+  dismiss() {},
+}
 
 export function ownAsker(operations: Handlers, succession: Pick<Succession, 'whileServing'>): Asker {
   return {

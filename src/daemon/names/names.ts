@@ -12,25 +12,18 @@
  * An ADD that has succeeded can be asked for. What was done without us is noticed every second.
  */
 
-import {
-  closeDoors,
-  DNS_PORT,
-  type DoorNumbers,
-  isOn,
-  type Known,
-  type NamePlace,
-  NameService,
-} from '../../dns/dns.ts'
+import { closeDoors, type DoorNumbers, isOn, type Known, type NamePlace, NameService } from '../../dns/dns.ts'
 import type { AwayChange } from '../../hosts/hosts.ts'
 import type { Ip } from '../../model/address/address.ts'
-import { hasCode, messageOf, TsnetError } from '../../model/errors.ts'
-import { holderOf } from '../../ports/probe.ts'
+import { messageOf } from '../../model/errors.ts'
 import { Obstacles } from '../../publish/obstacles.ts'
 import type { EntryIndex } from '../../records/entry-index.ts'
 import { readEntry } from '../../records/records.ts'
 import { HostServers } from './host-servers.ts'
 import { knownAway, type Told, toldOf } from './known.ts'
 import { NamePermits } from './permits.ts'
+import { withHolder } from './port-holder.ts'
+import { type NameWatcher, NameWatches } from './watches.ts'
 
 /** Sockets of a predecessor, by address. */
 export type InheritedDoors = Record<string, DoorNumbers>
@@ -48,6 +41,9 @@ export class Names {
   readonly #log: (line: string) => void
   readonly #permits: NamePermits
   readonly #told = new Map<string, Told>()
+  readonly #watches = new NameWatches(this.#told, (...changed) =>
+    this.#service.tell([this.#toldOf(...changed)]),
+  )
   readonly #obstacles = new Obstacles()
   readonly #hostServers = new HostServers()
   #inherited: InheritedDoors = {}
@@ -59,7 +55,8 @@ export class Names {
     this.#index = index
     this.#log = log
     this.#permits = new NamePermits(log)
-    this.#service = new NameService(log, {}, this.#permits.permit)
+    const { permit } = this.#permits
+    this.#service = new NameService(log, {}, { permit, heard: this.#watches.heard })
   }
 
   /** Tells all that is written down from now on. @param doors of a predecessor, ours from now on */
@@ -97,7 +94,7 @@ export class Names {
       this.#set(owner, told)
       this.#service.upstream = this.#hostServers.now()
       this.#openWanted()
-      this.#service.tell([[keyOf(owner), told.known]])
+      this.#service.tell([this.#toldOf(owner, told)])
     })
   }
 
@@ -109,6 +106,15 @@ export class Names {
       this.#service.tell([[keyOf(owner), undefined]])
     })
     void this.#inTurn(() => this.#closeUnwanted()).catch(thrown => this.#log(messageOf(thrown)))
+  }
+
+  /** Has somebody hear what these attachments are told, until he goes. @throws TsnetError `try-again` */
+  watch(owners: readonly string[], watcher: NameWatcher): void {
+    this.#watches.begin(owners, watcher)
+  }
+
+  #toldOf(owner: string, { known }: Told): [key: string, known: Known] {
+    return [keyOf(owner), this.#watches.isWatched(owner) ? { ...known, isWatched: true } : known]
   }
 
   /** Tells what other hosts say of their containers on a network. */
@@ -133,6 +139,7 @@ export class Names {
   /** A successor tells them from now on. Settles when what was under way is answered. */
   async handOver(): Promise<void> {
     this.#isOver = true
+    this.#watches.end()
     await this.#service.handOver()
   }
 
@@ -153,7 +160,7 @@ export class Names {
     for (const [owner, told] of changed) this.#set(owner, told)
     const changes: [string, Known | undefined][] = [
       ...gone.map(owner => [keyOf(owner), undefined] as [string, undefined]),
-      ...changed.map(([owner, { known }]) => [keyOf(owner), known] as [string, Known]),
+      ...changed.map(each => this.#toldOf(...each)),
     ]
     if (changes.length > 0) this.#service.tell(changes)
     await this.#closeUnwanted()
@@ -182,7 +189,7 @@ export class Names {
         this.#open(place)
         if (this.#obstacles.overcome(place.address)) this.#log(`${describe(place)} are told`)
       } catch (thrown) {
-        const why = this.#obstacles.meet(place.address, named(thrown, place.address))
+        const why = this.#obstacles.meet(place.address, withHolder(thrown, place.address))
         if (why !== undefined) this.#log(`${describe(place)} are not told: ${why}`)
       }
     }
@@ -222,16 +229,3 @@ const describe = ({ network, address }: NamePlace): string =>
   `names of network ${network}, asked at ${address},`
 
 const isSame = (one: Told | undefined, other: Told): boolean => JSON.stringify(one) === JSON.stringify(other)
-
-/** With the process that has the port. */
-function named(thrown: unknown, address: Ip): unknown {
-  if (!hasCode(thrown, 'conflict')) return thrown
-  const any = (address.includes(':') ? '::' : '0.0.0.0') as Ip
-  const ips = [address, any, '::' as Ip]
-  const holder = holderOf('udp', DNS_PORT, ips) ?? holderOf('tcp', DNS_PORT, ips)
-  const by =
-    holder === undefined
-      ? ' by a process that is not seen from here'
-      : ` by ${holder.name} (pid ${holder.pid})`
-  return new TsnetError('conflict', `${messageOf(thrown)}${by}; have it listen elsewhere`)
-}

@@ -22,6 +22,7 @@ import type { Ip } from '../../model/address/address.ts'
 import { messageOf } from '../../model/errors.ts'
 import { Forwarder, type ForwardLimits } from '../forward.ts'
 import { type PermitOrder, type PermitReport, Permits } from '../permit.ts'
+import { Watched, type WatchedReport } from '../watched.ts'
 import { type Known, Zone } from '../zone.ts'
 import { Batch } from './batch.ts'
 import { Counter, type Desk, type Window } from './counter.ts'
@@ -42,6 +43,7 @@ export type FrontReport =
   | { kind: 'done'; request: number }
   | { kind: 'fault'; message: string }
   | PermitReport
+  | WatchedReport
 
 /** What the thread is started with. */
 export interface FrontData {
@@ -60,6 +62,7 @@ const reactor = new Reactor(new Descriptors(marks), onFault)
 const places = new Map<Ip, [descriptor: number, counter: Counter][]>()
 const zone = new Zone()
 const permits = new Permits(zone, report)
+const watched = new Watched(zone, report)
 const desk: Desk = {
   zone,
   batch: new Batch(),
@@ -68,7 +71,10 @@ const desk: Desk = {
     overUdp(reactor),
     server => places.has(server),
     limits,
-    (...told) => permits.before(...told),
+    (...told) => {
+      watched.note(...told)
+      return permits.before(...told)
+    },
   ),
   hear: () => commands.take(),
   letNode: () => reactor.letNode(),
@@ -81,6 +87,7 @@ async function obey(order: FrontOrder): Promise<void> {
       for (const [key, known] of order.changes) desk.zone.tell(key, known)
       desk.ready.clear()
       permits.forget()
+      watched.forget()
       return
     case 'upstream':
       desk.forwarder.hosts = order.servers

@@ -14,6 +14,7 @@ import { messageOf } from '../../model/errors.ts'
 import { Forwarder, type ForwardLimits } from '../forward.ts'
 import { type PermitOrder, type PermitReport, Permits } from '../permit.ts'
 import { Quota } from '../quota.ts'
+import { Watched, type WatchedReport } from '../watched.ts'
 import { type Known, Zone } from '../zone.ts'
 import { Desk } from './desk.ts'
 import { Listener, type Place, tcpLimits } from './listener.ts'
@@ -29,7 +30,11 @@ export type Order =
   | { kind: 'leave'; address: Ip; finish: boolean }
 
 export type Command = (Order & { request: number }) | PermitOrder
-export type Report = { kind: 'done'; request: number } | { kind: 'fault'; message: string } | PermitReport
+export type Report =
+  | { kind: 'done'; request: number }
+  | { kind: 'fault'; message: string }
+  | PermitReport
+  | WatchedReport
 
 /** What the thread is started with. */
 export interface WorkerData {
@@ -44,11 +49,15 @@ const { limits }: WorkerData = workerData
 const places = new Map<Ip, Listener>()
 const zone = new Zone()
 const permits = new Permits(zone, report)
+const watched = new Watched(zone, report)
 const forwarder = new Forwarder(
   overTcp,
   server => places.has(server),
   limits,
-  (...told) => permits.before(...told),
+  (...told) => {
+    watched.note(...told)
+    return permits.before(...told)
+  },
 )
 const desk = new Desk(zone, forwarder, () => commands.take(), onFault)
 /** Connections of all places. */
@@ -59,6 +68,7 @@ async function obey(order: Order): Promise<void> {
     case 'tell':
       for (const [key, known] of order.changes) zone.tell(key, known)
       permits.forget()
+      watched.forget()
       return
     case 'upstream':
       forwarder.hosts = order.servers
