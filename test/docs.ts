@@ -10,8 +10,8 @@ import { readPrevious } from '../src/cni/config/previous.ts'
 import { numbers } from '../src/cni/errors.ts'
 import { readCall } from '../src/cni/request.ts'
 import { roleOf } from '../src/cni/roles/roles.ts'
-import { readVersion, versions } from '../src/cni/versions.ts'
 import { Json } from '../src/model/json/json.ts'
+import { readVersion, versions } from '../src/runtime/cni-versions.ts'
 import { layers } from './support/layers.ts'
 
 const reference = readFileSync('docs/cni-reference.md', 'utf8')

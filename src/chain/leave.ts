@@ -10,9 +10,9 @@ import type { AttachmentKey, NamespaceId } from '../model/network.ts'
 import { everyStep } from '../model/undo.ts'
 import { detach } from '../network/network.ts'
 import { type CachedAttachment, type ListCall, removeCached } from '../networks/cache.ts'
-import { findNetworkList, parseNetworkList } from '../networks/conflist.ts'
 import { isAlive, type Known, listKnown, livesElsewhere } from '../networks/known.ts'
 import type { Host } from '../networks/places.ts'
+import { findNetworkList, parseNetworkList } from '../runtime/conflist.ts'
 import { callsOf, deleteList } from './run-list.ts'
 
 export interface LeaveRequest {

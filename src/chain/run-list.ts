@@ -5,13 +5,13 @@
  * Source: CNI 1.1.0, "Section 3" and libcni.
  */
 
-import { atLeast, type Version, versions } from '../cni/versions.ts'
 import { messageOf, TsnetError } from '../model/errors.ts'
 import { everyStep } from '../model/undo.ts'
 import type { ListCall } from '../networks/cache.ts'
-import type { NetworkList, PluginConfig } from '../networks/conflist.ts'
 import type { Host } from '../networks/places.ts'
 import type { RawResult } from '../networks/result.ts'
+import { atLeast, type Version, versions } from '../runtime/cni-versions.ts'
+import type { NetworkList, PluginConfig } from '../runtime/conflist.ts'
 import { invoke, type Question, textOf } from './invoke.ts'
 
 /** @throws TsnetError `delegate`, naming the plugin; what the others had done is then undone */

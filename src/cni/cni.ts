@@ -22,13 +22,13 @@ import { TsnetError } from '../model/errors.ts'
 import { type Json, parseJson } from '../model/json/json.ts'
 import { shownBare } from '../model/json/shown.ts'
 import { surroundings } from '../model/surroundings.ts'
+import { checkCommandIsIn, newest, readVersion, type Version, versions } from '../runtime/cni-versions.ts'
 import { checkNetworkName } from './config/names.ts'
 import { unknownKeys } from './config/unknown-keys.ts'
 import { errorObject } from './errors.ts'
 import type { Operations, Plugin, PluginCall } from './plugin.ts'
 import { type Call, checkInterface, type Environment, readCall } from './request.ts'
 import { loadPlugin, roleOf } from './roles/roles.ts'
-import { checkCommandIsIn, newest, readVersion, type Version, versions } from './versions.ts'
 
 /** Where a call comes from. */
 export interface Caller {

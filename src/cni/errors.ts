@@ -2,7 +2,7 @@
 
 import { type ErrorCode, messageOf, TsnetError } from '../model/errors.ts'
 import { type SystemFailure, systemFailure } from '../model/system-failure.ts'
-import { type Command, newest, type Version } from './versions.ts'
+import { type Command, newest, type Version } from '../runtime/cni-versions.ts'
 
 /** CNI 1.1.0, "Error": below 100 the spec's, from 100 on ours, 999 a fault of ours. */
 export const numbers: Record<ErrorCode, number> = {

@@ -8,8 +8,8 @@
 import type { Json } from '../model/json/json.ts'
 import type { Network } from '../model/network.ts'
 import type { attach, check, collect, detach, status } from '../network/network.ts'
+import type { Version } from '../runtime/cni-versions.ts'
 import type { Call, Environment } from './request.ts'
-import type { Version } from './versions.ts'
 
 /** A call that is well-formed: its environment, its configuration, and a version that knows the command. */
 export interface PluginCall {

@@ -3,8 +3,8 @@
 import { TsnetError } from '../model/errors.ts'
 import { parseInterfaceName } from '../model/interface-name.ts'
 import { shown } from '../model/json/shown.ts'
+import type { Command } from '../runtime/cni-versions.ts'
 import { checkContainerId } from './config/names.ts'
-import type { Command } from './versions.ts'
 
 /** Names are checked, the rest is as it came; what the command does not need is an empty string. */
 export interface Call {

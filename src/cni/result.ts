@@ -12,8 +12,8 @@ import type { ResultIp } from '../model/json/result.ts'
 import { shown } from '../model/json/shown.ts'
 import type { Attachment, Dns, Route } from '../model/network.ts'
 import { present } from '../model/present.ts'
+import { atLeast, type Version } from '../runtime/cni-versions.ts'
 import type { Result, ResultInterface } from './config/previous.ts'
-import { atLeast, type Version } from './versions.ts'
 
 /**
  * Bridge, host side, container's interface (what has the gateway in its VLAN, the ifb that shapes it), in this order

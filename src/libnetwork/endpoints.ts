@@ -54,7 +54,7 @@ export async function createEndpoint(asked: Json, { host, by }: Asker): Promise<
   for (const ip of given) await takeDownHolder(key, ip)
   const { netns: _, ports: __, ...rest } = request
   const network = given.length > 0 ? widened(request.network, given) : request.network
-  const attachment = await offer({ ...rest, network, link: linkName(key), by })
+  const attachment = await offer({ ...rest, network, link: linkName(key), by }, { confDir: host.confDir })
   return { Interface: answered(attachment, given, mac) }
 }
 

@@ -14,7 +14,7 @@
  */
 
 import type { Cidr, Ip } from './address/address.ts'
-import type { Reach } from './address/reach.ts'
+import type { AskedReach, Reach } from './address/reach.ts'
 import type { EgressOptions, HostsOptions } from './hosts/hosts.ts'
 import type { PortMapping } from './port-mapping.ts'
 import { shortName } from './publication/container-name.ts'
@@ -149,7 +149,7 @@ export interface Network {
   /** Absent: each container leaves by its own host, under the address of the way out. */
   egress?: EgressOptions
   /** Absent: containers reach whom they find. */
-  reach?: Reach
+  reach?: AskedReach
   /** As the reference's bridge plugin makes it: the names are that plugin's, and bridge and forwarding stay. */
   dropIn?: true
 }
@@ -175,7 +175,7 @@ export interface AttachRequest {
   ports: PortMapping[]
   bandwidth?: Bandwidth
   /** In place of its network's. */
-  reach?: Reach
+  reach?: AskedReach
   /** Names the container is known by: aliases first, then what the runtime calls it. */
   aliases: string[]
 }

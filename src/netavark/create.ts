@@ -4,7 +4,6 @@ import { removeWithMembers } from '../chain/remove.ts'
 import { familyOf } from '../model/address/address.ts'
 import { TsnetError } from '../model/errors.ts'
 import { present } from '../model/present.ts'
-import { findNetworkList, type NetworkList, parseNetworkList } from '../networks/conflist.ts'
 import { usesOf } from '../networks/look.ts'
 import {
   createNetwork,
@@ -19,6 +18,7 @@ import {
 } from '../networks/networks.ts'
 import { bridgesOf } from '../networks/taken.ts'
 import { requireRunDirectory } from '../records/run-directory.ts'
+import { findNetworkList, type NetworkList, parseNetworkList } from '../runtime/conflist.ts'
 import type { PodmanNetwork } from './request.ts'
 
 /** Where podman gives no addresses, and does not ask for any. */

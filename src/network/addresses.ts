@@ -4,6 +4,7 @@ import { ensureGround, isSelf } from '../hosts/egress/egress.ts'
 import { ownPart } from '../hosts/kept.ts'
 import { type Allocation, obtain } from '../ipam/ipam.ts'
 import type { Cidr } from '../model/address/address.ts'
+import type { Reach } from '../model/address/reach.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import type { AttachRequest, NatIntent, Network, Route, Undertaking } from '../model/network.ts'
 import { collect } from './collect.ts'
@@ -45,6 +46,12 @@ export interface Placed {
   network: Network
   /** The subnets of all hosts; absent: it is a network of this host alone. */
   peers?: Cidr[]
+}
+
+/** A request with what this host has for it. */
+export interface PlacedRequest extends Omit<AttachRequest, 'reach'>, Pick<Placed, 'peers'> {
+  /** Its own, or its network's. */
+  reach?: Reach
 }
 
 /**

@@ -33,12 +33,14 @@ import { placedHere } from './addresses.ts'
 import { buildDropIn } from './bridge-role/bridge-role.ts'
 import { build } from './build.ts'
 import type { Context } from './context.ts'
+import { reachHere } from './reach/reach.ts'
 import { takeDownEntry } from './take-down.ts'
 
 /** @throws TsnetError; the host is then as it was before */
 export async function attach(asked: AttachRequest, context: Context = {}): Promise<Attachment> {
+  const { reach: _, ...rest } = asked
   const { network, peers } = placedHere(asked.network)
-  const request = { ...asked, network, ...present({ peers }) }
+  const request = { ...rest, network, ...present({ peers, reach: reachHere(asked, context) }) }
   const { containerId, ifname } = request
   checkBridgeOptions(network.bridge, network.ipam.kind !== 'none')
   checkEgress(network)
@@ -59,7 +61,11 @@ export async function attach(asked: AttachRequest, context: Context = {}): Promi
  * Makes room for a new attachment under this key: what a dead attempt or a container that is no more left
  * is taken down; what lives is refused.
  */
-async function clearTheWay(owner: string, request: AttachRequest, netns: Netns): Promise<void> {
+async function clearTheWay(
+  owner: string,
+  request: Pick<AttachRequest, 'ifname' | 'netns'>,
+  netns: Netns,
+): Promise<void> {
   const entry = readEntry(owner)
   const unfinished = entry !== undefined && (entry.state !== 'attached' || isForUs(entry.attachment))
   if (unfinished) await takeDownEntry(owner, entry.attachment)

@@ -35,7 +35,7 @@ import { reservingRuntime } from '../ports/reserved.ts'
 import { loosenReturnPath, restoreReturnPath, strictReturnPath, waysOf } from '../ports/return-path.ts'
 import { removeEntry, writeEntry } from '../records/records.ts'
 import { ifbName, shape } from '../shaping/shaping.ts'
-import { closeOwnWay, leavesAs, obtainAddresses, type Placed } from './addresses.ts'
+import { closeOwnWay, leavesAs, obtainAddresses, type PlacedRequest } from './addresses.ts'
 import type { Context } from './context.ts'
 import { despiteTheDead } from './dead-claims.ts'
 import { attachedNames, natIntentOf, reachGuardOf, resolversOf, toldDns, undertakingOf } from './plan.ts'
@@ -47,7 +47,7 @@ export type Place = { netns: Netns; handedOver?: never } | { netns?: never; hand
 
 /** Carries a request out. @throws TsnetError; what was done is undone then */
 export async function build(
-  request: AttachRequest & Pick<Placed, 'peers'>,
+  request: PlacedRequest,
   owner: string,
   { netns, handedOver }: Place,
   context: Context,

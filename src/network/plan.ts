@@ -22,14 +22,15 @@ import { surroundings } from '../model/surroundings.ts'
 import type { ReachGuard } from '../nat/nat.ts'
 import { hasWayOut } from '../ports/foreign-rules.ts'
 import type { Ways } from '../ports/return-path.ts'
+import type { PlacedRequest } from './addresses.ts'
 
 /** What is written down before anything is changed: no address is known yet. */
 export function undertakingOf(
-  request: AttachRequest,
+  request: PlacedRequest,
   netns: { path: string } & NamespaceId,
   bootId: string,
 ): Undertaking {
-  const { network, containerId, ifname, ports, bandwidth, aliases, reach = network.reach } = request
+  const { network, containerId, ifname, ports, bandwidth, aliases, reach } = request
   return {
     network: network.name,
     containerId,
@@ -55,7 +56,7 @@ export function undertakingOf(
  *   the network's other hosts
  */
 export function natIntentOf(
-  request: AttachRequest,
+  request: Pick<AttachRequest, 'network' | 'ports'>,
   owner: string,
   addresses: Cidr[],
   {

@@ -1,7 +1,7 @@
 /** Whom containers that have a list reached, and whom they tried to, in the words of lists. */
 
 import { bitsOf, cidrOf, familyOf, type Ip, isForMany, lastOf } from '../model/address/address.ts'
-import { type Permission, permissionText } from '../model/address/reach.ts'
+import { byEntry, entryText, type Permission, permissionText } from '../model/address/reach.ts'
 import { type Attachment, nameOfAttached } from '../model/network.ts'
 import { type Protocol, protocolNumbers } from '../model/port-mapping.ts'
 import { present } from '../model/present.ts'
@@ -52,13 +52,14 @@ export function reachedBy(known: Known): Reached[] {
   const of = { owner, containerId, name: nameOfAttached(attachment), network, ifname }
   if (reach === undefined) return [{ outcome: 'open', entry: 'everybody', packets: 0, ...of }]
   const use = reachUseOf(known)
-  const used = use?.used ?? reach.allow.map(permission => ({ permission, packets: 0, isShared: false }))
+  const used =
+    use?.used ?? byEntry(reach.allow).map(permissions => ({ permissions, packets: 0, isShared: false }))
   const now = Date.now()
   return [
     ...used.map(
-      ({ permission, packets, isShared }): Reached => ({
+      ({ permissions, packets, isShared }): Reached => ({
         outcome: 'allowed',
-        entry: permissionText(permission),
+        entry: entryText(permissions),
         packets,
         ...(isShared && { isShared }),
         ...of,

@@ -9,7 +9,7 @@ import { makeFolder } from '../ffi/folder.ts'
 import { readGiven } from '../ffi/regular-file.ts'
 import { listOf, object, optional, record, type Shape, text } from '../model/json/shape.ts'
 import type { AttachmentKey } from '../model/network.ts'
-import { namesIn } from './folder.ts'
+import { namesIn } from '../runtime/folder.ts'
 
 /** One call of a runtime, for all plugins of a list. */
 export interface ListCall extends Omit<AttachmentKey, 'network'> {

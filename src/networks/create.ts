@@ -2,11 +2,13 @@
 
 import { uplinkObstacle } from '../bridge/bridge.ts'
 import { familyOf } from '../model/address/address.ts'
+import { isOfNetwork, readEntry } from '../model/address/reach.ts'
 import { TsnetError } from '../model/errors.ts'
 import type { AddressRange } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { findLink } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
+import { permissionsOf } from '../network/reach/reach.ts'
 import { whileLocked } from '../records/records.ts'
 import { fileOf, writeList } from './file.ts'
 import { bridgeNames, listFor, type MadeFor, type MadeList } from './list.ts'
@@ -48,11 +50,19 @@ export const createNetwork = (
     const ranges = wish.layer2
       ? []
       : rangesFor(wish, takenOn(others, { bridge: wish.bridge, name: madeFor && wish.name }), pools)
+    const own = { name: wish.name, subnets: ranges.map(({ subnet }) => subnet) }
+    for (const text of wish.allow ?? []) requireNetwork(text, [own, ...others])
     const list = listFor(wish, present({ bridge, ranges, created: new Date().toISOString(), for: madeFor }))
     const file = fileOf(host.confDir, wish.name)
     if (!isDry) writeList(file, list)
     return { name: wish.name, file, list }
   })
+}
+
+/** Of an entry of a network, that there is one. @throws TsnetError `invalid-config` */
+function requireNetwork(text: string, networks: Parameters<typeof permissionsOf>[1]): void {
+  const entry = readEntry(text)
+  if (typeof entry !== 'string' && isOfNetwork(entry)) permissionsOf(entry, networks)
 }
 
 /** What was asked for first, then what is chosen. */

@@ -8,13 +8,14 @@ import { Json } from '../model/json/json.ts'
 import { type IpamOptions, nameOfAttached } from '../model/network.ts'
 import { present } from '../model/present.ts'
 import { listEntries, type NamedEntry } from '../records/records.ts'
-import { listNetworks, type NetworkList } from './conflist.ts'
-import { namesIn } from './folder.ts'
+import { listNetworks, type NetworkList } from '../runtime/conflist.ts'
+import { namesIn } from '../runtime/folder.ts'
+import { subnetsOf } from '../runtime/network-folders.ts'
 import { isAlive, type Known, listKnown } from './known.ts'
 import { MARK, type MadeFor, type MadeList } from './list.ts'
 import type { Host } from './places.ts'
 import { addressesIn } from './result.ts'
-import { bridgesOf, subnetsOf, uplinksOf } from './taken.ts'
+import { bridgesOf, uplinksOf } from './taken.ts'
 
 /** What its file says. */
 export interface NetworkInfo {

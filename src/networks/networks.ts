@@ -7,7 +7,7 @@
  *                 ├── subnets.ts                 the choice of a subnet
  *                 ├── list.ts                    the list, checked as the plugin reads it
  *                 ▼ file.ts                      whole, or not there
- *     /etc/cni/net.d/90-NAME.conflist ◀── conflist.ts ── any runtime, `tsnet attach`, look.ts
+ *     /etc/cni/net.d/90-NAME.conflist ◀── runtime/conflist.ts ── any runtime, `tsnet attach`, look.ts
  *
  * A network made by hand is that file and nothing else: runtimes name it, it survives what the file survives, and whoever
  * removes the file has removed the network. Bridge, rules and addresses come with the first container and go with the
@@ -26,8 +26,6 @@
  * or a name is chosen, and is not listed. Docker's networks are seen by their bridges' routes.
  */
 
-export { findAbandoned, isKept, podmansOn } from './abandoned.ts'
-export { ATTACHED_STATES, type Attached, AttachedIndex, listAttached, toldAttached } from './attached.ts'
 export {
   CONF_DIR,
   filesIn,
@@ -36,7 +34,9 @@ export {
   type NetworkList,
   noSuchNetwork,
   parseNetworkList,
-} from './conflist.ts'
+} from '../runtime/conflist.ts'
+export { findAbandoned, isKept, podmansOn } from './abandoned.ts'
+export { ATTACHED_STATES, type Attached, AttachedIndex, listAttached, toldAttached } from './attached.ts'
 export { createNetwork, type Made } from './create.ts'
 export { findGarbage, GARBAGE_KINDS, type Garbage, removeGarbage } from './garbage.ts'
 export {

@@ -2,12 +2,12 @@
 
 import { readAttachRequest } from '../cni/config/config.ts'
 import type { Call } from '../cni/request.ts'
-import type { Version } from '../cni/versions.ts'
 import { TsnetError } from '../model/errors.ts'
 import { Json } from '../model/json/json.ts'
 import type { AttachRequest } from '../model/network.ts'
 import { present } from '../model/present.ts'
-import type { NetworkList } from './conflist.ts'
+import type { Version } from '../runtime/cni-versions.ts'
+import type { NetworkList } from '../runtime/conflist.ts'
 import type { Host } from './places.ts'
 
 /** Of nobody. */

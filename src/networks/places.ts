@@ -1,8 +1,8 @@
 /** Where a runtime of this host has its networks, plugins and cache. */
 
 import type { Operations } from '../cni/plugin.ts'
+import { CONF_DIR } from '../runtime/conflist.ts'
 import { placesOf } from '../runtime/places.ts'
-import { CONF_DIR } from './conflist.ts'
 
 export interface Host {
   /** Folder of network lists. */
@@ -27,6 +27,7 @@ export function hostOf(env: Host['env'], confDir?: string): Host {
     confDir: confDir ?? (env.NETCONFPATH || CONF_DIR),
     path: path.length > 0 ? path : PLUGIN_FOLDERS,
     cache: placesOf(env).cniCache,
-    env,
+    // Ours looks up networks there that a list has.
+    env: confDir === undefined ? env : { ...env, NETCONFPATH: confDir },
   }
 }

@@ -22,14 +22,14 @@ import { type Link, listLinks } from '../netlink/link/link.ts'
 import { openNetlink } from '../netlink/netlink.ts'
 import { type KernelRoute, listRoutes, type RouteType } from '../netlink/route.ts'
 import { listEntries } from '../records/records.ts'
+import { listNetworks, type PluginConfig } from '../runtime/conflist.ts'
+import { namesIn } from '../runtime/folder.ts'
 import {
-  cidrsIn,
   type NetavarkNetwork,
   netavarkNetworks,
   networkFolders,
+  subnetsOf,
 } from '../runtime/network-folders.ts'
-import { listNetworks, type PluginConfig } from './conflist.ts'
-import { namesIn } from './folder.ts'
 import type { Host } from './places.ts'
 import { DRIVER, JOINS } from './wish/options.ts'
 
@@ -92,23 +92,6 @@ export const uplinksOf = (plugins: readonly PluginConfig[]): string[] =>
 const namesAt = (plugins: readonly PluginConfig[], key: string): string[] => [
   ...new Set(plugins.map(({ config }) => config[key]).filter(each => typeof each === 'string')),
 ]
-
-/** Keys under which IPAM plugins (host-local, static, whereabouts) have the addresses that they give. */
-const KEYS = ['subnet', 'subnet6', 'range', 'address']
-
-/** Of a plugin: those that its addresses are of, on this host or on many. */
-export const subnetsOf = ({ ipam, hosts }: Record<string, unknown>): Cidr[] => subnetsIn([ipam, hosts])
-
-/** Of an `ipam` section, whoever's it is. */
-export function subnetsIn(ipam: unknown): Cidr[] {
-  if (Array.isArray(ipam)) return ipam.flatMap(subnetsIn)
-  if (typeof ipam !== 'object' || ipam === null) return []
-  return Object.entries(ipam).flatMap(([key, value]) =>
-    typeof value === 'string' && KEYS.includes(key.toLowerCase())
-      ? cidrsIn(value).map(networkOf)
-      : subnetsIn(value),
-  )
-}
 
 /**
  * @param own of the network to be: a bridge whose own addresses and routes are its; its name, by which containers may

@@ -90,7 +90,9 @@ const undertaking = record({
   macspoofchk: flag,
   returnPath: optional(text),
   bandwidth: optional(object),
-  reach: optional(record({ allow: listOf(record({ to: text, service: optional(object) })) })),
+  reach: optional(
+    record({ allow: listOf(record({ to: text, service: optional(object), network: optional(text) })) }),
+  ),
   aliases: listOf(text),
   caller: optional(text),
   handedOver: optional(record({ link: text, by: text, since: text })),

@@ -5,7 +5,7 @@
  */
 
 import { join } from 'node:path'
-import { type Cidr, parseCidr } from '../model/address/address.ts'
+import { type Cidr, networkOf, parseCidr } from '../model/address/address.ts'
 import { type Surroundings, surroundings } from '../model/surroundings.ts'
 import { readContainerdConfig } from './containerd-config.ts'
 import { listNames, readJson } from './files.ts'
@@ -111,4 +111,21 @@ export function cidrsIn(value: unknown): Cidr[] {
   } catch {
     return []
   }
+}
+
+/** Keys under which IPAM plugins (host-local, static, whereabouts) have the addresses that they give. */
+const KEYS = ['subnet', 'subnet6', 'range', 'address']
+
+/** Of a plugin in a list: those that its addresses are of, on this host or on many. */
+export const subnetsOf = ({ ipam, hosts }: Record<string, unknown>): Cidr[] => subnetsIn([ipam, hosts])
+
+/** Of an `ipam` section, whoever's it is. */
+export function subnetsIn(ipam: unknown): Cidr[] {
+  if (Array.isArray(ipam)) return ipam.flatMap(subnetsIn)
+  if (typeof ipam !== 'object' || ipam === null) return []
+  return Object.entries(ipam).flatMap(([key, value]) =>
+    typeof value === 'string' && KEYS.includes(key.toLowerCase())
+      ? cidrsIn(value).map(networkOf)
+      : subnetsIn(value),
+  )
 }

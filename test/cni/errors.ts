@@ -1,7 +1,7 @@
 import t from 'tap'
 import { errorObject, numbers } from '../../src/cni/errors.ts'
-import type { Command } from '../../src/cni/versions.ts'
 import { type ErrorCode, TsnetError } from '../../src/model/errors.ts'
+import type { Command } from '../../src/runtime/cni-versions.ts'
 
 const number = (code: ErrorCode, command: Command = 'ADD') =>
   errorObject(new TsnetError(code, 'x'), command).code

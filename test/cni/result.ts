@@ -1,9 +1,9 @@
 import t from 'tap'
 import type { Result } from '../../src/cni/config/previous.ts'
 import { resultOf, shapeResult } from '../../src/cni/result.ts'
-import { type Version, versions } from '../../src/cni/versions.ts'
 import { parseCidr } from '../../src/model/address/address.ts'
 import type { Attachment, AttachRequest } from '../../src/model/network.ts'
+import { type Version, versions } from '../../src/runtime/cni-versions.ts'
 import { attachmentOf, callPlugin, requestOf } from '../support/cni-call.ts'
 
 const request: AttachRequest = requestOf(await callPlugin())

@@ -4,8 +4,8 @@
  */
 
 import t from 'tap'
-import { versions } from '../../src/cni/versions.ts'
 import { TsnetError } from '../../src/model/errors.ts'
+import { versions } from '../../src/runtime/cni-versions.ts'
 import { attachmentOf, callPlugin, configuration, environment } from '../support/cni-call.ts'
 
 const fail = (code: ConstructorParameters<typeof TsnetError>[0], message: string) => async () => {

@@ -7,16 +7,17 @@ import {
   FLOOR,
   isOfAddresses,
   isOfFloor,
+  isOfNetwork,
   type Permission,
-  readPermission,
+  readEntry,
 } from '../../src/model/address/reach.ts'
 import { NamedReach } from '../../src/nat/reach/names.ts'
 import { planReach, type ReachGuard, type TablePlan } from '../../src/nat/reach/plan.ts'
 import { type Allowed, allowedOf, type Range } from '../../src/nat/reach/ranges.ts'
 
 const permission = (text: string): Permission => {
-  const read = readPermission(text)
-  if (typeof read === 'string') throw new Error(`${text} ${read}`)
+  const read = readEntry(text)
+  if (typeof read === 'string' || isOfNetwork(read)) throw new Error(`${text} ${String(read)}`)
   return read
 }
 

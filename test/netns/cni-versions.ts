@@ -5,7 +5,7 @@
  */
 
 import t from 'tap'
-import { type Version, versions } from '../../src/cni/versions.ts'
+import { type Version, versions } from '../../src/runtime/cni-versions.ts'
 import type { Result } from '../support/libcni.ts'
 import { ANSWERS, BACKENDS, HOST, Scene } from '../support/scene.ts'
 

@@ -1,7 +1,7 @@
 /** From what a container needs to the list that allows it, and nothing twice. */
 
 import type { Ip } from '../../model/address/address.ts'
-import { isOfNames, type Permission, permissionText, readPermission } from '../../model/address/reach.ts'
+import { isOfNames, type Permission, permissionText, readEntry } from '../../model/address/reach.ts'
 
 export interface Need {
   to: Ip
@@ -53,7 +53,7 @@ export class Needs {
 
 /** The same of a name; nothing where lists take no such name: what was asked for is anything. */
 function byName({ service }: Permission, name: string): Permission[] {
-  const whole = name.includes('*') ? '' : readPermission(name)
+  const whole = name.includes('*') ? '' : readEntry(name)
   const isName = typeof whole === 'object' && isOfNames(whole) && whole.to === name
   return isName ? [{ ...whole, ...(service && { service }) }] : []
 }

@@ -3,7 +3,7 @@
 import { type Family, familyOf, type Ip, isLoopback, isUnspecified } from '../../model/address/address.ts'
 import { isLinkLocal } from '../../model/address/host.ts'
 import { isHostName } from '../../model/address/host-name.ts'
-import { isOfNames, type Reach, readPermission } from '../../model/address/reach.ts'
+import { type AskedReach, isOfNames, readEntry } from '../../model/address/reach.ts'
 import type { EgressOptions } from '../../model/hosts/hosts.ts'
 import type { Json } from '../../model/json/json.ts'
 import { readIp } from '../../model/json/values.ts'
@@ -54,7 +54,7 @@ export function readEgress(
 export function readReach(
   config: Json,
   network: Pick<Network, 'names'> & { ipam: Pick<Network['ipam'], 'kind'> },
-): Reach | undefined {
+): AskedReach | undefined {
   const reach = readAllow(config.get('egress').get('allow'), network)
   // What a container is known by has to be its own.
   if (reach !== undefined && config.get('macspoofchk').flag() === false)
@@ -66,10 +66,10 @@ export function readReach(
 export function readAllow(
   place: Json,
   { names, ipam }: Pick<Network, 'names'> & { ipam: Pick<Network['ipam'], 'kind'> },
-): Reach | undefined {
+): AskedReach | undefined {
   if (!place.present) return undefined
   const allow = place.list().map(each => {
-    const read = readPermission(each.text() ?? each.refuse('is empty'))
+    const read = readEntry(each.text() ?? each.refuse('is empty'))
     if (typeof read === 'string') return each.refuse(read)
     if (read.to === 'dns' && names === undefined)
       each.refuse('is the name service of the network, which has none: see "names"')

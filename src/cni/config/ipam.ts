@@ -13,7 +13,7 @@ import { shown } from '../../model/json/shown.ts'
 import { readCidr, readIp } from '../../model/json/values.ts'
 import { type AddressRange, type IpamOptions, LEASES_FOLDER } from '../../model/network.ts'
 import { present } from '../../model/present.ts'
-import { atLeast, type Version } from '../versions.ts'
+import { atLeast, type Version } from '../../runtime/cni-versions.ts'
 import { isPluginName } from './names.ts'
 import { readPath } from './path.ts'
 

@@ -6,12 +6,12 @@
 import { TsnetError } from '../../model/errors.ts'
 import { shown } from '../../model/json/shown.ts'
 import type { Bandwidth } from '../../model/network.ts'
+import { atLeast, versions } from '../../runtime/cni-versions.ts'
 import { readReferenceBandwidth } from '../config/bandwidth.ts'
 import { readValidAttachments } from '../config/config.ts'
 import type { Result } from '../config/previous.ts'
 import type { Plugin, PluginCall } from '../plugin.ts'
 import { shapeResult } from '../result.ts'
-import { atLeast, versions } from '../versions.ts'
 import { chainedCallOf, keyOf, needPrevious } from './chained-config.ts'
 
 /** It came with chains. */

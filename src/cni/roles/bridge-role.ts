@@ -9,12 +9,12 @@ import { TsnetError } from '../../model/errors.ts'
 import type { AttachRequest } from '../../model/network.ts'
 import type { Foreign } from '../../network/bridge-role/end.ts'
 import type { DetachHint } from '../../network/network.ts'
+import { atLeast } from '../../runtime/cni-versions.ts'
 import { readValidAttachments } from '../config/config.ts'
 import { checkNetworkName } from '../config/names.ts'
 import { readPrevious } from '../config/previous.ts'
 import type { Plugin, PluginCall } from '../plugin.ts'
 import { noAddresses, resultOf, shapeResult } from '../result.ts'
-import { atLeast } from '../versions.ts'
 import { readDropInNetwork, readDropInRequest } from './bridge-role-config.ts'
 
 export const bridge: Plugin = {

@@ -5,7 +5,9 @@
  * needed; the rest serves where the record is lost.
  */
 
+import { present } from '../../model/present.ts'
 import type { DetachHint } from '../../network/network.ts'
+import { atLeast } from '../../runtime/cni-versions.ts'
 import { readAttachRequest, readNetwork, readValidAttachments } from '../config/config.ts'
 import { readHostsIpam } from '../config/hosts.ts'
 import { readIpam } from '../config/ipam.ts'
@@ -13,16 +15,18 @@ import { checkNetworkName } from '../config/names.ts'
 import { readPrevious } from '../config/previous.ts'
 import type { Plugin, PluginCall } from '../plugin.ts'
 import { noAddresses, resultOf, shapeResult } from '../result.ts'
-import { atLeast } from '../versions.ts'
 
 export const tsnet: Plugin = {
   read: asked => readAll(asked).request.network,
 
   async add(asked) {
-    const { call, version } = asked
+    const { call, version, env } = asked
     const { request, previous } = readAll(asked)
     const { attach, detach } = await asked.operations()
-    const attachment = await attach(request, { allowOwnNetns: call.allowOwnNetns })
+    const attachment = await attach(request, {
+      allowOwnNetns: call.allowOwnNetns,
+      ...present({ confDir: env.NETCONFPATH || undefined }),
+    })
     try {
       return shapeResult(resultOf(attachment, previous), version)
     } catch (thrown) {

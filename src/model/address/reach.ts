@@ -8,6 +8,7 @@
  *     dns                    the name service of the network
  *     example.org:443        whatever addresses the name service of the network tells of a name
  *     *.example.org          and of all names below one
+ *     network:back:5432      the subnets of a network of this host, by its name
  */
 
 import { type Protocol, protocolNumbers } from '../port-mapping.ts'
@@ -26,25 +27,63 @@ import {
 } from './address.ts'
 import { type NamePattern, readNamePattern } from './name-pattern.ts'
 
-/** One entry of a list. */
+/** A protocol with ports. */
+type Service = { protocol: Protocol; first: number; last: number }
+
+/** What an entry of a list lets a container reach. */
 export interface Permission {
   /** `host`: the host's own addresses; `dns`: where the network tells names. */
   to: Cidr | NamePattern | 'host' | 'dns'
   /** Absent: every protocol. */
-  service?: { protocol: Protocol; first: number; last: number }
+  service?: Service
+  /** What was written was a network of this host, and this is one of its subnets. */
+  network?: string
 }
 
-/** True for an entry whose addresses are those of names. */
-export const isOfNames = <P extends Permission>(permission: P): permission is P & { to: NamePattern } =>
-  !(isOfAddresses(permission) || permission.to === 'host' || permission.to === 'dns')
+/** An entry that means the subnets of a network of this host. */
+export interface NetworkEntry {
+  to: 'network'
+  network: string
+  service?: Service
+}
 
-export const isOfAddresses = <P extends Permission>(permission: P): permission is P & { to: Cidr } =>
-  permission.to.includes('/')
+/** An entry as it was written. */
+export type Entry = Permission | NetworkEntry
+
+/** True for an entry whose addresses are those of names. */
+export const isOfNames = <E extends Entry>(
+  entry: E,
+): entry is Exclude<E, NetworkEntry> & { to: NamePattern } =>
+  !(isOfAddresses(entry) || entry.to === 'host' || entry.to === 'dns' || isOfNetwork(entry))
+
+export const isOfAddresses = <E extends Entry>(entry: E): entry is E & { to: Cidr } => entry.to.includes('/')
+
+export const isOfNetwork = (entry: Entry): entry is NetworkEntry => entry.to === 'network'
 
 /** Absent: everything may be reached. */
 export interface Reach {
   /** Empty: nobody. */
   allow: Permission[]
+}
+
+/** As it was written. */
+export interface AskedReach {
+  allow: Entry[]
+}
+
+/** Permissions that one entry was written for: of a network one for each of its subnets. */
+export type OfEntry = [Permission, ...Permission[]]
+
+/** Permissions by the entries that they were written as. */
+export function byEntry(allow: readonly Permission[]): OfEntry[] {
+  const groups = new Map<Permission | string, OfEntry>()
+  for (const each of allow) {
+    const key = each.network === undefined ? each : permissionText(each)
+    const there = groups.get(key)
+    if (there === undefined) groups.set(key, [each])
+    else there.push(each)
+  }
+  return [...groups.values()]
 }
 
 /**
@@ -80,29 +119,53 @@ export const isSecret = (ip: Ip): boolean =>
   FLOOR.some(each => familyOf(each) === familyOf(ip) && contains(each, ip))
 
 const PORT_MAX = 65_535
-const ENTRY = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})(?:-(\d{1,5}))?(?:\/([a-z]+))?$/
+const PORTS = String.raw`:(\d{1,5})(?:-(\d{1,5}))?(?:\/([a-z]+))?$`
+const ENTRY = new RegExp(String.raw`^(?:\[([^\]]*)\]|([^:]*))${PORTS}`)
+const NETWORK = new RegExp(`^network:([^:]*)(?:${PORTS}|$)`)
+/** As CNI has it. */
+const NETWORK_NAME = /^[A-Za-z0-9][\w.-]{0,127}$/
 
 /** An entry, or what is wrong with it, to be said behind its text. */
-export function readPermission(text: string): Permission | string {
+export function readEntry(text: string): Entry | string {
   if (text === 'dns') return { to: 'dns' }
+  if (text.startsWith('network:')) return readNetworkEntry(text)
   const whole = placeOf(text)
   if (typeof whole === 'object') return whole.problem
   if (whole !== undefined) return { to: whole }
-  const [, bracketed, plain, first, last = first, protocol = 'tcp'] = ENTRY.exec(text) ?? []
-  if (first === undefined) return NOT_AN_ENTRY
+  const [, bracketed, plain, ...ports] = ENTRY.exec(text) ?? []
+  const service = serviceOf(ports)
+  if (service === undefined) return NOT_AN_ENTRY
   if (plain === 'dns') return 'has a port of its own: say "dns"'
   const to = placeOf(bracketed ?? plain ?? '', bracketed === undefined)
   if (to === undefined) return NOT_AN_ENTRY
   if (typeof to === 'object') return to.problem
+  return typeof service === 'string' ? service : { to, service }
+}
+
+function readNetworkEntry(text: string): NetworkEntry | string {
+  const [whole, network = '', ...ports] = NETWORK.exec(text) ?? []
+  if (whole === undefined || !NETWORK_NAME.test(network))
+    return 'is no network, perhaps with a port: network:back, network:back:5432, network:back:53/udp'
+  const service = serviceOf(ports)
+  if (typeof service === 'string') return service
+  return { to: 'network', network, ...(service !== undefined && { service }) }
+}
+
+/** What stands behind an address; what is wrong with it; undefined where nothing does. */
+function serviceOf([first, last = first, protocol = 'tcp']: (string | undefined)[]):
+  | Service
+  | string
+  | undefined {
+  if (first === undefined) return undefined
   if (!Object.hasOwn(protocolNumbers, protocol))
     return `has a protocol that is none of ${Object.keys(protocolNumbers).join(', ')}`
   const [from, till] = [Number(first), Number(last)]
   if (from < 1 || till > PORT_MAX || from > till) return `has no ports within 1-${PORT_MAX}, the lower first`
-  return { to, service: { protocol: protocol as Protocol, first: from, last: till } }
+  return { protocol: protocol as Protocol, first: from, last: till }
 }
 
 const NOT_AN_ENTRY =
-  'is no address, prefix, name, "host" or "dns", perhaps with a port: 192.0.2.7, 10.2.0.0/16:443, [2001:db8::1]:53/udp, example.org:443'
+  'is no address, prefix, name, network, "host" or "dns", perhaps with a port: 192.0.2.7, 10.2.0.0/16:443, [2001:db8::1]:53/udp, example.org:443, network:back:5432'
 
 /** @param mayBeName false within brackets, which are for addresses */
 function placeOf(
@@ -119,11 +182,20 @@ function placeOf(
   }
 }
 
-/** As readPermission takes it. */
-export function permissionText({ to, service }: Permission): string {
-  const place = to.includes(':') ? to.replace(/\/128$/, '') : to.replace(/\/32$/, '')
+/** As readEntry takes it. */
+export function permissionText({ to, service, network }: Entry): string {
+  const place =
+    network !== undefined
+      ? `network:${network}`
+      : to.includes(':')
+        ? to.replace(/\/128$/, '')
+        : to.replace(/\/32$/, '')
   if (service === undefined) return place
   const { protocol, first, last } = service
   const ports = first === last ? `${first}` : `${first}-${last}`
-  return `${to.includes(':') ? `[${place}]` : place}:${ports}/${protocol}`
+  const isOfV6 = network === undefined && to.includes(':')
+  return `${isOfV6 ? `[${place}]` : place}:${ports}/${protocol}`
 }
+
+/** The entry that permissions were written as. */
+export const entryText = ([first]: OfEntry): string => permissionText(first)

@@ -10,7 +10,7 @@
  */
 
 import type { Family, Ip } from '../../model/address/address.ts'
-import { isOfNames, type Permission } from '../../model/address/reach.ts'
+import { byEntry, isOfNames, type OfEntry, type Permission } from '../../model/address/reach.ts'
 import { type ListedRule, listElements, listRules, targetOf } from '../../netfilter/list.ts'
 import { hasNfTables, netfilterHere } from '../../netfilter/netfilter.ts'
 import { keyText } from '../../netfilter/set-types.ts'
@@ -31,7 +31,7 @@ import { REMEMBERED_S, refusedSets } from './refused.ts'
 
 /** How an entry of a list was used. */
 export interface Used {
-  permission: Permission
+  permissions: OfEntry
   packets: number
   /** Others of the list mean some of the same, and have the same packets. */
   isShared: boolean
@@ -121,13 +121,14 @@ function usedOf(
     hostCounted(nl, owner, rules.routed),
     namesCounted([...rules.routed, ...rules.bridged]),
   ]
-  const found = reach.allow.map(permission => {
-    const counted = [...new Set(means(permission).flatMap(each => finds.flatMap(find => find(each))))]
+  const found = byEntry(reach.allow).map(permissions => {
+    const meant = permissions.flatMap(means)
+    const counted = [...new Set(meant.flatMap(each => finds.flatMap(find => find(each))))]
     for (const each of counted) each.entries++
-    return { permission, counted }
+    return { permissions, counted }
   })
-  return found.map(({ permission, counted }) => ({
-    permission,
+  return found.map(({ permissions, counted }) => ({
+    permissions,
     packets: counted.reduce((sum, { packets }) => sum + packets, 0),
     isShared: counted.some(({ entries }) => entries > 1),
   }))

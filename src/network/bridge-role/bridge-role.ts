@@ -31,14 +31,14 @@ import { currentBootId } from '../../netns/alive.ts'
 import type { Netns } from '../../netns/netns.ts'
 import { hasWayOut, judgeLetThrough, warn } from '../../ports/foreign-rules.ts'
 import { removeEntry, writeEntry } from '../../records/records.ts'
-import { obtainAddresses } from '../addresses.ts'
+import { obtainAddresses, type PlacedRequest } from '../addresses.ts'
 import type { Context } from '../context.ts'
 import { undertakingOf } from '../plan.ts'
 import { keepForwarding, whileBridgeLocked } from '../shared.ts'
 
 /** Carries out a request whose way is clear, under the attachment's lock. @throws TsnetError */
 export async function buildDropIn(
-  request: AttachRequest,
+  request: PlacedRequest,
   netns: Netns,
   context: Context,
   undo: Undo,

@@ -12,6 +12,7 @@ import { readEntry, whileLocked } from '../../records/records.ts'
 import { placedHere } from '../addresses.ts'
 import { build } from '../build.ts'
 import type { Context } from '../context.ts'
+import { reachHere } from '../reach/reach.ts'
 import { takeDownEntry } from '../take-down.ts'
 
 /** An attachment whose container is in no namespace that anybody knows yet. */
@@ -28,14 +29,15 @@ export interface OfferRequest extends Omit<AttachRequest, 'netns' | 'ports'> {
  * @throws TsnetError; the host is then as it was before
  */
 export async function offer(asked: OfferRequest, context: Context = {}): Promise<Attachment> {
-  const { link, by, ...rest } = asked
+  const { link, by, reach: _, ...rest } = asked
   const { network, peers } = placedHere(asked.network)
   if (network.ipam.kind === 'delegated' || network.dropIn)
     throw new TsnetError(
       'unsupported-field',
       `network ${network.name}: its addresses are given by another plugin, which needs a container that runs already`,
     )
-  const request = { ...rest, netns: NOWHERE.path, ports: [], network, ...present({ peers }) }
+  const reach = reachHere(asked, context)
+  const request = { ...rest, netns: NOWHERE.path, ports: [], network, ...present({ peers, reach }) }
   checkBridgeOptions(network.bridge, network.ipam.kind !== 'none')
   checkEgress(network)
   const owner = ownerTag({ ...request, network: network.name })

@@ -4,7 +4,7 @@
  *     file ──▶ the list        is it one, keys of its own, keys that are there twice, versions        list.ts
  *          ──▶ each plugin     keys and values as ADD reads them, capabilities, its file, what it
  *          │                   says of versions                                       plugin.ts, files.ts
- *          └─▶ the host        networks and routes that are in the way                        overlaps.ts
+ *          └─▶ the host        networks and routes that are in the way, networks that are not there   overlaps.ts, reach.ts
  *
  * There is no second list of keys: a plugin of ours reads the configuration as it does for an ADD (`Plugin.read`), and what
  * it refuses, and what it never asks for, is what is found. A value that is refused is taken for absent, and all is
@@ -16,12 +16,13 @@
 
 import { readGiven } from '../../ffi/regular-file.ts'
 import { messageOf, TsnetError } from '../../model/errors.ts'
-import { type NetworkList, readNetworkList } from '../conflist.ts'
+import { type NetworkList, readNetworkList } from '../../runtime/conflist.ts'
 import type { Host } from '../places.ts'
 import { error, type Finding } from './finding.ts'
 import { findingsOfList } from './list.ts'
 import { overlapsOf } from './overlaps.ts'
 import { lintPlugin, type PluginLint } from './plugin.ts'
+import { networksAllowed } from './reach.ts'
 
 export type { Finding } from './finding.ts'
 
@@ -47,6 +48,7 @@ export async function lintFile(file: string, host: Host): Promise<Linted> {
     ...(await findingsOfList(file, text, list, host)),
     ...plugins.flatMap(each => each.findings),
     ...overlapsOf(list, plugins, host),
+    ...networksAllowed(plugins, host),
   ]
   return { file, network: list.name, findings }
 }

@@ -3,9 +3,10 @@
 import { vlanInterface } from '../../bridge/bridge.ts'
 import { deviceName } from '../../hosts/carrier/plan.ts'
 import { overlaps } from '../../model/address/address.ts'
-import type { NetworkList } from '../conflist.ts'
+import type { NetworkList } from '../../runtime/conflist.ts'
+import { subnetsOf } from '../../runtime/network-folders.ts'
 import type { Host } from '../places.ts'
-import { otherNetworks, subnetsOf, takenByKernel } from '../taken.ts'
+import { otherNetworks, takenByKernel } from '../taken.ts'
 import { type Finding, warning } from './finding.ts'
 import type { PluginLint } from './plugin.ts'
 

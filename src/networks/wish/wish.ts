@@ -8,7 +8,7 @@
 
 import { checkNetworkName } from '../../cni/config/names.ts'
 import { familyOf, type Ip } from '../../model/address/address.ts'
-import { permissionText, readPermission } from '../../model/address/reach.ts'
+import { permissionText, readEntry } from '../../model/address/reach.ts'
 import { parseInterfaceName } from '../../model/interface-name.ts'
 import { shown } from '../../model/json/shown.ts'
 import type { AddressRange, Route } from '../../model/network.ts'
@@ -161,7 +161,7 @@ export function readAllowed(texts: readonly string[]): string[] {
   return texts.map(text => {
     if (text === 'deny')
       throw refuse('--egress deny allows nobody, so there is nothing for another --egress to say')
-    const read = readPermission(text)
+    const read = readEntry(text)
     if (typeof read === 'string') throw refuse(`--egress: ${shown(text)} ${read}`)
     return permissionText(read)
   })

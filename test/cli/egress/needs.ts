@@ -3,11 +3,11 @@
 import t from 'tap'
 import { NEEDS_MAX, type Need, Needs } from '../../../src/cli/egress/needs.ts'
 import type { Ip } from '../../../src/model/address/address.ts'
-import { readPermission } from '../../../src/model/address/reach.ts'
+import { isOfNetwork, readEntry } from '../../../src/model/address/reach.ts'
 
 function need(to: string, entry: string, mayBeNamed = true): Need {
-  const permission = readPermission(entry)
-  if (typeof permission === 'string') throw new Error(permission)
+  const permission = readEntry(entry)
+  if (typeof permission === 'string' || isOfNetwork(permission)) throw new Error(entry)
   return { to: to as Ip, permission, mayBeNamed }
 }
 

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
 import t from 'tap'
 import { readIpam } from '../../../src/cni/config/ipam.ts'
-import { type Version, versions } from '../../../src/cni/versions.ts'
 import { Json } from '../../../src/model/json/json.ts'
 import { findSurroundings } from '../../../src/model/surroundings.ts'
+import { type Version, versions } from '../../../src/runtime/cni-versions.ts'
 
 const read = (config: object, version: Version = '1.1.0', path = ['/opt/cni/bin']) =>
   readIpam(new Json(config, ''), { version, path, args: 'IP=10.1.0.7' })

@@ -1,7 +1,7 @@
 /** The drop-in plugin portmap as a caller sees it, as far as no kernel is needed: without ports. */
 
 import t from 'tap'
-import { versions } from '../../../src/cni/versions.ts'
+import { versions } from '../../../src/runtime/cni-versions.ts'
 import { callPlugin } from '../../support/cni-call.ts'
 
 const previous = (version: string): Record<string, unknown> =>

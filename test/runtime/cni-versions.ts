@@ -1,6 +1,6 @@
 import t from 'tap'
-import { type Command, checkCommandIsIn, readVersion, versions } from '../../src/cni/versions.ts'
 import { parseJson } from '../../src/model/json/json.ts'
+import { type Command, checkCommandIsIn, readVersion, versions } from '../../src/runtime/cni-versions.ts'
 
 const versionOf = (cniVersion: unknown) => readVersion(parseJson(JSON.stringify({ cniVersion })))
 

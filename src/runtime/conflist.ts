@@ -8,11 +8,11 @@
 
 import { readdirSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
-import { newest, type Version, versions } from '../cni/versions.ts'
 import { readGiven } from '../ffi/regular-file.ts'
 import { hasCode, messageOf, TsnetError } from '../model/errors.ts'
 import { type Json, parseJson } from '../model/json/json.ts'
 import { shown } from '../model/json/shown.ts'
+import { newest, type Version, versions } from './cni-versions.ts'
 import { namesIn } from './folder.ts'
 
 export const CONF_DIR = '/etc/cni/net.d'

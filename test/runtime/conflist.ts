@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { findNetworkList } from '../../src/networks/conflist.ts'
+import { findNetworkList } from '../../src/runtime/conflist.ts'
 
 function folder(files: Record<string, unknown>): string {
   const path = mkdtempSync(join(tmpdir(), 'tsnet-conf-'))
