@@ -33,6 +33,7 @@ t.test('a running container of containerd is published by its id, and off again'
   t.equal(await publishing.seenFromClient(), at.client.v4)
   t.strictSame(await publishing.command.faults(), [], 'nothing is wrong with the host')
   await publishing.unpublished(t)
+  await publishing.reversed(t, 'web', command => web.exec(command))
   await web.remove()
   await publishing.leavesNothing(t, containerds)
 })

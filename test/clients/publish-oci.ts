@@ -44,6 +44,10 @@ for (const runtime of ['runc', 'crun'] as const) {
       await publishing.published(t, '8080:80', reference)
       await publishing.unpublished(t)
     }
+    await publishing.reversed(t, `${runtime}:web`, async command => {
+      const { stdout } = await host.run(runtime, 'exec', 'web', '/bin/sh', '-c', command)
+      return stdout
+    })
     await removeBundle(bundle)
     await deleteNetworkList(list, call, result, pluginsOf(host))
     await publishing.leavesNothing(t, runtimes)

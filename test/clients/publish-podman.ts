@@ -32,6 +32,7 @@ t.test('a running podman container is published by name where no service runs', 
   await publishing.published(t, '8080:80', 'podman:web')
   t.equal(await publishing.seenFromClient(), at.client.v4)
   await publishing.unpublished(t)
+  await publishing.reversed(t, 'podman:web', command => podman.shell('web', command))
   await publishing.published(t, '8080:80', 'web')
 
   await podman.run('restart', '-t', '0', 'web')

@@ -132,6 +132,18 @@ t.test('a list of whom a container may reach is no wider for it, and does not st
   await t.rejects(web.ask('tcp', '127.0.0.1', 5433), REFUSED, 'what was not published')
 })
 
+t.test('what expires is listened on no longer', async t => {
+  const { tsnet, web, host } = await open(t)
+  await tsnet.daemon()
+  host.listen('tcp', 5432, '127.0.0.1')
+  await tsnet.run('publish', '--reverse', '--expires', '3s', '5432', 'web')
+  await tsnet.run('publish', '--reverse', '5432:5433', 'web')
+  t.equal((await web.ask('tcp', '127.0.0.1', 5432)).place, 'host')
+  await waitFor(async () => (await listed(tsnet)).length === 1, { what: 'it to expire' })
+  await t.rejects(web.ask('tcp', '127.0.0.1', 5432), REFUSED)
+  t.equal((await web.ask('tcp', '127.0.0.1', 5433)).place, 'host', 'the one without an end goes on')
+})
+
 t.test('the address on loopback that is said is dialled, and ranges are port by port', async t => {
   const { tsnet, web, host } = await open(t)
   await tsnet.daemon()

@@ -53,6 +53,21 @@ export class Publishing {
     }
   }
 
+  /**
+   * The other way: a service of the host's loopback answers on the container's, and no longer afterwards.
+   * @param exec runs words of a shell in the container
+   */
+  async reversed(t: Test, name: string, exec: (command: string) => Promise<string>): Promise<void> {
+    const server = this.site.host.serveHttp(8000, peer => `the host saw ${peer}`, '127.0.0.1')
+    const asks = () => exec('/bin/busybox wget -qO- http://127.0.0.1:8000/')
+    await t.rejects(asks(), `nobody listens in ${name} yet`)
+    await this.command.run('publish', '--reverse', '8000:8000', name)
+    t.match(await asks(), /^the host saw 127\.0\.0\.1$/m)
+    await this.command.run('unpublish', '8000')
+    await t.rejects(asks(), `nobody listens in ${name} any more`)
+    await server.close()
+  }
+
   /** Who the container says the client is. */
   async seenFromClient(): Promise<string> {
     return (await read(this.site.client, at.host.v4)).replace(/^web saw |\n$/g, '')
