@@ -24,6 +24,7 @@ import { benchCni } from './cni/cni.ts'
 import { benchCrowd } from './crowd.ts'
 import { benchDocker } from './docker/docker.ts'
 import { benchDockerd } from './dockerd.ts'
+import { benchEgress } from './egress/egress.ts'
 import { benchHosts } from './hosts/hosts.ts'
 import { benchIpam } from './ipam.ts'
 import { benchListing } from './listing.ts'
@@ -55,6 +56,7 @@ const benches: Record<string, Bench> = {
   crowd: { run: benchCrowd, rounds: 2 },
   docker: { run: benchDocker, rounds: 9 },
   dockerd: { run: benchDockerd, rounds: 2 },
+  egress: { run: benchEgress, rounds: 15 },
   hosts: { run: benchHosts, rounds: 3 },
   ipam: { run: benchIpam, rounds: 40 },
   listing: { run: benchListing, rounds: 11 },

@@ -8,6 +8,8 @@
  *
  * Questions are of type A, over UDP, from one socket, the names in turn. What is no answer to the question, is no success
  * or has no record ends it with exit code 1; so does silence, but of many a datagram may be lost.
+ *
+ * A name that begins with #NUMBER is another one each time: n0001000.example.org, n0001001.example.org … of #1000.example.org.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -35,9 +37,18 @@ static long long now(void)
 
 static void ask(unsigned number)
 {
+	static unsigned turn;
+	char numbered[LONGEST];
 	unsigned char bytes[LONGEST] = {number >> 8, number, 1, 0, 0, 1};
 	int at = HEADER;
-	for (const char *label = names[number % name_count]; *label;) {
+	const char *label = names[number % name_count];
+	if (*label == '#') {
+		char *rest;
+		unsigned long first = strtoul(label + 1, &rest, 10);
+		snprintf(numbered, sizeof numbered, "n%07lu%s", first + turn++, rest);
+		label = numbered;
+	}
+	while (*label) {
 		int length = strcspn(label, ".");
 		bytes[at++] = length;
 		memcpy(bytes + at, label, length);

@@ -7,9 +7,10 @@
  * What counts is the name that was asked: whoever answers for it leads on from there (CNAME) to whatever addresses there
  * are. Where nobody lets it, the answer is that nobody could say, so it is asked for again.
  *
- * What comes at once goes in one message, there and back. And what was let through is not said again for a second: whoever
- * lets it has it last so much longer than it may be remembered. So a name that is asked for all the time costs
- * nothing more; should others flush a list meanwhile, it is in the new one a second later.
+ * One message is on its way at a time, there and back, and what comes meanwhile goes together in the next: who lets
+ * many at once takes little longer than for one, and a message costs as much as a question. What was let through is not
+ * said again for a second: whoever lets it has it last so much longer than it may be remembered. So a name that is
+ * asked for all the time costs nothing more; should others flush a list meanwhile, it is in the new one a second later.
  */
 
 import { type Ip, ipFromBytes } from '../model/address/address.ts'
@@ -57,9 +58,10 @@ const FRESH_MOST = 4_096
 export class Permits {
   readonly #zone: Pick<Zone, 'isPermitted'>
   readonly #report: (report: PermitReport) => void
-  readonly #waiting = new Map<number, Answer[]>()
   readonly #fresh = new Map<string, Fresh>()
-  /** Of this turn. */
+  /** Of the message that is on its way. */
+  #waiting: Answer[] | undefined
+  /** Of the next one. */
   #permits: Permit[] = []
   #answers: Answer[] = []
   #last = 0
@@ -91,15 +93,14 @@ export class Permits {
   }
 
   #ask(permit: Permit, answer: Answer): void {
-    if (this.#permits.length === 0) queueMicrotask(() => this.#send())
+    if (this.#permits.length === 0 && this.#waiting === undefined) queueMicrotask(() => this.#send())
     this.#permits.push(permit)
     this.#answers.push(answer)
   }
 
   #send(): void {
-    const number = ++this.#last
-    this.#waiting.set(number, this.#answers)
-    this.#report({ kind: 'permit', number, permits: this.#permits })
+    this.#waiting = this.#answers
+    this.#report({ kind: 'permit', number: ++this.#last, permits: this.#permits })
     this.#permits = []
     this.#answers = []
   }
@@ -116,8 +117,12 @@ export class Permits {
 
   /** What was reported has been seen to. */
   take({ number, ttlsMaxS }: PermitOrder): void {
-    for (const [i, answer] of (this.#waiting.get(number) ?? []).entries()) answer(ttlsMaxS[i])
-    this.#waiting.delete(number)
+    const answers = this.#waiting
+    if (number !== this.#last || answers === undefined) return
+    this.#waiting = undefined
+    // Before the answers go: who lets them works meanwhile.
+    if (this.#permits.length > 0) this.#send()
+    for (const [i, answer] of answers.entries()) answer(ttlsMaxS[i])
   }
 }
 

@@ -53,7 +53,7 @@ export class NameService {
     makers: Partial<Makers> = {},
   ) {
     this.#onFault = onFault
-    this.#makers = { permit: () => undefined, heard: () => {}, ...makers }
+    this.#makers = { permit: () => [], heard: () => {}, ...makers }
     this.#limits = limits
   }
 

@@ -144,8 +144,8 @@ export class Threads {
   }
 }
 
-/** How long what a client is told may last, at most, once it may reach it; undefined: it may not. */
-export type LetPass = (permit: Permit) => number | undefined
+/** Of each, how long what a client is told may last, at most, once it may reach it; undefined: it may not. */
+export type LetPass = (permits: readonly Permit[]) => (number | undefined)[]
 
 /** What the threads cannot do themselves. */
 export interface Makers {
@@ -158,7 +158,7 @@ export interface Makers {
 const permitted = ({ number, permits }: PermitReport, letPass: LetPass): PermitOrder => ({
   kind: 'permitted',
   number,
-  ttlsMaxS: permits.map(letPass),
+  ttlsMaxS: letPass(permits),
 })
 
 const optionsFor = (workerData: unknown, youngMb: number): WorkerOptions => ({

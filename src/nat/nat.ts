@@ -92,7 +92,7 @@ export {
 export { iptablesVariant, ownChanges } from './iptables/run.ts'
 export { isLoopbackRouted } from './loopback.ts'
 export { type Hold, type Loss, losersOf } from './loss.ts'
-export { fillReach } from './reach/fill.ts'
+export { type Fill, fillReach } from './reach/fill.ts'
 export { NamedReach, TTL_MAX_S } from './reach/names.ts'
 export { installReach, mendReach, type ReachGuard, verifyReach, withdrawReach } from './reach/reach.ts'
 export { countDropped, type ReachUse, type Refused, readReachUse, readRefused } from './reach/seen.ts'

@@ -102,3 +102,25 @@ t.test('where it is not let the client has no answer, and whose list is gone has
   zone.tell('a', known('boxed', '10.1.0.2'))
   t.equal(permits.before(asker('10.1.0.2'), query, said), said)
 })
+
+t.test('what comes while a message is on its way goes together in the next', async t => {
+  const { zone, reports, permits } = scene()
+  const { query, said } = answered()
+  const ips = ['10.1.0.2', '10.1.0.3', '10.1.0.4']
+  for (const ip of ips) zone.tell(ip, known(ip, ip, 'n', ['www.example.org']))
+  const answers = []
+  for (const ip of ips) {
+    answers.push(permits.before(asker(ip), query, said))
+    await null
+  }
+  const asked = () => reports.map(({ permits }) => permits.map(({ ip }) => ip))
+  t.strictSame(asked(), [['10.1.0.2']])
+  permits.take({ kind: 'permitted', number: 1, ttlsMaxS: [60] })
+  t.ok(await answers[0])
+  t.strictSame(asked(), [['10.1.0.2'], ['10.1.0.3', '10.1.0.4']])
+  permits.take({ kind: 'permitted', number: 1, ttlsMaxS: [60, 60] })
+  permits.take({ kind: 'permitted', number: 2, ttlsMaxS: [undefined, 60] })
+  t.equal(await answers[1], undefined, 'not by what was said of another message')
+  t.ok(await answers[2])
+  t.equal(reports.length, 2, 'and nothing is said where nothing waits')
+})

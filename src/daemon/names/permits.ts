@@ -8,7 +8,7 @@
 import type { Permit } from '../../dns/dns.ts'
 import type { Ip } from '../../model/address/address.ts'
 import { messageOf } from '../../model/errors.ts'
-import { fillReach, NamedReach, TTL_MAX_S } from '../../nat/nat.ts'
+import { type Fill, fillReach, NamedReach, TTL_MAX_S } from '../../nat/nat.ts'
 import type { Told } from './known.ts'
 
 /** Names of which something was said are remembered, so that it is said once. */
@@ -50,28 +50,44 @@ export class NamePermits {
     if (lists?.size === 0) this.#lists.delete(container)
   }
 
-  /** @returns how long the answer may last at most; undefined: the client shall not have it */
-  readonly permit = ({ network, ip, name, addresses, ttlS }: Permit): number | undefined => {
-    const lists = this.#lists.get(this.#askers.get(askerOf(network, ip)) ?? '')
-    try {
-      for (const [owner, reach] of lists ?? []) {
-        const entries = reach.entriesOf(name, addresses, ttlS)
-        if (entries === undefined) continue
-        fillReach(owner, entries)
-        if (entries.near.length > 0)
-          this.#say(
-            `name ${name} leads container ${ip} of network ${network} to ${entries.near.join(', ')}: a name does not allow that, an entry of the address would`,
-          )
-        if (entries.beyond.length > 0)
-          this.#say(
-            `name ${name} has so many addresses that container ${ip} of network ${network} may not reach ${entries.beyond.length} of them: allow their prefix`,
-          )
+  /** @returns of each how long the answer may last at most; undefined: the client shall not have it */
+  readonly permit = (permits: readonly Permit[]): (number | undefined)[] => {
+    const refused = new Map<Permit, unknown>()
+    const fills = permits.flatMap(permit => {
+      try {
+        return this.#fillsOf(permit).map(fill => ({ ...fill, permit }))
+      } catch (thrown) {
+        refused.set(permit, thrown)
+        return []
       }
-      return TTL_MAX_S
+    })
+    try {
+      for (const [{ permit }, why] of fillReach(fills)) refused.set(permit, why)
     } catch (thrown) {
-      this.#say(`container ${ip} of network ${network} is not told ${name}: ${messageOf(thrown)}`)
-      return undefined
+      for (const { permit } of fills) refused.set(permit, thrown)
     }
+    for (const [{ network, ip, name }, why] of refused)
+      this.#say(`container ${ip} of network ${network} is not told ${name}: ${messageOf(why)}`)
+    return permits.map(permit => (refused.has(permit) ? undefined : TTL_MAX_S))
+  }
+
+  #fillsOf({ network, ip, name, addresses, ttlS }: Permit): Fill[] {
+    const fills: Fill[] = []
+    for (const [owner, reach] of this.#lists.get(this.#askers.get(askerOf(network, ip)) ?? '') ?? []) {
+      const entries = reach.entriesOf(name, addresses, ttlS)
+      if (entries === undefined) continue
+      const { elements, lastsS, near, beyond } = entries
+      fills.push({ owner, elements, lastsS })
+      if (near.length > 0)
+        this.#say(
+          `name ${name} leads container ${ip} of network ${network} to ${near.join(', ')}: a name does not allow that, an entry of the address would`,
+        )
+      if (beyond.length > 0)
+        this.#say(
+          `name ${name} has so many addresses that container ${ip} of network ${network} may not reach ${beyond.length} of them: allow their prefix`,
+        )
+    }
+    return fills
   }
 
   #say(line: string): void {

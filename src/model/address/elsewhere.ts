@@ -1,6 +1,6 @@
 /** Addresses that a name of the world does not lead to: whoever answers for it would choose among what is near. */
 
-import { bytesOf, type Cidr, contains, familyOf, type Ip, ipFromBytes, parseCidr } from './address.ts'
+import { bytesOf, type Cidr, type Ip, ipOf, lengthOf, parseCidr } from './address.ts'
 import { FLOOR } from './reach.ts'
 
 /** Source: the IANA registries of special-purpose addresses, where they are not globally reachable, and of multicast. */
@@ -32,9 +32,26 @@ const TRANSLATED: readonly [prefix: Cidr, at: number][] = [
   [parseCidr('2002::/16'), 2],
 ]
 
+/** Whether an address, as bytes, is in a prefix: each address of each answer is asked so of all of them. */
+function within(cidr: Cidr): (bytes: Uint8Array) => boolean {
+  const [network, length] = [bytesOf(ipOf(cidr)), lengthOf(cidr)]
+  const whole = length >> 3
+  const mask = (0xff00 >> (length & 7)) & 0xff
+  return bytes => {
+    if (bytes.length !== network.length) return false
+    for (let i = 0; i < whole; i++) if (bytes[i] !== network[i]) return false
+    return (((bytes[whole] ?? 0) ^ (network[whole] ?? 0)) & mask) === 0
+  }
+}
+
+const isNear = NEAR.map(within)
+const isTranslated = TRANSLATED.map(([prefix, at]) => ({ isIn: within(prefix), at }))
+
 /** True for an address of everybody's, neither a private one nor of this link, this host or many. */
-export function isElsewhere(ip: Ip): boolean {
-  const [, at] = TRANSLATED.find(([prefix]) => familyOf(ip) === 6 && contains(prefix, ip)) ?? []
-  if (at !== undefined) return isElsewhere(ipFromBytes(bytesOf(ip).slice(at, at + 4)))
-  return !NEAR.some(each => familyOf(each) === familyOf(ip) && contains(each, ip))
+export const isElsewhere = (ip: Ip): boolean => isFar(bytesOf(ip))
+
+function isFar(bytes: Uint8Array): boolean {
+  const translated = isTranslated.find(({ isIn }) => isIn(bytes))
+  if (translated !== undefined) return isFar(bytes.subarray(translated.at, translated.at + 4))
+  return !isNear.some(isIn => isIn(bytes))
 }

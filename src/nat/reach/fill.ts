@@ -1,5 +1,7 @@
 /**
- * Puts addresses of names into lists, one transaction for an answer.
+ * Puts addresses of names into lists: what several names bring at once, for whichever lists, in one transaction, since one
+ * of sixty addresses takes little longer than one of one. Where it is refused, each name has its own, so that a list that
+ * is gone or full concerns nobody else.
  *
  * What is there with a minute to spare is not put in again: what we put in is remembered, as long as nobody else changes
  * the rule set, and until the list is made anew. What is new is created, in 30 µs. A kernel before 6.12 leaves the time of an
@@ -7,6 +9,7 @@
  * change, from there to there.
  */
 
+import type { TsnetError } from '../../model/errors.ts'
 import type { SetElement } from '../../netfilter/elements.ts'
 import { generation, isOnlyOurs } from '../../netfilter/generations.ts'
 import { netfilterHere } from '../../netfilter/netfilter.ts'
@@ -25,59 +28,111 @@ interface Memory {
 const memories = new Map<string, Memory>()
 /** Of one list; more are put in again. */
 const REMEMBERED_MAX = 16_384
+/** What several answers bring; one may bring more. */
+const ELEMENTS_AT_ONCE = 4_096
 
 /** To be told where a list is made or removed. */
 export const forgetFilled = (owner: string): void => void memories.delete(owner)
 
+/** What a name was told to have, for an owner's list. */
+export interface Fill extends Pick<NamedEntries, 'elements' | 'lastsS'> {
+  owner: string
+}
+
 /**
- * Adds what a name was told to have to an owner's list, or has it stay on.
- * @throws TsnetError `kernel`: the list is not there, or full
+ * Adds what names were told to have to lists, or has it stay on.
+ * @returns those that were refused, and why: the list is not there, or full
  */
-export function fillReach(
-  owner: string,
-  { elements, lastsS }: Pick<NamedEntries, 'elements' | 'lastsS'>,
-): void {
-  if (elements.length === 0) return
+export function fillReach<F extends Fill>(fills: readonly F[]): Map<F, TsnetError> {
+  const refused = new Map<F, TsnetError>()
+  for (let from = 0; from < fills.length; ) {
+    let [to, count] = [from, 0]
+    do count += fills[to++]?.elements.length ?? 0
+    while (to < fills.length && count + (fills[to]?.elements.length ?? 0) <= ELEMENTS_AT_ONCE)
+    for (const [fill, why] of fillTogether(fills.slice(from, to))) refused.set(fill, why)
+    from = to
+  }
+  return refused
+}
+
+/** What is put in of one list's sets. */
+interface Lacking {
+  owner: string
+  set: string
+  element: SetElement
+  /** Of the list's memory. */
+  text: string
+}
+
+function fillTogether<F extends Fill>(fills: readonly F[]): [F, TsnetError][] {
   const nl = netfilterHere()
   const number = generation(nl)
-  const memory = memoryOf(owner, then => isOnlyOurs(nl, then, number))
   const now = performance.now()
-  const named = elements.map(([set, element]) => ({
-    set: `${set}-${owner}`,
-    element,
-    text: `${set} ${Buffer.from(element.key).toString('latin1')}`,
-  }))
-  const lacking = named.filter(({ text }) => (memory.until.get(text) ?? 0) < now + 1_000 * lastsS)
-  if (lacking.length > 0) {
-    const mayBeThere = lacking.some(({ text }) => memory.until.has(text))
-    const created = mayBeThere ? undefined : put(nl, lacking, 'created')
-    const denial = mayBeThere || created?.code === 'EEXIST' ? put(nl, lacking, 'renewed') : created
-    if (denial !== undefined) {
-      memories.delete(owner)
-      throw denied('the addresses of a name that a container may reach', denial)
-    }
-    for (const { text, element } of lacking) memory.until.set(text, now + 1_000 * (element.timeoutS ?? 0))
+  for (const { owner } of fills) remember(owner, number, then => isOnlyOurs(nl, then, number))
+  const lacking = lackingOf(fills, now)
+  const isRemembered = ({ owner, text }: Lacking) => memories.get(owner)?.until.has(text) === true
+  const denial = put(nl, lacking, isRemembered)
+  if ((denial?.code === 'EEXIST' ? put(nl, lacking, () => true) : denial) === undefined) {
+    keep(lacking, now)
+    return []
   }
-  memory.generation = number
-  memories.set(owner, memory)
+  return fills.flatMap((fill): [F, TsnetError][] => {
+    const own = lackingOf([fill], now)
+    const denial = put(nl, own, () => true)
+    if (denial !== undefined)
+      return [[fill, denied('the addresses of a name that a container may reach', denial)]]
+    keep(own, now)
+    return []
+  })
+}
+
+/** What is not there yet, or not for long enough. */
+function lackingOf(fills: readonly Fill[], now: number): Lacking[] {
+  const all = new Map<string, Lacking>()
+  for (const { owner, elements, lastsS } of fills) {
+    const until = memories.get(owner)?.until
+    for (const [set, element] of elements) {
+      const text = `${set} ${Buffer.from(element.key).toString('latin1')}`
+      if ((until?.get(text) ?? 0) >= now + 1_000 * lastsS) continue
+      // Twice in a transaction it would be refused: what lasts longer counts.
+      const other = all.get(`${owner} ${text}`)
+      if (other === undefined || (other.element.timeoutS ?? 0) < (element.timeoutS ?? 0))
+        all.set(`${owner} ${text}`, { owner, set: `${set}-${owner}`, element, text })
+    }
+  }
+  return [...all.values()]
+}
+
+function keep(lacking: readonly Lacking[], now: number): void {
+  for (const { owner, text, element } of lacking)
+    memories.get(owner)?.until.set(text, now + 1_000 * (element.timeoutS ?? 0))
 }
 
 function put(
   nl: Netlink,
-  entries: readonly { set: string; element: SetElement }[],
-  how: 'created' | 'renewed',
+  lacking: readonly Lacking[],
+  mayBeThere: (each: Lacking) => boolean,
 ): Denial | undefined {
+  const sets = new Map<string, { created: SetElement[]; renewed: SetElement[] }>()
+  for (const each of lacking) {
+    const of = sets.get(each.set) ?? { created: [], renewed: [] }
+    sets.set(each.set, of)
+    of[mayBeThere(each) ? 'renewed' : 'created'].push(each.element)
+  }
   const tx = new Transaction()
-  for (const set of new Set(entries.map(each => each.set))) {
-    const own = entries.filter(each => each.set === set).map(({ element }) => element)
-    if (how === 'created') tx.createElements(ROUTED, set, own)
-    else tx.addElements(ROUTED, set, own).deleteElements(ROUTED, set, own).addElements(ROUTED, set, own)
+  for (const [set, { created, renewed }] of sets) {
+    if (created.length > 0) tx.createElements(ROUTED, set, created)
+    if (renewed.length > 0)
+      tx.addElements(ROUTED, set, renewed)
+        .deleteElements(ROUTED, set, renewed)
+        .addElements(ROUTED, set, renewed)
   }
   return tx.commit(nl)
 }
 
-function memoryOf(owner: string, isCurrent: (generation: number) => boolean): Memory {
+/** As long as nobody else changes the rule set. */
+function remember(owner: string, number: number, isCurrent: (then: number) => boolean): void {
   const memory = memories.get(owner)
   const isKept = memory !== undefined && memory.until.size < REMEMBERED_MAX && isCurrent(memory.generation)
-  return isKept ? memory : { generation: 0, until: new Map() }
+  memories.set(owner, { generation: number, until: isKept ? memory.until : new Map() })
 }
