@@ -171,3 +171,21 @@ t.test('a list that was learned is enough for what was done meanwhile, and for n
   t.equal(await answering(free, 'tcp', CLIENT[4], 81), 'nobody')
   t.match(await tsnet(site, 'learn', 'free', '--for', '1ms'), /^192\.168\.50\.2:80\/tcp\n/, 'an entry a line')
 })
+
+t.test(
+  'a prefix has the broadcast address of its subnet, and no entry has multicast to neighbours',
+  async t => {
+    const site = await openReachSite('nftables', ['10.1.0.0/24', '224.0.0.0/4'])
+    t.teardown(() => site.scene.close())
+    const many = ['10.1.255.255', '224.0.0.1', '255.255.255.255']
+    const deniedTo = async (who: string) => {
+      const ping = (to: string) =>
+        site.scene.get(who).run('ping', '-b', '-c', '1', '-W', '1', to, { mayFail: true })
+      await Promise.all(many.map(ping))
+      const all = await seen(site, who, '--filter', 'outcome=denied')
+      return all.map(({ to }) => to).sort()
+    }
+    t.strictSame(await deniedTo('boxed'), many, 'whose prefix is narrower than the subnet')
+    t.strictSame(await deniedTo('mate'), ['224.0.0.1', '255.255.255.255'], 'a control: who has every address')
+  },
+)

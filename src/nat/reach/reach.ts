@@ -31,7 +31,7 @@
  * withdraw    after the link; the last list takes both tables away, if the kernel says that nothing changed meanwhile
  * mend        each list by itself; what all share is made anew with it
  *
- * Limits: who is root in the host's namespace is not held. Multicast and broadcast are denied. A fragment has no port:
+ * Limits: who is root in the host's namespace is not held. Multicast is never let through to a neighbour. A fragment has no port:
  * routed packets are put together first, bridged ones pass only to addresses that are allowed as a whole.
  */
 
