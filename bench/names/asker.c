@@ -93,7 +93,7 @@ static void many(int milliseconds)
 	unsigned sent = 0, got = 0, lost = 0;
 	do {
 		for (; sent - got - lost < UNDER_WAY; sent++) ask(sent & 0xffff);
-		if (answered(100) >= 0) got++;
+		if (answered(got == 0 ? PATIENCE_MS : 100) >= 0) got++;
 		else if (got == 0) errx(1, "no answer");
 		else lost = sent - got;
 	} while (now() < end);

@@ -32,7 +32,8 @@ export interface Permit extends Client {
 export interface PermitReport {
   kind: 'permit'
   number: number
-  permits: Permit[]
+  /** Permit[] as JSON: to copy as many objects from thread to thread takes three times as long. */
+  permits: string
 }
 
 /** What a report is answered by. */
@@ -43,21 +44,23 @@ export interface PermitOrder {
   ttlsMaxS: (number | undefined)[]
 }
 
-type Answer = (ttlMaxS: number | undefined) => void
+type Answer = (fresh: Fresh | undefined) => void
 
-/** What was let through, and for how long it is not said again. */
+/** What was let through, and for how long it is not said again: one for all of a message. */
 interface Fresh {
   until: number
-  ttlS: number
   ttlMaxS: number
 }
 
 const FRESH_MS = 1_000
 const FRESH_MOST = 4_096
+/** What nothing more is waited for to go with. */
+const ENOUGH = 32
 
 export class Permits {
   readonly #zone: Pick<Zone, 'isPermitted'>
   readonly #report: (report: PermitReport) => void
+  readonly #later: (work: () => void) => void
   readonly #fresh = new Map<string, Fresh>()
   /** Of the message that is on its way. */
   #waiting: Answer[] | undefined
@@ -66,9 +69,15 @@ export class Permits {
   #answers: Answer[] = []
   #last = 0
 
-  constructor(zone: Pick<Zone, 'isPermitted'>, report: (report: PermitReport) => void) {
+  /** @param later does something once more may have come that goes with it */
+  constructor(
+    zone: Pick<Zone, 'isPermitted'>,
+    report: (report: PermitReport) => void,
+    later: (work: () => void) => void = queueMicrotask,
+  ) {
     this.#zone = zone
     this.#report = report
+    this.#later = later
   }
 
   /** @returns the answer as the client may have it now; undefined: not at all */
@@ -79,28 +88,34 @@ export class Permits {
     if (addresses.length === 0) return said
     const ttlS = Math.max(...answersIn(said).map(({ ttl }) => ttl))
     const { network, ip } = asker
-    const key = `${ip} ${network} ${name} ${addresses.join(' ')}`
+    const key = `${ip} ${network} ${name} ${ttlS} ${addresses.join(' ')}`
     const fresh = this.#fresh.get(key)
-    if (fresh !== undefined && fresh.until > performance.now() && fresh.ttlS >= ttlS)
-      return withTtl(said, fresh.ttlMaxS)
+    if (fresh !== undefined && fresh.until > performance.now()) return withTtl(said, fresh.ttlMaxS)
     return new Promise(resolve => {
-      this.#ask({ network, ip, name, addresses, ttlS }, ttlMaxS => {
-        if (ttlMaxS === undefined) this.#fresh.delete(key)
-        else this.#keep(key, { until: performance.now() + FRESH_MS, ttlS, ttlMaxS })
-        resolve(ttlMaxS === undefined ? undefined : withTtl(said, ttlMaxS))
+      this.#ask({ network, ip, name, addresses, ttlS }, fresh => {
+        if (fresh === undefined) this.#fresh.delete(key)
+        else this.#keep(key, fresh)
+        resolve(fresh && withTtl(said, fresh.ttlMaxS))
       })
     })
   }
 
   #ask(permit: Permit, answer: Answer): void {
-    if (this.#permits.length === 0 && this.#waiting === undefined) queueMicrotask(() => this.#send())
     this.#permits.push(permit)
     this.#answers.push(answer)
+    if (this.#waiting !== undefined) return
+    if (this.#permits.length === 1 || this.#permits.length === ENOUGH) this.#sendSoon()
+  }
+
+  #sendSoon(): void {
+    if (this.#permits.length >= ENOUGH) this.#send()
+    else this.#later(() => this.#send())
   }
 
   #send(): void {
+    if (this.#waiting !== undefined || this.#permits.length === 0) return
     this.#waiting = this.#answers
-    this.#report({ kind: 'permit', number: ++this.#last, permits: this.#permits })
+    this.#report({ kind: 'permit', number: ++this.#last, permits: JSON.stringify(this.#permits) })
     this.#permits = []
     this.#answers = []
   }
@@ -121,8 +136,14 @@ export class Permits {
     if (number !== this.#last || answers === undefined) return
     this.#waiting = undefined
     // Before the answers go: who lets them works meanwhile.
-    if (this.#permits.length > 0) this.#send()
-    for (const [i, answer] of answers.entries()) answer(ttlsMaxS[i])
+    if (this.#permits.length > 0) this.#sendSoon()
+    const until = performance.now() + FRESH_MS
+    let fresh: Fresh | undefined
+    for (const [i, answer] of answers.entries()) {
+      const ttlMaxS = ttlsMaxS[i]
+      if (ttlMaxS !== undefined && fresh?.ttlMaxS !== ttlMaxS) fresh = { until, ttlMaxS }
+      answer(ttlMaxS === undefined ? undefined : fresh)
+    }
   }
 }
 

@@ -158,7 +158,7 @@ export interface Makers {
 const permitted = ({ number, permits }: PermitReport, letPass: LetPass): PermitOrder => ({
   kind: 'permitted',
   number,
-  ttlsMaxS: letPass(permits),
+  ttlsMaxS: letPass(JSON.parse(permits)),
 })
 
 const optionsFor = (workerData: unknown, youngMb: number): WorkerOptions => ({

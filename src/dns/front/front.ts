@@ -61,7 +61,8 @@ const { bell, marks, limits }: FrontData = workerData
 const reactor = new Reactor(new Descriptors(marks), onFault)
 const places = new Map<Ip, [descriptor: number, counter: Counter][]>()
 const zone = new Zone()
-const permits = new Permits(zone, report)
+// What comes from several servers before there is nothing else to do goes together.
+const permits = new Permits(zone, report, resume => reactor.inLull({ resume, fail: () => {} }))
 const watched = new Watched(zone, report)
 const desk: Desk = {
   zone,

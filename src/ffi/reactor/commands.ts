@@ -26,6 +26,8 @@ export class Commands<Command> implements Source {
   readonly #port: MessagePort | null
   readonly #obey: (command: Command) => void
   readonly #count = new Uint8Array(8)
+  /** Of a bundle, it is looked for in its module each time. */
+  readonly #receive = receiveMessageOnPort
 
   constructor(port: MessagePort | null, obey: (command: Command) => void) {
     this.#port = port
@@ -40,7 +42,7 @@ export class Commands<Command> implements Source {
   /** Obeys what has been posted by now, whether the bell was heard or not. */
   take(): void {
     for (;;) {
-      const next = this.#port === null ? undefined : receiveMessageOnPort(this.#port)
+      const next = this.#port === null ? undefined : this.#receive(this.#port)
       if (next === undefined) return
       this.#obey(next.message)
     }

@@ -40,6 +40,9 @@ const MAX_TAG = (1 << TAG_BITS) - 1
 /** An idle loop looks up this often, for a process that ends in a hurry. */
 const LONGEST_WAIT_MS = 5_000
 
+/** How long what waits for a lull waits at most. */
+const LULL_MS = 1
+
 const { EINTR } = constants.errno
 
 /** The owner of descriptors. */
@@ -73,6 +76,7 @@ export class Reactor {
   readonly #sources: (Source | undefined)[] = []
   readonly #generations: number[] = []
   #again: Task[] = []
+  #later: { task: Task; by: number } | undefined
   #stopped = false
   #isNodes = false
 
@@ -125,6 +129,14 @@ export class Reactor {
     this.#again.push(task)
   }
 
+  /**
+   * Lets a task go on once nothing has happened that would have to be looked at first, or so much has that it waited for
+   * a millisecond. There is one such task at a time: another is that one.
+   */
+  inLull(task: Task): void {
+    this.#later ??= { task, by: performance.now() + LULL_MS }
+  }
+
   /** Does what may fail for one and must not for the others; what it throws is reported. */
   attempt(work: () => void): void {
     try {
@@ -162,15 +174,20 @@ export class Reactor {
 
   #turn(): void {
     this.now = performance.now()
-    const count = libc.epoll_wait(this.#epoll, this.#eventBytes, BATCH, this.#patience())
+    const patience = this.#patience()
+    const count = libc.epoll_wait(this.#epoll, this.#eventBytes, BATCH, patience)
     if (count < 0 && errno() !== EINTR) throw new SystemError('epoll_wait', errno())
-    if (count <= 0) this.letNode()
+    if (count <= 0 && patience > 0) this.letNode()
     this.now = performance.now()
     const again = this.#again
     if (again.length > 0) this.#again = []
     for (let i = 0; i < count; i++) this.#dispatch(i * EVENT_INTS)
     for (const task of again) this.#attempt(task)
     this.#wake()
+    const later = this.#later
+    if (later === undefined || (count > 0 && this.now < later.by)) return
+    this.#later = undefined
+    this.#attempt(later.task)
   }
 
   stop(): void {
@@ -178,7 +195,7 @@ export class Reactor {
   }
 
   #patience(): number {
-    if (this.#again.length > 0) return 0
+    if (this.#again.length > 0 || this.#later !== undefined) return 0
     return Math.max(0, Math.ceil(Math.min(this.timers.next - this.now, LONGEST_WAIT_MS)))
   }
 

@@ -10,7 +10,8 @@
  * zeros, no zone.
  */
 export function readAddress(text: string): Uint8Array | undefined {
-  const bytes = text.includes(':') ? readV6(text) : readV4(text)
+  if (!text.includes(':')) return readV4(text)
+  const bytes = readV6(text)
   return bytes === undefined ? undefined : Uint8Array.from(bytes)
 }
 
@@ -101,9 +102,16 @@ function longestZeros(groups: readonly number[]): { start: number; length: numbe
   return best
 }
 
-function readV4(text: string): number[] | undefined {
-  const octets = text.split('.').map(part => readNumber(part, 10, 3, 255))
-  return octets.length === 4 ? complete(octets) : undefined
+/** Of each address of each answer to a name, among others: so letter by letter, as isV4. */
+function readV4(text: string): Uint8Array | undefined {
+  if (!isV4(text, 0, text.length)) return undefined
+  const bytes = new Uint8Array(4)
+  for (let at = 0, octet = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === DOT) octet++
+    else bytes[octet] = (bytes[octet] ?? 0) * 10 + code - ZERO
+  }
+  return bytes
 }
 
 function readV6(text: string): number[] | undefined {
@@ -122,25 +130,27 @@ function readV6(text: string): number[] | undefined {
 function readGroups(text: string, withV4: boolean, length?: number): number[] | undefined {
   const parts = text === '' ? [] : text.split(':')
   const bytes = parts.map((part, index) => {
-    if (withV4 && index === parts.length - 1 && part.includes('.')) return readV4(part)
-    const group = readNumber(part, 16, 4, 0xffff)
+    if (withV4 && index === parts.length - 1 && part.includes('.')) {
+      const octets = readV4(part)
+      return octets && [...octets]
+    }
+    const group = readGroup(part)
     return group === undefined ? undefined : [group >> 8, group & 0xff]
   })
   const all = complete(bytes)?.flat()
   return length === undefined || all?.length === length ? all : undefined
 }
 
-/** Digits alone; decimal ones without a leading zero, since to some readers 010 is eight. */
-function readNumber(text: string, radix: 10 | 16, digits: number, most: number): number | undefined {
-  if (text.length === 0 || text.length > digits) return undefined
-  if (radix === 10 && text.length > 1 && text.startsWith('0')) return undefined
+/** Up to four digits. */
+function readGroup(text: string): number | undefined {
+  if (text.length === 0 || text.length > 4) return undefined
   let value = 0
   for (let at = 0; at < text.length; at++) {
     const digit = digitOf(text.charCodeAt(at))
-    if (digit < 0 || digit >= radix) return undefined
-    value = value * radix + digit
+    if (digit < 0) return undefined
+    value = value * 16 + digit
   }
-  return value <= most ? value : undefined
+  return value
 }
 
 /** -1 for what is no hexadecimal digit. */

@@ -92,12 +92,12 @@ function lackingOf(fills: readonly Fill[], now: number): Lacking[] {
   for (const { owner, elements, lastsS } of fills) {
     const until = memories.get(owner)?.until
     for (const [set, element] of elements) {
-      const text = `${set} ${Buffer.from(element.key).toString('latin1')}`
+      const text = `${set} ${String.fromCharCode(...element.key)}`
       if ((until?.get(text) ?? 0) >= now + 1_000 * lastsS) continue
       // Twice in a transaction it would be refused: what lasts longer counts.
-      const other = all.get(`${owner} ${text}`)
+      const other = all.get(owner + text)
       if (other === undefined || (other.element.timeoutS ?? 0) < (element.timeoutS ?? 0))
-        all.set(`${owner} ${text}`, { owner, set: `${set}-${owner}`, element, text })
+        all.set(owner + text, { owner, set: `${set}-${owner}`, element, text })
     }
   }
   return [...all.values()]

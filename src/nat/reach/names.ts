@@ -142,7 +142,7 @@ export class NamedReach {
     const count = Math.max(1, Math.floor(ELEMENTS_MAX / (pieces.length + 1)))
     return {
       elements: far.slice(0, count).flatMap(ip => elementsOf(ip, pieces, isWhole, timeoutS)),
-      near: each.filter(ip => !isElsewhere(ip)),
+      near: far.length === each.length ? [] : each.filter(ip => !far.includes(ip)),
       beyond: far.slice(count),
       lastsS: Math.min(ttlS, TTL_MAX_S) + MORE_S / 2,
     }
