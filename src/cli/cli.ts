@@ -12,7 +12,7 @@
  *     tsnet reconcile              puts back what others took away of all that
  *     tsnet doctor 8080            what is wrong between clients and an application, and what to do
  *     tsnet trace 8080             follows one real packet to a port, and says where it stops
- *     tsnet egress web             whom a container may reach, reached, and was denied
+ *     tsnet egress web             whom a container may reach, reached, and was denied; set, learn
  *     tsnet graph                  who is where, and who talks to whom
  *     tsnet events                 what happens, as it happens
  *     tsnet top                    what goes through ports and to containers, live

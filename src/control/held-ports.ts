@@ -7,7 +7,7 @@
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { isOfNames, permissionText } from '../model/address/reach.ts'
+import { isOfNames, type Permission, permissionText } from '../model/address/reach.ts'
 import { messageOf, TsnetError } from '../model/errors.ts'
 import { type Network, ownerTag } from '../model/network.ts'
 import { describeHostPorts } from '../model/port-mapping.ts'
@@ -97,12 +97,26 @@ async function attachWith(forPorts: (request: Attach[0]) => Promise<Held>, ...[r
 /** Names of a list lead nowhere while nobody tells them. @throws TsnetError `try-again` */
 function checkNeedsNobody({ network, reach = network.reach }: Attach[0]): void {
   const named = reach?.allow.find(isOfNames)
-  if (named === undefined) return
-  throw new TsnetError(
+  if (named !== undefined) throw untold(network.name, named)
+}
+
+const untold = (network: string, named: Permission): TsnetError =>
+  new TsnetError(
     'try-again',
-    `network ${network.name}: egress.allow has ${permissionText(named)}, and no daemon runs that would tell the name and let its addresses through`,
+    `network ${network}: egress.allow has ${permissionText(named)}, and no daemon runs that would tell the name and let its addresses through`,
     { details: 'start it: tsnet daemon; or allow addresses' },
   )
+
+/**
+ * Who tells names, as far as there is somebody.
+ * @param named a name of a list that needs somebody; he is started then
+ * @throws TsnetError `try-again`: one is needed, and none runs
+ */
+export async function holderOfNames(network: string, named: Permission | undefined): Promise<Held> {
+  if (named === undefined) return answering()
+  const held = await atHand({ ports: [], network: { name: network, names: {} } })
+  if (held === undefined) throw untold(network, named)
+  return held
 }
 
 /** One that dies or ends in between is followed by another, which is asked once more. */
@@ -142,7 +156,7 @@ const holderOf = (client: ControlClient): PortHolder & Disposable => ({
 const START_WITHIN_MS = 10_000
 
 /** The daemon, started where none runs. What keeps it from starting, or answering, is said, and is no error. */
-async function atHand(request: Attach[0]): Promise<Held> {
+async function atHand(request: Needing): Promise<Held> {
   const there = await running()
   try {
     there?.mustAnswer()
@@ -156,7 +170,12 @@ async function atHand(request: Attach[0]): Promise<Held> {
   }
 }
 
-const withoutDaemon = ({ ports, network: { name, names } }: Attach[0]): string[] => [
+/** What of a request needs a daemon. */
+interface Needing extends Pick<Attach[0], 'ports'> {
+  network: { name: string; names?: object }
+}
+
+const withoutDaemon = ({ ports, network: { name, names } }: Needing): string[] => [
   ...(ports.length > 0
     ? [`port ${ports.map(describeHostPorts).join(', ')} does not answer on 127.0.0.1 and ::1 of this host`]
     : []),

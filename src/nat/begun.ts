@@ -19,6 +19,8 @@ const NAMES = new Map<number, string>([
   [58, 'ipv6-icmp'],
 ])
 
+export const nameOfProtocol = (number: number): string => NAMES.get(number) ?? String(number)
+
 /** Answered or not. What a bridge hands from port to port is not among them. @throws NetlinkError */
 export function listBegun(address: Ip): Begun[] {
   if (!isTracking()) return []
@@ -26,7 +28,6 @@ export function listBegun(address: Ip): Begun[] {
   return listTracked(netfilterHere(), wanted).flatMap(({ original }) => {
     const { source, destination: to, protocol, destinationPort: port } = original
     if (source !== address || to === undefined || protocol === undefined) return []
-    const name = NAMES.get(protocol) ?? String(protocol)
-    return [{ to, protocol: name, ...(port !== undefined && { port }) }]
+    return [{ to, protocol: nameOfProtocol(protocol), ...(port !== undefined && { port }) }]
   })
 }

@@ -197,13 +197,16 @@ export interface Tracked {
 
 /** @param matches chooses again, for kernels that know no filters */
 export function forgetListed(nl: Netlink, wanted: Selection, matches: (tracked: Tracked) => boolean): void {
-  for (const { name, ...tracked } of listTracked(nl, wanted)) {
-    if (!matches(tracked)) continue
-    try {
-      nl.change({ equivalent: 'conntrack -D', type: IPCTNL_MSG_CT_DELETE, payload: [name] })
-    } catch (thrown) {
-      if (!hasCode(thrown, 'ENOENT')) throw thrown // it has ended by itself
-    }
+  for (const { name, ...tracked } of listTracked(nl, wanted))
+    if (matches(tracked)) forgetTracked(nl, { name })
+}
+
+/** Forgets one of listTracked. */
+export function forgetTracked(nl: Netlink, { name }: { name: Uint8Array }): void {
+  try {
+    nl.change({ equivalent: 'conntrack -D', type: IPCTNL_MSG_CT_DELETE, payload: [name] })
+  } catch (thrown) {
+    if (!hasCode(thrown, 'ENOENT')) throw thrown // it has ended by itself
   }
 }
 

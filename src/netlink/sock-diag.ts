@@ -167,6 +167,33 @@ export function readSocket(bytes: Uint8Array, family: Family): TcpSocket {
   return { family, destinationPort, id: header.id, ...(stored !== undefined && { stored }) }
 }
 
+/** INET_DIAG_NOCOOKIE: whichever socket has these addresses and ports. */
+const ANY_COOKIE = (1n << 64n) - 1n
+
+/** A connection by its addresses and ports, as far as its own namespace has it. */
+export function connectionOf(
+  [source, sourcePort]: readonly [Ip, number],
+  [destination, destinationPort]: readonly [Ip, number],
+): TcpSocket {
+  const place = (ip: Ip) => {
+    const bytes = new Uint8Array(16)
+    bytes.set(bytesOf(ip))
+    return { bytes }
+  }
+  return {
+    family: familyOf(source),
+    destinationPort,
+    id: {
+      sourcePort,
+      destinationPort,
+      source: place(source),
+      destination: place(destination),
+      index: 0,
+      cookie: ANY_COOKIE,
+    },
+  }
+}
+
 /**
  * Ends a connection: whoever has it gets ECONNABORTED, and its peer a reset.
  * @returns false where it had ended already

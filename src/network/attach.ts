@@ -33,14 +33,14 @@ import { placedHere } from './addresses.ts'
 import { buildDropIn } from './bridge-role/bridge-role.ts'
 import { build } from './build.ts'
 import type { Context } from './context.ts'
-import { reachHere } from './reach/reach.ts'
+import { reachAsked } from './reach/reach.ts'
 import { takeDownEntry } from './take-down.ts'
 
 /** @throws TsnetError; the host is then as it was before */
 export async function attach(asked: AttachRequest, context: Context = {}): Promise<Attachment> {
   const { reach: _, ...rest } = asked
   const { network, peers } = placedHere(asked.network)
-  const request = { ...rest, network, ...present({ peers, reach: reachHere(asked, context) }) }
+  const request = { ...rest, network, ...present({ peers, reach: reachAsked(asked, context) }) }
   const { containerId, ifname } = request
   checkBridgeOptions(network.bridge, network.ipam.kind !== 'none')
   checkEgress(network)

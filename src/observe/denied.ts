@@ -9,8 +9,8 @@ import type { Seen } from './seen.ts'
 /** Packets by owner, of those that have a list. The kernel is asked for these alone. */
 export function deniedOf(attached: readonly Seen[]): Map<string, number> {
   const denied = new Map<string, number>()
-  for (const { owner, hasList } of attached) {
-    const count = hasList ? droppedOf(owner) : undefined
+  for (const { owner, list } of attached) {
+    const count = list === undefined ? undefined : droppedOf(owner)
     if (count !== undefined) denied.set(owner, count)
   }
   return denied

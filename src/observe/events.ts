@@ -21,6 +21,7 @@ import {
   ofFound,
   ofHandOver,
   ofHeld,
+  ofList,
   ofPassedOn,
   ofPublication,
   type Told,
@@ -146,7 +147,10 @@ export class Events {
     this.#seen = now
     const isSame = (seen: Seen) => before.get(seen.owner)?.createdAt === now.get(seen.owner)?.createdAt
     for (const seen of before.values()) if (!isSame(seen)) this.#tell(ofAttachment('detach', seen))
-    for (const seen of now.values()) if (!isSame(seen)) this.#tell(ofAttachment('attach', seen))
+    for (const seen of now.values()) {
+      if (!isSame(seen)) this.#tell(ofAttachment('attach', seen))
+      else if (before.get(seen.owner)?.list?.digest !== seen.list?.digest) this.#tell(ofList(seen))
+    }
   }
 
   #lookAtCounters(): void {

@@ -2,6 +2,7 @@
  * What happens, as plain values: what whoever listens is told, one object each, and each with the fields that it needs.
  *
  *     attach, detach          a container came to a network, or left it
+ *     egress                  it may reach others than before: some of the entries, and how many there are
  *     publish, unpublish      a port of the host began to lead somewhere, or ended
  *     moved                   it leads to somebody else, or to the same container, restarted; `from` says whom it led to
  *     waiting, serving        something is in its way, or nothing is any more
@@ -26,11 +27,12 @@ import {
 } from '../model/publication/publication.ts'
 import type { Found } from '../network/reconcile/reconcile.ts'
 import type { PortCounts } from './counters.ts'
-import type { Seen } from './seen.ts'
+import { type Seen, WHAT_MAX } from './seen.ts'
 
 export const EVENTS = [
   'attach',
   'detach',
+  'egress',
   'publish',
   'unpublish',
   'moved',
@@ -174,6 +176,17 @@ export const ofCount = (
   why?: string,
 ): Told => happened(event, { id, containers, ...portOf(port), ...present({ network, reverse, why }), number })
 
+/** Whom it may reach from now on. */
+export const ofList = (seen: Seen): Told =>
+  happened('egress', {
+    id: seen.owner,
+    containers: [namedOf(seen)],
+    network: seen.network,
+    ifname: seen.ifname,
+    what: seen.list?.entries ?? ['everybody'],
+    ...present({ number: seen.list?.number }),
+  })
+
 /** @param entries that would allow it */
 export const ofDenied = (seen: Seen, number: number, entries: readonly string[]): Told =>
   happened('denied', {
@@ -184,9 +197,6 @@ export const ofDenied = (seen: Seen, number: number, entries: readonly string[])
     what: entries.slice(0, WHAT_MAX),
     number,
   })
-
-/** Of what is told of one subject at most; `number` says how many there are. */
-const WHAT_MAX = 10
 
 /** What was found of one subject, all with one outcome. */
 export function ofFound(subject: string, found: readonly Found[]): Told {

@@ -1,16 +1,10 @@
 /** Names in the list of a container, against what it tries. */
 
-import { once } from 'node:events'
-import { Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { type Namespace, waitFor } from 'tsnet/lab'
-import { libc } from '../../src/ffi/ffi.ts'
-import { sockaddr } from '../../src/ffi/sockaddr.ts'
-import { parseIp } from '../../src/model/address/address.ts'
-import { askUdp, openSocket } from '../support/dns.ts'
+import { askUdp } from '../support/dns.ts'
 import { dataOf, NAMES } from '../support/names.ts'
-import { answering, arrives } from '../support/reach.ts'
+import { answering, arrives, hold } from '../support/reach.ts'
 import {
   ADDRESSES,
   EDGE,
@@ -110,24 +104,6 @@ for (const backend of BACKENDS) {
     await daemon.stop()
     t.strictSame(await scene.residue(line => !/^socket client /.test(line)), [])
   })
-}
-
-/** A connection that is held, and who answers a line of it. */
-function hold(from: Namespace, to: string, port: number) {
-  const fd = openSocket(from, 'tcp', to.includes(':') ? '::' : '0.0.0.0', 0)
-  const address = sockaddr(parseIp(to), port)
-  // It is on its way then.
-  libc.connect(fd, address, address.length)
-  const socket = new Socket({ fd })
-  socket.on('error', () => {})
-  return {
-    said: async (): Promise<string> => {
-      const heard = once(socket, 'data').then(([data]) => JSON.parse(String(data)).place as string)
-      socket.write('hello\n')
-      return await Promise.race([heard, sleep(5_000, 'nobody', { ref: false })])
-    },
-    [Symbol.dispose]: () => void socket.destroy(),
-  }
 }
 
 const ask = async (from: Namespace, name: string, family: 4 | 6 = 4): Promise<unknown> =>

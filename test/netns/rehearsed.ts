@@ -58,6 +58,11 @@ const STEPS = [
     ],
   },
   {
+    words: ['egress', 'set', 'netns:a', '192.0.2.7:443'],
+    rehearsed: /^would let a eth0 front reach 192\.0\.2\.7:443\/tcp\n$/,
+    told: [/^\[#\] nft .*tsnet-reach/m],
+  },
+  {
     words: ['publish', '8080:80', 'netns:a'],
     rehearsed: /^would publish \*:8080\/tcp -> netns:a:80\n$/,
     told: [],

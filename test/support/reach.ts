@@ -1,6 +1,13 @@
 /** Who answers at an address. */
 
+import { once } from 'node:events'
+import { Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type AskOptions, type Place, waitFor } from 'tsnet/lab'
+import { libc } from '../../src/ffi/ffi.ts'
+import { sockaddr } from '../../src/ffi/sockaddr.ts'
+import { parseIp } from '../../src/model/address/address.ts'
+import { openSocket } from './dns.ts'
 
 type Question = [transport: 'tcp' | 'udp', to: string, port: number]
 
@@ -36,4 +43,29 @@ export async function arrives(
   )
   await asked
   return arrived
+}
+
+/** A connection that is held, and who answers a line of it. */
+export function hold(from: Parameters<typeof openSocket>[0], to: string, port: number) {
+  const fd = openSocket(from, 'tcp', to.includes(':') ? '::' : '0.0.0.0', 0)
+  const address = sockaddr(parseIp(to), port)
+  // It is on its way then.
+  libc.connect(fd, address, address.length)
+  const socket = new Socket({ fd })
+  let error: string | undefined
+  socket.on('error', ({ message }) => {
+    error = message
+  })
+  return {
+    /** What it ended with. */
+    get error() {
+      return error
+    },
+    said: async (): Promise<string> => {
+      const heard = once(socket, 'data').then(([data]) => JSON.parse(String(data)).place as string)
+      socket.write('hello\n')
+      return await Promise.race([heard, sleep(5_000, 'nobody', { ref: false })])
+    },
+    [Symbol.dispose]: () => void socket.destroy(),
+  }
 }

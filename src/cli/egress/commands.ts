@@ -1,13 +1,14 @@
 /** The commands `tsnet egress …`, with their arguments and options. */
 
-import { addListOptions, type Command } from '../command.ts'
+import { addDoing, addListOptions, type Command, type Doing } from '../command.ts'
 import type { ListOptions } from '../listing/listing.ts'
 import type { Terminal } from '../terminal.ts'
+import type { SetOptions } from './set.ts'
 
 export function addEgress(program: Command, terminal: Terminal): void {
   const group = program
     .command('egress')
-    .description('say whom a container may reach, whom it reached, and whom it tried to')
+    .description('say or change whom a container may reach, and say whom it reached, and tried to')
   addListOptions(
     group
       .command('ls', { isDefault: true })
@@ -27,5 +28,19 @@ export function addEgress(program: Command, terminal: Terminal): void {
     .action(async (word: string, options: { for?: string; json?: true }) => {
       const { learn } = await import('./learn.ts')
       await learn(terminal, word, { until: options.for, json: options.json === true })
+    })
+  addDoing(group.command('set'))
+    .description('give a container that lives another list of whom it may reach')
+    .argument('<container>', 'as publish takes it, or as its network calls it')
+    .argument('[entries...]', 'whom it may reach; or deny for nobody, open for everybody')
+    .option('--deny', 'nobody')
+    .option('--open', 'everybody')
+    .option('--network <name>', 'where it is on several')
+    .option('--interface <name>', 'where it has several')
+    .option('--conf-dir <folder>', 'where network lists are')
+    .option('--json', 'print it as JSON')
+    .action(async (word: string, entries: string[], options: SetOptions & Doing) => {
+      const { set } = await import('./set.ts')
+      await set(terminal, word, entries, options)
     })
 }

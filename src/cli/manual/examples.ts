@@ -72,6 +72,10 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { words: 'egress learn web --for 10m', does: 'an entry a line, once ten minutes are over' },
     { words: 'egress learn web --json', does: 'until Ctrl-C; to be pasted as egress.allow' },
   ],
+  'egress set': [
+    { words: 'egress set web 192.0.2.7:5432 dns', does: 'from now on these, and nobody else' },
+    { words: 'egress set web --deny --dry-run', does: 'only say what of its connections would end' },
+  ],
   'egress ls': [
     {
       words: 'egress ls web',

@@ -57,6 +57,11 @@ export const VALUES: Readonly<Record<string, Values>> = {
   },
   'egress learn': { defaults: { '--for': 'until it is ended' }, words: ['attached'] },
   'egress ls': { defaults: LISTED, words: ['attached'] },
+  'egress set': {
+    defaults: { ...CONF_DIR, '--network': 'the only one', '--interface': 'the only one' },
+    words: ['attached'],
+    values: { '--network': 'networks' },
+  },
   events: { defaults: LISTED },
   top: { defaults: { '--interval': '2s' } },
   graph: { defaults: { '--port': 'any that is free', '--all': 'those that most is going on with' } },

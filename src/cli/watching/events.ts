@@ -75,6 +75,11 @@ function wordsOf({ event, about }: Told): string {
     const more = others.length > 0 ? ` and ${others.length} more` : ''
     return `${names(containers)} (${network} ${ifname}) ${first ?? 'somebody'}${more}, ${number} packets`
   }
+  if (event === 'egress') {
+    const [first = 'nobody', ...others] = what
+    const more = Math.max(others.length, (number ?? 1) - 1)
+    return `${names(containers)} (${network} ${ifname}) may reach ${first}${more > 0 ? ` and ${more} more` : ''}`
+  }
   if (event === 'reconciled') {
     const [first = ''] = what
     const more = (number ?? 1) - 1

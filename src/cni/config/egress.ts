@@ -3,7 +3,7 @@
 import { type Family, familyOf, type Ip, isLoopback, isUnspecified } from '../../model/address/address.ts'
 import { isLinkLocal } from '../../model/address/host.ts'
 import { isHostName } from '../../model/address/host-name.ts'
-import { type AskedReach, isOfNames, readEntry } from '../../model/address/reach.ts'
+import { type AskedReach, lackOf, readEntry } from '../../model/address/reach.ts'
 import type { EgressOptions } from '../../model/hosts/hosts.ts'
 import type { Json } from '../../model/json/json.ts'
 import { readIp } from '../../model/json/values.ts'
@@ -71,12 +71,8 @@ export function readAllow(
   const allow = place.list().map(each => {
     const read = readEntry(each.text() ?? each.refuse('is empty'))
     if (typeof read === 'string') return each.refuse(read)
-    if (read.to === 'dns' && names === undefined)
-      each.refuse('is the name service of the network, which has none: see "names"')
-    if (isOfNames(read) && (names === undefined || names.forward === false))
-      each.refuse(
-        `is a name, and the network's name service ${names === undefined ? 'is not there' : 'asks nobody else'}: see "names"`,
-      )
+    const lack = lackOf(read, names)
+    if (lack !== undefined) each.refuse(lack)
     return read
   })
   if (ipam.kind === 'none') place.refuse('cannot be without an ipam section', 'unsupported-field')

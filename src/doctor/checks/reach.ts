@@ -29,7 +29,7 @@ function deniedTo(each: Attached): Found[] {
       on: called(each),
       what: `denied by egress: ${denied.slice(0, TOLD).map(wordsOf).join(', ')}${more > 0 ? `, and ${more} more` : ''}`,
       why: 'its list does not have it, so what the container sends there is dropped, and its connections wait in vain',
-      cure: `if it should reach that, ${told.join(', ')} in egress.allow, then attach it anew; tsnet egress ${attachment.aliases.at(-1) ?? attachment.containerId} tells all${warning}`,
+      cure: `if it should reach that, ${told.join(', ')} in egress.allow, then attach it anew, or in its own list: tsnet egress set; tsnet egress ${attachment.aliases.at(-1) ?? attachment.containerId} tells all${warning}`,
     },
   ]
 }

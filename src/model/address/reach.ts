@@ -182,6 +182,18 @@ function placeOf(
   }
 }
 
+/**
+ * What keeps an entry from meaning anything on a network, to be said behind its text; undefined: nothing does.
+ * @param names of its name service; absent: it has none
+ */
+export function lackOf(entry: Entry, names: { forward?: boolean } | undefined): string | undefined {
+  if (entry.to === 'dns' && names === undefined)
+    return 'is the name service of the network, which has none: see "names"'
+  if (isOfNames(entry) && (names === undefined || names.forward === false))
+    return `is a name, and the network's name service ${names === undefined ? 'is not there' : 'asks nobody else'}: see "names"`
+  return undefined
+}
+
 /** As readEntry takes it. */
 export function permissionText({ to, service, network }: Entry): string {
   const place =

@@ -81,6 +81,9 @@ export const setNames = (owner: string): string[] => [
   ...refusedSets(owner).map(({ plan }) => plan.name),
 ]
 
+/** True for one of setNames that fills as names are told. */
+export const isOfNamesSet = (name: string): boolean => /^(named|ports|kept)[46]-/.test(name)
+
 /** @throws TsnetError `internal` */
 export function chainOf(owner: string): string {
   if (isOwnerTag(owner)) return `list-${owner}`

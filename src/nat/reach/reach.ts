@@ -22,6 +22,8 @@
  * bridged has none (few kernels have CONFIG_NF_CONNTRACK_BRIDGE): TCP that begins nothing, echo replies and errors pass there,
  * UDP to a neighbour has to be allowed.
  *
+ * Changed. A list takes the place of another in one transaction, and what has no permission any more ends (ending.ts).
+ *
  * Names (names.ts, fill.ts). An entry may be a name: its addresses are those that the network's name service told the container.
  * Seen (refused.ts, seen.ts). Each entry counts the packets that it let through, and what is dropped is remembered for a while.
  *
@@ -65,6 +67,7 @@ import {
   chainOf,
   DENIED,
   entriesOf,
+  isOfNamesSet,
   planReach,
   type ReachGuard,
   setNames,
@@ -80,9 +83,11 @@ const ATTEMPTS = 10
 
 /**
  * Installs a list, in place of an older one of the same owner.
+ * @param options `keepsNames`: those of the older one are the same, in the same order: what was told of them stays, and who is
+ *   connected by them
  * @throws TsnetError `missing` where the kernel has no nf_tables, or not what a list needs; `invalid-config`; `kernel`
  */
-export function installReach(guard: ReachGuard): void {
+export function installReach(guard: ReachGuard, { keepsNames = false } = {}): void {
   if (!hasNfTables()) throw missingNfTables()
   const nl = netfilterHere()
   const plans = planReach(guard)
@@ -90,7 +95,7 @@ export function installReach(guard: ReachGuard): void {
   for (let attempt = 1; ; attempt++) {
     const tx = new Transaction()
     for (const base of BASE) if (faultsOfBase(nl, base).length > 0) addBase(tx, base)
-    removeLists(nl, tx, guard.owner, guard)
+    removeLists(nl, tx, guard.owner, { guard, keepsNames })
     addLists(tx, plans)
     const denial = tx.commit(nl)
     if (denial === undefined) return
@@ -126,8 +131,16 @@ function removeIfUnused(nl: Netlink): void {
   tx.commit(nl, now)
 }
 
-/** What an owner has in both tables, whatever of it is there. @param guard absent: all elements are looked through */
-function removeLists(nl: Netlink, tx: Transaction, owner: string, guard?: ReachGuard): void {
+/**
+ * What an owner has in both tables, whatever of it is there.
+ * @param options `guard` absent: all elements are looked through; `keepsNames`: but for the sets of names
+ */
+function removeLists(
+  nl: Netlink,
+  tx: Transaction,
+  owner: string,
+  { guard, keepsNames = false }: { guard?: ReachGuard; keepsNames?: boolean } = {},
+): void {
   const chain = chainOf(owner)
   const known = guard && entriesOf(guard)
   for (const [i, table] of TABLES.entries()) {
@@ -139,7 +152,8 @@ function removeLists(nl: Netlink, tx: Transaction, owner: string, guard?: ReachG
     const own = entries.filter(({ verdict }) => verdict?.chain === chain)
     if (own.length > 0) tx.deleteElements(table, CONTAINERS, own)
     tx.deleteChain(table, chain)
-    for (const name of setNames(owner)) if (findSet(nl, table, name) !== undefined) tx.deleteSet(table, name)
+    const sets = setNames(owner).filter(name => !(keepsNames && isOfNamesSet(name)))
+    for (const name of sets) if (findSet(nl, table, name) !== undefined) tx.deleteSet(table, name)
   }
 }
 

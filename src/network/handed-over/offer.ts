@@ -12,7 +12,7 @@ import { readEntry, whileLocked } from '../../records/records.ts'
 import { placedHere } from '../addresses.ts'
 import { build } from '../build.ts'
 import type { Context } from '../context.ts'
-import { reachHere } from '../reach/reach.ts'
+import { reachAsked } from '../reach/reach.ts'
 import { takeDownEntry } from '../take-down.ts'
 
 /** An attachment whose container is in no namespace that anybody knows yet. */
@@ -36,7 +36,7 @@ export async function offer(asked: OfferRequest, context: Context = {}): Promise
       'unsupported-field',
       `network ${network.name}: its addresses are given by another plugin, which needs a container that runs already`,
     )
-  const reach = reachHere(asked, context)
+  const reach = reachAsked(asked, context)
   const request = { ...rest, netns: NOWHERE.path, ports: [], network, ...present({ peers, reach }) }
   checkBridgeOptions(network.bridge, network.ipam.kind !== 'none')
   checkEgress(network)

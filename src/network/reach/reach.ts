@@ -1,5 +1,8 @@
 /**
- * Networks that a list has, as their subnets.
+ * Whom a container may reach: from its list as it was written to what is written down and in the kernel, when it is attached
+ * (here) and while it lives (change.ts).
+ *
+ * A network is its subnets.
  *
  *     network:back ─▶ the network that asks itself, by its own configuration
  *                  ─▶ a list in the folder of networks, then in those that runtimes are told to use
@@ -11,6 +14,7 @@
 
 import type { Cidr } from '../../model/address/address.ts'
 import {
+  type AskedReach,
   isOfNetwork,
   type NetworkEntry,
   type Permission,
@@ -21,6 +25,7 @@ import { TsnetError } from '../../model/errors.ts'
 import { shown } from '../../model/json/shown.ts'
 import { didYouMean } from '../../model/nearest.ts'
 import type { AttachRequest, Network } from '../../model/network.ts'
+import { present } from '../../model/present.ts'
 import { warn } from '../../ports/foreign-rules.ts'
 import { CONF_DIR, listNetworks } from '../../runtime/conflist.ts'
 import { netavarkNetworks, networkFolders, subnetsOf } from '../../runtime/network-folders.ts'
@@ -38,23 +43,30 @@ interface NetworkPlace extends Allowable {
   isGuarded: boolean
 }
 
+/** The list that a request asks for, its own or its network's, with what of this host it needs. @throws as reachHere */
+export const reachAsked = (
+  { network, containerId, reach = network.reach }: Pick<AttachRequest, 'network' | 'containerId' | 'reach'>,
+  { confDir }: Pick<Context, 'confDir'>,
+): Reach | undefined =>
+  reach && reachHere(reach, { ...placeOf(network), containerId, ...present({ confDir }) })
+
 /**
- * The list of whom a container may reach, its own or its network's, with the subnets of the networks that it has. Warns of
- * those whose containers are guarded: a list lets packets leave, and nobody in.
+ * A list with the subnets of the networks that it has. Warns of those whose containers are guarded: a list lets packets leave,
+ * and nobody in.
+ * @param asking whose it is: a container of a network
  * @throws TsnetError `invalid-config`: there is no such network, or nobody knows its subnets
  */
 export function reachHere(
-  { network, containerId, reach = network.reach }: Pick<AttachRequest, 'network' | 'containerId' | 'reach'>,
-  { confDir }: Pick<Context, 'confDir'>,
-): Reach | undefined {
-  if (reach === undefined) return undefined
-  const networks = reach.allow.some(isOfNetwork) ? [placeOf(network), ...networksIn(confDir)] : []
-  const allow = reach.allow.flatMap(each => (isOfNetwork(each) ? permissionsOf(each, networks) : [each]))
-  const named = new Set(allow.flatMap(each => each.network ?? []))
-  named.delete(network.name)
-  for (const name of named)
+  { allow: asked }: AskedReach,
+  { containerId, confDir, name: own, subnets }: Allowable & { containerId: string; confDir?: string },
+): Reach {
+  const networks = asked.some(isOfNetwork)
+    ? [{ name: own, subnets, isGuarded: false }, ...networksIn(confDir)]
+    : []
+  const allow = asked.flatMap(each => (isOfNetwork(each) ? permissionsOf(each, networks) : [each]))
+  for (const name of new Set(allow.flatMap(each => each.network ?? [])))
     if (networks.find(each => each.name === name)?.isGuarded)
-      warn(`container ${containerId} on network ${network.name}`, guardedText(name))
+      warn(`container ${containerId} on network ${own}`, guardedText(name))
   return { allow }
 }
 
@@ -87,7 +99,7 @@ export function permissionsOf(entry: NetworkEntry, networks: readonly Allowable[
 }
 
 /** What a network is to lists of its own containers. */
-const placeOf = ({ name, ipam, hosts, allowDirectRouting }: Network): NetworkPlace => ({
+const placeOf = ({ name, ipam, hosts }: Network): Allowable => ({
   name,
   subnets:
     hosts !== undefined
@@ -97,7 +109,6 @@ const placeOf = ({ name, ipam, hosts, allowDirectRouting }: Network): NetworkPla
         : ipam.kind === 'delegated'
           ? subnetsOf(ipam.delegation.config)
           : [],
-  isGuarded: !allowDirectRouting,
 })
 
 function networksIn(confDir: string = CONF_DIR): NetworkPlace[] {

@@ -8,7 +8,7 @@
 
 import { checkNetworkName } from '../../cni/config/names.ts'
 import { familyOf, type Ip } from '../../model/address/address.ts'
-import { permissionText, readEntry } from '../../model/address/reach.ts'
+import { type Entry, permissionText, readEntry } from '../../model/address/reach.ts'
 import { parseInterfaceName } from '../../model/interface-name.ts'
 import { shown } from '../../model/json/shown.ts'
 import type { AddressRange, Route } from '../../model/network.ts'
@@ -156,14 +156,17 @@ function refuseTogether(words: NetworkWords): void {
  * @returns entries as `egress.allow` has them
  * @throws TsnetError `invalid-environment`
  */
-export function readAllowed(texts: readonly string[]): string[] {
+export const readAllowed = (texts: readonly string[]): string[] => readEntries(texts).map(permissionText)
+
+/** As readAllowed. @param option by what they were said */
+export function readEntries(texts: readonly string[], option = '--egress'): Entry[] {
   if (texts.length === 1 && texts[0] === 'deny') return []
   return texts.map(text => {
     if (text === 'deny')
-      throw refuse('--egress deny allows nobody, so there is nothing for another --egress to say')
+      throw refuse(`${option} deny allows nobody, so there is nothing for another entry to say`)
     const read = readEntry(text)
-    if (typeof read === 'string') throw refuse(`--egress: ${shown(text)} ${read}`)
-    return permissionText(read)
+    if (typeof read === 'string') throw refuse(`${option}: ${shown(text)} ${read}`)
+    return read
   })
 }
 
