@@ -9,7 +9,7 @@ import { ip } from '../sandbox.ts'
 /** Whom all name servers ask for names of others. */
 export const UPSTREAM = '10.99.0.1'
 
-const ENV = { TSNET_RUN_DIR: '/run/tsnet-daemon', TSNET_DAEMON: 'on', PATH: process.env.PATH ?? '' }
+export const ENV = { TSNET_RUN_DIR: '/run/tsnet-daemon', TSNET_DAEMON: 'on', PATH: process.env.PATH ?? '' }
 const PAUSE_MS = 10
 
 export const startOurs = (): Promise<Daemon> => startDaemon(ENV)
@@ -27,7 +27,13 @@ export const networkOf = (n: number, names: boolean): object => ({
   ipam: { type: 'host-local', ranges: [[{ subnet: `10.9${n}.0.0/16` }]] },
 })
 
-export const callOf = (command: 'ADD' | 'DEL', id: string, netns: string, network: object): Step => ({
+/** CHECK is given what ADD said before it in the same plan. */
+export const callOf = (
+  command: 'ADD' | 'CHECK' | 'DEL',
+  id: string,
+  netns: string,
+  network: object,
+): Step => ({
   run: {
     name: `${command}-${id}`,
     command: [resolve('dist/bin/tsnet')],
@@ -39,7 +45,10 @@ export const callOf = (command: 'ADD' | 'DEL', id: string, netns: string, networ
       CNI_NETNS: `/run/netns/${netns}`,
       CNI_PATH: resolve('dist/bin'),
     },
-    stdin: [JSON.stringify(network)],
+    stdin:
+      command === 'CHECK'
+        ? [JSON.stringify(network).slice(0, -1), ',"prevResult":', { answerOf: `ADD-${id}` }, '}']
+        : [JSON.stringify(network)],
   },
 })
 

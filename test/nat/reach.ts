@@ -11,9 +11,11 @@ import {
   type Permission,
   readEntry,
 } from '../../src/model/address/reach.ts'
+import { belongingsIn, belongingsText } from '../../src/nat/reach/belongings.ts'
 import { NamedReach } from '../../src/nat/reach/names.ts'
 import { planReach, type ReachGuard, type TablePlan } from '../../src/nat/reach/plan.ts'
 import { type Allowed, allowedOf, type Range } from '../../src/nat/reach/ranges.ts'
+import { keyBytes } from '../../src/netfilter/set-types.ts'
 
 const permission = (text: string): Permission => {
   const read = readEntry(text)
@@ -230,4 +232,19 @@ t.test('ten thousand names are found as one, and too many different ports are re
   t.equal(entries?.elements.length, 1)
   const ports = Array.from({ length: 2_000 }, (_, i) => `n${i}.example.org:${2 * i + 1}`)
   t.throws(() => planReach(guard(ports)), { code: 'invalid-config', message: /different ports/ })
+})
+
+t.test('the comment of a chain says what is of its list, where there is room', async t => {
+  const type = 'ifname . ether_addr'
+  const names = ['to4-0123456789abcdef', 'at4-0123456789abcdef']
+  const keys = ['"br0" . 02:00:00:00:00:02', '"br0.7" . 02:00:00:00:00:02']
+  const text = belongingsText({ keys, sets: names.slice(0, 1) })
+  t.equal(text, `${keys.join(', ')}; to4`)
+  t.strictSame(belongingsIn(text, type, names), {
+    keys: keys.map(each => keyBytes(type, each)),
+    sets: names.slice(0, 1),
+  })
+  t.equal(belongingsText({ keys: [...keys, ...keys, ...keys], sets: names }), undefined)
+  for (const other of [undefined, '', 'a list', 'br0; to4', '"br0" . 02:00:00:00:00:0g; to4'])
+    t.equal(belongingsIn(other, type, names), undefined)
 })

@@ -87,7 +87,21 @@ export const familyOf = (address: HostIp | Cidr): Family => (address.includes(':
 
 /** The address as a number, network byte order read as big endian. */
 export function numberOf(ip: Ip): bigint {
-  return bytesOf(ip).reduce((value, byte) => (value << 8n) | BigInt(byte), 0n)
+  const { buffer, length } = bytesOf(ip)
+  const view = new DataView(buffer)
+  if (length === 4) return BigInt(view.getUint32(0))
+  return (view.getBigUint64(0) << 64n) | view.getBigUint64(8)
+}
+
+/** The bytes of the address with this value, which is one of the family's. */
+export function bytesAt(value: bigint, family: Family): Uint8Array {
+  const view = new DataView(new ArrayBuffer(bitsOf(family) / 8))
+  if (family === 4) view.setUint32(0, Number(value))
+  else {
+    view.setBigUint64(0, value >> 64n)
+    view.setBigUint64(8, BigInt.asUintN(64, value))
+  }
+  return new Uint8Array(view.buffer)
 }
 
 /** The address with this value. @throws RangeError outside the family's range */
@@ -95,9 +109,7 @@ export function ipAt(value: bigint, family: Family): Ip {
   if (value < 0n || value >> BigInt(bitsOf(family)) !== 0n) {
     throw new RangeError(`${value} is not an IPv${family} address`)
   }
-  return family === 4
-    ? ipFromBytes(Uint8Array.from([24n, 16n, 8n, 0n], shift => Number((value >> shift) & 0xffn)))
-    : parseIp(new IPv6(value).toString())
+  return family === 4 ? ipFromBytes(bytesAt(value, family)) : parseIp(new IPv6(value).toString())
 }
 
 /** The address as 4 or 16 bytes, network byte order. */
@@ -127,9 +139,18 @@ export function lastOf(cidr: Cidr): Ip {
   return ipAt(numberOf(ipOf(cidr)) | hostMask(cidr), familyOf(cidr))
 }
 
-export function contains(cidr: Cidr, ip: Ip): boolean {
-  if (familyOf(cidr) !== familyOf(ip)) return false
-  return (numberOf(ip) | hostMask(cidr)) === (numberOf(ipOf(cidr)) | hostMask(cidr))
+export const contains = (cidr: Cidr, ip: Ip): boolean => within(cidr)(bytesOf(ip))
+
+/** The same for many: whether an address, as bytes, is in the prefix. */
+export function within(cidr: Cidr): (bytes: Uint8Array) => boolean {
+  const [network, length] = [bytesOf(ipOf(cidr)), lengthOf(cidr)]
+  const whole = length >> 3
+  const mask = (0xff00 >> (length & 7)) & 0xff
+  return bytes => {
+    if (bytes.length !== network.length) return false
+    for (let i = 0; i < whole; i++) if (bytes[i] !== network[i]) return false
+    return (((bytes[whole] ?? 0) ^ (network[whole] ?? 0)) & mask) === 0
+  }
 }
 
 export const overlaps = (a: Cidr, b: Cidr): boolean =>

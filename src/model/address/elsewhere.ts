@@ -1,6 +1,6 @@
 /** Addresses that a name of the world does not lead to: whoever answers for it would choose among what is near. */
 
-import { bytesOf, type Cidr, type Ip, ipOf, lengthOf, parseCidr } from './address.ts'
+import { bytesOf, type Cidr, type Ip, parseCidr, within } from './address.ts'
 import { FLOOR } from './reach.ts'
 
 /** Source: the IANA registries of special-purpose addresses, where they are not globally reachable, and of multicast. */
@@ -32,18 +32,7 @@ const TRANSLATED: readonly [prefix: Cidr, at: number][] = [
   [parseCidr('2002::/16'), 2],
 ]
 
-/** Whether an address, as bytes, is in a prefix: each address of each answer is asked so of all of them. */
-function within(cidr: Cidr): (bytes: Uint8Array) => boolean {
-  const [network, length] = [bytesOf(ipOf(cidr)), lengthOf(cidr)]
-  const whole = length >> 3
-  const mask = (0xff00 >> (length & 7)) & 0xff
-  return bytes => {
-    if (bytes.length !== network.length) return false
-    for (let i = 0; i < whole; i++) if (bytes[i] !== network[i]) return false
-    return (((bytes[whole] ?? 0) ^ (network[whole] ?? 0)) & mask) === 0
-  }
-}
-
+/** Each address of each answer is asked of all of them. */
 const isNear = NEAR.map(within)
 const isTranslated = TRANSLATED.map(([prefix, at]) => ({ isIn: within(prefix), at }))
 

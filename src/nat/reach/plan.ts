@@ -4,11 +4,13 @@ import { type Cidr, familyOf, type Ip, networkOf } from '../../model/address/add
 import { isOfNames, type Permission, type Reach } from '../../model/address/reach.ts'
 import { TsnetError } from '../../model/errors.ts'
 import { shown } from '../../model/json/shown.ts'
+import { present } from '../../model/present.ts'
 import type { SetElement } from '../../netfilter/elements.ts'
 import { compileRule } from '../../netfilter/language/language.ts'
-import { keyBytes } from '../../netfilter/set-types.ts'
+import { keyBytes, keyText } from '../../netfilter/set-types.ts'
 import type { ChainPlan, SetPlan, TableRef, Transaction } from '../../netfilter/transaction.ts'
 import { isOwnerTag } from '../rules.ts'
+import { belongingsText } from './belongings.ts'
 import { filledSets, keeping } from './names.ts'
 import {
   addressElements,
@@ -93,6 +95,8 @@ export function chainOf(owner: string): string {
 /** What one table has of a container. */
 export interface TablePlan {
   table: TableRef
+  /** Of the keys that lead to it. */
+  type: string
   chain: string
   rules: string[]
   /** `elements` absent: others fill it. */
@@ -134,6 +138,7 @@ function routedOf(guard: ReachGuard): TablePlan {
   const refused = refusedSets(owner)
   return {
     table: ROUTED,
+    type: BASE[0].map.type,
     chain,
     rules: [
       // Answers to whoever came to it. What it began itself is looked up with each packet: it ends with its permission.
@@ -199,6 +204,7 @@ function bridgedOf(guard: ReachGuard): TablePlan {
   const refused = refusedSets(owner)
   return {
     table: BRIDGED,
+    type: BASE[1].map.type,
     chain,
     rules: [
       'ether type arp accept',
@@ -265,12 +271,14 @@ export function addBase(tx: Transaction, { table, hook, map, look }: Base): void
 
 /** Adds what a container has. */
 export function addLists(tx: Transaction, plans: readonly TablePlan[]): void {
-  for (const { table, chain, rules, sets, entries } of plans) {
+  for (const { table, type, chain, rules, sets, entries } of plans) {
     for (const { plan, elements } of sets) {
       tx.addSet(table, plan)
       if (elements !== undefined) tx.addElements(table, plan.name, elements)
     }
-    tx.addChain(table, { name: chain })
+    const keys = entries.map(({ key }) => keyText(type, key))
+    const comment = belongingsText({ keys, sets: sets.map(({ plan: { name } }) => name) })
+    tx.addChain(table, { name: chain, ...present({ comment }) })
     for (const rule of rules) tx.addRule(table, chain, compileRule(table.family, rule))
     tx.createElements(table, CONTAINERS, entries)
   }

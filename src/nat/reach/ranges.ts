@@ -5,12 +5,12 @@
 
 import {
   bitsOf,
+  bytesAt,
   type Cidr,
   type Family,
   familyOf,
-  ipAt,
   ipOf,
-  lastOf,
+  lengthOf,
   numberOf,
 } from '../../model/address/address.ts'
 import { FLOOR, isOfAddresses, isOfFloor, type Permission } from '../../model/address/reach.ts'
@@ -18,6 +18,7 @@ import { TsnetError } from '../../model/errors.ts'
 import type { Protocol } from '../../model/port-mapping.ts'
 import type { SetElement } from '../../netfilter/elements.ts'
 import { keyBytes } from '../../netfilter/set-types.ts'
+import { concatenate } from '../../netlink/codecs.ts'
 
 /** Addresses as numbers, or ports; both ends are in it. */
 export interface Range {
@@ -64,13 +65,15 @@ function without({ first, last }: Range, holes: readonly Range[]): Range[] {
   return from > last ? left : [...left, { first: from, last }]
 }
 
-export const rangeOf = (cidr: Cidr): Range => ({
-  first: numberOf(ipOf(cidr)),
-  last: numberOf(lastOf(cidr)),
-})
+/** @param cidr without host bits */
+export function rangeOf(cidr: Cidr): Range {
+  const first = numberOf(ipOf(cidr))
+  return { first, last: first | ((1n << BigInt(bitsOf(familyOf(cidr)) - lengthOf(cidr))) - 1n) }
+}
 
 const floorOf = (family: Family): Range[] =>
   joined(FLOOR.filter(each => familyOf(each) === family).map(rangeOf))
+const floors = { 4: floorOf(4), 6: floorOf(6) }
 
 /** Of the addresses that permissions of one family mean, only those within these; absent: all. */
 export function allowedOf(
@@ -78,12 +81,14 @@ export function allowedOf(
   family: Family,
   within?: readonly Range[],
 ): Allowed {
-  const floor = floorOf(family)
+  const floor = floors[family]
   const outside = within && gaps(within, family)
   const meant: { range: Range; service: Permission['service'] }[] = []
   for (const { to, service } of permissions.filter(isOfAddresses)) {
     if (familyOf(to) !== family) continue
-    for (const range of without(rangeOf(to), isOfFloor(to) ? [] : floor))
+    const all = rangeOf(to)
+    const cut = floor.filter(({ first, last }) => first <= all.last && last >= all.first)
+    for (const range of without(all, cut.length > 0 && isOfFloor(to) ? [] : cut))
       for (const each of outside === undefined ? [range] : without(range, outside))
         meant.push({ range: each, service })
   }
@@ -153,9 +158,8 @@ const tooMany = (): TsnetError =>
 
 /** Elements of a set of addresses. A range ends where the first that is not in it begins. */
 export function addressElements(ranges: readonly Range[], family: Family): SetElement[] {
-  const type = family === 4 ? 'ipv4_addr' : 'ipv6_addr'
   const end = (1n << BigInt(bitsOf(family))) - 1n
-  const at = (number: bigint): Uint8Array => keyBytes(type, ipAt(number, family))
+  const at = (number: bigint): Uint8Array => bytesAt(number, family)
   return ranges.flatMap(({ first, last }) => [
     { key: at(first) },
     ...(last === end ? [] : [{ key: at(last + 1n), isEnd: true }]),
@@ -164,13 +168,12 @@ export function addressElements(ranges: readonly Range[], family: Family): SetEl
 
 /** Elements of a set of addresses, protocols and ports. */
 export function serviceElements(services: readonly Service[], family: Family): SetElement[] {
-  const type = serviceType(family)
-  return services.flatMap(({ protocol, first, last, to }) =>
-    to.map(range => ({
-      key: keyBytes(type, `${ipAt(range.first, family)} . ${protocol} . ${first}`),
-      keyEnd: keyBytes(type, `${ipAt(range.last, family)} . ${protocol} . ${last}`),
-    })),
-  )
+  return services.flatMap(({ protocol, first, last, to }) => {
+    const [from, until] = [first, last].map(port => keyBytes(PORTS, `${protocol} . ${port}`))
+    const at = (address: bigint, port: Uint8Array | undefined): Uint8Array =>
+      concatenate([bytesAt(address, family), port ?? new Uint8Array()])
+    return to.map(range => ({ key: at(range.first, from), keyEnd: at(range.last, until) }))
+  })
 }
 
 export const serviceType = (family: Family): string => `ipv${family}_addr . inet_proto . inet_service`

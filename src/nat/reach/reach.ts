@@ -57,6 +57,7 @@ import { faultOf } from '../../netfilter/same-rule.ts'
 import { Transaction, tableText } from '../../netfilter/transaction.ts'
 import type { Netlink } from '../../netlink/netlink.ts'
 import { type Hold, type Loss, losersOf } from '../loss.ts'
+import { belongingsIn } from './belongings.ts'
 import { forgetFilled } from './fill.ts'
 import {
   addBase,
@@ -66,7 +67,6 @@ import {
   CONTAINERS,
   chainOf,
   DENIED,
-  entriesOf,
   isOfNamesSet,
   planReach,
   type ReachGuard,
@@ -95,7 +95,7 @@ export function installReach(guard: ReachGuard, { keepsNames = false } = {}): vo
   for (let attempt = 1; ; attempt++) {
     const tx = new Transaction()
     for (const base of BASE) if (faultsOfBase(nl, base).length > 0) addBase(tx, base)
-    removeLists(nl, tx, guard.owner, { guard, keepsNames })
+    removeLists(nl, tx, guard.owner, { isThorough: attempt > 1, keepsNames })
     addLists(tx, plans)
     const denial = tx.commit(nl)
     if (denial === undefined) return
@@ -112,7 +112,7 @@ export function withdrawReach(owner: string): void {
   forgetFilled(owner)
   for (let attempt = 1; ; attempt++) {
     const tx = new Transaction()
-    removeLists(nl, tx, owner)
+    removeLists(nl, tx, owner, { isThorough: attempt > 1 })
     const denial = tx.commit(nl)
     if (denial === undefined) break
     if (['ENOENT', 'EBUSY'].includes(denial.code) && attempt < ATTEMPTS) continue
@@ -132,28 +132,31 @@ function removeIfUnused(nl: Netlink): void {
 }
 
 /**
- * What an owner has in both tables, whatever of it is there.
- * @param options `guard` absent: all elements are looked through; `keepsNames`: but for the sets of names
+ * What an owner has in both tables, as the comments of its chains say it.
+ * @param options `isThorough`: it is looked for, whatever there is; `keepsNames`: but for the sets of names
  */
 function removeLists(
   nl: Netlink,
   tx: Transaction,
   owner: string,
-  { guard, keepsNames = false }: { guard?: ReachGuard; keepsNames?: boolean } = {},
+  { isThorough, keepsNames = false }: { isThorough: boolean; keepsNames?: boolean },
 ): void {
   const chain = chainOf(owner)
-  const known = guard && entriesOf(guard)
-  for (const [i, table] of TABLES.entries()) {
-    if (findChain(nl, table, chain) === undefined) continue
+  for (const {
+    table,
+    map: { type },
+  } of BASE) {
+    const found = findChain(nl, table, chain)
+    if (found === undefined) continue
+    const said = isThorough ? undefined : belongingsIn(found.comment, type, setNames(owner))
     const entries =
-      known === undefined
-        ? listElements(nl, table, CONTAINERS)
-        : (known[i] ?? []).flatMap(({ key }) => findElement(nl, table, CONTAINERS, key) ?? [])
+      said?.keys.flatMap(key => findElement(nl, table, CONTAINERS, key) ?? []) ??
+      listElements(nl, table, CONTAINERS)
     const own = entries.filter(({ verdict }) => verdict?.chain === chain)
     if (own.length > 0) tx.deleteElements(table, CONTAINERS, own)
     tx.deleteChain(table, chain)
-    const sets = setNames(owner).filter(name => !(keepsNames && isOfNamesSet(name)))
-    for (const name of sets) if (findSet(nl, table, name) !== undefined) tx.deleteSet(table, name)
+    const sets = said?.sets ?? setNames(owner).filter(name => findSet(nl, table, name) !== undefined)
+    for (const name of sets) if (!(keepsNames && isOfNamesSet(name))) tx.deleteSet(table, name)
   }
 }
 
