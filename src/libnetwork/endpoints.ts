@@ -9,6 +9,8 @@ import { present } from '../model/present.ts'
 import { expect, letGo, offer } from '../network/handed-over/handed-over.ts'
 import { detach } from '../network/network.ts'
 import { findNetworkList, requestOn } from '../networks/networks.ts'
+import { listed } from '../networks/wish/options.ts'
+import { readAllowed } from '../networks/wish/wish.ts'
 import { listEntries } from '../records/records.ts'
 import { findKnown, getKnown, readId } from './known.ts'
 import type { Asker } from './world.ts'
@@ -41,6 +43,18 @@ const isEndpoint = ({ handedOver }: Pick<Attachment, 'handedOver'>): boolean => 
 /** As ip(8) would show it before it is taken. 40 bits of the owner tag. */
 const linkName = (key: AttachmentKey): string => `tsd${ownerTag(key).slice(0, 10)}`
 
+/** What one container is told of (`--network name=front,driver-opt=tsnet.egress=…`): whom it may reach, as `-o` of its network. */
+const EGRESS = 'tsnet.egress'
+const OURS = 'tsnet.'
+
+/** @throws TsnetError naming an option of ours that there is not */
+function readList(options: Json): string[] | undefined {
+  const other = Object.keys(options.object()).find(key => key.startsWith(OURS) && key !== EGRESS)
+  if (other !== undefined) options.exactly(other).refuse(`is no option of a container; there is ${EGRESS}`)
+  const text = options.exactly(EGRESS).text()
+  return text === undefined ? undefined : readAllowed(listed(text), EGRESS)
+}
+
 /** What is not given is answered. @throws TsnetError */
 export async function createEndpoint(asked: Json, { host, by }: Asker): Promise<object> {
   const key = keyOf(asked)
@@ -50,7 +64,8 @@ export async function createEndpoint(asked: Json, { host, by }: Asker): Promise<
   )
   const mac = readMac(known.get('MacAddress'))
   const list = findNetworkList(key.network, host.confDir)
-  const request = requestOn(list, { ...key, ...present({ mac: mac ?? macFor(given) }), ips: given }, host)
+  const wanted = present({ mac: mac ?? macFor(given), egress: readList(asked.get('Options')) })
+  const request = requestOn(list, { ...key, ...wanted, ips: given }, host)
   for (const ip of given) await takeDownHolder(key, ip)
   const { netns: _, ports: __, ...rest } = request
   const network = given.length > 0 ? widened(request.network, given) : request.network

@@ -25,6 +25,8 @@ export const NO_CALL: Call = {
 export interface Member extends Partial<Pick<Call, 'containerId' | 'ifname' | 'netns'>> {
   mac?: string
   ips?: string[]
+  /** As `egress.allow` has it. */
+  egress?: string[]
 }
 
 /**
@@ -40,8 +42,8 @@ export function requestOn(list: NetworkList, member: Member, { env }: Pick<Host,
       'unsupported-field',
       `network ${name}: its plugin ${foreign?.type} is a program that a runtime of CNI calls for a container; only networks of the plugin tsnet alone can be joined without one`,
     )
-  const { mac, ips, ...called } = member
-  const runtimeConfig = present({ mac, ips })
+  const { mac, ips, egress, ...called } = member
+  const runtimeConfig = present({ mac, ips, egress })
   const config = new Json({ ...plugin.config, name, cniVersion, runtimeConfig }, '')
   return readAttachRequest(config, cniVersion as Version, { ...NO_CALL, ...called }, env)
 }

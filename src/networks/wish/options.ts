@@ -27,7 +27,8 @@ const mtu: Read = mtu => ({ mtu })
 const icc: Read = (value, option) => ({ icc: readFlag(value, option) })
 const egress: Read = address => ({ egressAddress: [address] })
 const names: Read = (value, option) => ({ names: readFlag(value, option) })
-const listed = (value: string): string[] => value.split(/[\s;]+/).filter(each => each !== '')
+/** Several in one value: no option may be given twice. */
+export const listed = (value: string): string[] => value.split(/[\s;]+/).filter(each => each !== '')
 
 /** Of one family alone Docker can say it, and a network of ours is one thing or the other. */
 const gatewayMode: Read = (value, option) => {

@@ -156,7 +156,8 @@ function refuseTogether(words: NetworkWords): void {
  * @returns entries as `egress.allow` has them
  * @throws TsnetError `invalid-environment`
  */
-export const readAllowed = (texts: readonly string[]): string[] => readEntries(texts).map(permissionText)
+export const readAllowed = (texts: readonly string[], option?: string): string[] =>
+  readEntries(texts, option).map(permissionText)
 
 /** As readAllowed. @param option by what they were said */
 export function readEntries(texts: readonly string[], option = '--egress'): Entry[] {
