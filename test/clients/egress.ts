@@ -144,7 +144,7 @@ needPlugins(() => {
     t.strictSame(await reached(shell('listed')), [])
     await podman.run('rm', '-f', '-t', '0', 'listed', 'open')
     await podman.run('network', 'rm', 'front', 'open')
-    await tsnet.run('gc')
+    await tsnet.run('network', 'rm', 'front', 'open')
     t.strictSame(await leftOf(host, before), [])
   })
 })
