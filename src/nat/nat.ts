@@ -96,7 +96,14 @@ export { endDenied, type InForce, listDenied } from './reach/ending.ts'
 export { type Fill, fillReach } from './reach/fill.ts'
 export { NamedReach, TTL_MAX_S } from './reach/names.ts'
 export { installReach, mendReach, type ReachGuard, verifyReach, withdrawReach } from './reach/reach.ts'
-export { countDropped, type ReachUse, type Refused, readReachUse, readRefused } from './reach/seen.ts'
+export {
+  countDropped,
+  type ReachUse,
+  type Refused,
+  readNamed,
+  readReachUse,
+  readRefused,
+} from './reach/seen.ts'
 export {
   installMacGuard,
   lookAtMacGuards,

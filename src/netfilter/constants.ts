@@ -31,6 +31,9 @@ export const NFT_MSG_DELSETELEM = nft(14)
 export const NFT_MSG_NEWGEN = nft(15)
 export const NFT_MSG_GETGEN = nft(16)
 export const NFT_MSG_TRACE = nft(17)
+export const NFT_MSG_NEWOBJ = nft(18)
+export const NFT_MSG_GETOBJ = nft(19)
+export const NFT_MSG_DELOBJ = nft(20)
 
 // enum nft_table_flags
 export const NFT_TABLE_F_DORMANT = 0x1
@@ -43,7 +46,11 @@ export const NFT_SET_INTERVAL = 0x4
 export const NFT_SET_MAP = 0x8
 export const NFT_SET_TIMEOUT = 0x10
 export const NFT_SET_EVAL = 0x20
+export const NFT_SET_OBJECT = 0x40
 export const NFT_SET_CONCAT = 0x80
+
+// NFT_OBJECT_*
+export const NFT_OBJECT_COUNTER = 1
 
 // enum nft_set_elem_flags
 export const NFT_SET_ELEM_INTERVAL_END = 0x1

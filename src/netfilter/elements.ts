@@ -31,6 +31,8 @@ export interface SetElement {
   data?: Uint8Array
   /** In maps of verdicts. */
   verdict?: ElementVerdict
+  /** In maps of counters: the name of its counter. */
+  object?: string
   comment?: string
   /** In sets of elements that time out: how long it stays. What is listed does not say it. */
   timeoutS?: number
@@ -48,7 +50,7 @@ export interface ElementRun extends SetElement {
 
 const list = attributes({ all: [1, repeated(nested(element))] })
 
-function encodeOne({ key, keyEnd, isEnd, data, verdict, comment, timeoutS }: SetElement): Uint8Array {
+function encodeOne({ key, keyEnd, isEnd, data, verdict, object, comment, timeoutS }: SetElement): Uint8Array {
   return list.encode({
     all: [
       {
@@ -57,6 +59,7 @@ function encodeOne({ key, keyEnd, isEnd, data, verdict, comment, timeoutS }: Set
         flags: isEnd ? NFT_SET_ELEM_INTERVAL_END : undefined,
         timeout: timeoutS === undefined ? undefined : BigInt(timeoutS) * 1000n,
         userdata: comment === undefined ? undefined : commentData(comment),
+        object,
         keyEnd: keyEnd && { value: keyEnd },
       },
     ],
@@ -73,6 +76,7 @@ const sameShape = (a: SetElement, b: SetElement): boolean =>
   a.key.length === b.key.length &&
   a.data?.length === b.data?.length &&
   a.comment === b.comment &&
+  a.object === b.object &&
   a.verdict?.code === b.verdict?.code &&
   a.verdict?.chain === b.verdict?.chain &&
   a.isEnd === b.isEnd &&
@@ -180,7 +184,7 @@ function elementOf({ count: _, ...first }: ElementRun, index: number): SetElemen
 
 /** An element of a listing. What its comment says is anybody's. */
 export function readElement(listed: ValueOf<typeof element>): SetElement {
-  const { key, keyEnd, flags = 0, data, userdata, expression, expiration } = listed
+  const { key, keyEnd, flags = 0, data, object, userdata, expression, expiration } = listed
   const code = data?.verdict?.code
   return present({
     key: key?.value ?? new Uint8Array(),
@@ -191,6 +195,7 @@ export function readElement(listed: ValueOf<typeof element>): SetElement {
       code === undefined
         ? undefined
         : present({ code: code as ElementVerdict['code'], chain: data?.verdict?.chain }),
+    object,
     comment: commentIn(userdata),
     packets: numberOf(expression?.counter?.packets),
     expiresMs: numberOf(expiration),

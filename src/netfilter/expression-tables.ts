@@ -57,6 +57,9 @@ const ctKey = named(be32, {
 
 const comparison = named(be32, { eq: 0, neq: 1, lt: 2, lte: 3, gt: 4, gte: 5 })
 
+/** enum nft_counter_attributes. */
+export const counterData = attributes({ bytes: [1, be64], packets: [2, be64] })
+
 /** An extension of xtables with the struct that it has there. */
 const extension = attributes({ name: [1, zstr], revision: [2, be32], info: [3, binary] })
 
@@ -186,7 +189,16 @@ export const expression = attributes({
     2,
     only('name', 'masq', nested(attributes({ flags: [1, be32], portMin: [2, be32], portMax: [3, be32] }))),
   ],
-  counter: [2, only('name', 'counter', nested(attributes({ bytes: [1, be64], packets: [2, be64] })))],
+  counter: [2, only('name', 'counter', nested(counterData))],
+  /** By its name and type (NFT_OBJECT_*), or by a map. */
+  objref: [
+    2,
+    only(
+      'name',
+      'objref',
+      nested(attributes({ type: [1, be32], object: [2, zstr], sreg: [3, be32], set: [4, zstr] })),
+    ),
+  ],
   reject: [2, only('name', 'reject', nested(attributes({ type: [1, be32], code: [2, binary] })))],
   limit: [
     2,

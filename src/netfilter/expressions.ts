@@ -165,6 +165,12 @@ export const traced: readonly ExpressionInput[] = [
 
 export const counter: ExpressionInput = { name: 'counter', counter: { bytes: 0n, packets: 0n } }
 
+/** Counts by the counter that a map has for the key in the register; ends the rule where it has none. */
+export const counterOf = (map: string): ExpressionInput => ({
+  name: 'objref',
+  objref: { sreg: FIRST, set: map },
+})
+
 export const masquerade: ExpressionInput = { name: 'masq', masq: {} }
 
 /** Another destination, out of registers. */

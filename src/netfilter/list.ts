@@ -12,7 +12,14 @@ import * as k from './constants.ts'
 import { readElement, type SetElement } from './elements.ts'
 import type { Expression } from './expression-tables.ts'
 import { type HookName, hookName } from './hooks.ts'
-import { chainMessage, elementsMessage, ruleMessage, setMessage, tableMessage } from './tables.ts'
+import {
+  chainMessage,
+  counterMessage,
+  elementsMessage,
+  ruleMessage,
+  setMessage,
+  tableMessage,
+} from './tables.ts'
 import { type TableRef, tableText } from './transaction.ts'
 import { commentIn } from './userdata.ts'
 import type { TableFamily } from './values.ts'
@@ -318,4 +325,33 @@ export function findElement(
     'ENOENT',
   )
   return found && readElements(found.payload)[0]
+}
+
+/** Packets that a counter with a name counted; undefined where it is not there. Equivalent to: nft list counter inet TABLE NAME */
+export function findCounter(nl: Netlink, table: TableRef, name: string): number | undefined {
+  const found = nl.find(
+    {
+      equivalent: () => `nft list counter ${tableText(table)} ${name}`,
+      type: k.NFT_MSG_GETOBJ,
+      payload: [counterRequest(table, name)],
+    },
+    'ENOENT',
+  )
+  return found && readCounter(found.payload)[1]
+}
+
+/** Of all counters of a table, by name. Equivalent to: nft list counters table inet TABLE */
+export const listCounters = (nl: Netlink, table: TableRef): Map<string, number> =>
+  new Map(
+    dump(nl, `list counters table ${tableText(table)}`, k.NFT_MSG_GETOBJ, counterRequest(table)).map(
+      readCounter,
+    ),
+  )
+
+const counterRequest = ({ family, name: table }: TableRef, name?: string): Uint8Array =>
+  counterMessage.encode({ header: { family }, attributes: { table, name, type: k.NFT_OBJECT_COUNTER } })
+
+function readCounter(payload: Uint8Array): [name: string, packets: number] {
+  const { name = '', data } = counterMessage.decode(payload).attributes
+  return [name, Number(data?.packets ?? 0n)]
 }

@@ -6,7 +6,7 @@
 
 import { attributes, nested, payload, repeated } from '../netlink/attributes.ts'
 import { be32, be64, bes32, binary, zstr } from '../netlink/codecs.ts'
-import { expression, expressionList } from './expression-tables.ts'
+import { counterData, expression, expressionList } from './expression-tables.ts'
 import { data, nfgenmsg, type TableFamily, verdictCode } from './values.ts'
 
 /** The first message of a batch. */
@@ -84,6 +84,7 @@ export const setMessage = payload(
     ],
     id: [10, be32],
     userdata: [13, binary],
+    objectType: [15, be32],
     /** What each element gets of its own. */
     expression: [17, nested(expression)],
   }),
@@ -100,6 +101,8 @@ export const element = attributes({
   expiration: [5, be64],
   userdata: [6, binary],
   expression: [7, nested(expression)],
+  /** In maps of objects, the object's name. */
+  object: [9, zstr],
   keyEnd: [10, data],
 })
 
@@ -112,6 +115,12 @@ export const elementsMessage = payload(
     elements: [3, nested(attributes({ all: [1, repeated(nested(element))] }))],
     setId: [4, be32],
   }),
+)
+
+/** enum nft_object_attributes, of counters. */
+export const counterMessage = payload(
+  nfgenmsg,
+  attributes({ table: [1, zstr], name: [2, zstr], type: [3, be32], data: [4, nested(counterData)] }),
 )
 
 const NLA_F_NESTED = 0x8000

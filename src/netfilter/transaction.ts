@@ -20,7 +20,16 @@ import { type HookName, hookNumber } from './hooks.ts'
 import { type Denial, denialOf, type Part } from './refusal.ts'
 import { encodeRule, type RulePlan } from './rule.ts'
 import { keyType, VERDICT_TYPE } from './set-types.ts'
-import { batchMessage, chainMessage, elementsOfSet, ruleMessage, setMessage, tableMessage } from './tables.ts'
+import {
+  batchMessage,
+  chainMessage,
+  counterMessage,
+  elementsMessage,
+  elementsOfSet,
+  ruleMessage,
+  setMessage,
+  tableMessage,
+} from './tables.ts'
 import { commentData, ordersData } from './userdata.ts'
 import type { TableFamily } from './values.ts'
 
@@ -45,7 +54,7 @@ export interface SetPlan {
   name: string
   /** As nft names types: `ipv4_addr . ifname`. */
   type: string
-  /** Of maps: `verdict`, or as `type`. */
+  /** Of maps: `verdict`, `counter` for names of counters, or as `type`. */
   data?: string
   /** Keys are ranges. */
   isInterval?: boolean
@@ -228,6 +237,55 @@ export class Transaction {
     )
   }
 
+  /** Takes all elements out. Equivalent to: nft flush set inet TABLE NAME */
+  flushSet(table: TableRef, name: string): this {
+    return this.#add(
+      table,
+      'flush set',
+      k.NFT_MSG_DELSETELEM,
+      0,
+      header => elementsMessage.encode({ header, attributes: { table: table.name, set: name } }),
+      { subject: name },
+    )
+  }
+
+  /** Adds a counter; one that is there goes on. Equivalent to: nft add counter inet TABLE NAME */
+  addCounter(table: TableRef, name: string): this {
+    return this.#add(
+      table,
+      'add counter',
+      k.NFT_MSG_NEWOBJ,
+      NLM_F_CREATE,
+      header =>
+        counterMessage.encode({
+          header,
+          attributes: {
+            table: table.name,
+            name,
+            type: k.NFT_OBJECT_COUNTER,
+            data: { bytes: 0n, packets: 0n },
+          },
+        }),
+      { subject: name },
+    )
+  }
+
+  /** Refused (`EBUSY`) where a map has it. Equivalent to: nft delete counter inet TABLE NAME */
+  deleteCounter(table: TableRef, name: string): this {
+    return this.#add(
+      table,
+      'delete counter',
+      k.NFT_MSG_DELOBJ,
+      0,
+      header =>
+        counterMessage.encode({
+          header,
+          attributes: { table: table.name, name, type: k.NFT_OBJECT_COUNTER },
+        }),
+      { subject: name },
+    )
+  }
+
   /** Refused where one of the elements is there. Equivalent to: nft create element inet TABLE SET { … } */
   createElements(table: TableRef, set: string, elements: readonly ElementRun[]): this {
     return this.#addElements(table, set, elements, 'create element', NLM_F_CREATE | NLM_F_EXCL)
@@ -284,8 +342,9 @@ export class Transaction {
     const { name, type, data, isInterval = false, hasTimeouts = false, size } = set
     const { isDynamic = false, isCounted = false } = set
     const key = keyType(type)
+    const isOfCounters = data === 'counter'
     const value =
-      data === undefined
+      data === undefined || isOfCounters
         ? undefined
         : data === 'verdict'
           ? ({ id: VERDICT_TYPE, size: 0, order: 'none' } as const)
@@ -293,7 +352,7 @@ export class Transaction {
     const isRanges = isInterval && key.fields.length > 1
     this.#add(
       table,
-      `add ${value === undefined ? 'set' : 'map'}`,
+      `add ${data === undefined ? 'set' : 'map'}`,
       k.NFT_MSG_NEWSET,
       NLM_F_CREATE,
       header =>
@@ -305,6 +364,7 @@ export class Transaction {
             flags:
               flags |
               (value === undefined ? 0 : k.NFT_SET_MAP) |
+              (isOfCounters ? k.NFT_SET_OBJECT : 0) |
               (isInterval ? k.NFT_SET_INTERVAL : 0) |
               (hasTimeouts ? k.NFT_SET_TIMEOUT : 0) |
               (isDynamic ? k.NFT_SET_EVAL : 0) |
@@ -313,6 +373,7 @@ export class Transaction {
             keyLength: key.size,
             dataType: value?.id,
             dataLength: value?.size,
+            objectType: isOfCounters ? k.NFT_OBJECT_COUNTER : undefined,
             description:
               isRanges || size !== undefined
                 ? {

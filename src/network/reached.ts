@@ -8,12 +8,12 @@ import { present } from '../model/present.ts'
 import { type ReachUse, type Refused, readReachUse } from '../nat/nat.ts'
 import { reachGuardOf } from './plan.ts'
 
-/** A container that may reach everybody has one, `open`. */
-export const REACHED_OUTCOMES = ['allowed', 'denied', 'open'] as const
+/** A container that may reach everybody has one, `open`; of `kept` there is at most one. */
+export const REACHED_OUTCOMES = ['allowed', 'kept', 'denied', 'open'] as const
 
 export interface Reached {
   outcome: (typeof REACHED_OUTCOMES)[number]
-  /** Of what is allowed its entry; of what was denied one that would allow it; else `everybody`. */
+  /** Of what is allowed its entry; of what was denied one that would allow it; else `names`, `everybody`. */
   entry: string
   /** Since the list was made. Of a connection all that the container sends is counted. */
   packets: number
@@ -65,6 +65,9 @@ export function reachedBy(known: Known): Reached[] {
         ...of,
       }),
     ),
+    ...(use === undefined || use.kept === 0
+      ? []
+      : [{ outcome: 'kept', entry: 'names', packets: use.kept, ...of } as const]),
     ...(use?.refused ?? []).map(
       ({ agoMs, packets, ...refused }): Reached => ({
         outcome: 'denied',

@@ -90,8 +90,10 @@ for (const family of [4, 6] as const) {
   })
 }
 
+const OWNER = '0123456789abcdef'
+
 const guard = (allow: string[], more: Partial<ReachGuard> = {}): ReachGuard => ({
-  owner: '0123456789abcdef',
+  owner: OWNER,
   hostInterface: 'veth01234567',
   gateways: ['br0'],
   mac: '02:00:00:00:00:02',
@@ -159,7 +161,7 @@ t.test('a name has the ports of its own entries, cut where those of any begin or
   fc.assert(
     fc.property(texts, fc.constantFrom('a.org', 'b.org', 'c.org'), (all, name) => {
       const list = all.map(permission)
-      const { elements } = new NamedReach(list).entriesOf(name, [ip], 0) ?? { elements: [] }
+      const { elements } = new NamedReach(OWNER, list).entriesOf(name, [ip], 0) ?? { elements: [] }
       const port = (key: Uint8Array | undefined): number =>
         new DataView(new Uint8Array(key ?? []).buffer).getUint16(8)
       const [tcp = [], udp = []] = [6, 17].map(number =>
@@ -185,8 +187,35 @@ t.test('a name has the ports of its own entries, cut where those of any begin or
   )
 })
 
+t.test('what several entries of a name mean counts for the most exact of them', async t => {
+  const list = [
+    '*.org',
+    '*.a.org:1-9',
+    'b.a.org:1-8',
+    'b.a.org:2',
+    'b.a.org:2',
+    '*.org:9',
+    'b.a.org',
+    'c.org:3',
+  ]
+  const { elements } = new NamedReach(OWNER, list.map(permission)).entriesOf(
+    'b.a.org',
+    [parseIp('192.0.2.1')],
+    0,
+  ) ?? { elements: [] }
+  const counted = elements.map(([map, { key, object }]) => [map, key.at(8 + 1) ?? 0, object?.slice(0, 5)])
+  t.strictSame(counted.sort(), [
+    ['named4', 0, 'name6'],
+    ['ports4', 1, 'name2'],
+    ['ports4', 2, 'name3'],
+    ['ports4', 3, 'name2'],
+    ['ports4', 4, 'name2'],
+    ['ports4', 9, 'name1'],
+  ])
+})
+
 t.test('near addresses of a name are left out, and named', async t => {
-  const reach = new NamedReach([permission('example.org')])
+  const reach = new NamedReach(OWNER, [permission('example.org')])
   const entries = reach.entriesOf(
     'example.org',
     ['10.0.0.1', '192.0.2.1'].map(ip => parseIp(ip)),
@@ -202,6 +231,7 @@ t.test(
   'an address that is said twice is put in once, and so many of an answer are put in, and no more',
   async t => {
     const reach = new NamedReach(
+      OWNER,
       ['*.org:1-65535', ...Array.from({ length: 60 }, (_, i) => `n${i}.net:${1000 * (i + 1)}`)].map(
         permission,
       ),
@@ -222,13 +252,13 @@ t.test(
 t.test('who is allowed names has sets for them, and is let ask', async t => {
   const [routed, bridged] = planReach(guard(['example.org', 'example.org:80', '*.example.net:80/udp']))
   const names = given(routed)?.map(({ plan }) => plan.name.slice(0, 6))
-  t.strictSame(names, ['at4-01', 'named4', 'ports4', 'kept4-', 'named6', 'ports6', 'kept6-'])
+  t.strictSame(names, ['at4-01', 'ports4', 'named4', 'kept4-', 'ports6', 'named6', 'kept6-'])
   t.strictSame(given(bridged), [], 'what they lead to is routed')
 })
 
 t.test('ten thousand names are found as one, and too many different ports are refused', async t => {
   const many = Array.from({ length: 10_000 }, (_, i) => permission(`n${i}.example.org:443`))
-  const entries = new NamedReach(many).entriesOf('n9999.example.org', [parseIp('192.0.2.1')], 0)
+  const entries = new NamedReach(OWNER, many).entriesOf('n9999.example.org', [parseIp('192.0.2.1')], 0)
   t.equal(entries?.elements.length, 1)
   const ports = Array.from({ length: 2_000 }, (_, i) => `n${i}.example.org:${2 * i + 1}`)
   t.throws(() => planReach(guard(ports)), { code: 'invalid-config', message: /different ports/ })

@@ -61,11 +61,13 @@ t.test('names are printed that the container asked for, and addresses where no n
 
 t.test('of a container with a list, names that allowed and names that were denied are printed', async t => {
   const site = await openNamesSite(t, 'nftables')
+  t.equal(await use(site, 'boxed', 'b.c.wild.example.org', ANSWERS), 'client', 'before')
   const watching = await watch(site, 'boxed')
   t.equal(await use(site, 'boxed', 'registry.example.org', ANSWERS), 'client')
   t.equal(await use(site, 'boxed', 'a.wild.example.org', 81), 'client')
   t.equal(await use(site, 'boxed', 'other.example.org', ANSWERS), 'nobody', 'it is told, and not let')
   t.strictSame(await learned(watching), [
+    `*.wild.example.org:${ANSWERS}/tcp`,
     'a.wild.example.org:81/tcp',
     `other.example.org:${ANSWERS}/tcp`,
     `registry.example.org:${ANSWERS}/tcp`,

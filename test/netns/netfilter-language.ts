@@ -85,6 +85,7 @@ const matches = (family: string): fc.Arbitrary<string> => {
       'update @seen { meta l4proto . th dport timeout 7200s }',
       'update @seen { meta l4proto . th dport }',
       'update @seen { meta l4proto . th dport timeout 60s counter }',
+      'counter name meta l4proto map @counted',
     ),
     port.map(mark => `meta mark ${mark}`),
     port.map(bits => `meta mark set meta mark | ${bits}`),
@@ -111,8 +112,12 @@ const SEEN = {
   isDynamic: true,
   hasTimeouts: true,
 }
-const seenOf = (family: string): string =>
-  `add set ${family} t seen { type ${SEEN.type}; size 100; flags dynamic, timeout; }`
+/** One of counters. */
+const COUNTED = { name: 'counted', type: 'inet_proto', data: 'counter', hasTimeouts: true }
+const filledOf = (family: string): string[] => [
+  `add set ${family} t seen { type ${SEEN.type}; size 100; flags dynamic, timeout; }`,
+  `add map ${family} t counted { type ${COUNTED.type} : counter; flags timeout; }`,
+]
 
 /** The rules of the chain, with the elements of their own sets in place of the sets' names. */
 function picture(nl: Netlink, family: 'ip' | 'ip6' | 'inet'): unknown[] {
@@ -148,12 +153,15 @@ for (const family of ['ip', 'ip6', 'inet'] as const) {
       .map(([words, verdict]) => `add rule ${family} t rules ${[...words, verdict].join(' ')} comment "x y"`)
     const rules = fc.sample(rule, 150)
     const table = { family, name: 't' } as const
-    t.equal(new Transaction().addTable(table).addSet(table, SEEN).commit(nl), undefined)
+    t.equal(
+      new Transaction().addTable(table).addSet(table, SEEN).addSet(table, COUNTED).commit(nl),
+      undefined,
+    )
     run(nl, [...scaffold(family), ...rules])
     const ours = picture(nl, family)
     new Transaction().deleteTable({ family, name: 't' }).commit(nl)
     const [first = '', ...more] = scaffold(family)
-    await host.run('nft', '-f', '-', { stdin: [first, seenOf(family), ...more, ...rules].join('\n') })
+    await host.run('nft', '-f', '-', { stdin: [first, ...filledOf(family), ...more, ...rules].join('\n') })
     const theirs = picture(nl, family)
     t.equal(theirs.length, rules.length)
     for (const [i, rule] of rules.entries()) t.strictSame(ours[i], theirs[i], rule)

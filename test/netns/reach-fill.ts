@@ -20,7 +20,6 @@ t.setTimeout(300_000)
 const read = readEntry('*.example.org')
 if (typeof read === 'string' || isOfNetwork(read)) throw new Error(String(read))
 const allow = [read]
-const reach = new NamedReach(allow)
 const ownerOf = (n: number): string => String(n).padStart(16, '0')
 
 const guardOf = (n: number): ReachGuard => ({
@@ -35,6 +34,7 @@ const guardOf = (n: number): ReachGuard => ({
 })
 
 const fillOf = (n: number, addresses: readonly string[], ttlS = 0): Fill => {
+  const reach = new NamedReach(ownerOf(n), allow)
   const entries = reach.entriesOf('a.example.org', addresses as Ip[], ttlS)
   return { owner: ownerOf(n), elements: entries?.elements ?? [], lastsS: entries?.lastsS ?? 0 }
 }

@@ -2,15 +2,18 @@
 
 import t from 'tap'
 import { type Namespace, waitFor } from 'tsnet/lab'
+import type { Reached } from '../../src/network/reached.ts'
 import { askUdp } from '../support/dns.ts'
 import { dataOf, NAMES } from '../support/names.ts'
 import { answering, arrives, hold } from '../support/reach.ts'
 import {
   ADDRESSES,
+  ALLOW,
   EDGE,
   far,
   GATEWAY,
   type NameAttempt,
+  type NamesSite,
   openNamesSite,
   surpriseOf,
 } from '../support/reach-names-site.ts'
@@ -106,11 +109,110 @@ for (const backend of BACKENDS) {
   })
 }
 
+/** What `tsnet egress ls` says of boxed. */
+const seen = async ({ tsnet }: NamesSite): Promise<Reached[]> =>
+  JSON.parse((await tsnet.run('egress', 'ls', 'boxed', '--json')).stdout) as Reached[]
+
+const REGISTRY = `registry.example.org:${ANSWERS}/tcp`
+
+t.test('each name counts by itself, and an address that several have for the most exact', async t => {
+  const site = await openNamesSite(t, 'nftables')
+  const { scene, box, results } = site
+  const boxed = scene.get('boxed')
+  const packets = async (): Promise<Record<string, number>> =>
+    Object.fromEntries(
+      (await seen(site)).flatMap(({ outcome, entry, packets, isShared }) =>
+        outcome === 'allowed' && packets > 0 && isShared !== true ? [[entry, packets]] : [],
+      ),
+    )
+  const use = async (name: string, port: number, family: 4 | 6 = 4): Promise<void> => {
+    for (const to of (await ask(boxed, name, family)) as string[])
+      if (/^[\d.]+$|:/.test(to)) t.equal(await answering(boxed, 'tcp', to, port), 'client', name)
+  }
+  t.strictSame(await packets(), {})
+  await use('registry.example.org', ANSWERS)
+  const once = (await packets())[REGISTRY] ?? 0
+  t.ok(once > 2)
+  await use('registry.example.org', ANSWERS, 6)
+  t.ok(((await packets())[REGISTRY] ?? 0) > once, 'of both families')
+  await use('alias.example.org', ANSWERS)
+  await use('many.example.org', 81)
+  await use('a.wild.example.org', 81)
+  await boxed.run('ping', '-c', '2', '-i', '0.2', far(13)[4])
+  const all = await packets()
+  t.strictSame(Object.keys(all).sort(), [
+    '*.wild.example.org',
+    'alias.example.org:80/tcp',
+    // 80-81 has as many ports, and comes first where it has less than 81-90.
+    'many.example.org:80-81/tcp',
+    REGISTRY,
+  ])
+  const before = all['*.wild.example.org'] ?? 0
+  await boxed.run('ping', '-c', '3', '-i', '0.2', far(13)[4])
+  t.equal((await packets())['*.wild.example.org'], before + 3, 'what has no ports is counted once')
+  t.strictSame((await packets())[REGISTRY], all[REGISTRY])
+  // By another name the address is the first one's as long as it is there.
+  await use('twice.example.org', ANSWERS)
+  t.ok(((await packets())[REGISTRY] ?? 0) > (all[REGISTRY] ?? 0))
+  t.equal((await packets())['twice.example.org:80/tcp'], undefined)
+  await box.check(boxed, results.boxed)
+})
+
+t.test('a counter that somebody took away is missed, and comes back with the list', async t => {
+  const site = await openNamesSite(t, 'nftables')
+  const { scene, tsnet, box, results } = site
+  const boxed = scene.get('boxed')
+  const counters = async (): Promise<string[]> => {
+    const { stdout } = await scene.host.run('nft', 'list', 'table', 'inet', 'tsnet-reach')
+    return [...stdout.matchAll(/counter (name\d+-[0-9a-f]+) {/g)].flatMap(([, name = '']) => name)
+  }
+  const all = await counters()
+  t.equal(all.length, ALLOW.length - 2, 'one for each name')
+  const [first = ''] = all
+  await scene.host.run('nft', 'delete', 'counter', 'inet', 'tsnet-reach', first)
+  await t.rejects(box.check(boxed, results.boxed), /does not count by names/)
+  await tsnet.run('reconcile')
+  await box.check(boxed, results.boxed)
+  t.strictSame((await counters()).sort(), all.sort())
+  await box.delete(boxed)
+  t.strictSame(await counters(), [], 'mate has a list without names, and the table is there')
+})
+
+t.test('ten thousand names are added, read and taken away, each counted by itself', async t => {
+  const site = await openNamesSite(t, 'nftables')
+  const { scene, box } = site
+  const boxed = scene.get('boxed')
+  await box.delete(boxed)
+  for (const size of [1_000, 10_000]) {
+    const tookMs: number[] = []
+    const egress = Array.from({ length: size - 1 }, (_, i) => `n${i}.example.org:443`)
+    const timed = async <T>(work: () => Promise<T>): Promise<T> => {
+      const began = performance.now()
+      const done = await work()
+      tookMs.push(Math.round(performance.now() - began))
+      return done
+    }
+    const added = await timed(() =>
+      box.add(boxed, { config: { runtimeConfig: { egress: [...egress, REGISTRY] } } }),
+    )
+    await ask(boxed, 'registry.example.org')
+    t.equal(await answering(boxed, 'tcp', far(7)[4], ANSWERS), 'client')
+    const used = (await timed(() => seen(site))).filter(({ packets }) => packets > 0)
+    t.match(used, [{ entry: REGISTRY, outcome: 'allowed' }])
+    await timed(() => box.check(boxed, added))
+    await timed(() => box.delete(boxed))
+    t.comment(`figure: a list of ${size} names, ADD, egress ls, CHECK and DEL: ${tookMs.join(', ')} ms`)
+  }
+  const { stdout } = await scene.host.run('nft', 'list', 'counters')
+  t.notMatch(stdout, /counter /)
+})
+
 const ask = async (from: Namespace, name: string, family: 4 | 6 = 4): Promise<unknown> =>
   dataOf(await askUdp(from, { server: GATEWAY[4], name, type: family === 4 ? 'A' : 'AAAA' }))
 
 t.test('an address goes a minute after its time to live, and a connection to it goes on', async t => {
-  const { scene } = await openNamesSite(t, 'nftables')
+  const site = await openNamesSite(t, 'nftables')
+  const { scene } = site
   const boxed = scene.get('boxed')
   const denied = async () => (await answering(boxed, 'tcp', far(7)[4], ANSWERS)) === 'nobody'
   t.strictSame(await ask(boxed, 'registry.example.org'), [far(7)[4]])
@@ -121,12 +223,24 @@ t.test('an address goes a minute after its time to live, and a connection to it 
   for (const held of [of4, of6]) t.equal(await held.said(), 'client')
   await waitFor(denied, { what: 'the address to go', withinMs: 120_000 })
   t.ok(performance.now() - since > 50_000, 'not before')
+  const counted = (await seen(site)).find(({ entry }) => entry === REGISTRY)
+  t.ok((counted?.packets ?? 0) > 4, 'what was counted for the name stays')
   for (const held of [of4, of6]) t.equal(await held.said(), 'client', 'who is connected notices nothing')
+  const later = await seen(site)
+  t.strictSame(
+    later.find(({ entry }) => entry === REGISTRY),
+    counted,
+    'nothing is counted for the name',
+  )
+  t.match(
+    later.find(({ outcome }) => outcome === 'kept'),
+    { entry: 'names', packets: Number },
+  )
   await ask(boxed, 'registry.example.org')
   t.notOk(await denied(), 'until it is asked for again')
-  const { stdout } = await scene.host.run('nft', 'list', 'sets', 'inet')
-  for (const [set] of stdout.matchAll(/\b(kept|ports)[46]-[0-9a-f]+/g))
-    await scene.host.run('nft', 'flush', 'set', 'inet', 'tsnet-reach', set)
+  const { stdout } = await scene.host.run('nft', 'list', 'table', 'inet', 'tsnet-reach')
+  for (const [, kind = '', set = ''] of stdout.matchAll(/\b(set|map) ((?:kept|ports)[46]-[0-9a-f]+) {/g))
+    await scene.host.run('nft', 'flush', kind, 'inet', 'tsnet-reach', set)
   t.equal(await of4.said(), 'nobody', 'control: it is its place among the kept by which it went on')
 })
 

@@ -5,7 +5,7 @@ import { familiesOf, type Ip, ipOf } from '../../model/address/address.ts'
 import { isElsewhere } from '../../model/address/elsewhere.ts'
 import { isSecret, type Permission } from '../../model/address/reach.ts'
 import { parseDuration } from '../../model/duration.ts'
-import { type Begun, listBegun, localAddresses, readRefused } from '../../nat/nat.ts'
+import { type Begun, listBegun, localAddresses, readNamed, readRefused } from '../../nat/nat.ts'
 import { isToOne, permissionFor } from '../../network/reached.ts'
 import { type Member, membersOf } from '../../networks/inspect/members.ts'
 import { requireRunDirectory } from '../../records/run-directory.ts'
@@ -33,6 +33,10 @@ export async function learn(
   const began = performance.now()
   say(`watching ${word} ${until === undefined ? 'until Ctrl-C' : `for ${until}`}`)
   const needs = new Needs()
+  // Of what was begun before.
+  const listed = new Map(
+    members.flatMap(({ owner, attachment: { reach } }) => [...readNamed(owner, reach?.allow ?? [])]),
+  )
   for (;;) {
     const since = performance.now() - began
     for (const member of members) for (const need of neededBy(member, since)) needs.add(need)
@@ -45,7 +49,7 @@ export async function learn(
   const secrets = needs.addresses.filter(isSecret)
   if (secrets.length > 0)
     say(`warning: clouds tell secrets at ${secrets.join(', ')}: leave it out if you can`)
-  const list = needs.list(ip => names.of(ip))
+  const list = needs.list(ip => names.of(ip), listed)
   terminal.out(json ? `${JSON.stringify(list)}\n` : list.map(each => `${each}\n`).join(''))
 }
 

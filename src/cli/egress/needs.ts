@@ -1,6 +1,7 @@
 /** From what a container needs to the list that allows it, and nothing twice. */
 
 import type { Ip } from '../../model/address/address.ts'
+import type { NamePattern } from '../../model/address/name-pattern.ts'
 import { isOfNames, type Permission, permissionText, readEntry } from '../../model/address/reach.ts'
 
 export interface Need {
@@ -35,11 +36,14 @@ export class Needs {
   /**
    * Entries in order.
    * @param namesOf what was asked for that led to an address: each is an entry, since each may lead elsewhere tomorrow
+   * @param listed of addresses of which nobody asked any more: what a list has for them
    */
-  list(namesOf: (ip: Ip) => readonly string[]): string[] {
+  list(namesOf: (ip: Ip) => readonly string[], listed: ReadonlyMap<Ip, NamePattern> = new Map()): string[] {
     const all = [...this.#needs.values()].flatMap(({ to, permission, mayBeNamed }) => {
       const named = mayBeNamed ? namesOf(to).flatMap(name => byName(permission, name)) : []
-      return named.length > 0 ? named : [permission]
+      if (named.length > 0) return named
+      const entry = mayBeNamed ? listed.get(to) : undefined
+      return [entry === undefined ? permission : { ...permission, to: entry }]
     })
     const whole = new Set(all.flatMap(({ to, service }) => (service === undefined ? [to] : [])))
     // A list with names has it.

@@ -37,7 +37,7 @@ export class NamePermits {
     for (const ip of addresses) this.#askers.set(askerOf(network, ip), container)
     if (told.named === undefined) return
     const lists = this.#lists.get(container) ?? new Map<string, NamedReach>()
-    lists.set(owner, new NamedReach(told.named))
+    lists.set(owner, new NamedReach(owner, told.named))
     this.#lists.set(container, lists)
   }
 

@@ -98,7 +98,10 @@ const readers: Record<string, Reader> = {
   connlimit: ({ other }, { tests }) => void tests.push(unlessOver('ct count', numbersOf(other)[2] ?? 0)),
   quota: ({ other }, { tests }) => void tests.push(unlessOver('quota', numbersOf(other)[2] ?? 0)),
   dynset: ({ dynset }, { tests }) => void tests.push(...meterTests(dynset)),
-  objref: ({ other }, { tests }) => void tests.push(...objectTests(other)),
+  objref({ objref: { type, set, sreg } = {} }, draft) {
+    draft.tests.push(...objectTests(type))
+    if (set !== undefined) readLookup({ set, sreg }, draft)
+  },
   reject(_, draft) {
     draft.verdict = { kind: 'drop', text: 'reject' }
   },

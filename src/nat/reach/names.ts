@@ -1,8 +1,8 @@
 /**
- * Names of a list, as sets that fill as the names are told.
+ * Names of a list, as maps that fill as the names are told.
  *
- *     named4   addresses, reached by every protocol       elements time out: what was told lasts as the answer does,
- *     ports4   addresses with protocols and ports         and a minute more
+ *     ports4   addresses with protocols and ports         elements time out: what was told lasts as the answer does,
+ *     named4   addresses, reached by every protocol       and a minute more. Each has the counter of its entry
  *     kept4    connections that began by these            rules add them, and each packet has them last anew
  *
  * An answer's addresses are put in before it leaves (daemon/names), so no first packet is lost. They last a minute longer than
@@ -13,6 +13,10 @@
  * addresses and ports that are kept, so nothing else passes by it, for a little longer than a host lets a silent
  * connection be before it asks (tcp_keepalive_time, two hours). Where too many are kept, others pass as long as their
  * address does. What else ends it, ends it here too: a list that is made anew has nobody in its sets.
+ *
+ * A packet is looked up in this order, so that it is counted by its entry as long as its address is there. What has several entries
+ * counts for the most exact of those that the name had when it was put in: one with ports, then the longest name, then the fewest
+ * ports.
  *
  * Ports are cut where any entry's begin or end: ranges of one address must not overlap in a set.
  *
@@ -30,6 +34,7 @@ import type { Protocol } from '../../model/port-mapping.ts'
 import type { SetElement } from '../../netfilter/elements.ts'
 import { keyBytes } from '../../netfilter/set-types.ts'
 import type { SetPlan } from '../../netfilter/transaction.ts'
+import { counterName } from './counters.ts'
 import { serviceType } from './ranges.ts'
 
 /** Beyond the time to live. */
@@ -44,60 +49,56 @@ const PIECES_MAX = 1_024
 /** Of one answer: whoever answers for a name does not choose how long the daemon is busy with it. */
 const ELEMENTS_MAX = 4_096
 
-/** A set with the rule that looks into it. */
-export interface FilledSet {
+/** A map with the rules that let through whom it has, in order. */
+export interface FilledMap {
   plan: SetPlan
-  rule: string
+  rules: string[]
 }
 
 const ipOf = (family: Family): string => (family === 4 ? 'ip' : 'ip6')
 
-/** Sets of one family that are filled, each with the rule that lets through whom it has. */
-export function filledSets(owner: string, allow: readonly Permission[], family: Family): FilledSet[] {
+/** What one family has, in the order in which packets are looked up: none without names. */
+export function filledMaps(owner: string, allow: readonly Permission[], family: Family): FilledMap[] {
   const named = allow.filter(isOfNames)
+  if (named.length === 0) return []
   for (const protocol of ['tcp', 'udp', 'sctp'] as const) mustBeFew(cutsOf(named, protocol))
   const to = `${ipOf(family)} daddr`
-  const has = (what: string, type: string, look: string, isInterval: boolean): FilledSet => ({
-    plan: { name: `${what}${family}-${owner}`, type, isInterval, hasTimeouts: true, size: SIZE },
-    rule: `${look} @${what}${family}-${owner} counter accept`,
-  })
+  const kept = `kept${family}-${owner}`
+  const connection = `${to} . meta l4proto . th sport . th dport`
+  const keep = `update @${kept} { ${connection} timeout ${KEPT_S}s }`
+  const has = (what: string, type: string, look: string, isInterval: boolean): FilledMap => {
+    const name = `${what}${family}-${owner}`
+    return {
+      plan: { name, type, data: 'counter', isInterval, hasTimeouts: true, size: SIZE },
+      rules: [
+        `${WITH_PORTS} counter name ${look} map @${name} ${keep} accept`,
+        // Where its place is full the rule ends there, and has counted it.
+        `${WITH_PORTS} ${look} @${name} accept`,
+        ...(isInterval ? [] : [`counter name ${look} map @${name} accept`]),
+      ],
+    }
+  }
   return [
-    ...(named.some(({ service }) => service === undefined)
-      ? [has('named', `ipv${family}_addr`, to, false)]
-      : []),
     ...(named.some(({ service }) => service !== undefined)
       ? [has('ports', serviceType(family), `${to} . meta l4proto . th dport`, true)]
       : []),
+    ...(named.some(({ service }) => service === undefined)
+      ? [has('named', `ipv${family}_addr`, to, false)]
+      : []),
+    {
+      plan: {
+        name: kept,
+        type: `ipv${family}_addr . inet_proto . inet_service . inet_service`,
+        hasTimeouts: true,
+        isDynamic: true,
+        size: SIZE,
+      },
+      rules: [`ct state established ${connection} @${kept} ${keep} counter accept`],
+    },
   ]
 }
 
-/** What keeps connections that begin by these sets, and rules in order, those of the sets among them. */
-export function keeping(
-  owner: string,
-  filled: readonly FilledSet[],
-  family: Family,
-): { plan: SetPlan; rules: string[] } {
-  const name = `kept${family}-${owner}`
-  const connection = `${ipOf(family)} daddr . meta l4proto . th sport . th dport`
-  const keep = `update @${name} { ${connection} timeout ${KEPT_S}s } counter accept`
-  return {
-    plan: {
-      name,
-      type: `ipv${family}_addr . inet_proto . inet_service . inet_service`,
-      hasTimeouts: true,
-      isDynamic: true,
-      size: SIZE,
-    },
-    rules: [
-      `ct state established ${connection} @${name} ${keep}`,
-      // One whose place is full ends there, and the next one is asked.
-      ...filled.flatMap(({ rule }) => [
-        `meta l4proto { tcp, udp, sctp } ${rule.replace(/counter accept$/, keep)}`,
-        rule,
-      ]),
-    ],
-  }
-}
+const WITH_PORTS = 'meta l4proto { tcp, udp, sctp }'
 
 const mustBeFew = (cuts: readonly number[]): void => {
   if (cuts.length > PIECES_MAX)
@@ -114,81 +115,98 @@ function cutsOf(named: readonly Permission[], protocol: Protocol): number[] {
   return [...new Set(services.flatMap(({ first, last }) => [first, last + 1]))].sort((a, b) => a - b)
 }
 
-/** What one container may reach by names. */
+/** What one interface of a container may reach by names. */
 export class NamedReach {
-  readonly #index: NameIndex<Permission>
+  readonly #index: NameIndex<Numbered>
   readonly #cuts: Record<Protocol, number[]>
 
-  constructor(allow: readonly Permission[]) {
+  readonly #owner: string
+
+  constructor(owner: string, allow: readonly Permission[]) {
+    this.#owner = owner
     const named = allow.filter(isOfNames)
-    this.#index = new NameIndex(named.map(each => [each.to, each]))
+    this.#index = new NameIndex(named.map((each, number) => [each.to, { ...each, number }]))
     this.#cuts = { tcp: cutsOf(named, 'tcp'), udp: cutsOf(named, 'udp'), sctp: cutsOf(named, 'sctp') }
   }
 
   /**
-   * What a name's addresses are to be reached by, as elements of sets; undefined where the list does not have the name.
+   * What a name's addresses are to be reached by; undefined where the list does not have the name.
    * @param name lower case, without a dot at the end
    * @param ttlS the longest time to live of its answer
    */
   entriesOf(name: string, addresses: readonly Ip[], ttlS: number): NamedEntries | undefined {
-    const found = this.#index.find(name)
+    const found = this.#index.find(name).sort(byExactness)
     if (found.length === 0) return undefined
     // Twice in an answer, it would be twice in a transaction, which deletes it once.
     const each = [...new Set(addresses)]
     const far = each.filter(isElsewhere)
     const timeoutS = Math.min(ttlS, TTL_MAX_S) + MORE_S
     const pieces = this.#piecesOf(found)
-    const isWhole = found.some(({ service }) => service === undefined)
+    const whole = found.find(({ service }) => service === undefined)?.number
     const count = Math.max(1, Math.floor(ELEMENTS_MAX / (pieces.length + 1)))
     return {
-      elements: far.slice(0, count).flatMap(ip => elementsOf(ip, pieces, isWhole, timeoutS)),
+      elements: far.slice(0, count).flatMap(ip => this.#elementsOf(ip, pieces, whole, timeoutS)),
       near: far.length === each.length ? [] : each.filter(ip => !far.includes(ip)),
       beyond: far.slice(count),
       lastsS: Math.min(ttlS, TTL_MAX_S) + MORE_S / 2,
     }
   }
 
-  /** Ports of these entries, in pieces that all entries share. */
-  #piecesOf(found: readonly Permission[]): Service[] {
-    const pieces = new Map<string, Service>()
-    for (const { service } of found) {
+  /** @param whole the entry that has it with all protocols; undefined: none */
+  #elementsOf(
+    ip: Ip,
+    pieces: readonly Piece[],
+    whole: number | undefined,
+    timeoutS: number,
+  ): [map: string, SetElement][] {
+    const family = familyOf(ip)
+    const type = serviceType(family)
+    const of = (number: number) => ({ object: counterName(this.#owner, number), timeoutS })
+    const named: [string, SetElement][] =
+      whole === undefined
+        ? []
+        : [[`named${family}`, { key: keyBytes(`ipv${family}_addr`, ip), ...of(whole) }]]
+    return [
+      ...named,
+      ...pieces.map(({ protocol, first, last, number }): [string, SetElement] => {
+        const at = (port: number) => keyBytes(type, `${ip} . ${protocol} . ${port}`)
+        return [`ports${family}`, { key: at(first), keyEnd: at(last), ...of(number) }]
+      }),
+    ]
+  }
+
+  /** Ports of these entries, in pieces that all entries share, each of the first that has it. */
+  #piecesOf(found: readonly Numbered[]): Piece[] {
+    const pieces = new Map<string, Piece>()
+    for (const { service, number } of found) {
       if (service === undefined) continue
       const { protocol, first, last } = service
       const cuts = this.#cuts[protocol]
       for (let i = cuts.indexOf(first); (cuts[i] ?? Number.NaN) <= last; i++) {
         const [from, next] = [cuts[i] ?? 0, cuts[i + 1] ?? 0]
-        pieces.set(`${protocol} ${from}`, { protocol, first: from, last: next - 1 })
+        const key = `${protocol} ${from}`
+        if (!pieces.has(key)) pieces.set(key, { protocol, first: from, last: next - 1, number })
       }
     }
     return [...pieces.values()]
   }
 }
 
-type Service = NonNullable<Permission['service']>
+/** An entry with its place among those of names. */
+type Numbered = Permission & { number: number }
 
-function elementsOf(
-  ip: Ip,
-  pieces: readonly Service[],
-  isWhole: boolean,
-  timeoutS: number,
-): [set: string, SetElement][] {
-  const family = familyOf(ip)
-  const type = serviceType(family)
-  const whole: [string, SetElement][] = isWhole
-    ? [[`named${family}`, { key: keyBytes(`ipv${family}_addr`, ip), timeoutS }]]
-    : []
-  return [
-    ...whole,
-    ...pieces.map(({ protocol, first, last }): [string, SetElement] => {
-      const at = (port: number) => keyBytes(type, `${ip} . ${protocol} . ${port}`)
-      return [`ports${family}`, { key: at(first), keyEnd: at(last), timeoutS }]
-    }),
-  ]
+type Piece = NonNullable<Permission['service']> & { number: number }
+
+/** The most exact first: a name alone is longer than any that all below it would be. */
+function byExactness(one: Numbered, other: Numbered): number {
+  const lengthOf = ({ to }: Numbered) => (to.startsWith('*') ? to.length : Number.MAX_SAFE_INTEGER)
+  const portsOf = ({ service }: Numbered) => (service === undefined ? 0 : service.last - service.first)
+  return lengthOf(other) - lengthOf(one) || portsOf(one) - portsOf(other) || one.number - other.number
 }
 
 export interface NamedEntries {
-  /** By what the name of their set begins with. */
-  elements: [set: string, SetElement][]
+  /** By what the name of their map begins with. */
+  elements: [map: string, SetElement][]
   /** Addresses that were not put in. */
   near: Ip[]
   /** More of them than one answer may bring. */

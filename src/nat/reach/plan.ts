@@ -11,7 +11,8 @@ import { keyBytes, keyText } from '../../netfilter/set-types.ts'
 import type { ChainPlan, SetPlan, TableRef, Transaction } from '../../netfilter/transaction.ts'
 import { isOwnerTag } from '../rules.ts'
 import { belongingsText } from './belongings.ts'
-import { filledSets, keeping } from './names.ts'
+import { counterNames } from './counters.ts'
+import { filledMaps } from './names.ts'
 import {
   addressElements,
   allowedOf,
@@ -101,6 +102,8 @@ export interface TablePlan {
   rules: string[]
   /** `elements` absent: others fill it. */
   sets: { plan: SetPlan; elements?: SetElement[] }[]
+  /** Of its entries of names. */
+  counters: string[]
   /** Leads its packets to its chain. */
   entries: SetElement[]
 }
@@ -131,10 +134,7 @@ function routedOf(guard: ReachGuard): TablePlan {
   const ports = host.some(({ service }) => service === undefined) ? [] : portElements(host)
   const hostSet = { plan: { name: `host-${owner}`, type: PORTS, ...COUNTED }, elements: ports }
   const sets = setsOf(owner, allow)
-  const kept = FAMILIES.flatMap(family => {
-    const filled = filledSets(owner, allow, family)
-    return filled.length === 0 ? [] : [{ filled, ...keeping(owner, filled, family) }]
-  })
+  const filled = FAMILIES.flatMap(family => filledMaps(owner, allow, family))
   const refused = refusedSets(owner)
   return {
     table: ROUTED,
@@ -153,19 +153,15 @@ function routedOf(guard: ReachGuard): TablePlan {
           ? ['fib daddr type local counter accept']
           : []),
       // A name that leads to the host itself is allowed nothing by that.
-      ...(kept.length > 0
+      ...(filled.length > 0
         ? [...refused.map(({ rule }) => `${OWN} ${rule}`), `${OWN} counter goto ${DENIED}`]
         : []),
-      ...kept.flatMap(({ rules }) => rules),
+      ...filled.flatMap(({ rules }) => rules),
       ...refused.map(({ rule }) => rule),
       `counter goto ${DENIED}`,
     ],
-    sets: [
-      ...sets,
-      ...(ports.length > 0 ? [hostSet] : []),
-      ...kept.flatMap(({ filled, plan }) => [...filled, { plan }]),
-      ...refused,
-    ],
+    sets: [...sets, ...(ports.length > 0 ? [hostSet] : []), ...filled, ...refused],
+    counters: counterNames(owner, allow),
     entries: entriesOf(guard)[0],
   }
 }
@@ -218,6 +214,7 @@ function bridgedOf(guard: ReachGuard): TablePlan {
       `counter goto ${DENIED}`,
     ],
     sets: [...sets, ...refused],
+    counters: [],
     entries: entriesOf(guard)[1],
   }
 }
@@ -271,7 +268,8 @@ export function addBase(tx: Transaction, { table, hook, map, look }: Base): void
 
 /** Adds what a container has. */
 export function addLists(tx: Transaction, plans: readonly TablePlan[]): void {
-  for (const { table, type, chain, rules, sets, entries } of plans) {
+  for (const { table, type, chain, rules, sets, counters, entries } of plans) {
+    for (const name of counters) tx.addCounter(table, name)
     for (const { plan, elements } of sets) {
       tx.addSet(table, plan)
       if (elements !== undefined) tx.addElements(table, plan.name, elements)

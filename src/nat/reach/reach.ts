@@ -41,6 +41,7 @@ import type { SetElement } from '../../netfilter/elements.ts'
 import { consistently, generation } from '../../netfilter/generations.ts'
 import {
   findChain,
+  findCounter,
   findElement,
   findSet,
   findTable,
@@ -58,6 +59,7 @@ import { Transaction, tableText } from '../../netfilter/transaction.ts'
 import type { Netlink } from '../../netlink/netlink.ts'
 import { type Hold, type Loss, losersOf } from '../loss.ts'
 import { belongingsIn } from './belongings.ts'
+import { countersOf } from './counters.ts'
 import { forgetFilled } from './fill.ts'
 import {
   addBase,
@@ -156,7 +158,15 @@ function removeLists(
     if (own.length > 0) tx.deleteElements(table, CONTAINERS, own)
     tx.deleteChain(table, chain)
     const sets = said?.sets ?? setNames(owner).filter(name => findSet(nl, table, name) !== undefined)
-    for (const name of sets) if (!(keepsNames && isOfNamesSet(name))) tx.deleteSet(table, name)
+    const ofNames = sets.filter(isOfNamesSet)
+    for (const name of sets) {
+      if (keepsNames && ofNames.includes(name)) continue
+      // Older kernels let counters go with the elements of a map, and not with the map.
+      if (ofNames.includes(name)) tx.flushSet(table, name)
+      tx.deleteSet(table, name)
+    }
+    if (!keepsNames && (isThorough || ofNames.length > 0))
+      for (const name of countersOf(nl, table, owner).keys()) tx.deleteCounter(table, name)
   }
 }
 
@@ -197,7 +207,7 @@ function faultsOfBase(nl: Netlink, base: Base): string[] {
 }
 
 function faultsOfList(nl: Netlink, plan: TablePlan, hostInterface: string): string[] {
-  const { table, chain, sets, entries } = plan
+  const { table, chain, sets, counters, entries } = plan
   const where = `what the container at ${hostInterface} may reach (table ${tableText(table)})`
   const tx = new Transaction()
   addLists(tx, [plan])
@@ -207,6 +217,9 @@ function faultsOfList(nl: Netlink, plan: TablePlan, hostInterface: string): stri
   const isLed = entries.every(({ key }) => findElement(nl, table, CONTAINERS, key)?.verdict?.chain === chain)
   return [
     ...(fault === undefined ? [] : [`${where} has other rules than it should`]),
+    ...(counters.every(name => findCounter(nl, table, name) !== undefined)
+      ? []
+      : [`${where} does not count by names`]),
     ...(isLed ? [] : [`${where} is not looked at: its packets are not led there`]),
     ...sets
       .filter(

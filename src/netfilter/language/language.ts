@@ -16,6 +16,7 @@ import { be16, u32 } from '../../netlink/codecs.ts'
 import {
   cmp,
   counter,
+  counterOf,
   dnat,
   immediate,
   intoSet,
@@ -75,7 +76,8 @@ class RuleCompiler {
         return
       case 'counter':
         words.next()
-        this.#made.push(counter)
+        if (words.take('name')) this.#counterOf()
+        else this.#made.push(counter)
         return
       case 'masquerade':
         words.next()
@@ -111,6 +113,13 @@ class RuleCompiler {
     words.expect('}')
     const timeoutS = seconds === undefined ? undefined : Number(seconds)
     this.#made.push(intoSet(set, operation, timeoutS, isCounted))
+  }
+
+  /** `counter name ip daddr map @counted` */
+  #counterOf(): void {
+    this.#load(this.#operands())
+    this.#words.expect('map')
+    this.#made.push(counterOf(this.#setName()))
   }
 
   #number(): number {

@@ -3,6 +3,7 @@
 import t from 'tap'
 import { NEEDS_MAX, type Need, Needs } from '../../../src/cli/egress/needs.ts'
 import type { Ip } from '../../../src/model/address/address.ts'
+import type { NamePattern } from '../../../src/model/address/name-pattern.ts'
 import { isOfNetwork, readEntry } from '../../../src/model/address/reach.ts'
 
 function need(to: string, entry: string, mayBeNamed = true): Need {
@@ -35,6 +36,20 @@ t.test('an address is printed by all names that led there, and by itself where n
       'www.example.org:443/tcp',
       'www.example.org:80/tcp',
     ],
+  )
+})
+
+t.test('of what was begun before, the entry of its list is printed', async t => {
+  const all = new Needs()
+  all.add(need('192.0.2.1', '192.0.2.1:443'))
+  all.add(need('192.0.2.2', '192.0.2.2:443'))
+  const listed = new Map([
+    ['192.0.2.1' as Ip, '*.example.org' as NamePattern],
+    ['192.0.2.2' as Ip, '*.example.org' as NamePattern],
+  ])
+  t.strictSame(
+    all.list(ip => (ip === '192.0.2.2' ? ['www.example.org'] : []), listed),
+    ['*.example.org:443/tcp', 'www.example.org:443/tcp'],
   )
 })
 
