@@ -6,7 +6,7 @@ set -eu
 packages="iproute2 iptables nftables conntrack containernetworking-plugins containerd runc crun podman catatonit
   docker.io lxc busybox-static dnsmasq-base musl-tools socat tcpdump strace iputils-ping util-linux systemd wrk procps
   ufw firewalld dbus network-manager iperf3 etcd-server etcd-client openssl
-  prometheus docker-compose"
+  prometheus docker-compose git curl"
 
 [ $# -gt 0 ] && packages=$*
 
