@@ -86,7 +86,7 @@ export class Permits {
     if (name === undefined || !this.#zone.isPermitted(asker, name)) return said
     const addresses = addressesIn(said)
     if (addresses.length === 0) return said
-    const ttlS = Math.max(...answersIn(said).map(({ ttl }) => ttl))
+    const ttlS = answersIn(said).reduce((most, { ttl }) => Math.max(most, ttl), 0)
     const { network, ip } = asker
     const key = `${ip} ${network} ${name} ${ttlS} ${addresses.join(' ')}`
     const fresh = this.#fresh.get(key)

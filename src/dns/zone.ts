@@ -148,7 +148,8 @@ export class Zone {
   isPermitted(client: Client, name: string): boolean {
     if (this.#permitted.size === 0) return false
     const lists = this.#permitted.get(this.#self(client)?.container ?? '')
-    return lists !== undefined && [...lists.values()].some(index => index.find(name).length > 0)
+    if (lists !== undefined) for (const index of lists.values()) if (index.has(name)) return true
+    return false
   }
 
   /** True for whom somebody watches. */

@@ -22,7 +22,7 @@ if (typeof read === 'string' || isOfNetwork(read)) throw new Error(String(read))
 const allow = [read]
 const ownerOf = (n: number): string => String(n).padStart(16, '0')
 
-const guardOf = (n: number): ReachGuard => ({
+const guardOf = (n: number, more: Partial<ReachGuard> = {}): ReachGuard => ({
   owner: ownerOf(n),
   hostInterface: `veth${n}`,
   gateways: ['br0'],
@@ -31,6 +31,7 @@ const guardOf = (n: number): ReachGuard => ({
   resolvers: [parseIp('10.1.0.1')],
   isOnWire: false,
   reach: { allow },
+  ...more,
 })
 
 const fillOf = (n: number, addresses: readonly string[], ttlS = 0): Fill => {
@@ -96,4 +97,25 @@ t.test('what comes together is put in together, and what is refused of it concer
   t.ok(heldBy(host, 2).includes(`${far(3)} 10`))
   for (const n of [2, 3]) host.inside(() => withdrawReach(ownerOf(n)))
   t.equal((await host.run('nft', 'list', 'tables')).stdout, 'table inet others\n')
+})
+
+t.test('a list goes whatever others left of it, and however many interfaces lead to it', async t => {
+  await using world = await lab()
+  const host = await world.host('host')
+  const tables = async () => (await host.run('nft', 'list', 'tables')).stdout
+  host.inside(() => installReach(guardOf(2)))
+  await host.run('nft', 'flush', 'chain', 'inet', 'tsnet-reach', `list-${ownerOf(2)}`)
+  await host.run('nft', 'delete', 'set', 'inet', 'tsnet-reach', `named4-${ownerOf(2)}`)
+  host.inside(() => withdrawReach(ownerOf(2)))
+  t.equal(await tables(), '')
+  const gateways = Array.from({ length: 8 }, (_, i) => `a-long-name-${i}`)
+  const guard = guardOf(3, { gateways })
+  host.inside(() => installReach(guard))
+  const { stdout } = await host.run('nft', 'list', 'chain', 'inet', 'tsnet-reach', `list-${ownerOf(3)}`)
+  t.notMatch(stdout, /comment/, 'there is no room for what is of it')
+  host.inside(() => installReach(guardOf(3, { gateways: gateways.slice(1) })))
+  const map = await host.run('nft', 'list', 'map', 'inet', 'tsnet-reach', 'containers')
+  t.equal(map.stdout.match(/a-long-name-\d/g)?.length, 7)
+  host.inside(() => withdrawReach(ownerOf(3)))
+  t.equal(await tables(), '')
 })

@@ -51,6 +51,15 @@ export class NameIndex<T> {
     }
   }
 
+  /** Whether find would find anything. */
+  has(name: string): boolean {
+    if (this.#exact.has(name)) return true
+    if (this.#below.size === 0) return false
+    for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
+      if (this.#below.has(name.slice(dot + 1))) return true
+    return false
+  }
+
   /** @param name lower case, without a dot at the end */
   find(name: string): T[] {
     const found = [...(this.#exact.get(name) ?? [])]
