@@ -1,6 +1,6 @@
 /**
  * SCTP through the list of a container: the first message of an association, as it is on the wire, since to pass it on and to know
- * its ports a kernel needs no SCTP of its own. With one, test/vm/sctp.ts.
+ * its ports a kernel needs no SCTP of its own.
  */
 
 import { closeSync } from 'node:fs'
