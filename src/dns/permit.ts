@@ -54,6 +54,8 @@ interface Fresh {
 
 const FRESH_MS = 1_000
 const FRESH_MOST = 4_096
+/** An answer with more addresses is not remembered: whoever answers for a name does not choose how much is. */
+export const FRESH_ADDRESSES = 64
 /** What nothing more is waited for to go with. */
 const ENOUGH = 32
 
@@ -94,7 +96,7 @@ export class Permits {
     return new Promise(resolve => {
       this.#ask({ network, ip, name, addresses, ttlS }, fresh => {
         if (fresh === undefined) this.#fresh.delete(key)
-        else this.#keep(key, fresh)
+        else if (addresses.length <= FRESH_ADDRESSES) this.#keep(key, fresh)
         resolve(fresh && withTtl(said, fresh.ttlMaxS))
       })
     })

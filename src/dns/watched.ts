@@ -10,7 +10,7 @@
 import type { Ip } from '../model/address/address.ts'
 import type { Asker } from './answer.ts'
 import type { Said } from './forward.ts'
-import { addressesIn } from './permit.ts'
+import { addressesIn, FRESH_ADDRESSES } from './permit.ts'
 import type { Query } from './query.ts'
 import type { Client, Zone } from './zone.ts'
 
@@ -51,7 +51,7 @@ export class Watched {
     const now = performance.now()
     if ((this.#fresh.get(key) ?? 0) > now) return
     if (this.#fresh.size >= FRESH_MOST) this.#fresh.clear()
-    this.#fresh.set(key, now + FRESH_MS)
+    if (addresses.length <= FRESH_ADDRESSES) this.#fresh.set(key, now + FRESH_MS)
     if (this.#tellings.length === 0) queueMicrotask(() => this.#send())
     this.#tellings.push({ network, ip, name, addresses })
   }

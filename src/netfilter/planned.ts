@@ -3,6 +3,7 @@
  * also where nobody has its text any more.
  */
 
+import { present } from '../model/present.ts'
 import { eachMessage } from '../netlink/message.ts'
 import * as k from './constants.ts'
 import type { SetElement } from './elements.ts'
@@ -37,7 +38,7 @@ export function plannedChains(messages: Uint8Array): Map<string, PlannedChain> {
     } else if (type === k.NFT_MSG_NEWRULE) {
       const rule = readRule(payload)
       const expressions = rule?.expressions.map(each => planned(each, literals)) ?? []
-      chains.get(rule?.chain ?? '')?.rules.push({ expressions })
+      chains.get(rule?.chain ?? '')?.rules.push({ expressions, ...present({ comment: rule?.comment }) })
     }
   }
   return chains

@@ -4,7 +4,7 @@ import { decode, encode } from 'dns-packet'
 import t from 'tap'
 import type { Asker } from '../../src/dns/answer.ts'
 import { readAnswer } from '../../src/dns/forward.ts'
-import { type Permit, type PermitReport, Permits } from '../../src/dns/permit.ts'
+import { FRESH_ADDRESSES, type Permit, type PermitReport, Permits } from '../../src/dns/permit.ts'
 import { isRefused, readQuery } from '../../src/dns/query.ts'
 import { type Known, Zone } from '../../src/dns/zone.ts'
 import type { Ip } from '../../src/model/address/address.ts'
@@ -25,7 +25,7 @@ const asker = (ip: string, network = 'n'): Asker => ({ network, ip: ip as Ip, ca
 
 const QUESTION = { name: 'WWW.example.org', type: 'A' as const }
 
-function answered() {
+function answered(count = 2) {
   const query = readQuery(encode({ type: 'query', id: 9, questions: [QUESTION] }))
   if (query === undefined || isRefused(query)) throw new Error('it is no query')
   const bytes = encode({
@@ -34,8 +34,12 @@ function answered() {
     questions: [QUESTION],
     answers: [
       { name: QUESTION.name, type: 'CNAME', ttl: 9_000, data: 'cdn.example.net' },
-      { name: 'cdn.example.net', type: 'A', ttl: 5, data: '192.0.2.1' },
-      { name: 'cdn.example.net', type: 'A', ttl: 5, data: '192.0.2.2' },
+      ...Array.from({ length: count }, (_, i) => ({
+        name: 'cdn.example.net',
+        type: 'A' as const,
+        ttl: 5,
+        data: `192.0.2.${i + 1}`,
+      })),
     ],
     additionals: [{ name: 'ns.example.net', type: 'A', ttl: 5, data: '192.0.2.53' }],
   })
@@ -123,4 +127,20 @@ t.test('what comes while a message is on its way goes together in the next', asy
   t.equal(await answers[1], undefined, 'not by what was said of another message')
   t.ok(await answers[2])
   t.equal(reports.length, 2, 'and nothing is said where nothing waits')
+})
+
+t.test('an answer of very many addresses is said each time, and kept nowhere', async t => {
+  for (const [count, isKept] of [
+    [FRESH_ADDRESSES, true],
+    [FRESH_ADDRESSES + 1, false],
+  ] as const) {
+    const { zone, permits } = scene()
+    const { query, said } = answered(count)
+    zone.tell('a', known('boxed', '10.1.0.2', 'n', ['www.example.org']))
+    const waiting = permits.before(asker('10.1.0.2'), query, said)
+    await null
+    permits.take({ kind: 'permitted', number: 1, ttlsMaxS: [60] })
+    t.ok(await waiting)
+    t.equal(permits.before(asker('10.1.0.2'), query, said) instanceof Promise, !isKept, `${count}`)
+  }
 })

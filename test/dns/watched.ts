@@ -4,6 +4,7 @@ import { encode } from 'dns-packet'
 import t from 'tap'
 import type { Asker } from '../../src/dns/answer.ts'
 import { readAnswer } from '../../src/dns/forward.ts'
+import { FRESH_ADDRESSES } from '../../src/dns/permit.ts'
 import { isRefused, readQuery } from '../../src/dns/query.ts'
 import { Watched, type WatchedReport } from '../../src/dns/watched.ts'
 import { type Known, Zone } from '../../src/dns/zone.ts'
@@ -68,3 +69,19 @@ t.test(
     t.equal(reports.length, 2, 'when nobody watches any more, nothing is said')
   },
 )
+
+t.test('an answer of very many addresses is reported each time, and kept nowhere', async t => {
+  const zone = new Zone()
+  const reports: WatchedReport[] = []
+  const watched = new Watched(zone, report => reports.push(report))
+  zone.tell('a', known('10.1.0.2', true))
+  const told = async (count: number) => {
+    reports.length = 0
+    const addresses = Array.from({ length: count }, (_, i) => `192.0.2.${i}`)
+    for (let n = 0; n < 2; n++) watched.note(asker('10.1.0.2'), ...answered('www.example.org', ...addresses))
+    await null
+    return reports.flatMap(({ tellings }) => tellings).length
+  }
+  t.equal(await told(FRESH_ADDRESSES), 1, 'control')
+  t.equal(await told(FRESH_ADDRESSES + 1), 2)
+})

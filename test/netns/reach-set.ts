@@ -1,6 +1,6 @@
 /** The list of a container that lives, changed, against what it tries and what it is connected to. */
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { type Host, waitFor } from 'tsnet/lab'
 import type { Attachment } from '../../src/model/network.ts'
@@ -236,6 +236,25 @@ t.test(
     t.match(inWords.stdout, /egress +boxed \(box eth0\) may reach other\.example\.org:80\/tcp\n/)
   },
 )
+
+t.test('who is killed between what is written down and the kernel leaves no names of before', async t => {
+  const { scene, tsnet, box, results } = await openNamesSite(t, 'nftables')
+  const boxed = scene.get('boxed')
+  const [old, named] = ['registry.example.org', 'other.example.org'].map(name => `${name}:${ANSWERS}`)
+  await tsnet.run('egress', 'set', 'boxed', `${old}`)
+  await askUdp(boxed, { server: GATEWAY[4], name: 'registry.example.org', type: 'A' })
+  using held = hold(boxed, far(7)[4], ANSWERS)
+  t.equal(await held.said(), 'client')
+  const [{ owner = '' } = {}] = JSON.parse((await tsnet.run('egress', 'boxed', '--json')).stdout) as Reached[]
+  const path = scene.host.path(`/run/tsnet/attachments/${owner}.json`)
+  // Of both the kernel has the same rules, maps and counters.
+  writeFileSync(path, readFileSync(path, 'utf8').replaceAll('registry.example.org', 'other.example.org'))
+  t.strictSame(await listOf(tsnet, 'boxed'), [`${named}/tcp`])
+  await t.rejects(box.check(boxed, results.boxed), /may reach .* has other rules than it should/)
+  await tsnet.run('reconcile')
+  t.equal(await answering(boxed, 'tcp', far(7)[4], ANSWERS), 'nobody')
+  await box.check(boxed, results.boxed)
+})
 
 t.test(
   'where nothing is translated, who is not allowed any more gets nothing through, and is told',

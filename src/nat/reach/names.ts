@@ -25,10 +25,11 @@
  * they are reached by that one.
  */
 
+import { createHash } from 'node:crypto'
 import { type Family, familyOf, type Ip } from '../../model/address/address.ts'
 import { isElsewhere } from '../../model/address/elsewhere.ts'
 import { NameIndex } from '../../model/address/name-pattern.ts'
-import { isOfNames, type Permission } from '../../model/address/reach.ts'
+import { isOfNames, type Permission, permissionText } from '../../model/address/reach.ts'
 import { TsnetError } from '../../model/errors.ts'
 import type { Protocol } from '../../model/port-mapping.ts'
 import type { SetElement } from '../../netfilter/elements.ts'
@@ -96,6 +97,16 @@ export function filledMaps(owner: string, allow: readonly Permission[], family: 
       rules: [`ct state established ${connection} @${kept} ${keep} counter accept`],
     },
   ]
+}
+
+/**
+ * Which names a list has, in their order; undefined: none. Of two lists that differ only there the kernel holds the same rules and
+ * maps, and what is in them was told by one of the two.
+ */
+export function markOfNames(allow: readonly Permission[]): string | undefined {
+  const named = allow.filter(isOfNames)
+  if (named.length === 0) return undefined
+  return `names ${createHash('sha256').update(named.map(permissionText).join()).digest('hex').slice(0, 16)}`
 }
 
 const WITH_PORTS = 'meta l4proto { tcp, udp, sctp }'

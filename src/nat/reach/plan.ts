@@ -12,7 +12,7 @@ import type { ChainPlan, SetPlan, TableRef, Transaction } from '../../netfilter/
 import { isOwnerTag } from '../rules.ts'
 import { belongingsText } from './belongings.ts'
 import { counterNames } from './counters.ts'
-import { filledMaps } from './names.ts'
+import { filledMaps, markOfNames } from './names.ts'
 import {
   addressElements,
   allowedOf,
@@ -136,6 +136,7 @@ function routedOf(guard: ReachGuard): TablePlan {
   const sets = setsOf(owner, allow)
   const filled = FAMILIES.flatMap(family => filledMaps(owner, allow, family))
   const refused = refusedSets(owner)
+  const mark = markOfNames(allow)
   return {
     table: ROUTED,
     type: BASE[0].map.type,
@@ -158,7 +159,7 @@ function routedOf(guard: ReachGuard): TablePlan {
         : []),
       ...filled.flatMap(({ rules }) => rules),
       ...refused.map(({ rule }) => rule),
-      `counter goto ${DENIED}`,
+      `counter goto ${DENIED}${mark === undefined ? '' : ` comment "${mark}"`}`,
     ],
     sets: [...sets, ...(ports.length > 0 ? [hostSet] : []), ...filled, ...refused],
     counters: counterNames(owner, allow),
