@@ -99,6 +99,22 @@ export function connectionsTo(nl: Netlink, address: Ip, mapFd: number): TcpSocke
   )
 }
 
+/** All connections of this namespace, also those that are only beginning. @throws NetlinkError. Equivalent to: ss -tn */
+export const connections = (nl: Netlink): TcpSocket[] =>
+  socketsOf(nl, 'ss -tn', CONNECTED).map(({ payload, family }) => readSocket(payload, family))
+
+/** Its two ends; IPv4 that is mapped into IPv6 is IPv4. */
+export function endsOf({
+  family,
+  id,
+}: TcpSocket): Record<'source' | 'destination', { ip: Ip; port: number }> {
+  const { source, sourcePort, destination, destinationPort } = id
+  return {
+    source: { ip: ipIn(source.bytes, family), port: sourcePort },
+    destination: { ip: ipIn(destination.bytes, family), port: destinationPort },
+  }
+}
+
 /** Where a socket listens: `0.0.0.0` and `::` where it has no address; the latter may take IPv4 as well. */
 export interface TcpListener {
   ip: Ip
@@ -111,29 +127,33 @@ export interface TcpListener {
  * Equivalent to: ss -tln
  */
 export const tcpListeners = (nl: Netlink): TcpListener[] =>
+  socketsOf(nl, 'ss -tln', LISTENING).map(({ payload, family }) => readListener(payload, family))
+
+/** As they are told, of both families. @param states bits */
+const socketsOf = (nl: Netlink, equivalent: string, states: number) =>
   ([4, 6] as const).flatMap(family =>
     nl
       .dump({
-        equivalent: 'ss -tln',
+        equivalent,
         type: SOCK_DIAG_BY_FAMILY,
         payload: [
           request.encode({
-            header: { family: addressFamily(family), protocol: IPPROTO_TCP, states: LISTENING },
+            header: { family: addressFamily(family), protocol: IPPROTO_TCP, states },
             attributes: {},
           }),
         ],
       })
-      .map(message => readListener(message.payload, family)),
+      .map(({ payload }) => ({ payload, family })),
   )
 
 /** @throws MalformedError */
 export function readListener(bytes: Uint8Array, family: Family): TcpListener {
   const { source, sourcePort } = socketMessage.decode(bytes).header.id
-  return {
-    ip: ipFromBytes(family === 4 ? source.bytes.subarray(0, 4) : unmapped(source.bytes)),
-    port: sourcePort,
-  }
+  return { ip: ipIn(source.bytes, family), port: sourcePort }
 }
+
+const ipIn = (bytes: Uint8Array, family: Family): Ip =>
+  ipFromBytes(family === 4 ? bytes.subarray(0, 4) : unmapped(bytes))
 
 /** IPv4 that is mapped into IPv6 is IPv4. */
 const unmapped = (bytes: Uint8Array): Uint8Array =>

@@ -46,7 +46,11 @@ for (const backend of BACKENDS) {
     using staying6 = hold(boxed, ALSO[6], 81)
     using host4 = hold(boxed, HOST[4], 81)
     using coming = hold(scene.client, HOST[4], 8090)
-    const all = [going4, going6, staying4, staying6, host4, coming]
+    const mate = scene.get('mate')
+    using near4 = hold(boxed, addressOf(results.mate, 4), 81)
+    using near6 = hold(boxed, addressOf(results.mate, 6), 81)
+    using neighbour = hold(mate, own[4], ANSWERS)
+    const all = [going4, going6, staying4, staying6, host4, coming, near4, near6, neighbour]
     for (const each of all) t.not(await each.said(), 'nobody')
     t.equal(await answering(boxed, 'udp', '203.0.113.7', 92), 'client')
     const before = await listOf(tsnet, 'boxed')
@@ -63,13 +67,16 @@ for (const backend of BACKENDS) {
     )
     t.strictSame(
       stdout.trim().split('\n').slice(1).sort(),
-      [...['192.168.50.2:80/tcp', '[fd50::2]:80/tcp', '192.168.50.1:81/tcp', '203.0.113.7:92/udp']]
+      [
+        ...['192.168.50.2:80/tcp', '[fd50::2]:80/tcp', '192.168.50.1:81/tcp', '203.0.113.7:92/udp'],
+        ...[`${addressOf(results.mate, 4)}:81/tcp`, `[${addressOf(results.mate, 6)}]:81/tcp`],
+      ]
         .map(each => `ended ${each}`)
         .sort(),
     )
     for (const each of [staying4, staying6]) t.equal(await each.said(), 'client', 'what is allowed goes on')
-    t.equal(await coming.said(), 'boxed', 'who came is answered')
-    for (const each of [going4, going6, host4])
+    for (const each of [coming, neighbour]) t.equal(await each.said(), 'boxed', 'who came is answered')
+    for (const each of [going4, going6, host4, near4, near6])
       await waitFor(() => each.error !== undefined, { what: 'the program to be told' })
     for (const family of [4, 6] as const) {
       t.strictSame(

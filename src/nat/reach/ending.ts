@@ -11,7 +11,8 @@
  * Forgotten is only what was translated, or what a guard keeps out then. Of all else the next packet of the peer would be taken
  * for one that begins: the peer would have come to the container, and be answered.
  *
- * Limits: what a bridge hands from port to port has no memory, so TCP with a neighbour goes on.
+ * What a bridge hands from port to port has no such memory: TCP with a neighbour is known by the container's sockets
+ * (neighbours.ts).
  */
 
 import {
@@ -23,7 +24,6 @@ import {
   familyOf,
   type Ip,
   ipOf,
-  numberOf,
 } from '../../model/address/address.ts'
 import { hasCode } from '../../model/errors.ts'
 import { protocolNumbers } from '../../model/port-mapping.ts'
@@ -32,14 +32,15 @@ import { netfilterHere } from '../../netfilter/netfilter.ts'
 import { keyBytes } from '../../netfilter/set-types.ts'
 import { NETLINK_SOCK_DIAG } from '../../netlink/constants.ts'
 import { openNetlink } from '../../netlink/netlink.ts'
-import { connectionOf, destroyConnection } from '../../netlink/sock-diag.ts'
+import { connectionOf, destroyConnection, type TcpSocket } from '../../netlink/sock-diag.ts'
 import { inside, type Netns } from '../../netns/netns.ts'
 import { type Begun, nameOfProtocol } from '../begun.ts'
 import { bits, forgetTracked, isTracking, listTracked, type Tracked } from '../conntrack.ts'
 import { header } from '../kernel-chains.ts'
 import { localAddresses, type Tuple } from '../served-ports.ts'
+import { neighboursDenied } from './neighbours.ts'
 import { type ReachGuard, ROUTED, routedAllow } from './plan.ts'
-import { type Allowed, allowedOf, serviceType } from './ranges.ts'
+import { allowedOf, includes, serviceType } from './ranges.ts'
 
 /** A list that is in force. */
 export interface InForce {
@@ -54,11 +55,18 @@ type Named = Tracked & { name: Uint8Array }
 
 /**
  * What a list does not have of what the container began.
+ * @param container absent: its namespace is not there any more
  * @param options `keepsNames`: as of installReach, of one that is not in force yet
  * @throws NetlinkError
  */
-export const listDenied = (guard: ReachGuard, options: { keepsNames: boolean }): Begun[] =>
-  trackedDenied(guard, options).map(begunOf)
+export const listDenied = (
+  guard: ReachGuard,
+  container: Netns | undefined,
+  options: { keepsNames: boolean },
+): Begun[] => [
+  ...trackedDenied(guard, options).map(begunOf),
+  ...neighboursDenied(guard, container).map(({ begun }) => begun),
+]
 
 /**
  * Ends it.
@@ -68,8 +76,9 @@ export const listDenied = (guard: ReachGuard, options: { keepsNames: boolean }):
  */
 export function endDenied({ guard, isGuarded, peers }: InForce, container: Netns | undefined): Begun[] {
   const denied = trackedDenied(guard)
-  if (denied.length === 0) return []
-  if (container !== undefined) endSockets(denied, container)
+  const neighbours = neighboursDenied(guard, container)
+  if (container !== undefined)
+    endSockets([...denied.flatMap(socketOf), ...neighbours.map(({ socket }) => socket)], container)
   const nl = netfilterHere()
   const local = localIn(denied)
   for (const each of denied) {
@@ -80,7 +89,7 @@ export function endDenied({ guard, isGuarded, peers }: InForce, container: Netns
       !peers.some(peer => familyOf(peer) === familyOf(destination) && contains(peer, destination))
     if ((each.status & TRANSLATED) !== 0 || (isGuarded && isStranger)) forgetTracked(nl, each)
   }
-  return denied.map(begunOf)
+  return [...denied.map(begunOf), ...neighbours.map(({ begun }) => begun)]
 }
 
 const TRANSLATED = bits.sourceChanged | bits.destinationChanged
@@ -125,7 +134,7 @@ function admitting(
   return original => {
     const { destination: to, protocol, destinationPort: port = 0 } = original
     if (to === undefined || protocol === undefined) return true
-    if (isIn(allowed, to, protocol, port)) return true
+    if (includes(allowed, to, protocol, port)) return true
     if (!local.has(to)) return isNamed(original)
     return hosts.some(
       ({ service }) =>
@@ -133,21 +142,6 @@ function admitting(
         (protocolNumbers[service.protocol] === protocol && port >= service.first && port <= service.last),
     )
   }
-}
-
-function isIn({ whole, services }: Allowed, to: Ip, protocol: number, port: number): boolean {
-  const number = numberOf(to)
-  const has = ({ first, last }: Allowed['whole'][number]) => first <= number && number <= last
-  return (
-    whole.some(has) ||
-    services.some(
-      each =>
-        protocolNumbers[each.protocol] === protocol &&
-        each.first <= port &&
-        port <= each.last &&
-        each.to.some(has),
-    )
-  )
 }
 
 /** By names: what was told, and connections that are kept. */
@@ -180,21 +174,23 @@ const protocolNames = new Map(Object.entries(protocolNumbers).map(([name, number
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
+/** The container's, where it is TCP. */
+function socketOf({ original }: Tracked): TcpSocket[] {
+  const { protocol, source, sourcePort = 0, destination, destinationPort = 0 } = original
+  return protocol !== protocolNumbers.tcp || source === undefined || destination === undefined
+    ? []
+    : [connectionOf([source, sourcePort], [destination, destinationPort])]
+}
+
 /** Where the kernel cannot, programs wait for what does not come. */
-function endSockets(denied: readonly Tracked[], container: Netns): void {
-  const tcp = denied.filter(({ original }) => original.protocol === protocolNumbers.tcp)
-  if (tcp.length === 0) return
+function endSockets(sockets: readonly TcpSocket[], container: Netns): void {
+  if (sockets.length === 0) return
   inside(container, () => {
     using nl = openNetlink(undefined, NETLINK_SOCK_DIAG)
-    for (const { original } of tcp) {
-      const { source, sourcePort = 0, destination, destinationPort = 0 } = original
-      if (source === undefined || destination === undefined) continue
-      try {
-        destroyConnection(nl, connectionOf([source, sourcePort], [destination, destinationPort]))
-      } catch (thrown) {
-        if (hasCode(thrown, 'EOPNOTSUPP')) return
-        throw thrown
-      }
+    try {
+      for (const each of sockets) destroyConnection(nl, each)
+    } catch (thrown) {
+      if (!hasCode(thrown, 'EOPNOTSUPP')) throw thrown
     }
   })
 }

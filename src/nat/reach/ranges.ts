@@ -9,13 +9,14 @@ import {
   type Cidr,
   type Family,
   familyOf,
+  type Ip,
   ipOf,
   lengthOf,
   numberOf,
 } from '../../model/address/address.ts'
 import { FLOOR, isOfAddresses, isOfFloor, type Permission } from '../../model/address/reach.ts'
 import { TsnetError } from '../../model/errors.ts'
-import type { Protocol } from '../../model/port-mapping.ts'
+import { type Protocol, protocolNumbers } from '../../model/port-mapping.ts'
 import type { SetElement } from '../../netfilter/elements.ts'
 import { keyBytes } from '../../netfilter/set-types.ts'
 import { concatenate } from '../../netlink/codecs.ts'
@@ -105,6 +106,22 @@ export function allowedOf(
       ),
     ),
   }
+}
+
+/** Whether an address is among them, at a port of a protocol by its number. */
+export function includes({ whole, services }: Allowed, to: Ip, protocol: number, port: number): boolean {
+  const number = numberOf(to)
+  const has = ({ first, last }: Range) => first <= number && number <= last
+  return (
+    whole.some(has) ||
+    services.some(
+      each =>
+        protocolNumbers[each.protocol] === protocol &&
+        each.first <= port &&
+        port <= each.last &&
+        each.to.some(has),
+    )
+  )
 }
 
 /** All addresses but these. */

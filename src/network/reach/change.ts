@@ -102,7 +102,8 @@ export function foreseeChange(
   { confDir }: Pick<ChangeContext, 'confDir'>,
 ): Changed {
   const { after, guard, keepsNames } = planChange(owner, asked, confDir)
-  return { attachment: after, ended: guard === undefined ? [] : listDenied(guard, { keepsNames }) }
+  using netns = openRecorded(after.netns)
+  return { attachment: after, ended: guard === undefined ? [] : listDenied(guard, netns, { keepsNames }) }
 }
 
 function planChange(owner: string, asked: AskedReach | undefined, confDir: string | undefined): ChangePlan {
