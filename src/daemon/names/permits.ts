@@ -11,8 +11,10 @@ import { messageOf } from '../../model/errors.ts'
 import { type Fill, fillReach, NamedReach, TTL_MAX_S } from '../../nat/nat.ts'
 import type { Told } from './known.ts'
 
-/** Names of which something was said are remembered, so that it is said once. */
-const SAID_MAX = 1_024
+/** Of one container: what it asks for, and is answered, are strangers' words without end. */
+const SAID_MAX = 32
+/** Addresses in one line. */
+const SHOWN_MAX = 4
 
 export class NamePermits {
   readonly #log: (line: string) => void
@@ -20,7 +22,8 @@ export class NamePermits {
   readonly #lists = new Map<string, Map<string, NamedReach>>()
   /** Who asks, by network and address. */
   readonly #askers = new Map<string, string>()
-  readonly #said = new Set<string>()
+  /** What was said of a container, by network and address. */
+  readonly #said = new Map<string, Set<string>>()
 
   constructor(log: (line: string) => void) {
     this.#log = log
@@ -44,7 +47,10 @@ export class NamePermits {
   #forget(owner: string, { known: { network, container, addresses } }: Told): void {
     // Who has the address by now may have come before it was noticed that this one had gone.
     for (const asker of addresses.map(ip => askerOf(network, ip)))
-      if (this.#askers.get(asker) === container) this.#askers.delete(asker)
+      if (this.#askers.get(asker) === container) {
+        this.#askers.delete(asker)
+        this.#said.delete(asker)
+      }
     const lists = this.#lists.get(container)
     lists?.delete(owner)
     if (lists?.size === 0) this.#lists.delete(container)
@@ -66,12 +72,12 @@ export class NamePermits {
     } catch (thrown) {
       for (const { permit } of fills) refused.set(permit, thrown)
     }
-    for (const [{ network, ip, name }, why] of refused)
-      this.#say(`container ${ip} of network ${network} is not told ${name}: ${messageOf(why)}`)
+    for (const [permit, why] of refused) this.#say(permit, 'is not told', `is not told it: ${messageOf(why)}`)
     return permits.map(permit => (refused.has(permit) ? undefined : TTL_MAX_S))
   }
 
-  #fillsOf({ network, ip, name, addresses, ttlS }: Permit): Fill[] {
+  #fillsOf(permit: Permit): Fill[] {
+    const { network, ip, name, addresses, ttlS } = permit
     const fills: Fill[] = []
     for (const [owner, reach] of this.#lists.get(this.#askers.get(askerOf(network, ip)) ?? '') ?? []) {
       const entries = reach.entriesOf(name, addresses, ttlS)
@@ -80,22 +86,36 @@ export class NamePermits {
       fills.push({ owner, elements, lastsS })
       if (near.length > 0)
         this.#say(
-          `name ${name} leads container ${ip} of network ${network} to ${near.join(', ')}: a name does not allow that, an entry of the address would`,
+          permit,
+          'near',
+          `is led to ${someOf(near)} by it: a name does not allow that, an entry of the address would`,
         )
       if (beyond.length > 0)
         this.#say(
-          `name ${name} has so many addresses that container ${ip} of network ${network} may not reach ${beyond.length} of them: allow their prefix`,
+          permit,
+          'beyond',
+          `may not reach ${beyond.length} of its addresses, which are that many: allow their prefix`,
         )
     }
     return fills
   }
 
-  #say(line: string): void {
-    if (this.#said.has(line)) return
-    if (this.#said.size >= SAID_MAX) this.#said.clear()
-    this.#said.add(line)
-    this.#log(line)
+  /** Once for each name of a container, and no more than so many. */
+  #say({ network, ip, name }: Permit, kind: string, what: string): void {
+    const asker = askerOf(network, ip)
+    const said = this.#said.get(asker) ?? new Set()
+    const key = `${kind} ${name}`
+    if (said.has(key) || said.size >= SAID_MAX) return
+    this.#said.set(asker, said.add(key))
+    const who = `container ${ip} of network ${network}`
+    this.#log(`name ${name}: ${who} ${what}`)
+    if (said.size === SAID_MAX) this.#log(`${who}: no more is said of the names that it asks for`)
   }
 }
+
+const someOf = (addresses: readonly Ip[]): string =>
+  addresses.length > SHOWN_MAX
+    ? `${addresses.slice(0, SHOWN_MAX).join(', ')} and ${addresses.length - SHOWN_MAX} more`
+    : addresses.join(', ')
 
 const askerOf = (network: string, ip: Ip): string => `${ip} ${network}`
