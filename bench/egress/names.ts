@@ -30,6 +30,7 @@ export function nameLines(rounds: number, pid: number): Line[] {
   const sides = [
     { by: 'no list', guest: attach(1) },
     { by: 'a list', guest: attach(2, [WILDCARD]) },
+    { by: 'a list with a port', guest: attach(7, [`${WILDCARD}:443`]) },
     { by: 'a list of 10000 names', guest: attach(6, [...LONG, WILDCARD]) },
   ].map(side => ({ ...side, rate: [] as number[], p50: [] as number[], processor: [] as number[] }))
   let first = 0

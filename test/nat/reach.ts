@@ -162,10 +162,9 @@ t.test('a name has the ports of its own entries, cut where those of any begin or
     fc.property(texts, fc.constantFrom('a.org', 'b.org', 'c.org'), (all, name) => {
       const list = all.map(permission)
       const { elements } = new NamedReach(OWNER, list).entriesOf(name, [ip], 0) ?? { elements: [] }
-      const port = (key: Uint8Array | undefined): number =>
-        new DataView(new Uint8Array(key ?? []).buffer).getUint16(8)
+      const port = (key: Uint8Array): number => new DataView(new Uint8Array(key).buffer).getUint16(8)
       const [tcp = [], udp = []] = [6, 17].map(number =>
-        elements.flatMap(([, { key, keyEnd }]) =>
+        elements.flatMap(([, { key, keyEnd = key }]) =>
           key[4] === number
             ? Array.from({ length: port(keyEnd) - port(key) + 1 }, (_, i) => port(key) + i)
             : [],
@@ -254,6 +253,26 @@ t.test('who is allowed names has sets for them, and is let ask', async t => {
   const names = given(routed)?.map(({ plan }) => plan.name.slice(0, 6))
   t.strictSame(names, ['at4-01', 'ports4', 'named4', 'kept4-', 'ports6', 'named6', 'kept6-'])
   t.strictSame(given(bridged), [], 'what they lead to is routed')
+})
+
+t.test('a map of names has intervals where ports are ranges, and else is a hash', async t => {
+  for (const [entries, isInterval] of [
+    [['example.org:80', '*.example.org:443'], false],
+    [['example.org:80', '*.example.org:443-444'], true],
+  ] as const) {
+    const [routed] = planReach(guard([...entries]))
+    const maps = given(routed)?.filter(({ plan }) => plan.name.startsWith('ports'))
+    t.strictSame(
+      maps?.map(({ plan }) => plan.isInterval),
+      [isInterval, isInterval],
+    )
+    const reach = new NamedReach(OWNER, entries.map(permission))
+    const { elements } = reach.entriesOf('a.example.org', [parseIp('192.0.2.1')], 7) ?? { elements: [] }
+    t.strictSame(
+      elements.map(([, { keyEnd }]) => keyEnd !== undefined),
+      [isInterval],
+    )
+  }
 })
 
 t.test('ten thousand names are found as one, and too many different ports are refused', async t => {

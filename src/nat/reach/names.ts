@@ -67,7 +67,7 @@ export function filledMaps(owner: string, allow: readonly Permission[], family: 
   const kept = `kept${family}-${owner}`
   const connection = `${to} . meta l4proto . th sport . th dport`
   const keep = `update @${kept} { ${connection} timeout ${KEPT_S}s }`
-  const has = (what: string, type: string, look: string, isInterval: boolean): FilledMap => {
+  const has = (what: string, type: string, look: string, isInterval = false): FilledMap => {
     const name = `${what}${family}-${owner}`
     return {
       plan: { name, type, data: 'counter', isInterval, hasTimeouts: true, size: SIZE },
@@ -75,16 +75,16 @@ export function filledMaps(owner: string, allow: readonly Permission[], family: 
         `${WITH_PORTS} counter name ${look} map @${name} ${keep} accept`,
         // Where its place is full the rule ends there, and has counted it.
         `${WITH_PORTS} ${look} @${name} accept`,
-        ...(isInterval ? [] : [`counter name ${look} map @${name} accept`]),
       ],
     }
   }
+  const whole = has('named', `ipv${family}_addr`, to)
   return [
     ...(named.some(({ service }) => service !== undefined)
-      ? [has('ports', serviceType(family), `${to} . meta l4proto . th dport`, true)]
+      ? [has('ports', serviceType(family), `${to} . meta l4proto . th dport`, hasRanges(named))]
       : []),
     ...(named.some(({ service }) => service === undefined)
-      ? [has('named', `ipv${family}_addr`, to, false)]
+      ? [{ ...whole, rules: [...whole.rules, `counter name ${to} map @${whole.plan.name} accept`] }]
       : []),
     {
       plan: {
@@ -120,6 +120,10 @@ const mustBeFew = (cuts: readonly number[]): void => {
     )
 }
 
+/** Without ranges a map is a hash: the kernel copies one with intervals as a whole for each change of it. */
+const hasRanges = (named: readonly Permission[]): boolean =>
+  named.some(({ service }) => service !== undefined && service.first < service.last)
+
 /** Where ports of any entry begin, or are behind its last, in order. */
 function cutsOf(named: readonly Permission[], protocol: Protocol): number[] {
   const services = named.flatMap(({ service }) => (service?.protocol === protocol ? [service] : []))
@@ -130,13 +134,14 @@ function cutsOf(named: readonly Permission[], protocol: Protocol): number[] {
 export class NamedReach {
   readonly #index: NameIndex<Numbered>
   readonly #cuts: Record<Protocol, number[]>
-
+  readonly #hasRanges: boolean
   readonly #owner: string
 
   constructor(owner: string, allow: readonly Permission[]) {
     this.#owner = owner
     const named = allow.filter(isOfNames)
     this.#index = new NameIndex(named.map((each, number) => [each.to, { ...each, number }]))
+    this.#hasRanges = hasRanges(named)
     this.#cuts = { tcp: cutsOf(named, 'tcp'), udp: cutsOf(named, 'udp'), sctp: cutsOf(named, 'sctp') }
   }
 
@@ -181,7 +186,8 @@ export class NamedReach {
       ...named,
       ...pieces.map(({ protocol, first, last, number }): [string, SetElement] => {
         const at = (port: number) => keyBytes(type, `${ip} . ${protocol} . ${port}`)
-        return [`ports${family}`, { key: at(first), keyEnd: at(last), ...of(number) }]
+        const key = at(first)
+        return [`ports${family}`, { key, ...(this.#hasRanges && { keyEnd: at(last) }), ...of(number) }]
       }),
     ]
   }
