@@ -293,6 +293,8 @@ t.test('the comment of a chain says what is of its list, where there is room', a
     keys: keys.map(each => keyBytes(type, each)),
     sets: names.slice(0, 1),
   })
+  const named = belongingsText({ keys, sets: names, digest: '0123456789abcdef' })
+  t.equal(belongingsIn(named, type, names)?.digest, '0123456789abcdef')
   t.equal(belongingsText({ keys: [...keys, ...keys, ...keys], sets: names }), undefined)
   for (const other of [undefined, '', 'a list', 'br0; to4', '"br0" . 02:00:00:00:00:0g; to4'])
     t.equal(belongingsIn(other, type, names), undefined)

@@ -3,7 +3,7 @@
 import t from 'tap'
 import { type Host, lab } from 'tsnet/lab'
 import { type Cidr, type Ip, parseIp } from '../../src/model/address/address.ts'
-import { isOfNetwork, readEntry } from '../../src/model/address/reach.ts'
+import { isOfNetwork, type Permission, readEntry } from '../../src/model/address/reach.ts'
 import {
   type Fill,
   fillReach,
@@ -17,9 +17,12 @@ import { netfilterHere } from '../../src/netfilter/netfilter.ts'
 
 t.setTimeout(300_000)
 
-const read = readEntry('*.example.org')
-if (typeof read === 'string' || isOfNetwork(read)) throw new Error(String(read))
-const allow = [read]
+const listOf = (text: string): Permission[] => {
+  const read = readEntry(text)
+  if (typeof read === 'string' || isOfNetwork(read)) throw new Error(String(read))
+  return [read]
+}
+const allow = listOf('*.example.org')
 const ownerOf = (n: number): string => String(n).padStart(16, '0')
 
 const guardOf = (n: number, more: Partial<ReachGuard> = {}): ReachGuard => ({
@@ -34,8 +37,8 @@ const guardOf = (n: number, more: Partial<ReachGuard> = {}): ReachGuard => ({
   ...more,
 })
 
-const fillOf = (n: number, addresses: readonly string[], ttlS = 0): Fill => {
-  const reach = new NamedReach(ownerOf(n), allow)
+const fillOf = (n: number, addresses: readonly string[], ttlS = 0, list = allow): Fill => {
+  const reach = new NamedReach(ownerOf(n), list)
   const entries = reach.entriesOf('a.example.org', addresses as Ip[], ttlS)
   return { owner: ownerOf(n), elements: entries?.elements ?? [], lastsS: entries?.lastsS ?? 0 }
 }
@@ -97,6 +100,22 @@ t.test('what comes together is put in together, and what is refused of it concer
   t.ok(heldBy(host, 2).includes(`${far(3)} 10`))
   for (const n of [2, 3]) host.inside(() => withdrawReach(ownerOf(n)))
   t.equal((await host.run('nft', 'list', 'tables')).stdout, 'table inet others\n')
+})
+
+t.test('whoever has an older list puts nothing into the maps of the one that took its place', async t => {
+  await using world = await lab()
+  const host = await world.host('host')
+  host.inside(() => installReach(guardOf(2)))
+  const other = listOf('a.example.org')
+  const isRefused = (fill: Fill) => host.inside(() => fillReach([fill])).has(fill)
+  t.notOk(isRefused(fillOf(2, [far(1)])))
+  host.inside(() => installReach(guardOf(2, { reach: { allow: other } })))
+  t.ok(isRefused(fillOf(2, [far(2)])), 'as a daemon may for a moment that is being succeeded')
+  t.strictSame(heldBy(host, 2), [])
+  t.notOk(isRefused(fillOf(2, [far(2)], 0, other)), 'control: who has this one')
+  t.strictSame(heldBy(host, 2), [`${far(2)} 1`])
+  host.inside(() => withdrawReach(ownerOf(2)))
+  t.equal((await host.run('nft', 'list', 'tables')).stdout, '')
 })
 
 /** The chain's own comment; those of rules end their lines. */

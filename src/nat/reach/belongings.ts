@@ -3,6 +3,7 @@
  * would look for each set among those of all.
  */
 
+import { present } from '../../model/present.ts'
 import { keyBytes } from '../../netfilter/set-types.ts'
 
 /** nft takes no longer one. */
@@ -15,11 +16,14 @@ export interface Belongings<Key> {
   keys: Key[]
   /** Names of its sets. */
   sets: string[]
+  /** Of its names (counters.ts). */
+  digest?: string
 }
 
 /** @param keys as nft writes them @returns undefined for more than a comment holds */
-export function belongingsText({ keys, sets }: Belongings<string>): string | undefined {
-  const text = `${keys.join(', ')}; ${sets.map(name => name.slice(0, name.indexOf(DASH))).join(' ')}`
+export function belongingsText({ keys, sets, digest }: Belongings<string>): string | undefined {
+  const kinds = sets.map(name => name.slice(0, name.indexOf(DASH)))
+  const text = [keys.join(', '), kinds.join(' '), ...(digest === undefined ? [] : [digest])].join('; ')
   return text.length > COMMENT_MAX ? undefined : text
 }
 
@@ -33,13 +37,14 @@ export function belongingsIn(
   type: string,
   names: readonly string[],
 ): Belongings<Uint8Array> | undefined {
-  const [keys, sets] = comment?.split('; ') ?? []
+  const [keys, sets, digest] = comment?.split('; ') ?? []
   if (keys === undefined || sets === undefined) return undefined
   try {
     const said = sets.split(' ')
     return {
       keys: keys.split(', ').map(text => keyBytes(type, text)),
       sets: names.filter(name => said.includes(name.slice(0, name.indexOf(DASH)))),
+      ...present({ digest }),
     }
   } catch {
     return undefined

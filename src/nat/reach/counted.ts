@@ -5,7 +5,7 @@ import { isOfAddresses, isOfNames, type Permission } from '../../model/address/r
 import { type ListedRule, listElements } from '../../netfilter/list.ts'
 import type { TableRef } from '../../netfilter/transaction.ts'
 import type { Netlink } from '../../netlink/netlink.ts'
-import { counterName, countersOf } from './counters.ts'
+import { counterName, countersOf, digestOfNames } from './counters.ts'
 import { ROUTED } from './plan.ts'
 import {
   addressElements,
@@ -106,13 +106,16 @@ function firstOf<T>(all: readonly T[], isSo: (one: T) => boolean): number {
 
 /** Of names: each entry has a counter. */
 export function namesCounted(nl: Netlink, owner: string, allow: readonly Permission[]): Find {
-  const named = allow.filter(isOfNames)
-  const counters = named.length === 0 ? new Map<string, number>() : countersOf(nl, ROUTED, owner)
+  const digest = digestOfNames(allow)
+  if (digest === undefined) return () => []
+  const counters = countersOf(nl, ROUTED, owner, digest)
   const counted = new Map<Permission, Counted>(
-    named.map((each, number) => [
-      each,
-      { packets: counters.get(counterName(owner, number)) ?? 0, entries: 0 },
-    ]),
+    allow
+      .filter(isOfNames)
+      .map((each, number) => [
+        each,
+        { packets: counters.get(counterName(owner, digest, number)) ?? 0, entries: 0 },
+      ]),
   )
   return permission => {
     const own = counted.get(permission)

@@ -25,17 +25,16 @@
  * they are reached by that one.
  */
 
-import { createHash } from 'node:crypto'
 import { type Family, familyOf, type Ip } from '../../model/address/address.ts'
 import { isElsewhere } from '../../model/address/elsewhere.ts'
 import { NameIndex } from '../../model/address/name-pattern.ts'
-import { isOfNames, type Permission, permissionText } from '../../model/address/reach.ts'
+import { isOfNames, type Permission } from '../../model/address/reach.ts'
 import { TsnetError } from '../../model/errors.ts'
 import type { Protocol } from '../../model/port-mapping.ts'
 import type { SetElement } from '../../netfilter/elements.ts'
 import { keyBytes } from '../../netfilter/set-types.ts'
 import type { SetPlan } from '../../netfilter/transaction.ts'
-import { counterName } from './counters.ts'
+import { counterName, digestOfNames } from './counters.ts'
 import { serviceType } from './ranges.ts'
 
 /** Beyond the time to live. */
@@ -99,16 +98,6 @@ export function filledMaps(owner: string, allow: readonly Permission[], family: 
   ]
 }
 
-/**
- * Which names a list has, in their order; undefined: none. Of two lists that differ only there the kernel holds the same rules and
- * maps, and what is in them was told by one of the two.
- */
-export function markOfNames(allow: readonly Permission[]): string | undefined {
-  const named = allow.filter(isOfNames)
-  if (named.length === 0) return undefined
-  return `names ${createHash('sha256').update(named.map(permissionText).join()).digest('hex').slice(0, 16)}`
-}
-
 const WITH_PORTS = 'meta l4proto { tcp, udp, sctp }'
 
 const mustBeFew = (cuts: readonly number[]): void => {
@@ -136,9 +125,11 @@ export class NamedReach {
   readonly #cuts: Record<Protocol, number[]>
   readonly #hasRanges: boolean
   readonly #owner: string
+  readonly #digest: string
 
   constructor(owner: string, allow: readonly Permission[]) {
     this.#owner = owner
+    this.#digest = digestOfNames(allow) ?? ''
     const named = allow.filter(isOfNames)
     this.#index = new NameIndex(named.map((each, number) => [each.to, { ...each, number }]))
     this.#hasRanges = hasRanges(named)
@@ -177,7 +168,7 @@ export class NamedReach {
   ): [map: string, SetElement][] {
     const family = familyOf(ip)
     const type = serviceType(family)
-    const of = (number: number) => ({ object: counterName(this.#owner, number), timeoutS })
+    const of = (number: number) => ({ object: counterName(this.#owner, this.#digest, number), timeoutS })
     const named: [string, SetElement][] =
       whole === undefined
         ? []

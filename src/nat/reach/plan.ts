@@ -11,8 +11,8 @@ import { keyBytes, keyText } from '../../netfilter/set-types.ts'
 import type { ChainPlan, SetPlan, TableRef, Transaction } from '../../netfilter/transaction.ts'
 import { isOwnerTag } from '../rules.ts'
 import { belongingsText } from './belongings.ts'
-import { counterNames } from './counters.ts'
-import { filledMaps, markOfNames } from './names.ts'
+import { counterNames, digestOfNames } from './counters.ts'
+import { filledMaps } from './names.ts'
 import {
   addressElements,
   allowedOf,
@@ -104,6 +104,8 @@ export interface TablePlan {
   sets: { plan: SetPlan; elements?: SetElement[] }[]
   /** Of its entries of names. */
   counters: string[]
+  /** Of its names. */
+  digest?: string
   /** Leads its packets to its chain. */
   entries: SetElement[]
 }
@@ -136,7 +138,7 @@ function routedOf(guard: ReachGuard): TablePlan {
   const sets = setsOf(owner, allow)
   const filled = FAMILIES.flatMap(family => filledMaps(owner, allow, family))
   const refused = refusedSets(owner)
-  const mark = markOfNames(allow)
+  const digest = digestOfNames(allow)
   return {
     table: ROUTED,
     type: BASE[0].map.type,
@@ -159,10 +161,12 @@ function routedOf(guard: ReachGuard): TablePlan {
         : []),
       ...filled.flatMap(({ rules }) => rules),
       ...refused.map(({ rule }) => rule),
-      `counter goto ${DENIED}${mark === undefined ? '' : ` comment "${mark}"`}`,
+      // Lists that differ in their names alone have the same rules, but for this.
+      `counter goto ${DENIED}${digest === undefined ? '' : ` comment "names ${digest}"`}`,
     ],
     sets: [...sets, ...(ports.length > 0 ? [hostSet] : []), ...filled, ...refused],
     counters: counterNames(owner, allow),
+    ...present({ digest }),
     entries: entriesOf(guard)[0],
   }
 }
@@ -269,14 +273,15 @@ export function addBase(tx: Transaction, { table, hook, map, look }: Base): void
 
 /** Adds what a container has. */
 export function addLists(tx: Transaction, plans: readonly TablePlan[]): void {
-  for (const { table, type, chain, rules, sets, counters, entries } of plans) {
+  for (const { table, type, chain, rules, sets, counters, digest, entries } of plans) {
     for (const name of counters) tx.addCounter(table, name)
     for (const { plan, elements } of sets) {
       tx.addSet(table, plan)
       if (elements !== undefined) tx.addElements(table, plan.name, elements)
     }
     const keys = entries.map(({ key }) => keyText(type, key))
-    const comment = belongingsText({ keys, sets: sets.map(({ plan: { name } }) => name) })
+    const names = sets.map(({ plan: { name } }) => name)
+    const comment = belongingsText({ keys, sets: names, ...present({ digest }) })
     tx.addChain(table, { name: chain, ...present({ comment }) })
     for (const rule of rules) tx.addRule(table, chain, compileRule(table.family, rule))
     tx.createElements(table, CONTAINERS, entries)

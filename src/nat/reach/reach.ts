@@ -166,7 +166,7 @@ function removeLists(
       tx.deleteSet(table, name)
     }
     if (!keepsNames && (isThorough || ofNames.length > 0))
-      for (const name of countersOf(nl, table, owner).keys()) tx.deleteCounter(table, name)
+      for (const name of countersOf(nl, table, owner, said?.digest).keys()) tx.deleteCounter(table, name)
   }
 }
 
