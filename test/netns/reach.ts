@@ -68,6 +68,12 @@ t.test('what others flush is named by CHECK, and put back', async t => {
   await t.rejects(box.check(boxed, results.boxed), { message: /chain senders of table inet tsnet-reach/ })
   await host.run(resolve('dist/bin/tsnet'), 'reconcile')
   t.equal(await denied(), 'nobody')
+  for (const table of ['inet tsnet-reach', 'bridge tsnet-reach']) {
+    await host.run('nft', 'add', 'element', ...table.split(' '), 'ported', '{ icmp }')
+    await t.rejects(box.check(boxed, results.boxed), { message: new RegExp(`set ported of table ${table}`) })
+    await host.run(resolve('dist/bin/tsnet'), 'reconcile')
+    await box.check(boxed, results.boxed)
+  }
   await box.collect(['mate'])
   const { stdout } = await host.run('nft', 'list', 'tables')
   t.match(stdout, /inet tsnet-reach/, 'who is left has its list')

@@ -35,6 +35,7 @@ import type { SetElement } from '../../netfilter/elements.ts'
 import { keyBytes } from '../../netfilter/set-types.ts'
 import type { SetPlan } from '../../netfilter/transaction.ts'
 import { counterName, digestOfNames } from './counters.ts'
+import { WITH_PORTS } from './ported.ts'
 import { serviceType } from './ranges.ts'
 
 /** Beyond the time to live. */
@@ -97,8 +98,6 @@ export function filledMaps(owner: string, allow: readonly Permission[], family: 
     },
   ]
 }
-
-const WITH_PORTS = 'meta l4proto { tcp, udp, sctp }'
 
 const mustBeFew = (cuts: readonly number[]): void => {
   if (cuts.length > PIECES_MAX)

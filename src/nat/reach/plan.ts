@@ -13,6 +13,7 @@ import { isOwnerTag } from '../rules.ts'
 import { belongingsText } from './belongings.ts'
 import { counterNames, digestOfNames } from './counters.ts'
 import { filledMaps } from './names.ts'
+import { PORTED, PORTED_ELEMENTS } from './ported.ts'
 import {
   addressElements,
   allowedOf,
@@ -265,6 +266,7 @@ function setsOf(owner: string, allow: readonly Permission[], within?: readonly C
 /** Makes what all share in a table; what is there of it is as it shall be afterwards. */
 export function addBase(tx: Transaction, { table, hook, map, look }: Base): void {
   tx.addTable(table).addSet(table, map)
+  tx.addSet(table, PORTED).flushSet(table, PORTED.name).addElements(table, PORTED.name, PORTED_ELEMENTS)
   tx.addChain(table, { name: DENIED }).flushChain(table, DENIED)
   tx.addRule(table, DENIED, compileRule(table.family, 'drop'))
   tx.addChain(table, { name: FROM, hook }).flushChain(table, FROM)

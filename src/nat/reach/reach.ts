@@ -75,6 +75,7 @@ import {
   setNames,
   type TablePlan,
 } from './plan.ts'
+import { PORTED, PORTED_ELEMENTS } from './ported.ts'
 
 export type { ReachGuard } from './plan.ts'
 
@@ -199,10 +200,14 @@ function faultsOfBase(nl: Netlink, base: Base): string[] {
   if (there.isDormant) return [`table ${tableText(table)} is dormant`]
   const tx = new Transaction()
   addBase(tx, base)
-  return [...plannedChains(tx.messages.bytes)].flatMap(([name, wanted]) =>
+  const chains = [...plannedChains(tx.messages.bytes)].flatMap(([name, wanted]) =>
     faultOf(nl, findChain(nl, table, name), listRules(nl, { table, chain: name }), wanted) === undefined
       ? []
-      : [`chain ${name} of table ${tableText(table)} is not as it was made`],
+      : [`chain ${name}`],
+  )
+  const isPorted = words(listElements(nl, table, PORTED.name)) === words(PORTED_ELEMENTS)
+  return [...chains, ...(isPorted ? [] : [`set ${PORTED.name}`])].map(
+    what => `${what} of table ${tableText(table)} is not as it was made`,
   )
 }
 

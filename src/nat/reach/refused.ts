@@ -2,6 +2,7 @@
 
 import type { Family } from '../../model/address/address.ts'
 import type { SetPlan } from '../../netfilter/transaction.ts'
+import { WITH_PORTS, WITHOUT_PORTS } from './ported.ts'
 import { serviceType } from './ranges.ts'
 
 /** So long after the last packet. */
@@ -9,8 +10,6 @@ export const REMEMBERED_S = 3600
 
 /** What there is no room for is dropped and counted all the same: so a scan costs the host nothing more. */
 const ROOM = { withPorts: 512, others: 64 } as const
-
-const WITH_PORTS = '{ tcp, udp, sctp }'
 
 /** Sets of either table, and the rules that fill them. */
 export const refusedSets = (owner: string): { plan: SetPlan; rule: string }[] =>
@@ -24,7 +23,7 @@ export const refusedSets = (owner: string): { plan: SetPlan; rule: string }[] =>
     refusedSet(`np${family}-${owner}`, family, {
       type: `ipv${family}_addr . inet_proto`,
       size: ROOM.others,
-      of: `!= ${WITH_PORTS}`,
+      of: WITHOUT_PORTS,
       port: '',
     }),
   ])
@@ -37,6 +36,6 @@ function refusedSet(
   const key = `${family === 4 ? 'ip' : 'ip6'} daddr . meta l4proto${port}`
   return {
     plan: { name, type, size, isDynamic: true, hasTimeouts: true },
-    rule: `meta l4proto ${of} update @${name} { ${key} timeout ${REMEMBERED_S}s counter }`,
+    rule: `${of} update @${name} { ${key} timeout ${REMEMBERED_S}s counter }`,
   }
 }
