@@ -163,7 +163,7 @@ t.test('a counter that somebody took away is missed, and comes back with the lis
   await daemon.stop()
   const counters = async (): Promise<string[]> => {
     const { stdout } = await scene.host.run('nft', 'list', 'table', 'inet', 'tsnet-reach')
-    return [...stdout.matchAll(/counter (name\d+-[0-9a-f]+) {/g)].flatMap(([, name = '']) => name)
+    return [...stdout.matchAll(/counter (name\d+-[0-9a-f]+-[0-9a-f]+) {/g)].flatMap(([, name = '']) => name)
   }
   const all = await counters()
   t.equal(all.length, ALLOW.length - 2, 'one for each name')

@@ -37,10 +37,10 @@ export async function learn(
   const listed = new Map(
     members.flatMap(({ owner, attachment: { reach } }) => [...readNamed(owner, reach?.allow ?? [])]),
   )
+  const sinceMs = () => performance.now() - began
   for (;;) {
-    const since = performance.now() - began
-    for (const member of members) for (const need of neededBy(member, since)) needs.add(need)
-    const left = (ms ?? Number.POSITIVE_INFINITY) - since
+    const left = (ms ?? Number.POSITIVE_INFINITY) - sinceMs()
+    for (const member of members) for (const need of neededBy(member, sinceMs)) needs.add(need)
     if (left <= 0 || over.signal.aborted) break
     await sleep(Math.min(left, EVERY_MS), undefined, { signal: over.signal }).catch(() => {})
   }
@@ -69,17 +69,20 @@ async function listenFor(
 /** A list has names where the network tells them. */
 const tellsNames = ({ attachment: { names } }: Member): boolean => names !== undefined
 
-/** What one interface of it reached, and what it was denied in so many milliseconds. */
-function neededBy(member: Member, ms: number): Need[] {
+/** The kernel counts in ticks. */
+const TICK_MS = 10
+
+/** What one interface of it reached, and what it was denied since then. */
+function neededBy(member: Member, sinceMs: () => number): Need[] {
   const { owner, attachment } = member
   const { leases, reach } = attachment
   const own = leases.map(({ address }) => ipOf(address))
   const local = new Set(familiesOf(own).flatMap(family => [...localAddresses(family)]))
   const resolvers = tellsNames(member) ? leases.flatMap(({ gateway }) => gateway ?? []) : []
-  const asked: Begun[] = [
-    ...own.flatMap(listBegun),
-    ...(reach === undefined ? [] : readRefused(owner).filter(({ agoMs }) => agoMs <= ms)),
-  ]
+  const refused = reach === undefined ? [] : readRefused(owner)
+  // Only now: to read it takes a while on a busy host.
+  const ms = sinceMs() + TICK_MS
+  const asked: Begun[] = [...own.flatMap(listBegun), ...refused.filter(({ agoMs }) => agoMs <= ms)]
   return asked.filter(isToOne(attachment)).map(each => ({
     to: each.to,
     permission: entryFor(each, local, resolvers),
