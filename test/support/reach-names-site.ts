@@ -9,7 +9,7 @@
  */
 
 import type { Test } from 'tap'
-import type { Running } from 'tsnet/lab'
+import { type Running, waitFor } from 'tsnet/lab'
 import type { NatBackend } from '../../src/model/network.ts'
 import { Command } from './daemon.ts'
 import { askTcp, askUdp, NameServer } from './dns.ts'
@@ -120,6 +120,8 @@ export async function openNamesSite(t: Test, backend: NatBackend): Promise<Names
   const ttl = { s: 0 }
   const server = await NameServer.at(client, CLIENT[4], (name, type) => answersOf(name, type, ttl.s))
   t.teardown(() => server[Symbol.dispose]())
+  const own = () => host.run('ip', '-6', 'route', 'show', 'table', 'local')
+  await waitFor(async () => (await own()).stdout.includes('local 2001:db8:77::1 '), { what: 'the address' })
   await scene.remember()
   const tsnet = new Command(host, backend)
   const daemon = await tsnet.daemon()
