@@ -185,7 +185,13 @@ export const flowsTo = (protocol: number, family: Family, address?: Ip, port?: n
 })
 
 /** IPS_SEEN_REPLY, IPS_SRC_NAT and IPS_DST_NAT of linux/netfilter/nf_conntrack_common.h. */
-export const bits = { answered: 1 << 1, sourceChanged: 1 << 4, destinationChanged: 1 << 5 } as const
+export const bits = {
+  answered: 1 << 1,
+  sourceChanged: 1 << 4,
+  destinationChanged: 1 << 5,
+  /** Either of the two. */
+  translated: (1 << 4) | (1 << 5),
+} as const
 
 /** What a connection is begun and answered with, and how far it has come. */
 export interface Tracked {

@@ -92,6 +92,7 @@ export {
 export { iptablesVariant, ownChanges } from './iptables/run.ts'
 export { isLoopbackRouted } from './loopback.ts'
 export { type Hold, type Loss, losersOf } from './loss.ts'
+export { digestOfNames } from './reach/counters.ts'
 export { endDenied, type InForce, listDenied } from './reach/ending.ts'
 export { type Fill, fillReach } from './reach/fill.ts'
 export { NamedReach, TTL_MAX_S } from './reach/names.ts'

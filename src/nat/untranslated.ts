@@ -34,8 +34,6 @@ export interface Translated {
   ports: readonly PortMapping[]
 }
 
-const CHANGED = bits.sourceChanged | bits.destinationChanged
-
 /** Forgets what goes on untranslated. @throws NetlinkError */
 export const forgetUntranslated = (all: readonly Translated[]): void =>
   eachWrong(all, (wanted, isWrong) => forgetListed(netfilterHere(), wanted, isWrong))
@@ -58,7 +56,7 @@ function eachWrong(
   for (const family of familiesOf(all.flatMap(({ addresses }) => addresses))) {
     const wanted = {
       header: { family: header(family), version: 1 },
-      attributes: { status: 0, statusMask: CHANGED },
+      attributes: { status: 0, statusMask: bits.translated },
     } as const
     work(wanted, untranslated(family, all, localAddresses(family)))
   }
@@ -93,7 +91,7 @@ export function untranslated(
     )
   }
   return ({ original, reply, status }) => {
-    if ((status & CHANGED) !== 0) return false
+    if ((status & bits.translated) !== 0) return false
     if (CONNECTED.includes(original.protocol) && (status & bits.answered) !== 0) return false
     return (leaves(original) && reply.destination === original.source) || isServed(ports, original)
   }

@@ -21,7 +21,6 @@ import {
   contains,
   type Family,
   familiesOf,
-  familyOf,
   type Ip,
   ipOf,
 } from '../../model/address/address.ts'
@@ -84,15 +83,11 @@ export function endDenied({ guard, isGuarded, peers }: InForce, container: Netns
   for (const each of denied) {
     const { destination } = each.original
     const isStranger =
-      destination !== undefined &&
-      !local.has(destination) &&
-      !peers.some(peer => familyOf(peer) === familyOf(destination) && contains(peer, destination))
-    if ((each.status & TRANSLATED) !== 0 || (isGuarded && isStranger)) forgetTracked(nl, each)
+      destination !== undefined && !local.has(destination) && !peers.some(peer => contains(peer, destination))
+    if ((each.status & bits.translated) !== 0 || (isGuarded && isStranger)) forgetTracked(nl, each)
   }
   return [...denied.map(begunOf), ...neighbours.map(({ begun }) => begun)]
 }
-
-const TRANSLATED = bits.sourceChanged | bits.destinationChanged
 
 const begunOf = ({ original }: Tracked): Begun => {
   const { destination, protocol = 0, destinationPort: port } = original

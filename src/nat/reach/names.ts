@@ -152,7 +152,7 @@ export class NamedReach {
     const count = Math.max(1, Math.floor(ELEMENTS_MAX / (pieces.length + 1)))
     return {
       elements: far.slice(0, count).flatMap(ip => this.#elementsOf(ip, pieces, whole, timeoutS)),
-      near: far.length === each.length ? [] : each.filter(ip => !far.includes(ip)),
+      near: far.length === each.length ? [] : each.filter(ip => !isElsewhere(ip)),
       beyond: far.slice(count),
       lastsS: Math.min(ttlS, TTL_MAX_S) + MORE_S / 2,
     }

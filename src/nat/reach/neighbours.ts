@@ -5,7 +5,8 @@
  * it listens on the port, somebody came to it; else it began.
  */
 
-import { contains, familyOf, type Ip, networkOf, parseCidr } from '../../model/address/address.ts'
+import { contains, familyOf, type Ip } from '../../model/address/address.ts'
+import { isLinkLocal } from '../../model/address/host.ts'
 import { hasCode } from '../../model/errors.ts'
 import { protocolNumbers } from '../../model/port-mapping.ts'
 import { NETLINK_SOCK_DIAG } from '../../netlink/constants.ts'
@@ -17,8 +18,6 @@ import { localAddresses } from '../served-ports.ts'
 import { linkOf, type ReachGuard } from './plan.ts'
 import { allowedOf, includes, rangeOf } from './ranges.ts'
 
-const LINK_LOCAL = parseCidr('fe80::/10')
-
 /**
  * @param container absent: its namespace is not there any more
  * @throws NetlinkError
@@ -28,8 +27,7 @@ export function neighboursDenied(
   container: Netns | undefined,
 ): { begun: Begun; socket: TcpSocket }[] {
   if (container === undefined) return []
-  const near = [...guard.addresses.map(networkOf), LINK_LOCAL]
-  const isNear = (ip: Ip) => near.some(each => familyOf(each) === familyOf(ip) && contains(each, ip))
+  const isNear = (ip: Ip) => isLinkLocal(ip) || guard.addresses.some(each => contains(each, ip))
   const hosts = new Set(([4, 6] as const).flatMap(family => [...localAddresses(family)]))
   const links = linkOf(guard)?.map(each => ({ family: familyOf(each), range: rangeOf(each) }))
   const allowed = ([4, 6] as const).map(family => {

@@ -30,6 +30,7 @@ import { present } from '../../model/present.ts'
 import { type Undo, withUndo } from '../../model/undo.ts'
 import {
   type Begun,
+  digestOfNames,
   endDenied,
   installReach,
   installSpoofGuard,
@@ -125,13 +126,10 @@ function planChange(owner: string, asked: AskedReach | undefined, confDir: strin
   return {
     before,
     after,
-    keepsNames: namesOf(before.reach) === namesOf(reach),
+    keepsNames: digestOfNames(before.reach?.allow ?? []) === digestOfNames(reach?.allow ?? []),
     ...present({ old: guardOf(before), guard: guardOf(after) }),
   }
 }
-
-const namesOf = (reach: Reach | undefined): string =>
-  (reach?.allow ?? []).filter(isOfNames).map(permissionText).join()
 
 /** @throws TsnetError for what this attachment can have no list for */
 function readAgainst(asked: AskedReach, attachment: Attachment, confDir: string | undefined): Reach {
